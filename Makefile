@@ -1,0 +1,49 @@
+# Every target sets up what it needs: python3 and make are enough on a fresh machine.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup format check test openapi demo bench image-check clean
+
+help:     ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)    ## Create the environment in .venv from constraints.txt
+
+$(READY): pyproject.toml constraints.txt
+	@echo "==> Creating $(VENV) and installing the pinned packages (a few minutes the first time)"
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "python3 cannot create environments here: install its venv package (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,serve,audit,test]'
+	@touch $@
+
+format: $(READY)    ## Rewrite files the way the formatter likes
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+check: $(READY)    ## Lint, format, spelling, types, imports, schema drift (no tests)
+	@echo "==> Lint and format" && $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
+	@echo "==> Spelling" && $(BIN)/codespell
+	@echo "==> Types" && $(BIN)/mypy
+	@echo "==> Imports" && $(BIN)/lint-imports
+	@echo "==> Published schema" && $(BIN)/python -m service openapi | diff -u openapi/openapi.json - && echo "openapi/openapi.json is the app's"
+
+test: $(READY)    ## All tests this machine can run (real-data ones where EVENHAND_DATA is set)
+	@echo "==> Tests$(if $(EVENHAND_DATA), with the data in $(EVENHAND_DATA), without real data (EVENHAND_DATA is not set))"
+	@$(BIN)/python -m pytest
+
+openapi: $(READY)    ## Rewrite openapi/openapi.json from the app
+	@$(BIN)/python -m service openapi > openapi/openapi.json
+
+demo: $(READY)    ## Train a small bundle, serve it, print requests to paste (DATA=DIR: from your own data)
+	@$(BIN)/python deploy/demo.py $(if $(DATA),--data $(DATA))
+
+bench: $(READY)    ## Ratios against a bare route, in one run
+	@$(BIN)/python benchmarks/run.py
+
+image-check: $(READY)    ## Build the container and ask it for one recommendation (root, Debian's buildah and debootstrap)
+	@deploy/image-check
+
+clean:    ## Remove the environment, caches and demo bundles
+	@rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache bundles build *.egg-info

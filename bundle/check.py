@@ -1,0 +1,152 @@
+"""What must hold before a bundle is believed: its names, its shapes, its hashes, its values."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bundle.contents import Bundle
+from bundle.errors import DamagedError
+from bundle.layout import ARRAY_FILES, AUDIT_FILES, ENCODER, ITEM_TABLE, MANIFEST, REQUIRED, USER_TABLE, Arrays
+from bundle.manifest import ArraySpec, Manifest, content_hash
+from bundle.networks import build_encoder
+
+
+def check_names(folder: Path, manifest: Manifest) -> None:
+    """The files listed are the contract's, all of them, and the folder holds nothing else and no links."""
+    listed = set(manifest.files)
+    if unknown := sorted(listed - REQUIRED - AUDIT_FILES):
+        raise DamagedError(MANIFEST, "files", f"only {sorted(REQUIRED | AUDIT_FILES)}", unknown)
+    if missing := sorted(REQUIRED - listed):
+        raise DamagedError(MANIFEST, "files", f"all of {sorted(REQUIRED)}", f"none for {missing}")
+    if listed & AUDIT_FILES and (missing := sorted(AUDIT_FILES - listed)):
+        raise DamagedError(MANIFEST, "files under audit/", "all or none", f"none for {missing}")
+    for name in sorted(listed):
+        if any(path.is_symlink() for path in (folder / name, (folder / name).parent) if path != folder):
+            raise DamagedError(name, "file", "a plain file", "a link")
+        if not (folder / name).is_file():
+            raise DamagedError(name, "file", "a plain file", "nothing")
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    if extra := sorted(present - listed - {MANIFEST}):
+        raise DamagedError(extra[0], "file", "listed in the manifest", "not listed")
+
+
+def check_shapes(manifest: Manifest) -> None:
+    """Every array that the manifest lists has the contract's dtype and fits the others; no file is opened."""
+    size = {
+        "d": manifest.dimensions,
+        "M": len(manifest.attributes),
+        "R": len(manifest.parts) or len(manifest.supported_masks.masks),
+        "U": _rows(manifest, USER_TABLE),
+        "V": _rows(manifest, USER_TABLE) + 1,
+        "I": _rows(manifest, ITEM_TABLE),
+        "3": 3,
+    }
+    size["N"] = next(iter(_spec(manifest, "seen.safetensors", "indices").shape), -1)
+    for file in sorted(ARRAY_FILES.keys() & manifest.files.keys()):
+        contract = {
+            name: ArraySpec.model_construct(shape=[size[letter] for letter in letters], dtype=dtype)
+            for name, (dtype, letters) in ARRAY_FILES[file].items()
+        }
+        _check_file(manifest, file, contract)
+    with torch.device("meta"):
+        encoder = build_encoder(manifest.encoder, manifest.dimensions, manifest.attribute_names, manifest.parts)
+    weights = {
+        name: ArraySpec(shape=list(value.shape), dtype=str(value.dtype).removeprefix("torch."))
+        for name, value in encoder.state_dict().items()
+    }
+    _check_file(manifest, ENCODER, weights)
+
+
+def check_hashes(folder: Path, manifest: Manifest) -> None:
+    """Sizes and SHA-256 of every file, and the content hash over them."""
+    for name, spec in manifest.files.items():
+        size = (folder / name).stat().st_size
+        if size != spec.bytes:
+            raise DamagedError(name, "size in bytes", spec.bytes, size)
+        with (folder / name).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != spec.sha256:
+            raise DamagedError(name, "sha256", spec.sha256, digest)
+    found = content_hash({name: spec.sha256 for name, spec in manifest.files.items()})
+    if found != manifest.content_hash:
+        raise DamagedError(MANIFEST, "content_hash", manifest.content_hash, found)
+
+
+def check_values(manifest: Manifest, bundle: Bundle, arrays: dict[str, Arrays]) -> None:
+    """Ids are unique, numbers finite, the seen lists sorted and in range, labels known, the fold-in solvable."""
+    for file, ids in ((ITEM_TABLE, bundle.items.ids), (USER_TABLE, bundle.users.ids)):
+        _check_ids(file, ids)
+    for file, contents in arrays.items():
+        for name, array in contents.items():
+            if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
+                raise DamagedError(file, name, "finite numbers", f"{int((~finite).sum())} that are not")
+    items = len(bundle.items.ids)
+    _check_csr(bundle.seen.indptr, bundle.seen.indices, items)
+    if not (bundle.history.weight >= 0 and bundle.history.ridge > 0):
+        found = [bundle.history.weight, bundle.history.ridge]
+        raise DamagedError("history.safetensors", "constants", "weight ≥ 0 and ridge > 0", found)
+    if audit := bundle.audit:
+        classes = np.array([len(attribute.classes) for attribute in manifest.attributes])
+        _check_range("labels", audit.labels, -1, classes - 1)
+        _check_range("validation", audit.validation, -1, items - 1)
+        _check_range("test", audit.test, -1, items - 1)
+        _check_range("split", audit.split, 0, 2)
+
+
+def _rows(manifest: Manifest, table: str) -> int:
+    rows = manifest.files[table].rows
+    if rows is None:
+        raise DamagedError(MANIFEST, f"files.{table}.rows", "a number", None)
+    return rows
+
+
+def _spec(manifest: Manifest, file: str, name: str) -> ArraySpec:
+    try:
+        return manifest.files[file].arrays[name]
+    except KeyError:
+        raise DamagedError(file, "arrays", sorted(ARRAY_FILES[file]), sorted(manifest.files[file].arrays)) from None
+
+
+def _check_file(manifest: Manifest, file: str, contract: dict[str, ArraySpec]) -> None:
+    listed = manifest.files[file].arrays
+    if listed.keys() != contract.keys():
+        raise DamagedError(file, "arrays", sorted(contract), sorted(listed))
+    for name, spec in contract.items():
+        if listed[name].shape != spec.shape:
+            raise DamagedError(file, f"shape of {name}", spec.shape, listed[name].shape)
+        if listed[name].dtype != spec.dtype:
+            raise DamagedError(file, f"dtype of {name}", spec.dtype, listed[name].dtype)
+
+
+def _check_ids(file: str, ids: Sequence[str]) -> None:
+    if repeated := [key for key, count in Counter(ids).items() if count > 1]:
+        raise DamagedError(file, "ids", "unique", f"{repeated[0]!r} more than once")
+    if odd := next((key for key in ids if not key or not key.isprintable() or len(key) > 256), None):
+        raise DamagedError(file, "ids", "printable, 1 - 256 characters", ascii(odd[:50]))
+    if "" in ids:
+        raise DamagedError(file, "ids", "printable, 1 - 256 characters", "an empty id")
+
+
+def _check_csr(indptr: NDArray[np.int64], indices: NDArray[np.int32], items: int) -> None:
+    file = "seen.safetensors"
+    if indptr[0] != 0 or indptr[-1] != len(indices) or (np.diff(indptr) < 0).any():
+        raise DamagedError(file, "indptr", f"rising from 0 to {len(indices)}", [int(indptr[0]), int(indptr[-1])])
+    _check_range("indices", indices, 0, items - 1, file)
+    rising = np.diff(indices.astype(np.int64)) > 0
+    starts = np.unique(indptr[1:-1])
+    rising[starts[(starts > 0) & (starts < len(indices))] - 1] = True
+    if not rising.all():
+        raise DamagedError(file, "indices", "sorted and unique within a user", f"not at {int(np.argmin(rising))}")
+
+
+def _check_range(name: str, values: NDArray[Any], low: int, high: Any, file: str = "audit/users.safetensors") -> None:
+    if values.size and ((values < low) | (values > high)).any():
+        raise DamagedError(file, name, f"{low} to {np.max(high)}", [int(values.min()), int(values.max())])

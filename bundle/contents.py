@@ -1,0 +1,96 @@
+"""A bundle in memory: what `write_bundle` takes and `read_bundle` gives back.
+
+Letters: U users, I items, d dimensions, P parts, K supported masks, M attributes, N interactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle.foldin import FoldIn
+from bundle.manifest import Description
+from bundle.networks import FairEncoder
+
+
+@dataclass(frozen=True)
+class Items:
+    """The catalogue."""
+
+    ids: tuple[str, ...]
+    titles: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...]
+    popularity: NDArray[np.int64]
+    """(I,) training positives of each item."""
+    vectors: NDArray[np.float32]
+    """(I, d)."""
+
+    @cached_property
+    def row(self) -> Mapping[str, int]:
+        """Item id → row."""
+        return {item: row for row, item in enumerate(self.ids)}
+
+
+@dataclass(frozen=True)
+class Users:
+    """Users and what their fair vectors are made of."""
+
+    ids: tuple[str, ...]
+    parts: NDArray[np.float32]
+    """(U, P, d) parts in manifest order; where the layout is ``fair``, (U, K, d) fair vectors by supported mask."""
+
+    @cached_property
+    def row(self) -> Mapping[str, int]:
+        """User id → row."""
+        return {user: row for row, user in enumerate(self.ids)}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Every interaction known at export, any rating, held-out ones included, as CSR; sorted within a user."""
+
+    indptr: NDArray[np.int64]
+    """(U + 1,)."""
+    indices: NDArray[np.int32]
+    """(N,) item rows."""
+
+    def of(self, user_row: int) -> NDArray[np.int32]:
+        """Item rows that this user has seen, ascending."""
+        return self.indices[self.indptr[user_row] : self.indptr[user_row + 1]]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What audits need and serving does not. A bundle may come without it."""
+
+    base: NDArray[np.float32]
+    """(U, d) user vectors u."""
+    labels: NDArray[np.int16]
+    """(U, M) class of each attribute, -1 where unknown."""
+    validation: NDArray[np.int32]
+    """(U,) item row of the held-out positive used for selection, -1 for none."""
+    test: NDArray[np.int32]
+    """(U,) item row of the held-out positive used for reporting, -1 for none."""
+    split: NDArray[np.uint8]
+    """(U,) 0 train, 1 select, 2 audit (DESIGN 3)."""
+    positive: NDArray[np.bool_]
+    """(N,) whether the interaction of `Seen.indices` counts as positive."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One version of one bundle. Frozen: a version never changes."""
+
+    description: Description
+    items: Items
+    users: Users
+    encoder: FairEncoder
+    history: FoldIn
+    seen: Seen
+    card: Mapping[str, Any]
+    audit: Audit | None = None

@@ -1,0 +1,133 @@
+"""One file of a bundle into memory, checked against its own entry in the manifest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+
+from bundle.errors import DamagedError, UnsupportedError
+from bundle.layout import CARD, ITEM_TABLE, MANIFEST, USER_TABLE, Arrays
+from bundle.manifest import SCHEMA_VERSION, FileSpec, Manifest
+
+MAX_JSON_BYTES = 16 * 2**20
+MAX_HEADER_BYTES = 2**20
+MAX_TABLE_BYTES = 2**30
+"""Limits on what is parsed before its contents are known: JSON, a safetensors header, a Parquet file unpacked."""
+
+_DTYPES = {
+    "float32": "F32",
+    "float64": "F64",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """manifest.json, its schema version looked at before anything else."""
+    raw = _read_json(folder / MANIFEST)
+    if raw.get("schema_version") != SCHEMA_VERSION:
+        raise UnsupportedError("schema_version", raw.get("schema_version"), SCHEMA_VERSION)
+    try:
+        return Manifest.model_validate_json(json.dumps(raw))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"]) or "the manifest"
+        raise DamagedError(MANIFEST, where, first["msg"], _short(first["input"])) from None
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """card.json: what training measured on this bundle."""
+    return _read_json(folder / CARD)
+
+
+def read_arrays(folder: Path, name: str, spec: FileSpec) -> Arrays:
+    """A safetensors file; its header must say what the manifest says."""
+    path = folder / name
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header = int.from_bytes(file.read(8), "little")
+    if header > min(MAX_HEADER_BYTES, size - 8):
+        raise DamagedError(name, "header length in bytes", f"at most {min(MAX_HEADER_BYTES, max(size - 8, 0))}", header)
+    try:
+        with safe_open(path, framework="numpy") as tensors:
+            _equal(name, "arrays", sorted(spec.arrays), sorted(tensors.keys()))
+            for key, array in spec.arrays.items():
+                view = tensors.get_slice(key)
+                _equal(name, f"shape of {key}", array.shape, list(view.get_shape()))
+                _equal(name, f"dtype of {key}", _DTYPES.get(array.dtype, array.dtype), view.get_dtype())
+            return {key: tensors.get_tensor(key) for key in spec.arrays}
+    except (SafetensorError, ValueError) as error:
+        raise DamagedError(name, "contents", "a safetensors file", str(error)) from None
+
+
+def read_items(
+    folder: Path, rows: int | None
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[str, ...], ...], Any]:
+    """items.parquet: ids, titles, groups, popularity."""
+    schema = pa.schema(
+        [("id", pa.string()), ("title", pa.string()), ("groups", pa.list_(pa.string())), ("popularity", pa.int64())]
+    )
+    table = _read_table(folder, ITEM_TABLE, schema, rows)
+    ids, titles, groups = (table[name].to_pylist() for name in ("id", "title", "groups"))
+    return tuple(ids), tuple(titles), tuple(tuple(names) for names in groups), table["popularity"].to_numpy()
+
+
+def read_users(folder: Path, rows: int | None) -> tuple[str, ...]:
+    """users.parquet: ids."""
+    return tuple(_read_table(folder, USER_TABLE, pa.schema([("id", pa.string())]), rows)["id"].to_pylist())
+
+
+def _read_table(folder: Path, name: str, schema: pa.Schema, rows: int | None) -> pa.Table:
+    try:
+        with pq.ParquetFile(folder / name) as file:
+            _equal(name, "columns", str(schema), str(file.schema_arrow.remove_metadata()))
+            _equal(name, "rows", rows, file.metadata.num_rows)
+            groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
+            unpacked = sum(group.total_byte_size for group in groups)
+            if not 0 <= unpacked <= MAX_TABLE_BYTES:
+                raise DamagedError(name, "unpacked size in bytes", f"at most {MAX_TABLE_BYTES}", unpacked)
+            table = file.read()
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise DamagedError(name, "contents", "a Parquet file", str(error)) from None
+    _equal(name, "rows read", rows, table.num_rows)
+    nulls = {column: table[column].null_count for column in table.column_names if table[column].null_count}
+    _equal(name, "empty values by column", {}, nulls)
+    return table
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise DamagedError(path.name, "size in bytes", f"at most {MAX_JSON_BYTES}", path.stat().st_size)
+        value = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except OSError as error:
+        raise DamagedError(path.name, "file", "a readable file", error.strerror) from None
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(path.name, "contents", "JSON without NaN or Infinity", str(error)) from None
+    if not isinstance(value, dict):
+        raise DamagedError(path.name, "contents", "a JSON object", type(value).__name__)
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _equal(file: str, what: str, expected: object, found: object) -> None:
+    if expected != found:
+        raise DamagedError(file, what, _short(expected), _short(found))
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else text[:200] + "…"

@@ -1,0 +1,168 @@
+"""manifest.json: what a bundle says of itself.
+
+A writer gives a `Description`; writing adds the files and the content hash, which makes it a `Manifest`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+SCHEMA_VERSION = 1
+
+AttributeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Size = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class Frozen(BaseModel):
+    """Read once, never changed; an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Attribute(Frozen):
+    """A user attribute that a request may protect."""
+
+    name: AttributeName
+    classes: list[str] = Field(min_length=2, max_length=10_000)
+
+
+class Part(Frozen):
+    """One row of a user's parts, and when the fair vector takes it.
+
+    ``always``: in every mask. ``none_protected``: only where none of ``attributes`` is protected (an attribute
+    part). ``all_protected``: only where all of them are (a pair part, which gives back what two attribute parts
+    share and would otherwise be withheld twice).
+    """
+
+    name: str
+    attributes: list[AttributeName]
+    taken: Literal["always", "none_protected", "all_protected"]
+
+
+class SupportedMasks(Frozen):
+    """Which requirements the bundle can answer: every mask, a list of masks, or one fixed mask."""
+
+    kind: Literal["all", "list", "fixed"]
+    masks: list[list[AttributeName]] = Field(default_factory=list, max_length=4096)
+    """Protected attributes of each supported mask; empty for ``all``, one entry for ``fixed``."""
+
+    @model_validator(mode="after")
+    def _count(self) -> SupportedMasks:
+        allowed = {"all": len(self.masks) == 0, "list": len(self.masks) > 0, "fixed": len(self.masks) == 1}
+        if not allowed[self.kind]:
+            raise ValueError(f"supported_masks of kind {self.kind!r} cannot have {len(self.masks)} masks")
+        return self
+
+
+class Encoder(Frozen):
+    """Which network of `bundle.networks` the weights belong to, and its layer sizes."""
+
+    kind: str
+    sizes: dict[str, Annotated[list[Size], Field(max_length=64)]] = Field(max_length=16)
+
+
+class DataSource(Frozen):
+    """What the bundle was trained on."""
+
+    source: str
+    fingerprint: Digest
+    users: int
+    items: int
+    interactions: int
+
+
+class ArraySpec(Frozen):
+    """Shape and dtype of one array in a safetensors file."""
+
+    shape: list[Annotated[int, Field(ge=0)]]
+    dtype: str
+
+
+class FileSpec(Frozen):
+    """One file of the bundle."""
+
+    sha256: Digest
+    bytes: Annotated[int, Field(ge=0)]
+    arrays: dict[str, ArraySpec] = Field(default_factory=dict)
+    rows: Annotated[int, Field(ge=0)] | None = None
+    """Rows of a Parquet file; None for any other."""
+
+
+class Description(Frozen):
+    """Everything a bundle says of itself except its files."""
+
+    schema_version: int
+    name: PlainName
+    version: PlainName
+    created: datetime
+    method: str
+    mode: Literal["reproduce", "strict"]
+    base_model: str
+    dimensions: Size
+    attributes: list[Attribute] = Field(max_length=64)
+    supported_masks: SupportedMasks
+    always_protected: list[AttributeName]
+    empty_mask: Literal["base", "fair"]
+    """What a request that protects nothing is searched with: the user vector itself, or the fair model's output."""
+    scorer: Literal["inner", "cosine", "rerank"]
+    encoder: Encoder
+    user_layout: Literal["parts", "fair"]
+    parts: list[Part]
+    """In row order; empty where ``user_layout`` is ``fair`` (one row per supported mask)."""
+    seeds: dict[str, int]
+    user_split_salt: str
+    data: DataSource
+    code_revision: str
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Description:
+        names = [attribute.name for attribute in self.attributes]
+        if len(set(names)) != len(names):
+            raise ValueError(f"attribute names repeat: {names}")
+        used = [*self.always_protected, *(name for mask in self.supported_masks.masks for name in mask)]
+        used += [name for part in self.parts for name in part.attributes]
+        if unknown := sorted(set(used) - set(names)):
+            raise ValueError(f"unknown attributes {unknown}; the bundle has {names}")
+        if (self.user_layout == "parts") != bool(self.parts):
+            raise ValueError(f"user_layout {self.user_layout!r} with {len(self.parts)} parts")
+        if self.user_layout == "fair" and self.supported_masks.kind == "all":
+            raise ValueError("user_layout 'fair' needs its masks listed in supported_masks")
+        return self
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """In manifest order, the order of every mask."""
+        return tuple(attribute.name for attribute in self.attributes)
+
+    def mask(self, protected: Iterable[str]) -> tuple[bool, ...]:
+        """One flag per attribute in manifest order; True = protect = its part is withheld."""
+        wanted = set(protected)
+        return tuple(name in wanted for name in self.attribute_names)
+
+    def supports(self, protected: Iterable[str]) -> bool:
+        """Whether a list can be made for exactly this set of protected attributes."""
+        wanted = set(protected)
+        if not wanted.issuperset(self.always_protected):
+            return False
+        return self.supported_masks.kind == "all" or any(wanted == set(mask) for mask in self.supported_masks.masks)
+
+
+class Manifest(Description):
+    """The description, every file with its hash and shapes, and the content hash."""
+
+    files: dict[str, FileSpec]
+    content_hash: Digest
+
+
+def content_hash(hashes: Mapping[str, str]) -> str:
+    """SHA-256 over the sorted (file, sha256) list: equal for equal contents, whatever the version or the date."""
+    listing: Sequence[tuple[str, str]] = sorted(hashes.items())
+    return hashlib.sha256(json.dumps(listing, separators=(",", ":")).encode()).hexdigest()

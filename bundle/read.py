@@ -1,0 +1,93 @@
+"""Reading a bundle: nothing is believed before it is checked, and nothing it brought is run.
+
+The order matters: the manifest, then names and shapes, then sizes and hashes, then headers, then values. A stamp
+beside the bundle lets later starts skip hashes and values as long as no file has changed (DESIGN 3).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from bundle.check import check_hashes, check_names, check_shapes, check_values
+from bundle.contents import Audit, Bundle, Items, Seen, Users
+from bundle.errors import BundleNotFoundError
+from bundle.files import read_arrays, read_card, read_items, read_manifest, read_users
+from bundle.layout import AUDIT_FILES, ENCODER, ITEM_TABLE, MANIFEST, USER_TABLE, Arrays, fold_in
+from bundle.manifest import Manifest
+from bundle.networks import FairEncoder, build_encoder
+from bundle.stamp import is_stamped, stamp
+
+
+def read_bundle(path: Path, *, trust_stamp: bool = True) -> Bundle:
+    """Read one version, refusing anything that is not whole and sound.
+
+    Args:
+        path: the folder of a version (``NAME/VERSION``), or of a bundle (``NAME``), whose newest version is read.
+        trust_stamp: skip hashes and values where the stamp says that these very files passed before.
+
+    Raises:
+        BundleNotFoundError: nothing there.
+        UnsupportedError: a schema version or encoder kind this code does not know.
+        DamagedError: a file differs from the manifest or the contract; names the file and both values.
+    """
+    folder = version_folder(path)
+    manifest = read_manifest(folder)
+    check_names(folder, manifest)
+    check_shapes(manifest)
+    verified = trust_stamp and is_stamped(folder, manifest)
+    if not verified:
+        check_hashes(folder, manifest)
+
+    arrays = {name: read_arrays(folder, name, spec) for name, spec in manifest.files.items() if spec.arrays}
+    seen = arrays["seen.safetensors"]
+    bundle = Bundle(
+        description=manifest,
+        items=_items(folder, manifest, arrays["items.safetensors"]),
+        users=Users(read_users(folder, manifest.files[USER_TABLE].rows), arrays["users.safetensors"]["parts"]),
+        encoder=_encoder(manifest, arrays[ENCODER]),
+        history=fold_in(arrays["history.safetensors"]),
+        seen=Seen(seen["indptr"], seen["indices"]),
+        card=read_card(folder),
+        audit=_audit(arrays),
+    )
+    if not verified:
+        check_values(manifest, bundle, arrays)
+        stamp(folder, manifest)
+    return bundle
+
+
+def version_folder(path: Path) -> Path:
+    """The version that ``path`` names: itself, or the newest version inside it."""
+    if (path / MANIFEST).is_file():
+        return path
+    versions = [p.parent for p in path.glob(f"*/{MANIFEST}") if not p.parent.name.startswith(".")]
+    if not versions:
+        raise BundleNotFoundError(path, f"{MANIFEST} in it, or versions in it that have one")
+    return max(versions, key=lambda folder: (read_manifest(folder).created, folder.name))
+
+
+def _items(folder: Path, manifest: Manifest, arrays: Arrays) -> Items:
+    ids, titles, groups, popularity = read_items(folder, manifest.files[ITEM_TABLE].rows)
+    return Items(ids, titles, groups, popularity, arrays["vectors"])
+
+
+def _encoder(manifest: Manifest, weights: Arrays) -> FairEncoder:
+    encoder = build_encoder(manifest.encoder, manifest.dimensions, manifest.attribute_names, manifest.parts)
+    encoder.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    return encoder.requires_grad_(False).eval()
+
+
+def _audit(arrays: dict[str, Arrays]) -> Audit | None:
+    if not arrays.keys() >= AUDIT_FILES:
+        return None
+    users = arrays["audit/users.safetensors"]
+    return Audit(
+        base=arrays["audit/base.safetensors"]["vectors"],
+        labels=users["labels"],
+        validation=users["validation"],
+        test=users["test"],
+        split=users["split"],
+        positive=arrays["audit/interactions.safetensors"]["positive"],
+    )

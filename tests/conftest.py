@@ -1,0 +1,132 @@
+"""Builders: a tiny real bundle, written by the real writer. They hide what does not matter and show what does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bundle import (
+    SCHEMA_VERSION,
+    Attribute,
+    Audit,
+    Bundle,
+    DataSource,
+    Description,
+    Encoder,
+    FoldIn,
+    Items,
+    Part,
+    Seen,
+    SupportedMasks,
+    Users,
+    build_encoder,
+    write_bundle,
+)
+
+CLASSES = {"gender": ["F", "M"], "age": ["under 30", "30-49", "50+"], "occupation": ["artist", "lawyer", "writer"]}
+
+MakeBundle = Callable[..., Bundle]
+
+
+def make_bundle(
+    *,
+    users: int = 6,
+    items: int = 12,
+    dimensions: int = 4,
+    attributes: Sequence[str] = ("gender", "age"),
+    always_protected: Sequence[str] = (),
+    supported_masks: SupportedMasks | None = None,
+    seen: Mapping[str, Sequence[str]] | None = None,
+    item_vectors: np.ndarray | None = None,
+    with_audit: bool = True,
+    name: str = "tiny",
+    version: str = "1",
+    seed: int = 7,
+) -> Bundle:
+    """A small AFRL bundle with random weights. Users are "u0", "u1" …, items "i0", "i1" …; nothing seen by default."""
+    rng = np.random.default_rng(seed)
+    d, m = dimensions, len(attributes)
+    parts = [Part(name="shared", attributes=[], taken="always")]
+    parts += [Part(name=attribute, attributes=[attribute], taken="none_protected") for attribute in attributes]
+    sizes = {"split": [d, 2 * d, d], "combine": [(m + 1) * d, (m + 1) * d, d]}
+    description = Description(
+        schema_version=SCHEMA_VERSION,
+        name=name,
+        version=version,
+        created=datetime(2026, 1, 1, tzinfo=UTC),
+        method="afrl",
+        mode="strict",
+        base_model="pmf",
+        dimensions=d,
+        attributes=[Attribute(name=attribute, classes=CLASSES[attribute]) for attribute in attributes],
+        supported_masks=supported_masks or SupportedMasks(kind="all"),
+        always_protected=list(always_protected),
+        empty_mask="fair",
+        scorer="inner",
+        encoder=Encoder(kind="afrl", sizes=sizes),
+        user_layout="parts",
+        parts=parts,
+        seeds={"run": seed},
+        user_split_salt="salt",
+        data=DataSource(source="tiny", fingerprint="0" * 64, users=users, items=items, interactions=0),
+        code_revision="test",
+    )
+    encoder = build_encoder(description.encoder, d, description.attribute_names, parts)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.normal_(0, 0.5, generator=generator)
+    base = rng.normal(size=(users, d)).astype(np.float32)
+    vectors = rng.normal(size=(items, d)).astype(np.float32) if item_vectors is None else item_vectors
+    rows = [sorted(int(item[1:]) for item in (seen or {}).get(f"u{user}", ())) for user in range(users)]
+    indptr = np.cumsum([0, *(len(row) for row in rows)]).astype(np.int64)
+    indices = np.array([item for row in rows for item in row], np.int32)
+    audit = Audit(
+        base=base,
+        labels=np.stack([rng.integers(len(CLASSES[attribute]), size=users) for attribute in attributes], axis=1).astype(
+            np.int16
+        ),
+        validation=np.full(users, -1, np.int32),
+        test=np.full(users, -1, np.int32),
+        split=(np.arange(users) % 3).astype(np.uint8),
+        positive=np.ones(len(indices), np.bool_),
+    )
+    with torch.no_grad():
+        split = encoder.split(torch.from_numpy(base)).numpy()
+    return Bundle(
+        description=description,
+        items=Items(
+            ids=tuple(f"i{row}" for row in range(items)),
+            titles=tuple(f"Item {row}" for row in range(items)),
+            groups=tuple((("even", "odd")[row % 2],) for row in range(items)),
+            popularity=np.arange(items, dtype=np.int64),
+            vectors=vectors,
+        ),
+        users=Users(ids=tuple(f"u{row}" for row in range(users)), parts=np.ascontiguousarray(split)),
+        encoder=encoder,
+        history=FoldIn(gram=(vectors.T @ vectors).astype(np.float32), weight=1.0, ridge=0.1, scale=1.0),
+        seen=Seen(indptr, indices),
+        card={"accuracy": {"by_mask": []}, "leakage": {"by_mask": []}},
+        audit=audit if with_audit else None,
+    )
+
+
+@pytest.fixture
+def a_bundle() -> MakeBundle:
+    """The builder of tiny bundles, in memory."""
+    return make_bundle
+
+
+@pytest.fixture
+def a_bundle_folder(tmp_path: Path) -> Callable[..., Path]:
+    """The builder of tiny bundles, written to a folder of the test's own."""
+
+    def write(**options: object) -> Path:
+        return write_bundle(make_bundle(**options), tmp_path / "bundles")  # type: ignore[arg-type]
+
+    return write
