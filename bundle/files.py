@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
 from bundle.errors import DamagedError, UnsupportedError
-from bundle.layout import CARD, ITEM_TABLE, MANIFEST, USER_TABLE, Arrays
+from bundle.layout import CARD, ITEM_COLUMNS, ITEM_TABLE, MANIFEST, USER_COLUMNS, USER_TABLE, Arrays
 from bundle.manifest import SCHEMA_VERSION, FileSpec, Manifest
 
 MAX_JSON_BYTES = 16 * 2**20
@@ -73,17 +73,14 @@ def read_items(
     folder: Path, rows: int | None
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[str, ...], ...], Any]:
     """items.parquet: ids, titles, groups, popularity."""
-    schema = pa.schema(
-        [("id", pa.string()), ("title", pa.string()), ("groups", pa.list_(pa.string())), ("popularity", pa.int64())]
-    )
-    table = _read_table(folder, ITEM_TABLE, schema, rows)
+    table = _read_table(folder, ITEM_TABLE, ITEM_COLUMNS, rows)
     ids, titles, groups = (table[name].to_pylist() for name in ("id", "title", "groups"))
     return tuple(ids), tuple(titles), tuple(tuple(names) for names in groups), table["popularity"].to_numpy()
 
 
 def read_users(folder: Path, rows: int | None) -> tuple[str, ...]:
     """users.parquet: ids."""
-    return tuple(_read_table(folder, USER_TABLE, pa.schema([("id", pa.string())]), rows)["id"].to_pylist())
+    return tuple(_read_table(folder, USER_TABLE, USER_COLUMNS, rows)["id"].to_pylist())
 
 
 def _read_table(folder: Path, name: str, schema: pa.Schema, rows: int | None) -> pa.Table:

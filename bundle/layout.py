@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from bundle.contents import Bundle
@@ -36,6 +37,16 @@ ARRAY_FILES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "audit/interactions.safetensors": {"positive": ("bool", "N")},
 }
 """Every array of the contract but the encoder's weights, which its kind fixes. V is U + 1."""
+
+ITEM_COLUMNS = pa.schema(
+    {
+        "id": pa.string(),
+        "title": pa.string(),
+        "groups": pa.list_(pa.field("element", pa.string())),
+        "popularity": pa.int64(),
+    }
+)
+USER_COLUMNS = pa.schema({"id": pa.string()})
 
 REQUIRED = frozenset(
     {ITEM_TABLE, USER_TABLE, ENCODER, CARD, *(name for name in ARRAY_FILES if not name.startswith(AUDIT))}

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import save_file
 
-from bundle.contents import Bundle, Items, Users
+from bundle.contents import Bundle, Items
 from bundle.errors import BundleExistsError
-from bundle.layout import CARD, ITEM_TABLE, MANIFEST, USER_TABLE, Arrays, arrays_of
+from bundle.layout import CARD, ITEM_COLUMNS, ITEM_TABLE, MANIFEST, USER_COLUMNS, USER_TABLE, Arrays, arrays_of
 from bundle.manifest import ArraySpec, FileSpec, Manifest, content_hash
 
 
@@ -63,8 +63,8 @@ def _write_files(bundle: Bundle, folder: Path) -> None:
     files: dict[str, FileSpec] = {}
     for name, arrays in arrays_of(bundle):
         files[name] = _write_arrays(folder / name, arrays)
-    files[ITEM_TABLE] = _write_table(folder / ITEM_TABLE, item_table(bundle.items))
-    files[USER_TABLE] = _write_table(folder / USER_TABLE, user_table(bundle.users))
+    files[ITEM_TABLE] = _write_table(folder / ITEM_TABLE, _item_table(bundle.items))
+    files[USER_TABLE] = _write_table(folder / USER_TABLE, pa.table({"id": bundle.users.ids}, schema=USER_COLUMNS))
     files[CARD] = _write_json(folder / CARD, bundle.card)
     manifest = Manifest(
         **dict(bundle.description),
@@ -74,21 +74,14 @@ def _write_files(bundle: Bundle, folder: Path) -> None:
     _write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
 
 
-def item_table(items: Items) -> pa.Table:
-    """items.parquet: id, title, groups, popularity."""
-    return pa.table(
-        {
-            "id": pa.array(items.ids, pa.string()),
-            "title": pa.array(items.titles, pa.string()),
-            "groups": pa.array([list(groups) for groups in items.groups], pa.list_(pa.string())),
-            "popularity": pa.array(items.popularity, pa.int64()),
-        }
-    )
-
-
-def user_table(users: Users) -> pa.Table:
-    """users.parquet: id."""
-    return pa.table({"id": pa.array(users.ids, pa.string())})
+def _item_table(items: Items) -> pa.Table:
+    columns = {
+        "id": items.ids,
+        "title": items.titles,
+        "groups": [list(groups) for groups in items.groups],
+        "popularity": items.popularity,
+    }
+    return pa.table(columns, schema=ITEM_COLUMNS)
 
 
 def _write_arrays(path: Path, arrays: Arrays) -> FileSpec:
