@@ -14,13 +14,28 @@ from numpy.typing import NDArray
 
 from bundle.contents import Bundle
 from bundle.errors import DamagedError
-from bundle.layout import ARRAY_FILES, AUDIT_FILES, ENCODER, ITEM_TABLE, MANIFEST, REQUIRED, USER_TABLE, Arrays
+from bundle.foldin import FoldIn
+from bundle.layout import (
+    ARRAY_FILES,
+    AUDIT,
+    AUDIT_FILES,
+    ENCODER,
+    ITEM_TABLE,
+    MANIFEST,
+    REQUIRED,
+    USER_TABLE,
+    Arrays,
+)
 from bundle.manifest import ArraySpec, Manifest, content_hash
-from bundle.networks import build_encoder
+from bundle.networks import FairEncoder, TableEncoder, build_encoder
 
 
-def check_names(folder: Path, manifest: Manifest) -> None:
-    """The files listed are the contract's, all of them, and the folder holds nothing else and no links."""
+def check_names(folder: Path, manifest: Manifest) -> list[str]:
+    """The files listed are the contract's, all of them, and the folder holds nothing else and no links.
+
+    Returns:
+        The files to read: all that are listed, without those under audit/ where that folder was left out.
+    """
     listed = set(manifest.files)
     if unknown := sorted(listed - REQUIRED - AUDIT_FILES):
         raise DamagedError(MANIFEST, "files", f"only {sorted(REQUIRED | AUDIT_FILES)}", unknown)
@@ -28,18 +43,34 @@ def check_names(folder: Path, manifest: Manifest) -> None:
         raise DamagedError(MANIFEST, "files", f"all of {sorted(REQUIRED)}", f"none for {missing}")
     if listed & AUDIT_FILES and (missing := sorted(AUDIT_FILES - listed)):
         raise DamagedError(MANIFEST, "files under audit/", "all or none", f"none for {missing}")
-    for name in sorted(listed):
-        if any(path.is_symlink() for path in (folder / name, (folder / name).parent) if path != folder):
-            raise DamagedError(name, "file", "a plain file", "a link")
-        if not (folder / name).is_file():
-            raise DamagedError(name, "file", "a plain file", "nothing")
-    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+
+    present = _present(folder)
+    if not present & AUDIT_FILES:
+        listed -= AUDIT_FILES
+    if missing := sorted(listed - present):
+        raise DamagedError(missing[0], "file", "a plain file", "nothing")
     if extra := sorted(present - listed - {MANIFEST}):
         raise DamagedError(extra[0], "file", "listed in the manifest", "not listed")
+    return sorted(listed)
+
+
+def _present(folder: Path) -> set[str]:
+    paths = list(folder.iterdir())
+    audit = folder / AUDIT
+    if audit in paths and audit.is_dir() and not audit.is_symlink():
+        paths.remove(audit)
+        paths += audit.iterdir()
+    names = {path.relative_to(folder).as_posix(): path for path in paths}
+    for name, path in sorted(names.items()):
+        if path.is_symlink() or not path.is_file():
+            raise DamagedError(name, "file", "a plain file", "a link" if path.is_symlink() else "something else")
+    return set(names)
 
 
 def check_shapes(manifest: Manifest) -> None:
     """Every array that the manifest lists has the contract's dtype and fits the others; no file is opened."""
+    for file in sorted(manifest.files.keys() - ARRAY_FILES.keys() - {ENCODER}):
+        _check_file(manifest, file, {})
     size = {
         "d": manifest.dimensions,
         "M": len(manifest.attributes),
@@ -65,9 +96,10 @@ def check_shapes(manifest: Manifest) -> None:
     _check_file(manifest, ENCODER, weights)
 
 
-def check_hashes(folder: Path, manifest: Manifest) -> None:
-    """Sizes and SHA-256 of every file, and the content hash over them."""
-    for name, spec in manifest.files.items():
+def check_hashes(folder: Path, manifest: Manifest, names: Sequence[str]) -> None:
+    """Sizes and SHA-256 of the named files, and the content hash over all that the manifest lists."""
+    for name in names:
+        spec = manifest.files[name]
         size = (folder / name).stat().st_size
         if size != spec.bytes:
             raise DamagedError(name, "size in bytes", spec.bytes, size)
@@ -88,11 +120,13 @@ def check_values(manifest: Manifest, bundle: Bundle, arrays: dict[str, Arrays]) 
         for name, array in contents.items():
             if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
                 raise DamagedError(file, name, "finite numbers", f"{int((~finite).sum())} that are not")
+            if array.dtype.kind == "b" and (array.view(np.uint8) > 1).any():
+                raise DamagedError(file, name, "bytes 0 and 1", int(array.view(np.uint8).max()))
     items = len(bundle.items.ids)
+    _check_range("popularity", bundle.items.popularity, 0, np.iinfo(np.int64).max, ITEM_TABLE)
     _check_csr(bundle.seen.indptr, bundle.seen.indices, items)
-    if not (bundle.history.weight >= 0 and bundle.history.ridge > 0):
-        found = [bundle.history.weight, bundle.history.ridge]
-        raise DamagedError("history.safetensors", "constants", "weight ≥ 0 and ridge > 0", found)
+    _check_fold_in(bundle.history)
+    _check_masks(manifest, bundle.encoder)
     if audit := bundle.audit:
         classes = np.array([len(attribute.classes) for attribute in manifest.attributes])
         _check_range("labels", audit.labels, -1, classes - 1)
@@ -129,15 +163,14 @@ def _check_file(manifest: Manifest, file: str, contract: dict[str, ArraySpec]) -
 def _check_ids(file: str, ids: Sequence[str]) -> None:
     if repeated := [key for key, count in Counter(ids).items() if count > 1]:
         raise DamagedError(file, "ids", "unique", f"{repeated[0]!r} more than once")
-    if odd := next((key for key in ids if not key or not key.isprintable() or len(key) > 256), None):
-        raise DamagedError(file, "ids", "printable, 1 - 256 characters", ascii(odd[:50]))
-    if "" in ids:
-        raise DamagedError(file, "ids", "printable, 1 - 256 characters", "an empty id")
+    odd = next((key for key in ids if not key or not key.isprintable() or len(key) > 256), None)
+    if odd is not None:
+        raise DamagedError(file, "ids", "printable, 1 - 256 characters", f"{odd[:50]!a}, {len(odd)} characters")
 
 
 def _check_csr(indptr: NDArray[np.int64], indices: NDArray[np.int32], items: int) -> None:
     file = "seen.safetensors"
-    if indptr[0] != 0 or indptr[-1] != len(indices) or (np.diff(indptr) < 0).any():
+    if indptr[0] != 0 or indptr[-1] != len(indices) or (indptr[1:] < indptr[:-1]).any():  # a difference could wrap
         raise DamagedError(file, "indptr", f"rising from 0 to {len(indices)}", [int(indptr[0]), int(indptr[-1])])
     _check_range("indices", indices, 0, items - 1, file)
     rising = np.diff(indices.astype(np.int64)) > 0
@@ -145,6 +178,24 @@ def _check_csr(indptr: NDArray[np.int64], indices: NDArray[np.int32], items: int
     rising[starts[(starts > 0) & (starts < len(indices))] - 1] = True
     if not rising.all():
         raise DamagedError(file, "indices", "sorted and unique within a user", f"not at {int(np.argmin(rising))}")
+
+
+def _check_fold_in(fold: FoldIn) -> None:
+    file = "history.safetensors"
+    if not (fold.weight >= 0 and fold.ridge > 0):
+        raise DamagedError(file, "constants", "weight ≥ 0 and ridge > 0", [fold.weight, fold.ridge])
+    gram = fold.gram.astype(np.float64)
+    lowest = np.linalg.eigvalsh((gram + gram.T) / 2)[0] + fold.ridge
+    if not lowest > 0:
+        raise DamagedError(file, "gram", "solvable: gram + ridge positive definite", f"an eigenvalue of {lowest:g}")
+
+
+def _check_masks(manifest: Manifest, encoder: FairEncoder) -> None:
+    """The rows that a table encoder picks by are the manifest's supported masks, in its order."""
+    if isinstance(encoder, TableEncoder):
+        expected = [list(manifest.mask(mask)) for mask in manifest.supported_masks.masks]
+        if encoder.masks.tolist() != expected:
+            raise DamagedError(ENCODER, "masks", expected, encoder.masks.tolist())
 
 
 def _check_range(name: str, values: NDArray[Any], low: int, high: Any, file: str = "audit/users.safetensors") -> None:

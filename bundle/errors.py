@@ -47,7 +47,9 @@ class UnsupportedError(BundleError):
     code = "bundle_unsupported"
 
     def __init__(self, what: str, found: object, known: object) -> None:
-        super().__init__(f"manifest.json: {what} is {found!r}; this version of Evenhand knows {known}")
+        super().__init__(
+            f"manifest.json: {what} is {_shown(repr(found))}; this version of Evenhand knows {_shown(known)}"
+        )
         self.what = what
         self.found = found
         self.known = known
@@ -59,8 +61,15 @@ class DamagedError(BundleError):
     code = "bundle_damaged"
 
     def __init__(self, file: str, what: str, expected: object, found: object) -> None:
-        super().__init__(f"{file}: {what} should be {expected}, found {found}")
+        super().__init__(f"{_shown(file)}: {_shown(what)} should be {_shown(expected)}, found {_shown(found)}")
         self.file = file
         self.what = what
         self.expected = expected
         self.found = found
+
+
+def _shown(value: object) -> str:
+    """A value as a message shows it: on one line and bounded, whatever the bundle brought."""
+    text = str(value)
+    text = text if text.isprintable() else ascii(text)
+    return text if len(text) <= 300 else text[:300] + "…"

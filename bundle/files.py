@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,16 @@ from safetensors import SafetensorError, safe_open
 
 from bundle.errors import DamagedError, UnsupportedError
 from bundle.layout import CARD, ITEM_COLUMNS, ITEM_TABLE, MANIFEST, USER_COLUMNS, USER_TABLE, Arrays
-from bundle.manifest import SCHEMA_VERSION, FileSpec, Manifest
+from bundle.manifest import SCHEMA_VERSION, FileSpec, Manifest, manifest_hash
 
 MAX_JSON_BYTES = 16 * 2**20
+MAX_JSON_DEPTH = 64
 MAX_HEADER_BYTES = 2**20
 MAX_TABLE_BYTES = 2**30
+MAX_TABLE_VALUES = 2**28
 """Limits on what is parsed before its contents are known: JSON, a safetensors header, a Parquet file unpacked."""
+
+_ROWS_AT_A_TIME = 1024
 
 _DTYPES = {
     "float32": "F32",
@@ -36,12 +41,15 @@ def read_manifest(folder: Path) -> Manifest:
     raw = _read_json(folder / MANIFEST)
     if raw.get("schema_version") != SCHEMA_VERSION:
         raise UnsupportedError("schema_version", raw.get("schema_version"), SCHEMA_VERSION)
+    listed, found = raw.pop("manifest_hash", None), manifest_hash(raw)
     try:
-        return Manifest.model_validate_json(json.dumps(raw))
+        manifest = Manifest.model_validate_json(json.dumps(raw))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"]) or "the manifest"
         raise DamagedError(MANIFEST, where, first["msg"], _short(first["input"])) from None
+    _equal(MANIFEST, "manifest_hash", listed, found)
+    return manifest
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -74,6 +82,8 @@ def read_items(
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[str, ...], ...], Any]:
     """items.parquet: ids, titles, groups, popularity."""
     table = _read_table(folder, ITEM_TABLE, ITEM_COLUMNS, rows)
+    empty = sum(chunk.flatten().null_count for chunk in table["groups"].chunks)
+    _equal(ITEM_TABLE, "empty values in groups", 0, empty)
     ids, titles, groups = (table[name].to_pylist() for name in ("id", "title", "groups"))
     return tuple(ids), tuple(titles), tuple(tuple(names) for names in groups), table["popularity"].to_numpy()
 
@@ -86,13 +96,15 @@ def read_users(folder: Path, rows: int | None) -> tuple[str, ...]:
 def _read_table(folder: Path, name: str, schema: pa.Schema, rows: int | None) -> pa.Table:
     try:
         with pq.ParquetFile(folder / name) as file:
-            _equal(name, "columns", str(schema), str(file.schema_arrow.remove_metadata()))
+            found = file.schema_arrow
+            if not found.equals(schema):
+                raise DamagedError(name, "columns", _columns(schema), _columns(found))
             _equal(name, "rows", rows, file.metadata.num_rows)
             groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
-            unpacked = sum(group.total_byte_size for group in groups)
-            if not 0 <= unpacked <= MAX_TABLE_BYTES:
-                raise DamagedError(name, "unpacked size in bytes", f"at most {MAX_TABLE_BYTES}", unpacked)
-            table = file.read()
+            values = sum(group.column(index).num_values for group in groups for index in range(group.num_columns))
+            if values > MAX_TABLE_VALUES:
+                raise DamagedError(name, "values", f"at most {MAX_TABLE_VALUES}", values)
+            table = _unpack(name, file, schema)
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise DamagedError(name, "contents", "a Parquet file", str(error)) from None
@@ -102,15 +114,31 @@ def _read_table(folder: Path, name: str, schema: pa.Schema, rows: int | None) ->
     return table
 
 
+def _unpack(name: str, file: pq.ParquetFile, schema: pa.Schema) -> pa.Table:
+    """Batch by batch and counting: a few bytes of dictionary codes can stand for any number of long strings."""
+    batches: list[pa.RecordBatch] = []
+    unpacked = 0
+    for batch in file.iter_batches(_ROWS_AT_A_TIME):
+        unpacked += batch.nbytes
+        if unpacked > MAX_TABLE_BYTES:
+            raise DamagedError(name, "unpacked size in bytes", f"at most {MAX_TABLE_BYTES}", f"{unpacked} and more")
+        batches.append(batch.replace_schema_metadata())
+    return pa.Table.from_batches(batches, schema)
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise DamagedError(path.name, "size in bytes", f"at most {MAX_JSON_BYTES}", path.stat().st_size)
-        value = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+        value = json.loads(
+            path.read_text("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeated_keys
+        )
+        _refuse_depth(value)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # neither 1e999 nor half a surrogate pair
     except OSError as error:
         raise DamagedError(path.name, "file", "a readable file", error.strerror) from None
     except (ValueError, RecursionError) as error:
-        raise DamagedError(path.name, "contents", "JSON without NaN or Infinity", str(error)) from None
+        raise DamagedError(path.name, "contents", "plain JSON in UTF-8 without NaN or Infinity", str(error)) from None
     if not isinstance(value, dict):
         raise DamagedError(path.name, "contents", "a JSON object", type(value).__name__)
     return value
@@ -118,6 +146,28 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _refuse_repeated_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Readers differ in which of two equal keys they believe."""
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError(f"a key appears twice among {_short([key for key, _ in pairs])}")
+    return value
+
+
+def _refuse_depth(value: object) -> None:
+    level: list[Any] = [value]
+    for _ in range(MAX_JSON_DEPTH + 1):
+        nodes = [node for node in level if isinstance(node, dict | list)]
+        if not nodes:
+            return
+        level = [child for node in nodes for child in (node.values() if isinstance(node, dict) else node)]
+    raise ValueError(f"nested deeper than {MAX_JSON_DEPTH}")
+
+
+def _columns(schema: pa.Schema) -> str:
+    return ", ".join(str(column) for column in schema)
 
 
 def _equal(file: str, what: str, expected: object, found: object) -> None:

@@ -17,7 +17,7 @@ CARD = "card.json"
 ITEM_TABLE = "items.parquet"
 USER_TABLE = "users.parquet"
 ENCODER = "encoder.safetensors"
-AUDIT = "audit/"
+AUDIT = "audit"
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -49,9 +49,9 @@ ITEM_COLUMNS = pa.schema(
 USER_COLUMNS = pa.schema({"id": pa.string()})
 
 REQUIRED = frozenset(
-    {ITEM_TABLE, USER_TABLE, ENCODER, CARD, *(name for name in ARRAY_FILES if not name.startswith(AUDIT))}
+    {ITEM_TABLE, USER_TABLE, ENCODER, CARD, *(name for name in ARRAY_FILES if not name.startswith(f"{AUDIT}/"))}
 )
-AUDIT_FILES = frozenset(name for name in ARRAY_FILES if name.startswith(AUDIT))
+AUDIT_FILES = frozenset(name for name in ARRAY_FILES if name.startswith(f"{AUDIT}/"))
 """All of them, or none: audit/ may be absent as a whole."""
 
 

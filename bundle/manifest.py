@@ -8,17 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 SCHEMA_VERSION = 1
 
 AttributeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Size = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Size = Annotated[int, Field(ge=1, le=2**24)]
+"""A dimension or layer size; with at most 4096 parts the bytes of one layer stay below 2**63."""
 
 
 class Frozen(BaseModel):
@@ -43,8 +43,14 @@ class Part(Frozen):
     """
 
     name: str
-    attributes: list[AttributeName]
+    attributes: list[AttributeName] = Field(max_length=64)
     taken: Literal["always", "none_protected", "all_protected"]
+
+    @model_validator(mode="after")
+    def _rule_has_attributes(self) -> Part:
+        if (self.taken == "always") == bool(self.attributes):
+            raise ValueError(f"part {self.name!r} is taken {self.taken!r} with attributes {self.attributes}")
+        return self
 
 
 class SupportedMasks(Frozen):
@@ -102,7 +108,7 @@ class Description(Frozen):
     schema_version: int
     name: PlainName
     version: PlainName
-    created: datetime
+    created: AwareDatetime
     method: str
     mode: Literal["reproduce", "strict"]
     base_model: str
@@ -115,7 +121,7 @@ class Description(Frozen):
     scorer: Literal["inner", "cosine", "rerank"]
     encoder: Encoder
     user_layout: Literal["parts", "fair"]
-    parts: list[Part]
+    parts: list[Part] = Field(max_length=4096)
     """In row order; empty where ``user_layout`` is ``fair`` (one row per supported mask)."""
     seeds: dict[str, int]
     user_split_salt: str
@@ -127,6 +133,8 @@ class Description(Frozen):
         names = [attribute.name for attribute in self.attributes]
         if len(set(names)) != len(names):
             raise ValueError(f"attribute names repeat: {names}")
+        if len({part.name for part in self.parts}) != len(self.parts):
+            raise ValueError(f"part names repeat: {[part.name for part in self.parts]}")
         used = [*self.always_protected, *(name for mask in self.supported_masks.masks for name in mask)]
         used += [name for part in self.parts for name in part.attributes]
         if unknown := sorted(set(used) - set(names)):
@@ -135,6 +143,8 @@ class Description(Frozen):
             raise ValueError(f"user_layout {self.user_layout!r} with {len(self.parts)} parts")
         if self.user_layout == "fair" and self.supported_masks.kind == "all":
             raise ValueError("user_layout 'fair' needs its masks listed in supported_masks")
+        if unmet := [mask for mask in self.supported_masks.masks if not set(mask) >= set(self.always_protected)]:
+            raise ValueError(f"supported masks {unmet} leave out some of always_protected {self.always_protected}")
         return self
 
     @property
@@ -160,6 +170,13 @@ class Manifest(Description):
 
     files: dict[str, FileSpec]
     content_hash: Digest
+
+
+def manifest_hash(manifest: Mapping[str, object]) -> str:
+    """SHA-256 over the manifest's JSON without this field: keys sorted, no spaces, UTF-8."""
+    rest = {key: value for key, value in manifest.items() if key != "manifest_hash"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def content_hash(hashes: Mapping[str, str]) -> str:

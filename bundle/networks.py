@@ -137,6 +137,7 @@ class TableEncoder(FairEncoder):
         self, attributes: Sequence[str], parts: Sequence[Part], dimensions: int, sizes: Mapping[str, Sequence[int]]
     ) -> None:
         super().__init__(attributes, parts)
+        _expect("parts of a table encoder", [], [part.name for part in parts])
         (masks,) = _sizes(sizes, "masks")
         _expect("encoder.sizes.masks, columns", [len(attributes)], masks[1:])
         self.register_buffer("masks", torch.zeros(masks[0], masks[1], dtype=torch.bool))

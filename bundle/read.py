@@ -6,18 +6,19 @@ beside the bundle lets later starts skip hashes and values as long as no file ha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from bundle.check import check_hashes, check_names, check_shapes, check_values
 from bundle.contents import Audit, Bundle, Items, Seen, Users
-from bundle.errors import BundleNotFoundError
+from bundle.errors import BundleNotFoundError, DamagedError
 from bundle.files import read_arrays, read_card, read_items, read_manifest, read_users
 from bundle.layout import AUDIT_FILES, ENCODER, ITEM_TABLE, MANIFEST, USER_TABLE, Arrays, fold_in
 from bundle.manifest import Manifest
 from bundle.networks import FairEncoder, build_encoder
-from bundle.stamp import is_stamped, stamp
+from bundle.stamp import is_stamped, stamp, state_of
 
 
 def read_bundle(path: Path, *, trust_stamp: bool = True) -> Bundle:
@@ -32,29 +33,26 @@ def read_bundle(path: Path, *, trust_stamp: bool = True) -> Bundle:
         UnsupportedError: a schema version or encoder kind this code does not know.
         DamagedError: a file differs from the manifest or the contract; names the file and both values.
     """
-    folder = version_folder(path)
-    manifest = read_manifest(folder)
-    check_names(folder, manifest)
-    check_shapes(manifest)
-    verified = trust_stamp and is_stamped(folder, manifest)
-    if not verified:
-        check_hashes(folder, manifest)
+    try:
+        folder = version_folder(path)
+        manifest = read_manifest(folder)
+        names = check_names(folder, manifest)
+        check_shapes(manifest)
+        state = state_of(folder, manifest, names)
+        if trust_stamp and is_stamped(folder, state):
+            return _load(folder, manifest, names)[0]
+        bundle = read_in_full(folder, manifest, names)
+        stamp(folder, state)
+        return bundle
+    except OSError as error:
+        raise DamagedError(Path(error.filename or path).name, "file", "readable", error.strerror) from error
 
-    arrays = {name: read_arrays(folder, name, spec) for name, spec in manifest.files.items() if spec.arrays}
-    seen = arrays["seen.safetensors"]
-    bundle = Bundle(
-        description=manifest,
-        items=_items(folder, manifest, arrays["items.safetensors"]),
-        users=Users(read_users(folder, manifest.files[USER_TABLE].rows), arrays["users.safetensors"]["parts"]),
-        encoder=_encoder(manifest, arrays[ENCODER]),
-        history=fold_in(arrays["history.safetensors"]),
-        seen=Seen(seen["indptr"], seen["indices"]),
-        card=read_card(folder),
-        audit=_audit(arrays),
-    )
-    if not verified:
-        check_values(manifest, bundle, arrays)
-        stamp(folder, manifest)
+
+def read_in_full(folder: Path, manifest: Manifest, names: Sequence[str]) -> Bundle:
+    """Every hash and value checked, stamp or not."""
+    check_hashes(folder, manifest, names)
+    bundle, arrays = _load(folder, manifest, names)
+    check_values(manifest, bundle, arrays)
     return bundle
 
 
@@ -66,6 +64,22 @@ def version_folder(path: Path) -> Path:
     if not versions:
         raise BundleNotFoundError(path, f"{MANIFEST} in it, or versions in it that have one")
     return max(versions, key=lambda folder: (read_manifest(folder).created, folder.name))
+
+
+def _load(folder: Path, manifest: Manifest, names: Sequence[str]) -> tuple[Bundle, dict[str, Arrays]]:
+    arrays = {name: read_arrays(folder, name, manifest.files[name]) for name in names if manifest.files[name].arrays}
+    seen = arrays["seen.safetensors"]
+    bundle = Bundle(
+        description=manifest,
+        items=_items(folder, manifest, arrays["items.safetensors"]),
+        users=Users(read_users(folder, manifest.files[USER_TABLE].rows), arrays["users.safetensors"]["parts"]),
+        encoder=_encoder(manifest, arrays[ENCODER]),
+        history=fold_in(arrays["history.safetensors"]),
+        seen=Seen(seen["indptr"], seen["indices"]),
+        card=read_card(folder),
+        audit=_audit(arrays),
+    )
+    return bundle, arrays
 
 
 def _items(folder: Path, manifest: Manifest, arrays: Arrays) -> Items:

@@ -8,33 +8,36 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from bundle.layout import MANIFEST
 from bundle.manifest import Manifest
 
+State = Mapping[str, object]
 
-def is_stamped(folder: Path, manifest: Manifest) -> bool:
-    """Whether the stamp fits the files as they are now: manifest hash, sizes, modification times."""
+
+def state_of(folder: Path, manifest: Manifest, names: Iterable[str]) -> State:
+    """What a stamp notes, taken before the files are read: a file that changes meanwhile no longer fits it."""
+    stats = {name: (folder / name).stat() for name in names}
+    return {
+        "manifest": hashlib.sha256(manifest.model_dump_json().encode()).hexdigest(),
+        "files": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()},
+    }
+
+
+def is_stamped(folder: Path, state: State) -> bool:
+    """Whether the stamp notes just this: manifest, sizes, modification times."""
     try:
-        return bool(json.loads(_path(folder).read_text()) == _state(folder, manifest))
-    except (OSError, ValueError):
+        return bool(json.loads(_path(folder).read_text()) == state)
+    except (OSError, ValueError, RecursionError):
         return False
 
 
-def stamp(folder: Path, manifest: Manifest) -> None:
+def stamp(folder: Path, state: State) -> None:
     """Note that the files passed; quietly does nothing where the place is read-only."""
     with contextlib.suppress(OSError):
-        _path(folder).write_text(json.dumps(_state(folder, manifest)))
+        _path(folder).write_text(json.dumps(state))
 
 
 def _path(folder: Path) -> Path:
     return folder.resolve().parent / f".{folder.resolve().name}.verified.json"
-
-
-def _state(folder: Path, manifest: Manifest) -> dict[str, object]:
-    stats = {name: (folder / name).stat() for name in sorted(manifest.files)}
-    return {
-        "manifest": hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest(),
-        "files": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()},
-    }

@@ -17,10 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import save_file
 
+from bundle.check import check_names, check_shapes
 from bundle.contents import Bundle, Items
 from bundle.errors import BundleExistsError
+from bundle.files import read_manifest
 from bundle.layout import CARD, ITEM_COLUMNS, ITEM_TABLE, MANIFEST, USER_COLUMNS, USER_TABLE, Arrays, arrays_of
-from bundle.manifest import ArraySpec, FileSpec, Manifest, content_hash
+from bundle.manifest import ArraySpec, Description, FileSpec, Manifest, content_hash, manifest_hash
+from bundle.read import read_in_full
 
 
 def write_bundle(bundle: Bundle, out: Path) -> Path:
@@ -33,6 +36,7 @@ def write_bundle(bundle: Bundle, out: Path) -> Path:
 
     Raises:
         BundleExistsError: that version is there already.
+        DamagedError: the contents break the contract, so that no reader would take them; nothing is published.
     """
     target = out / bundle.description.name / bundle.description.version
     if target.exists():
@@ -41,6 +45,7 @@ def write_bundle(bundle: Bundle, out: Path) -> Path:
     draft = Path(tempfile.mkdtemp(prefix=f".{bundle.description.version}.", dir=target.parent))
     try:
         _write_files(bundle, draft)
+        _check(draft)
         draft.chmod(0o755)
         _publish(draft, target)
     except BaseException:
@@ -50,11 +55,19 @@ def write_bundle(bundle: Bundle, out: Path) -> Path:
     return target
 
 
+def _check(draft: Path) -> None:
+    """Read back what was written: a version that no reader would take is never published."""
+    manifest = read_manifest(draft)
+    names = check_names(draft, manifest)
+    check_shapes(manifest)
+    read_in_full(draft, manifest, names)
+
+
 def _publish(draft: Path, target: Path) -> None:
     try:
         draft.rename(target)
     except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
             raise BundleExistsError(target) from None
         raise
 
@@ -67,11 +80,14 @@ def _write_files(bundle: Bundle, folder: Path) -> None:
     files[USER_TABLE] = _write_table(folder / USER_TABLE, pa.table({"id": bundle.users.ids}, schema=USER_COLUMNS))
     files[CARD] = _write_json(folder / CARD, bundle.card)
     manifest = Manifest(
-        **dict(bundle.description),
+        **{name: getattr(bundle.description, name) for name in Description.model_fields},
         files=dict(sorted(files.items())),
         content_hash=content_hash({name: spec.sha256 for name, spec in files.items()}),
     )
-    _write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+    document = manifest.model_dump(mode="json")
+    _write_json(folder / MANIFEST, document | {"manifest_hash": manifest_hash(document)})
+    for made in {(folder / name).parent for name in files}:
+        _sync(made)
 
 
 def _item_table(items: Items) -> pa.Table:

@@ -27,6 +27,7 @@ from bundle import (
     build_encoder,
     write_bundle,
 )
+from bundle.networks import TableEncoder
 
 CLASSES = {"gender": ["F", "M"], "age": ["under 30", "30-49", "50+"], "occupation": ["artist", "lawyer", "writer"]}
 
@@ -39,21 +40,31 @@ def make_bundle(
     items: int = 12,
     dimensions: int = 4,
     attributes: Sequence[str] = ("gender", "age"),
+    pairs: Sequence[tuple[str, str]] = (),
     always_protected: Sequence[str] = (),
     supported_masks: SupportedMasks | None = None,
     seen: Mapping[str, Sequence[str]] | None = None,
     item_vectors: np.ndarray | None = None,
     with_audit: bool = True,
+    table: bool = False,
     name: str = "tiny",
     version: str = "1",
     seed: int = 7,
 ) -> Bundle:
-    """A small AFRL bundle with random weights. Users are "u0", "u1" …, items "i0", "i1" …; nothing seen by default."""
+    """A small AFRL bundle with random weights. Users are "u0", "u1" …, items "i0", "i1" …; nothing seen by default.
+
+    ``pairs`` adds a pair part for each; ``table`` stores finished fair vectors, one per mask of ``supported_masks``.
+    """
     rng = np.random.default_rng(seed)
     d, m = dimensions, len(attributes)
     parts = [Part(name="shared", attributes=[], taken="always")]
     parts += [Part(name=attribute, attributes=[attribute], taken="none_protected") for attribute in attributes]
-    sizes = {"split": [d, 2 * d, d], "combine": [(m + 1) * d, (m + 1) * d, d]}
+    parts += [Part(name="_".join(pair), attributes=list(pair), taken="all_protected") for pair in pairs]
+    wide = len(parts) * d
+    network = Encoder(kind="afrl", sizes={"split": [d, 2 * d, d], "combine": [wide, wide, d]})
+    if table:
+        supported_masks = supported_masks or SupportedMasks(kind="list", masks=[[], list(attributes)])
+        parts, network = [], Encoder(kind="table", sizes={"masks": [len(supported_masks.masks), m]})
     description = Description(
         schema_version=SCHEMA_VERSION,
         name=name,
@@ -68,8 +79,8 @@ def make_bundle(
         always_protected=list(always_protected),
         empty_mask="fair",
         scorer="inner",
-        encoder=Encoder(kind="afrl", sizes=sizes),
-        user_layout="parts",
+        encoder=network,
+        user_layout="fair" if table else "parts",
         parts=parts,
         seeds={"run": seed},
         user_split_salt="salt",
@@ -88,16 +99,20 @@ def make_bundle(
     indices = np.array([item for row in rows for item in row], np.int32)
     audit = Audit(
         base=base,
-        labels=np.stack([rng.integers(len(CLASSES[attribute]), size=users) for attribute in attributes], axis=1).astype(
-            np.int16
-        ),
+        labels=np.array([rng.integers(len(CLASSES[name]), size=users) for name in attributes], np.int16)
+        .reshape(m, users)
+        .T.copy(),
         validation=np.full(users, -1, np.int32),
         test=np.full(users, -1, np.int32),
         split=(np.arange(users) % 3).astype(np.uint8),
         positive=np.ones(len(indices), np.bool_),
     )
-    with torch.no_grad():
-        split = encoder.split(torch.from_numpy(base)).numpy()
+    if isinstance(encoder, TableEncoder):
+        encoder.masks.copy_(torch.tensor([description.mask(mask) for mask in description.supported_masks.masks]))
+        split = rng.normal(size=(users, len(encoder.masks), d)).astype(np.float32)
+    else:
+        with torch.no_grad():
+            split = encoder.split(torch.from_numpy(base)).numpy()
     return Bundle(
         description=description,
         items=Items(

@@ -1,0 +1,11 @@
+"""Arrays in, numbers out: what a recommender gets right, and what its vectors and lists give away.
+
+Nothing here knows a bundle, a store or a request, so every module can be used alone:
+
+* ``accuracy``: ranks of one held-out positive per user, nDCG and recall (NumPy only);
+* ``leakage``: how well a suite of attackers recovers an attribute, one row of the card. It tells the story;
+  its stages are ``profiles``, ``features``, ``labels``, ``tuning``, ``attackers``, ``auc`` and ``resampling``;
+* ``errors``: what can be refused.
+
+Threads are the caller's business: nothing here starts any, and OMP_NUM_THREADS bounds what NumPy and scikit-learn use.
+"""

@@ -1,0 +1,236 @@
+"""Accuracy on one held-out positive per user: its rank among sampled negatives and among all items.
+
+Ranks count from 0 (the top). A user without a held-out positive has positive -1 and rank -1, and is left out of every
+mean. Scores are inner products, taken in float64 and ordered as the service orders them: rounded to 1e-6 first, equal
+ones by item index, the lower index ahead. For a cosine scorer pass unit vectors.
+
+Interactions come as CSR: row u is ``indices[indptr[u]:indptr[u + 1]]``, in any order, duplicates allowed.
+"""
+
+from collections.abc import Iterator
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from measure.errors import NotFiniteError, OutOfRangeError, ShapeError, TooFewUsersError
+
+Ints = NDArray[np.integer[Any]]
+Floats = NDArray[np.floating[Any]]
+
+SCORE_STEP = 1e-6
+_BLOCK_SCORES = 4_000_000  # scores held at a time: 32 MiB
+
+
+class Accuracy(TypedDict):
+    """Means over users; ``n`` counts the users that have a held-out positive."""
+
+    n: int
+    sampled: dict[str, float]
+    full: dict[str, float]
+
+
+def sample_negatives(indptr: Ints, indices: Ints, item_count: int, count: int = 99, seed: int = 0) -> NDArray[np.int32]:
+    """Draw items per user, uniformly and without replacement, from those not excluded.
+
+    Args:
+        indptr: shape (n + 1,), CSR row ends of the excluded items, one row per user.
+        indices: shape (nnz,), item indices that must not be drawn: the positive among them.
+        item_count: how many items there are.
+        count: how many to draw per user.
+        seed: the same seed and arguments give the same draw; the order inside a row means nothing.
+
+    Returns:
+        Item indices, shape (n, count). A user with fewer than ``count`` eligible items gets all of them; the places
+        left over hold -1, which `sampled_ranks` ignores.
+
+    Source:
+        Floyd's sampling (Bentley and Floyd, CACM 30(9), 1987), for all users at once.
+    """
+    users = _csr_rows(indptr, indices, item_count)
+    excluded = np.unique(users * item_count + indices)  # sorted, each pair once
+    owner, item = np.divmod(excluded, item_count)
+    n = len(indptr) - 1
+    before = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=n))])
+    eligible = item_count - np.diff(before)
+
+    rng = np.random.default_rng(seed)
+    drawn = np.full((n, count), -1, dtype=np.int64)  # ordinals among the user's eligible items
+    for step in range(count):
+        last = eligible - count + step  # negative: this user has run out
+        pick = rng.integers(0, np.maximum(last, 0) + 1)
+        taken = (drawn[:, :step] == pick[:, None]).any(axis=1)
+        drawn[:, step] = np.where(last < 0, -1, np.where(taken, last, pick))
+
+    # The r-th eligible item is r plus the number of excluded items e_j (the j-th, ascending) with e_j - j <= r.
+    gaps = owner * (item_count + 1) + item - (np.arange(len(item)) - before[owner])
+    wanted = np.arange(n)[:, None] * (item_count + 1) + drawn
+    skipped = np.searchsorted(gaps, wanted.ravel(), side="right").reshape(n, count) - before[:-1, None]
+    return np.where(drawn < 0, -1, drawn + skipped).astype(np.int32)
+
+
+def sampled_ranks(
+    user_vectors: Floats, item_vectors: Floats, positive: Ints, negatives: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """Rank each user's positive against that user's sampled negatives.
+
+    Args:
+        user_vectors: shape (n, d).
+        item_vectors: shape (I, d).
+        positive: shape (n,), item index of the held-out positive, -1 for none.
+        negatives: shape (n, c), item indices, -1 ignored.
+
+    Returns:
+        Shape (n,), 0 is the top, at most c; -1 where there is no positive.
+    """
+    users, items = _vectors(user_vectors, item_vectors, positive)
+    if negatives.shape[:1] != positive.shape or negatives.ndim != 2:
+        raise ShapeError("negatives", negatives.shape, f"({len(positive)}, c)")
+    _items_in_range("negatives", negatives, len(items))
+    ranks = np.full(len(users), -1, dtype=np.int64)
+    for rows in _blocks(np.flatnonzero(positive >= 0), max(1, negatives.shape[1] * items.shape[1])):
+        own, others = positive[rows], negatives[rows]
+        target = _steps(np.einsum("nd,nd->n", users[rows], items[own]))[:, None]
+        scores = _steps(np.einsum("nd,ncd->nc", users[rows], items[others]))
+        ahead = (scores > target) | ((scores == target) & (others < own[:, None]))
+        ranks[rows] = (ahead & (others >= 0)).sum(axis=1)
+    return ranks
+
+
+def full_ranks(
+    user_vectors: Floats, item_vectors: Floats, positive: Ints, seen_indptr: Ints, seen_indices: Ints
+) -> NDArray[np.int64]:
+    """Rank each user's positive against every item the user has not seen; the positive is taken out of seen first.
+
+    Args:
+        user_vectors: shape (n, d).
+        item_vectors: shape (I, d).
+        positive: shape (n,), item index of the held-out positive, -1 for none.
+        seen_indptr: shape (n + 1,), CSR row ends of the seen items.
+        seen_indices: shape (nnz,), seen item indices.
+
+    Returns:
+        Shape (n,), 0 is the top; -1 where there is no positive. Memory is bounded: users are taken in blocks.
+    """
+    users, items = _vectors(user_vectors, item_vectors, positive)
+    if len(seen_indptr) != len(users) + 1:
+        raise ShapeError("seen_indptr", seen_indptr.shape, f"({len(users) + 1},)")
+    _csr_rows(seen_indptr, seen_indices, len(items))
+    order = np.arange(len(items))
+    ranks = np.full(len(users), -1, dtype=np.int64)
+    for rows in _blocks(np.flatnonzero(positive >= 0), len(items)):
+        own = positive[rows]
+        scores = _steps(users[rows] @ items.T)
+        target = scores[np.arange(len(rows)), own, None]
+        ahead = (scores > target) | ((scores == target) & (order < own[:, None]))
+        for place, row in enumerate(rows):
+            ahead[place, seen_indices[seen_indptr[row] : seen_indptr[row + 1]]] = False
+        ranks[rows] = ahead.sum(axis=1)
+    return ranks
+
+
+def ndcg_at(k: int, ranks: Ints) -> NDArray[np.float64]:
+    """Score one positive per user by how early it appears.
+
+    Args:
+        k: cut-off, counted in items, at least 1.
+        ranks: shape (n,), 0 is the top, -1 for a user without a positive.
+
+    Returns:
+        1 / log2(rank + 2) where rank < k, else 0; shape (n,), dimensionless in [0, 1]. The ideal list has the positive
+        on top and gains 1, so DCG and nDCG are the same. NaN where there is no positive: leave those out of a mean.
+
+    Source:
+        Järvelin and Kekäläinen, TOIS 20(4), 2002: binary gain, log2 discount.
+    """
+    gain = 1.0 / np.log2(np.maximum(ranks, 0) + 2.0)
+    return _cut(k, ranks, gain)
+
+
+def hit_at(k: int, ranks: Ints) -> NDArray[np.float64]:
+    """Say whether the positive is among the first k; with one positive per user this is also recall@k.
+
+    Args:
+        k: cut-off, counted in items, at least 1.
+        ranks: shape (n,), 0 is the top, -1 for a user without a positive.
+
+    Returns:
+        1 where rank < k, else 0; shape (n,). NaN where there is no positive: leave those out of a mean.
+    """
+    return _cut(k, ranks, np.ones(len(ranks)))
+
+
+def accuracy(sampled: Ints, full: Ints, rows: Ints | NDArray[np.bool_] | None = None) -> Accuracy:
+    """Average over users what their ranks are worth, in the card's shape.
+
+    Args:
+        sampled: shape (n,), from `sampled_ranks`.
+        full: shape (n,), from `full_ranks`.
+        rows: which users to average over, as row indices or flags; all when None.
+
+    Raises:
+        TooFewUsersError: none of the rows has a held-out positive.
+    """
+    if sampled.shape != full.shape:
+        raise ShapeError("full ranks", full.shape, str(sampled.shape))
+    chosen = slice(None) if rows is None else rows
+    near, far = sampled[chosen], full[chosen]
+    near, far = near[near >= 0], far[far >= 0]
+    if not len(near) or len(near) != len(far):
+        raise TooFewUsersError("accuracy over users with a held-out positive", min(len(near), len(far)), 1)
+    return {
+        "n": len(near),
+        "sampled": {"ndcg@10": float(ndcg_at(10, near).mean()), "hit@10": float(hit_at(10, near).mean())},
+        "full": {"ndcg@10": float(ndcg_at(10, far).mean()), "recall@20": float(hit_at(20, far).mean())},
+    }
+
+
+def _cut(k: int, ranks: Ints, gain: NDArray[np.float64]) -> NDArray[np.float64]:
+    if k < 1:
+        raise OutOfRangeError("k", k, 1, float("inf"))
+    return np.where(ranks < 0, np.nan, np.where(ranks < k, gain, 0.0))
+
+
+def _steps(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round scores to whole steps of 1e-6, kept as whole numbers so that equal means equal."""
+    return np.rint(scores / SCORE_STEP)
+
+
+def _blocks(rows: NDArray[np.intp], width: int) -> Iterator[NDArray[np.intp]]:
+    size = max(1, _BLOCK_SCORES // max(1, width))
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def _vectors(
+    user_vectors: Floats, item_vectors: Floats, positive: Ints
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if item_vectors.ndim != 2 or user_vectors.ndim != 2 or user_vectors.shape[1] != item_vectors.shape[1]:
+        raise ShapeError("user_vectors", user_vectors.shape, f"(n, d) with items {item_vectors.shape}")
+    if positive.shape != user_vectors.shape[:1]:
+        raise ShapeError("positive", positive.shape, f"({len(user_vectors)},)")
+    _items_in_range("positive", positive, len(item_vectors))
+    for what, vectors in (("user_vectors", user_vectors), ("item_vectors", item_vectors)):
+        if not (fine := np.isfinite(vectors)).all():
+            raise NotFiniteError(what, int((~fine).sum()))
+    return user_vectors.astype(np.float64), item_vectors.astype(np.float64)
+
+
+def _items_in_range(what: str, items: Ints, item_count: int, low: int = -1) -> None:
+    for value in (items.min(initial=0), items.max(initial=0)) if items.size else ():
+        if not low <= value < item_count:
+            raise OutOfRangeError(what, int(value), low, item_count - 1)
+
+
+def _csr_rows(indptr: Ints, indices: Ints, item_count: int) -> NDArray[np.int64]:
+    """Check a CSR pair and give the row of every entry."""
+    if (
+        indptr.ndim != 1
+        or len(indptr) < 1
+        or indptr[0] != 0
+        or indptr[-1] != len(indices)
+        or (np.diff(indptr) < 0).any()
+    ):
+        raise ShapeError("indptr", indptr.shape, f"row ends rising from 0 to {len(indices)}")
+    _items_in_range("indices", indices, item_count, low=0)
+    return np.repeat(np.arange(len(indptr) - 1, dtype=np.int64), np.diff(indptr))

@@ -1,0 +1,133 @@
+"""AUC from scores: by ranks, ties counted half, macro one-vs-rest.
+
+Scores have one column for two classes (the score of class 1) and one column per class otherwise. Labels are 0, 1, …
+without gaps; the macro average is over the columns whose class and whose rest both occur.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+Scores = NDArray[np.floating[Any]]
+Labels = NDArray[np.int64]
+
+
+def columns(class_count: int) -> int:
+    """How many score columns describe so many classes."""
+    return 1 if class_count == 2 else class_count
+
+
+def midranks(scores: Scores) -> NDArray[np.float64]:
+    """Rank users within each column, 1 the lowest, ties sharing the mean of their ranks; shape kept."""
+    return np.asarray(rankdata(scores, axis=0), dtype=np.float64)
+
+
+def macro_auc(scores: Scores, labels: Labels) -> float:
+    """Chance that a user of a class scores above a user outside it, averaged over classes.
+
+    Args:
+        scores: shape (n, K), see above for K.
+        labels: shape (n,).
+
+    Returns:
+        AUC in [0, 1], .5 is chance; not folded. NaN when only one class occurs.
+
+    Source:
+        Mann-Whitney: (R - p(p+1)/2) / (p(n-p)) with R the rank sum of the p positives (Hanley and McNeil 1982).
+    """
+    return float(_mean(_by_rank_sums(midranks(scores), _members(labels, scores.shape[1]))))
+
+
+def weighted_macro_auc(scores: Scores, labels: Labels, weights: Scores) -> NDArray[np.float64]:
+    """AUC when user i counts ``weights[b, i]`` times, for every row b at once; shape (B,).
+
+    NaN for a row in which no class and its rest both have weight.
+    """
+    n, width = scores.shape
+    members = _members(labels, width)
+    per_class = np.empty((width, len(weights)))
+    for column in range(width):
+        order = np.argsort(scores[:, column], kind="stable")
+        ordered = scores[order, column]
+        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])  # one group per distinct score
+        mine = weights[:, order] * members[column, order]
+        rest = weights[:, order] * ~members[column, order]
+        if len(starts) < n:
+            mine, rest = np.add.reduceat(mine, starts, axis=1), np.add.reduceat(rest, starts, axis=1)
+        below = np.cumsum(rest, axis=1) - rest / 2  # weight of the rest below, ties by half
+        pairs = mine.sum(axis=1) * rest.sum(axis=1)
+        wins = np.einsum("bg,bg->b", mine, below)
+        per_class[column] = np.divide(wins, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+    return _mean(per_class)
+
+
+def permuted_macro_auc(ranks: NDArray[np.float64], shuffled: NDArray[np.int64]) -> NDArray[np.float64]:
+    """AUC of several score sets against many label vectors.
+
+    Args:
+        ranks: shape (S, n, K), the `midranks` of S score sets.
+        shuffled: shape (P, n), label vectors that hold the same labels in another order.
+
+    Returns:
+        Shape (P, S).
+    """
+    sets, n, width = ranks.shape
+    per_class = np.empty((width, len(shuffled), sets))
+    for column in range(width):
+        members = shuffled == (1 if width == 1 else column)
+        positives = int(members[0].sum())
+        pairs = positives * (n - positives)
+        if not pairs:
+            per_class[column] = np.nan
+            continue
+        sums = members.astype(np.float64) @ ranks[:, :, column].T
+        per_class[column] = (sums - positives * (positives + 1) / 2) / pairs
+    return _mean(per_class)
+
+
+def fold(auc: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """Leakage .5 + |AUC - .5|: an attacker that is reliably wrong knows as much as one that is right."""
+    return np.asarray(0.5 + np.abs(np.asarray(auc) - 0.5))
+
+
+def excess(auc: float, base_auc: float) -> float:
+    """Share of the base's leakage that is left, (auc - .5) / (base - .5); NaN where the base leaks nothing."""
+    return (auc - 0.5) / (base_auc - 0.5) if base_auc > 0.5 else float("nan")
+
+
+def as_columns(raw: Scores, known: Sequence[int], class_count: int) -> NDArray[np.float64]:
+    """Bring a classifier's scores to the columns above.
+
+    Args:
+        raw: shape (n,) for two known classes (the score of the second), else (n, len(known)).
+        known: the classes it was fitted on, ascending; a class it never met scores lowest everywhere, so has AUC .5.
+        class_count: how many classes there are.
+    """
+    per_class = np.stack([-raw, raw], axis=1) if raw.ndim == 1 else np.asarray(raw)
+    full = np.zeros((len(per_class), class_count))
+    full[:, list(known)] = per_class
+    return full[:, 1:] if class_count == 2 else full
+
+
+def _members(labels: Labels, width: int) -> NDArray[np.bool_]:
+    """Who belongs to each column's class; shape (K, n)."""
+    classes = np.array([1]) if width == 1 else np.arange(width)
+    return np.equal(labels[None, :], classes[:, None], dtype=np.bool_)
+
+
+def _by_rank_sums(ranks: NDArray[np.float64], members: NDArray[np.bool_]) -> NDArray[np.float64]:
+    positives = members.sum(axis=1)
+    pairs = positives * (members.shape[1] - positives)
+    wins = np.einsum("kn,nk->k", members, ranks) - positives * (positives + 1) / 2
+    return np.asarray(np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0))
+
+
+def _mean(per_class: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over the first axis, leaving out NaN; NaN where nothing is left."""
+    counted = np.isfinite(per_class)
+    total = np.where(counted, per_class, 0.0).sum(axis=0)
+    count = counted.sum(axis=0)
+    return np.asarray(np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0))

@@ -1,0 +1,117 @@
+"""`python -m training`: run, evaluate, data."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from bundle import BundleError, read_bundle
+from measure.profiles import PROFILES
+from training.card import make_card
+from training.config import read_config
+from training.data.check import describe
+from training.data.config import DATA_CONFIG
+from training.data.fetch import fetch
+from training.data.load import load
+from training.data.write import write_tables
+from training.errors import TrainingError
+from training.run import run
+from training.summary import summary
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; gives the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        options.command(options)
+    except (TrainingError, BundleError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    started = time.monotonic()
+    config = read_config(options.config, seed=options.seed)
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    path = run(config, options.data, options.out, _device(options.device))
+    print(summary(read_bundle(path).card))
+    print(f"\n{path}  ({time.monotonic() - started:.0f} s)")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    card = make_card(read_bundle(options.bundle), PROFILES[options.profile])
+    print(json.dumps(card, indent=1) if options.json else summary(card))
+
+
+def _generate(options: argparse.Namespace) -> None:
+    config = DATA_CONFIG.validate_python({"reader": "generated", "users": options.users, "seed": options.seed})
+    write_tables(load(config, None), options.folder, options.format)
+
+
+def _check(options: argparse.Namespace) -> None:
+    print(describe(load(DATA_CONFIG.validate_python({"reader": "auto"}), options.folder)))
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    fetch(options.url, options.folder, options.sha256)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
+    return torch.device(name)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("run", help="train, measure and write a bundle")
+    command.add_argument("config", type=Path, metavar="CONFIG.toml")
+    command.add_argument("--data", type=Path, help="folder of the data")
+    command.add_argument("--out", type=Path, default=Path("bundles"), help="where bundles go (bundles)")
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    command.add_argument("--seed", type=int, help="instead of the configuration's")
+    command.set_defaults(command=_run)
+
+    command = commands.add_parser("evaluate", help="measure a bundle again; rewrites nothing")
+    command.add_argument("bundle", type=Path)
+    command.add_argument("--profile", choices=sorted(PROFILES), default="quick")
+    command.add_argument("--json", action="store_true", help="the whole card instead of a table")
+    command.set_defaults(command=_evaluate)
+
+    data = commands.add_parser("data", help="generate, check or fetch data").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    command = data.add_parser("generate", help="write synthetic tables with planted attribute effects")
+    command.add_argument("folder", type=Path)
+    command.add_argument("--users", type=int, default=1000)
+    command.add_argument("--seed", type=int, default=2020)
+    command.add_argument("--format", choices=("csv", "parquet"), default="csv")
+    command.set_defaults(command=_generate)
+    command = data.add_parser("check", help="read a folder and say what is in it")
+    command.add_argument("folder", type=Path)
+    command.set_defaults(command=_check)
+    command = data.add_parser("fetch", help="download and unpack a zip archive")
+    command.add_argument("url")
+    command.add_argument("folder", type=Path)
+    command.add_argument("--sha256", help="refuse an archive with another hash")
+    command.set_defaults(command=_fetch)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""One training run, as one TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+
+from bundle.manifest import PlainName
+from training.base.pmf import PmfConfig
+from training.data.config import DataConfig
+from training.errors import ConfigError
+from training.fair.afrl import AfrlConfig
+
+
+class RunConfig(BaseModel):
+    """Everything a run depends on besides the data. Read once, never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: PlainName
+    """The bundle's name."""
+    mode: Literal["strict", "reproduce"] = "strict"
+    """`strict`: labels of train users only, chosen by accuracy and leakage. `reproduce`: the paper's protocol."""
+    seed: NonNegativeInt = 2020
+    split_salt: str = "evenhand"
+    """Salt of the train / select / audit split of users."""
+    threads: NonNegativeInt = 0
+    """CPU threads; 0 for all. The same seed and thread count give the same content hash."""
+    data: DataConfig
+    base: PmfConfig = Field(default_factory=PmfConfig)
+    fair: AfrlConfig = Field(default_factory=AfrlConfig)
+
+
+def read_config(path: Path, **overrides: object) -> RunConfig:
+    """Read a run's TOML file.
+
+    Args:
+        path: the file.
+        overrides: fields given on the command line; None leaves the file's value.
+
+    Raises:
+        ConfigError: unreadable, an unknown key, or a value that is not allowed; names the key.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), "cannot be read", value=error.strerror) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), "is not TOML", value=str(error)) from None
+    raw |= {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return RunConfig.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(step) for step in first["loc"])
+        raise ConfigError(key, first["msg"], value=first["input"]) from None

@@ -1,0 +1,1 @@
+"""From files, or from a generator, to one frozen `Dataset`."""

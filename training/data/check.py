@@ -1,0 +1,64 @@
+"""What a dataset holds, as a short plain table with warnings."""
+
+import numpy as np
+
+from training.data.dataset import UNKNOWN, Dataset
+from training.data.split import MIN_POSITIVES
+
+MIN_CLASS = 30
+"""Attackers merge classes with fewer audit users than this."""
+
+MAX_EXAMPLES = 5
+
+
+def describe(dataset: Dataset) -> str:
+    """Describe a dataset in lines of text, counts first, warnings last."""
+    users, items, seen = len(dataset.users), len(dataset.items), dataset.indices.size
+    positives = int(dataset.positive.sum())
+    lines = [
+        f"source        {dataset.source}",
+        f"fingerprint   {dataset.fingerprint[:16]}",
+        f"users         {users:,}",
+        f"items         {items:,}",
+        f"interactions  {seen:,} ({seen / users:.1f} per user, density {seen / users / items:.2%})",
+        f"positives     {positives:,} ({positives / users:.1f} per user)",
+    ]
+    for column, attribute in enumerate(dataset.attributes):
+        labels = dataset.labels[:, column]
+        counts = np.bincount(labels[labels != UNKNOWN], minlength=len(attribute.classes))
+        width = max(map(len, attribute.classes))
+        lines += ["", f"{attribute.name} ({len(attribute.classes)} classes, {(labels == UNKNOWN).sum():,} unknown)"]
+        lines += [
+            f"  {name:<{width}}  {count:>9,}  {count / users:6.1%}"
+            for name, count in zip(attribute.classes, counts, strict=True)
+        ]
+    warnings = _warnings(dataset)
+    return "\n".join([*lines, "", *(f"warning: {warning}" for warning in warnings)]).rstrip() + "\n"
+
+
+def _warnings(dataset: Dataset) -> list[str]:
+    found = []
+    for column, attribute in enumerate(dataset.attributes):
+        labels = dataset.labels[:, column]
+        counts = np.bincount(labels[labels != UNKNOWN], minlength=len(attribute.classes))
+        pairs = zip(attribute.classes, counts, strict=True)
+        small = [f"{name} ({count})" for name, count in pairs if count < MIN_CLASS]
+        if small:
+            found.append(f"{attribute.name} has classes under {MIN_CLASS} users: {_some(small)}")
+        if (share := float((labels == UNKNOWN).mean())) > 0:
+            found.append(f"{attribute.name} is unknown for {share:.1%} of the users")
+    owners = np.repeat(np.arange(len(dataset.users)), np.diff(dataset.indptr))[dataset.positive]
+    few = int((np.bincount(owners, minlength=len(dataset.users)) < MIN_POSITIVES).sum())
+    if few:
+        found.append(f"{few:,} users have fewer than {MIN_POSITIVES} positives: nothing of theirs is held out")
+    if bool(dataset.positive.all()):
+        found.append("every interaction is a positive: set positive_at_least if there are ratings")
+    untitled = sum(not title for title in dataset.titles)
+    if untitled:
+        found.append(f"{untitled:,} of {len(dataset.items):,} items have no title")
+    return found
+
+
+def _some(names: list[str]) -> str:
+    rest = len(names) - MAX_EXAMPLES
+    return ", ".join(names[:MAX_EXAMPLES]) + (f" and {rest} more" if rest > 0 else "")

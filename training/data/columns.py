@@ -1,0 +1,107 @@
+"""Untrusted columns become ids, text and numbers here, or a `DataError` that names the row."""
+
+import polars as pl
+
+from training.data.raw import Table
+from training.errors import DataError
+
+MAX_ID_CHARACTERS = 256
+MAX_TEXT_CHARACTERS = 1000
+
+CONTROL = r"[\p{Cc}\p{Zl}\p{Zp}\u{202A}-\u{202E}\u{2066}-\u{2069}]"
+"""Control characters, line and paragraph separators, and what turns the direction of writing."""
+
+
+def id_column(table: Table, name: str) -> pl.Series:
+    """Read ids: whole numbers or text, none missing.
+
+    Raises:
+        DataError: an id is missing, too long, or has control characters or spaces at its ends.
+    """
+    ids = _as_text(table, name, allowed="text or whole numbers")
+    allowed = f"1 to {MAX_ID_CHARACTERS} characters, no control characters, no space at either end"
+    table.refuse(ids.is_null() | (ids == ""), name, "an id is missing", allowed=allowed)
+    wrong = (ids.str.len_chars() > MAX_ID_CHARACTERS) | ids.str.contains(CONTROL) | (ids.str.strip_chars() != ids)
+    table.refuse(wrong, name, "is not an id", allowed=allowed)
+    return ids
+
+
+def text_column(table: Table, name: str) -> pl.Series:
+    """Read text; null where the cell is missing or blank.
+
+    Raises:
+        DataError: a text is too long or has control characters.
+    """
+    text = _as_text(table, name, allowed="text or numbers")
+    refuse_control(table, name, text)
+    stripped = text.str.strip_chars()
+    return stripped.set(stripped == "", None)
+
+
+def refuse_control(table: Table, name: str, text: pl.Series) -> None:
+    """Raise on text that would be unsafe to print or to put in a page.
+
+    Raises:
+        DataError: a text is too long or has control characters.
+    """
+    wrong = text.str.contains(CONTROL) | (text.str.len_chars() > MAX_TEXT_CHARACTERS)
+    allowed = f"at most {MAX_TEXT_CHARACTERS} characters, no control characters"
+    table.refuse(wrong, name, "is not plain text", allowed=allowed, values=text)
+
+
+def number_column(table: Table, name: str) -> pl.Series:
+    """Read finite numbers, none missing: Int64 where all of them are whole, else Float64.
+
+    Raises:
+        DataError: a number is missing, not one, NaN or infinite.
+    """
+    column = table.column(name)
+    if column.dtype.is_temporal():
+        column = column.to_physical()
+    if column.dtype.is_decimal():
+        column = column.cast(pl.Float64)
+    if column.dtype == pl.String:
+        column = column.str.strip_chars()
+    if not (column.dtype.is_numeric() or column.dtype in (pl.String, pl.Null)):
+        raise DataError(table.file, f"is {column.dtype}", column=name, allowed="numbers")
+    table.refuse(column.is_null(), name, "a number is missing", allowed="a finite number")
+    whole = column.cast(pl.Int64, strict=False) if not column.dtype.is_float() else None
+    if whole is not None and not whole.has_nulls():
+        return whole.rename(name)
+    numbers = column.cast(pl.Float64, strict=False)
+    table.refuse(numbers.is_null() | ~numbers.is_finite(), name, "is not a finite number", allowed="a finite number")
+    return numbers.rename(name)
+
+
+def group_column(table: Table, name: str, separator: str) -> pl.Series:
+    """Read lists of groups: Parquet lists, or text with a separator; empty where missing.
+
+    Raises:
+        DataError: a group is too long or has control characters.
+    """
+    column = table.column(name)
+    if isinstance(column.dtype, pl.List):
+        if column.dtype.inner not in (pl.String, pl.Null):
+            raise DataError(table.file, f"is {column.dtype}", column=name, allowed="text or lists of text")
+        lists = column.cast(pl.List(pl.String))
+        joined = lists.list.eval(pl.element().fill_null("")).list.join("")
+    else:
+        joined = _as_text(table, name, allowed="text or lists of text")
+        lists = joined.str.split(separator)
+    refuse_control(table, name, joined)
+    named = pl.element().str.strip_chars()
+    lists = lists.list.eval(named.filter(named != "")).list.unique(maintain_order=True)
+    return pl.Series(name, lists.fill_null(pl.Series([[]], dtype=pl.List(pl.String))), dtype=pl.List(pl.String))
+
+
+def _as_text(table: Table, name: str, *, allowed: str) -> pl.Series:
+    """Cast to String; a float column of whole numbers loses its '.0' (pandas writes one where a cell is missing)."""
+    column = table.column(name)
+    kind = column.dtype
+    if kind.is_float():
+        column = column.fill_nan(None)
+        whole = column.cast(pl.Int64, strict=False)
+        column = whole if (whole == column).all() else column
+    elif not (kind in (pl.String, pl.Categorical, pl.Enum, pl.Null, pl.Boolean) or kind.is_integer()):
+        raise DataError(table.file, f"is {kind}", column=name, allowed=allowed)
+    return column.cast(pl.String)

@@ -1,0 +1,65 @@
+"""The one shape of data that everything after loading works on."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+ATTRIBUTE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """Something users are labelled with, and may ask to have withheld; a label is an index into `classes`."""
+
+    name: str
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not ATTRIBUTE_NAME.fullmatch(self.name):
+            raise ValueError(f"attribute name {self.name!r} does not match {ATTRIBUTE_NAME.pattern}")
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Users, items, labels and interactions, all addressed by row.
+
+    Attributes:
+        users: ids, (U,); all-digit ids in numeric order, else lexicographic.
+        items: ids of the catalogue, (I,), in the same kind of order. Every item has a positive.
+        titles: (I,); '' where unknown.
+        groups: (I,); genres and the like, empty where unknown.
+        attributes: (M,), in the order of the columns of `labels`.
+        labels: int16 (U, M), index of the class; -1 where unknown.
+        indptr: int64 (U + 1,); interactions of user row u are `indptr[u]:indptr[u + 1]`.
+        indices: int32 (nnz,), item rows; within a user in time order, each item once.
+        positive: bool (nnz,); False where the item is only seen.
+        source: where it came from, in words.
+    """
+
+    users: tuple[str, ...]
+    items: tuple[str, ...]
+    titles: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...]
+    attributes: tuple[Attribute, ...]
+    labels: NDArray[np.int16]
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    positive: NDArray[np.bool_]
+    source: str
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over ids, classes, labels and interactions; not over titles, groups or source."""
+        digest = hashlib.sha256()
+        words = [self.users, self.items, [(a.name, a.classes) for a in self.attributes]]
+        arrays = [self.labels.astype("<i2"), self.indptr.astype("<i8"), self.indices.astype("<i4"), self.positive]
+        for part in (json.dumps(words).encode(), *(array.tobytes() for array in arrays)):
+            digest.update(len(part).to_bytes(8, "little"))
+            digest.update(part)
+        return digest.hexdigest()

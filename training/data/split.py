@@ -1,0 +1,65 @@
+"""Which interactions and which users are held out."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.dataset import Dataset
+
+TRAIN, SELECT, AUDIT = 0, 1, 2
+NOTHING = -1
+MIN_POSITIVES = 3
+
+_SELECT_FROM, _AUDIT_FROM = 6 * 2**64 // 10, 7 * 2**64 // 10
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Positives of a dataset, the last two of each user held out.
+
+    Attributes:
+        validation: int32 (U,), item row of the last positive but one; -1 where the user has fewer than three.
+        test: int32 (U,), item row of the last positive; -1 in the same rows.
+        train_indptr: int64 (U + 1,).
+        train_indices: int32, item rows of the other positives, in time order.
+    """
+
+    validation: NDArray[np.int32]
+    test: NDArray[np.int32]
+    train_indptr: NDArray[np.int64]
+    train_indices: NDArray[np.int32]
+
+
+def hold_out(dataset: Dataset) -> HeldOut:
+    """Hold out each user's last two positives in time order; with fewer than three, all of them train."""
+    rows = np.repeat(np.arange(len(dataset.users)), np.diff(dataset.indptr))[dataset.positive]
+    items = dataset.indices[dataset.positive]
+    counts = np.bincount(rows, minlength=len(dataset.users))
+    last = np.cumsum(counts) - 1
+    enough = counts >= MIN_POSITIVES
+    held = np.zeros(items.size, dtype=np.bool_)
+    held[last[enough]] = True
+    held[last[enough] - 1] = True
+    test, validation = np.full((2, counts.size), NOTHING, dtype=np.int32)
+    test[enough] = items[last[enough]]
+    validation[enough] = items[last[enough] - 1]
+    indptr = np.concatenate([[0], np.cumsum(counts - 2 * enough)]).astype(np.int64)
+    return HeldOut(validation, test, indptr, items[~held].astype(np.int32))
+
+
+def split_users(users: Sequence[str], salt: str) -> NDArray[np.uint8]:
+    """Split users 60/10/30 into TRAIN, SELECT and AUDIT, shape (U,).
+
+    A user's part depends on the id and the salt alone, so it stays when others come or go.
+    """
+    prefix = hashlib.sha256(f"{len(salt)}:{salt}".encode())
+    parts = np.empty(len(users), dtype=np.uint8)
+    for row, user in enumerate(users):
+        salted = prefix.copy()
+        salted.update(user.encode())
+        place = int.from_bytes(salted.digest()[:8], "big")
+        parts[row] = TRAIN if place < _SELECT_FROM else SELECT if place < _AUDIT_FROM else AUDIT
+    return parts

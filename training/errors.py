@@ -1,0 +1,96 @@
+"""Everything training refuses, in one tree.
+
+TrainingError
+├── ConfigError    the configuration asks for what cannot be
+├── DataError      an input file is not what it should be
+├── FetchError     a download was refused or went wrong
+├── CheckpointError  a checkpoint is there but cannot be read
+└── EvaluationError  a bundle cannot be measured
+
+Facts are fields; the message is made of them.
+"""
+
+from pathlib import Path
+
+SHOWN_CHARACTERS = 80
+
+
+class TrainingError(Exception):
+    """Root of the tree: an expected refusal, shown to the user without a traceback."""
+
+
+class ConfigError(TrainingError):
+    """The configuration asks for something that this data or machine cannot give."""
+
+    def __init__(self, key: str, problem: str, *, value: object = None, allowed: str | None = None) -> None:
+        super().__init__(_sentence(key, problem, value, allowed))
+        self.key = key
+        self.problem = problem
+        self.value = value
+        self.allowed = allowed
+
+
+class DataError(TrainingError):
+    """An input file is not what it should be; says where, what was found and what is allowed."""
+
+    def __init__(
+        self,
+        file: str,
+        problem: str,
+        *,
+        line: int | None = None,
+        row: int | None = None,
+        column: str | None = None,
+        value: object = None,
+        allowed: str | None = None,
+    ) -> None:
+        where = [file]
+        if line is not None:
+            where.append(f"line {line}")
+        if row is not None:
+            where.append(f"row {row}")
+        if column is not None:
+            where.append(f"column {shown(column)}")
+        super().__init__(_sentence(", ".join(where), problem, value, allowed))
+        self.file = file
+        self.problem = problem
+        self.line = line
+        self.row = row
+        self.column = column
+        self.value = value
+        self.allowed = allowed
+
+
+class FetchError(TrainingError):
+    """A download was refused or went wrong; nothing of it is left behind."""
+
+    def __init__(self, url: str, problem: str, *, value: object = None, allowed: str | None = None) -> None:
+        super().__init__(_sentence(url, problem, value, allowed))
+        self.url = url
+        self.problem = problem
+        self.value = value
+        self.allowed = allowed
+
+
+def shown(value: object) -> str:
+    """Quote an untrusted value for a message: escaped, and cut where it is long."""
+    text = repr(value[: SHOWN_CHARACTERS + 1] if isinstance(value, str) else value)
+    return text if len(text) <= SHOWN_CHARACTERS + 2 else text[:SHOWN_CHARACTERS] + "…"
+
+
+def _sentence(where: str, problem: str, value: object, allowed: str | None) -> str:
+    found = problem if value is None else f"{shown(value)} {problem}"
+    return f"{where}: {found}" if allowed is None else f"{where}: {found}; allowed: {allowed}"
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint is there but cannot be read; delete it to start the stage again."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: not a readable checkpoint ({problem}); delete it to start this stage again")
+        self.path = path
+        self.problem = problem
+
+
+class EvaluationError(TrainingError):
+    """A bundle cannot be measured."""

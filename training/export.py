@@ -1,0 +1,127 @@
+"""From trained models to a bundle in memory: what serving will run, and what audits will need."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bundle import (
+    SCHEMA_VERSION,
+    Attribute,
+    Audit,
+    Bundle,
+    DataSource,
+    Description,
+    Items,
+    Seen,
+    SupportedMasks,
+    Users,
+)
+from bundle.networks import AfrlEncoder
+from training.base.train import Base
+from training.config import RunConfig
+from training.data.dataset import Dataset
+from training.data.split import HeldOut
+from training.fair.afrl import afrl_encoder, afrl_parts
+
+
+def export(
+    config: RunConfig,
+    dataset: Dataset,
+    held_out: HeldOut,
+    user_split: NDArray[np.uint8],
+    base: Base,
+    encoder: AfrlEncoder,
+) -> Bundle:
+    """Put a bundle together; its card is still empty.
+
+    Args:
+        config: the run.
+        dataset: what was trained on.
+        held_out: validation and test positives.
+        user_split: (U,) train, select or audit.
+        base: its user vectors, item vectors and fold-in.
+        encoder: trained; its parts of every user are taken here, once.
+    """
+    encoder = encoder.cpu().eval().requires_grad_(False)
+    with torch.no_grad():
+        parts = encoder.split(torch.from_numpy(base.users)).contiguous().numpy()
+    indptr, indices, positive = _sorted_by_item(dataset)
+    train_counts = np.bincount(held_out.train_indices, minlength=len(dataset.items))
+    return Bundle(
+        description=_describe(config, dataset, base.users.shape[1]),
+        items=Items(dataset.items, dataset.titles, dataset.groups, train_counts.astype(np.int64), base.items),
+        users=Users(dataset.users, parts),
+        encoder=encoder,
+        history=base.fold_in,
+        seen=Seen(indptr, indices),
+        card={},
+        audit=Audit(
+            base=base.users,
+            labels=dataset.labels,
+            validation=held_out.validation,
+            test=held_out.test,
+            split=user_split,
+            positive=positive,
+        ),
+    )
+
+
+def _describe(config: RunConfig, dataset: Dataset, dimensions: int) -> Description:
+    names = [attribute.name for attribute in dataset.attributes]
+    now = datetime.now(UTC).replace(microsecond=0)
+    return Description(
+        schema_version=SCHEMA_VERSION,
+        name=config.name,
+        version=now.strftime("%Y%m%d-%H%M%S"),
+        created=now,
+        method=config.fair.method,
+        mode=config.mode,
+        base_model="pmf",
+        dimensions=dimensions,
+        attributes=[Attribute(name=a.name, classes=list(a.classes)) for a in dataset.attributes],
+        supported_masks=SupportedMasks(kind="all"),
+        always_protected=[],
+        empty_mask="fair",
+        scorer="inner",
+        encoder=afrl_encoder(dimensions, len(names)),
+        user_layout="parts",
+        parts=afrl_parts(names),
+        seeds={"run": config.seed},
+        user_split_salt=config.split_salt,
+        data=DataSource(
+            source=dataset.source,
+            fingerprint=dataset.fingerprint,
+            users=len(dataset.users),
+            items=len(dataset.items),
+            interactions=len(dataset.indices),
+        ),
+        code_revision=_revision(),
+    )
+
+
+def _sorted_by_item(dataset: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.bool_]]:
+    """The interactions, within a user no longer by time but by item row, as the contract wants seen items."""
+    users = np.repeat(np.arange(len(dataset.users)), np.diff(dataset.indptr))
+    order = np.lexsort((dataset.indices, users))
+    return dataset.indptr, dataset.indices[order], dataset.positive[order]
+
+
+def _revision() -> str:
+    """The code's git revision, "unknown" outside a checkout."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty"],  # noqa: S607  git from PATH, as everywhere
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return described.stdout.strip()

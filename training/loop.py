@@ -1,0 +1,112 @@
+"""The loop that base and fair training share: epochs, validation, the best state, early stopping, checkpoints.
+
+Every epoch draws from a generator seeded by (seed, stage, epoch) alone, so a resumed run goes the same way as one
+that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from tqdm import tqdm
+
+from training import checkpoint
+from training.checkpoint import Progress, State
+
+
+class Schedule(BaseModel):
+    """How long a stage trains. Read once, never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: NonNegativeInt = 500
+    """Upper bound."""
+    minutes: PositiveFloat | None = None
+    """Stop at the first validation after this many minutes, None for no limit. A run stopped so is not repeatable."""
+    validate_every: PositiveInt = 1
+    """Epochs between two validations."""
+    patience: PositiveInt = 10
+    """Stop when the best validation is this many validations old."""
+    checkpoint_s: float = Field(default=30.0, ge=0)
+    """Seconds between two checkpoints."""
+
+
+class Stage(Protocol):
+    """Something that trains by epochs."""
+
+    name: str
+
+    def epoch(self, rng: torch.Generator) -> int:
+        """Train for one epoch; gives the rows trained on."""
+
+    def validate(self) -> float:
+        """Score to be made large."""
+
+    def state(self) -> State:
+        """Everything needed to go on."""
+
+    def restore(self, state: State) -> None:
+        """The reverse of ``state``."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a stage went."""
+
+    progress: Progress
+    resumed_at: int
+
+    @property
+    def rows_per_s(self) -> float:
+        """Training rows per second of training, validation left out."""
+        return self.progress.rows / self.progress.seconds if self.progress.seconds else 0.0
+
+
+def fit(stage: Stage, schedule: Schedule, seed: int, path: Path, device: torch.device) -> Result:
+    """Train ``stage`` and leave it in its best state.
+
+    Args:
+        stage: what to train; changed in place.
+        schedule: when to validate and when to stop.
+        seed: of every random draw.
+        path: the checkpoint, read where it exists.
+        device: where the random generator lives.
+    """
+    progress, best = Progress(), stage.state()
+    if saved := checkpoint.load(path):
+        now, best, progress = saved
+        stage.restore(now)
+    resumed_at, saved_at = progress.epoch, time.monotonic()
+    with tqdm(total=schedule.epochs, initial=progress.epoch, desc=stage.name, unit="epoch", disable=None) as bar:
+        while not progress.finished and progress.epoch < schedule.epochs:
+            rng = torch.Generator(device).manual_seed(_seed(seed, stage.name, progress.epoch))
+            started = time.perf_counter()
+            rows = stage.epoch(rng)
+            seconds = progress.seconds + time.perf_counter() - started
+            progress = replace(progress, epoch=progress.epoch + 1, rows=progress.rows + rows, seconds=seconds)
+            bar.update()
+            if progress.epoch % schedule.validate_every and progress.epoch != schedule.epochs:
+                continue
+            score = stage.validate()
+            progress = replace(progress, scores={**progress.scores, progress.epoch: score})
+            if score > progress.best_score:
+                best, progress = stage.state(), replace(progress, best_epoch=progress.epoch, best_score=score)
+            late = progress.epoch - progress.best_epoch >= schedule.patience * schedule.validate_every
+            out_of_time = schedule.minutes is not None and progress.seconds >= 60 * schedule.minutes
+            progress = replace(progress, finished=late or out_of_time or progress.epoch == schedule.epochs)
+            bar.set_postfix(score=f"{score:.4f}", best=f"{progress.best_score:.4f}", at=progress.best_epoch)
+            if progress.finished or time.monotonic() - saved_at >= schedule.checkpoint_s:
+                checkpoint.save(path, stage.state(), best, progress)
+                saved_at = time.monotonic()
+    stage.restore(best)
+    return Result(progress, resumed_at)
+
+
+def _seed(seed: int, stage: str, epoch: int) -> int:
+    return zlib.crc32(f"{seed}/{stage}/{epoch}".encode())

@@ -1,0 +1,26 @@
+"""Where an unfinished run keeps its checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from training.config import RunConfig
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def work_folder(out: Path, config: RunConfig, data_fingerprint: str) -> Iterator[Path]:
+    """A folder under ``out`` for this configuration and data: kept when the run breaks off, gone when it is done."""
+    key = hashlib.sha256(f"{config.model_dump_json()}\n{data_fingerprint}".encode()).hexdigest()[:16]
+    work = out / ".unfinished" / f"{config.name}-{key}"
+    if work.exists():
+        log.info("going on from the checkpoints in %s", work)
+    work.mkdir(parents=True, exist_ok=True)
+    yield work
+    shutil.rmtree(work)
