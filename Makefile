@@ -36,6 +36,7 @@ test: $(READY)    ## All tests this machine can run (real-data ones where EVENHA
 openapi: $(READY)    ## Rewrite openapi/openapi.json from the app
 	@$(BIN)/python -m service openapi > openapi/openapi.json
 
+demo: export DEMO_STARTED := $(shell date +%s)
 demo: $(READY)    ## Train a small bundle, serve it, print requests to paste (DATA=DIR: from your own data)
 	@$(BIN)/python deploy/demo.py $(if $(DATA),--data $(DATA))
 

@@ -20,7 +20,6 @@ MAX_JSON_BYTES = 16 * 2**20
 MAX_JSON_DEPTH = 64
 MAX_HEADER_BYTES = 2**20
 MAX_TABLE_BYTES = 2**30
-MAX_TABLE_VALUES = 2**28
 """Limits on what is parsed before its contents are known: JSON, a safetensors header, a Parquet file unpacked."""
 
 _ROWS_AT_A_TIME = 1024
@@ -101,9 +100,9 @@ def _read_table(folder: Path, name: str, schema: pa.Schema, rows: int | None) ->
                 raise DamagedError(name, "columns", _columns(schema), _columns(found))
             _equal(name, "rows", rows, file.metadata.num_rows)
             groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
-            values = sum(group.column(index).num_values for group in groups for index in range(group.num_columns))
-            if values > MAX_TABLE_VALUES:
-                raise DamagedError(name, "values", f"at most {MAX_TABLE_VALUES}", values)
+            unpacked = sum(group.total_byte_size for group in groups)
+            if not 0 <= unpacked <= MAX_TABLE_BYTES:
+                raise DamagedError(name, "unpacked size in bytes", f"at most {MAX_TABLE_BYTES}", unpacked)
             table = _unpack(name, file, schema)
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
@@ -115,7 +114,10 @@ def _read_table(folder: Path, name: str, schema: pa.Schema, rows: int | None) ->
 
 
 def _unpack(name: str, file: pq.ParquetFile, schema: pa.Schema) -> pa.Table:
-    """Batch by batch and counting: a few bytes of dictionary codes can stand for any number of long strings."""
+    """Batch by batch and counting: a few bytes of dictionary codes can stand for any number of long strings.
+
+    The metadata of single columns would say more but is not touched: where it is damaged, Arrow ends the process.
+    """
     batches: list[pa.RecordBatch] = []
     unpacked = 0
     for batch in file.iter_batches(_ROWS_AT_A_TIME):

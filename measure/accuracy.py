@@ -48,25 +48,26 @@ def sample_negatives(indptr: Ints, indices: Ints, item_count: int, count: int = 
         Floyd's sampling (Bentley and Floyd, CACM 30(9), 1987), for all users at once.
     """
     users = _csr_rows(indptr, indices, item_count)
-    excluded = np.unique(users * item_count + indices)  # sorted, each pair once
+    excluded = _ascending(users * item_count + indices)
     owner, item = np.divmod(excluded, item_count)
     n = len(indptr) - 1
     before = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=n))])
     eligible = item_count - np.diff(before)
 
     rng = np.random.default_rng(seed)
-    drawn = np.full((n, count), -1, dtype=np.int64)  # ordinals among the user's eligible items
+    drawn = np.full((count, n), -1, dtype=np.int32)  # ordinals among the user's eligible items
     for step in range(count):
         last = eligible - count + step  # negative: this user has run out
-        pick = rng.integers(0, np.maximum(last, 0) + 1)
-        taken = (drawn[:, :step] == pick[:, None]).any(axis=1)
-        drawn[:, step] = np.where(last < 0, -1, np.where(taken, last, pick))
+        pick = rng.integers(0, np.maximum(last, 0) + 1, dtype=np.int32)
+        taken = (drawn[:step] == pick).any(axis=0)
+        drawn[step] = np.where(last < 0, -1, np.where(taken, last, pick))
 
     # The r-th eligible item is r plus the number of excluded items e_j (the j-th, ascending) with e_j - j <= r.
     gaps = owner * (item_count + 1) + item - (np.arange(len(item)) - before[owner])
-    wanted = np.arange(n)[:, None] * (item_count + 1) + drawn
+    ordinals = drawn.T
+    wanted = np.arange(n)[:, None] * (item_count + 1) + ordinals
     skipped = np.searchsorted(gaps, wanted.ravel(), side="right").reshape(n, count) - before[:-1, None]
-    return np.where(drawn < 0, -1, drawn + skipped).astype(np.int32)
+    return np.where(ordinals < 0, -1, ordinals + skipped).astype(np.int32)
 
 
 def sampled_ranks(
@@ -189,6 +190,14 @@ def _cut(k: int, ranks: Ints, gain: NDArray[np.float64]) -> NDArray[np.float64]:
     if k < 1:
         raise OutOfRangeError("k", k, 1, float("inf"))
     return np.where(ranks < 0, np.nan, np.where(ranks < k, gain, 0.0))
+
+
+def _ascending(pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sort, and keep each once; what is so already is only looked at."""
+    if (np.diff(pairs) > 0).all():
+        return pairs
+    pairs = np.sort(pairs)
+    return pairs[np.append(True, np.diff(pairs) > 0)] if len(pairs) else pairs
 
 
 def _steps(scores: NDArray[np.float64]) -> NDArray[np.float64]:

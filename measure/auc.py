@@ -115,7 +115,7 @@ def as_columns(raw: Scores, known: Sequence[int], class_count: int) -> NDArray[n
 def _members(labels: Labels, width: int) -> NDArray[np.bool_]:
     """Who belongs to each column's class; shape (K, n)."""
     classes = np.array([1]) if width == 1 else np.arange(width)
-    return np.equal(labels[None, :], classes[:, None], dtype=np.bool_)
+    return np.asarray(labels[None, :] == classes[:, None])
 
 
 def _by_rank_sums(ranks: NDArray[np.float64], members: NDArray[np.bool_]) -> NDArray[np.float64]:

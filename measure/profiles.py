@@ -39,9 +39,9 @@ class Profile:
 
 
 QUICK = Profile("quick", ("logistic", "mlp", "knn"), 3, 1, 1, 200, 200, fit_rows=4_000, verdict=False)
-"""About a second for a row: a look, not a verdict."""
+"""Seconds for a row: a look, not a verdict."""
 
-FULL = Profile("full", tuple(ATTACKERS), 5, 3, 3, 1_000, 1_000, fit_rows=10_000, verdict=True)
-"""Up to a minute for a row: every attacker, fitted sixteen times."""
+FULL = Profile("full", tuple(ATTACKERS), 5, 2, 3, 1_000, 1_000, fit_rows=10_000, verdict=True)
+"""Up to a minute for a row: every attacker, fitted eleven times."""
 
 PROFILES = {profile.name: profile for profile in (QUICK, FULL)}

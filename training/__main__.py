@@ -16,8 +16,9 @@ from measure.profiles import PROFILES
 from training.card import make_card
 from training.config import read_config
 from training.data.check import describe
-from training.data.config import DATA_CONFIG
+from training.data.config import AutoConfig, GeneratedConfig
 from training.data.fetch import fetch
+from training.data.generated import generate
 from training.data.load import load
 from training.data.write import write_tables
 from training.errors import TrainingError
@@ -55,12 +56,11 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _generate(options: argparse.Namespace) -> None:
-    config = DATA_CONFIG.validate_python({"reader": "generated", "users": options.users, "seed": options.seed})
-    write_tables(load(config, None), options.folder, options.format)
+    write_tables(generate(GeneratedConfig(users=options.users, seed=options.seed)), options.folder, options.format)
 
 
 def _check(options: argparse.Namespace) -> None:
-    print(describe(load(DATA_CONFIG.validate_python({"reader": "auto"}), options.folder)))
+    print(describe(load(AutoConfig(), options.folder)))
 
 
 def _fetch(options: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from training.data.classes import encode
 from training.data.config import AttributeConfig
 from training.data.dataset import ATTRIBUTE_NAME, UNKNOWN, Attribute, Dataset
 from training.data.raw import RawTables, Table
-from training.errors import ConfigError, DataError
+from training.errors import DataError
 
 
 def assemble(
@@ -28,8 +28,8 @@ def assemble(
         min_positives: users with fewer are dropped; a repeated (user, item) counts once, as it was last.
 
     Raises:
-        ConfigError: a threshold where there are no ratings.
-        DataError: tables that contradict each other, an attribute with one class, nobody left.
+        DataError: tables that contradict each other, a threshold without ratings, an attribute with one class,
+            or nobody left.
     """
     users, items = raw.users.frame, raw.items.frame
     _refuse_repeated(raw.users, "user")
@@ -116,9 +116,8 @@ def _last_of_each_pair(interactions: Table, users: pl.Series, positive_at_least:
         raise DataError(interactions.file, "has no interactions")
     rated = "rating" in frame.columns
     if positive_at_least is not None and not rated:
-        raise ConfigError(
-            "positive_at_least", f"needs ratings, and {interactions.file} has none", value=positive_at_least
-        )
+        problem = f"has no ratings, which positive_at_least = {positive_at_least:g} needs"
+        raise DataError(interactions.file, problem, allowed="a column of ratings")
     known = users.to_frame("user").with_row_index("user_row")
     rows = frame.join(known, on="user", how="left", maintain_order="left")
     interactions.refuse(rows["user_row"].is_null(), "user", "is not in the users table")

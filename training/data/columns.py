@@ -101,7 +101,7 @@ def _as_text(table: Table, name: str, *, allowed: str) -> pl.Series:
     if kind.is_float():
         column = column.fill_nan(None)
         whole = column.cast(pl.Int64, strict=False)
-        column = whole if (whole == column).all() else column
+        column = whole if whole.eq_missing(column).all() else column
     elif not (kind in (pl.String, pl.Categorical, pl.Enum, pl.Null, pl.Boolean) or kind.is_integer()):
         raise DataError(table.file, f"is {kind}", column=name, allowed=allowed)
     return column.cast(pl.String)

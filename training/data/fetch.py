@@ -1,12 +1,12 @@
 """Download a zip of data and unpack it, believing nothing that it says about itself."""
 
 import hashlib
-import shutil
 import stat
 import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
@@ -47,34 +47,32 @@ def fetch(
     Raises:
         FetchError: any of this did not go as it should.
     """
-    if urlsplit(url).scheme not in SCHEMES:
-        raise FetchError(url, "cannot be fetched", value=urlsplit(url).scheme, allowed="http, https")
+    scheme = url.partition(":")[0].lower()
+    if scheme not in SCHEMES:
+        raise FetchError(url, "cannot be fetched", value=scheme, allowed="http, https")
     if folder.exists():
         raise FetchError(url, "would be unpacked into a folder that exists", value=folder.name)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".fetch-", dir=folder.parent))
     try:
-        archive = work / "archive.zip"
-        _download(url, archive, sha256, max_bytes)
-        unpacked = work / "unpacked"
-        unpacked.mkdir()
-        _unpack(url, archive, unpacked, max_unpacked_bytes)
-        _inner(unpacked).rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent, ignore_cleanup_errors=True) as work:
+            archive, unpacked = Path(work) / "archive.zip", Path(work) / "unpacked"
+            _download(url, archive, sha256, max_bytes)
+            unpacked.mkdir()
+            _unpack(url, archive, unpacked, max_unpacked_bytes)
+            _inner(unpacked).rename(folder)
     except OSError as error:
         raise FetchError(url, f"cannot be stored: {error.strerror}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return folder
 
 
-class _SameSafety(urllib.request.HTTPRedirectHandler):
+class NoDowngrade(urllib.request.HTTPRedirectHandler):
     """Follow redirects, but not from https to something weaker."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
-        scheme = urlsplit(newurl).scheme
-        if scheme not in SCHEMES or (req.type == "https" and scheme != "https"):
+        """Return the next request; the base class has already refused all but http, https and ftp."""
+        if req.type == "https" and urlsplit(newurl).scheme != "https":
             raise FetchError(req.full_url, "is where a redirect leads", value=newurl, allowed="no weaker protocol")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -88,7 +86,7 @@ def _opener() -> urllib.request.OpenerDirector:
         urllib.request.HTTPSHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
-        _SameSafety(),
+        NoDowngrade(),
     ):
         opener.add_handler(handler)
     return opener
@@ -133,7 +131,7 @@ def _unpack(url: str, archive: Path, folder: Path, max_unpacked_bytes: int) -> N
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with members.open(entry) as packed, path.open("xb") as out:
                     left -= _copy(url, packed, out, left, max_unpacked_bytes)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
         raise FetchError(url, f"is not a readable zip: {error}") from error
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise FetchError(url, "names two entries the same", value=Path(str(error.filename)).name) from error
@@ -149,8 +147,10 @@ def _safe(url: str, entry: zipfile.ZipInfo) -> PurePosixPath:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise FetchError(url, "is a link or a device", value=name, allowed="files and folders")
-    if entry.flag_bits & 1:
-        raise FetchError(url, "is encrypted", value=name)
+    if entry.flag_bits & 1 or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise FetchError(
+            url, "is packed in a way not known here", value=name, allowed="stored or deflated, no password"
+        )
     return path
 
 

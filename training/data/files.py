@@ -7,9 +7,10 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
+from pyarrow import parquet
 
 from training.data.raw import Table
-from training.errors import DataError
+from training.errors import DataError, shown
 
 SUFFIXES = (".csv", ".parquet")
 MAX_COLUMNS = 1000
@@ -35,9 +36,12 @@ def read_table(path: Path) -> Table:
 
 def _parse_parquet(file: str, data: bytes) -> pl.DataFrame:
     try:
-        return pl.read_parquet(data)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise DataError(file, f"is not readable as Parquet ({error})") from error
+        table = parquet.read_table(pa.BufferReader(data)).replace_schema_metadata(None)
+        _ = table.column_names  # UnicodeDecodeError where a name is damaged
+        table.validate(full=True)
+        return _frame(table)
+    except (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise DataError(file, f"is not readable as Parquet: {shown(str(error))}") from error
 
 
 def _parse_csv(file: str, data: bytes) -> pl.DataFrame:
@@ -72,10 +76,12 @@ def _parse_csv(file: str, data: bytes) -> pl.DataFrame:
         if damaged:
             found, row = f"has {damaged[0].actual_columns} fields", damaged[0].number - 1
             raise DataError(file, found, row=row, value=damaged[0].text, allowed=f"{len(names)}") from error
-        raise DataError(file, f"is not readable as CSV ({error})") from error
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)  # noqa: S101  a table gives a frame; this is for the type checker
-    return frame
+        raise DataError(file, f"is not readable as CSV: {shown(str(error))}") from error
+    return _frame(table)
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(table))
 
 
 def _header(file: str, text: str) -> list[str]:

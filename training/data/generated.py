@@ -26,7 +26,7 @@ PICKINESS = 1.5
 """How much taste, next to popularity and chance, decides what a user meets."""
 
 RATING_CUTS = (-1.4, -0.8, -0.15, 0.55)
-"""Taste, in standard deviations from the user's mean over the items met, at which a rating goes from 1 to 2, and so on."""
+"""Taste, against the user's mean over the items met, at which a rating goes from 1 to 2, and so on."""
 
 FIRST_SECOND, PERIOD_S, STEP_S = 1_600_000_000, 60_000_000, 3_600
 

@@ -6,7 +6,9 @@ from typing import Literal
 
 import polars as pl
 
-from training.errors import DataError
+from training.errors import DataError, shown
+
+MAX_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,9 @@ class Table:
             DataError: there is none of that name.
         """
         if name not in self.frame.columns:
-            raise DataError(self.file, "is not a column", value=name, allowed=", ".join(map(repr, self.frame.columns)))
+            there = [shown(column) for column in self.frame.columns[:MAX_SHOWN]]
+            more = ["…"] if self.frame.width > MAX_SHOWN else []
+            raise DataError(self.file, "is not a column", value=name, allowed=", ".join(there + more))
         return self.frame[name]
 
     def refuse(

@@ -1,0 +1,1 @@
+"""Online: loads a bundle, answers recommendation requests, withholds what each request asks for."""

@@ -1,0 +1,82 @@
+"""Around every request: its own id, its metrics, its log line, and a problem for what nobody expected."""
+
+from __future__ import annotations
+
+import uuid
+from time import perf_counter
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.typing import FilteringBoundLogger
+
+from service.api.problems import problem_response
+from service.api.trace import Trace, put_trace
+from service.errors import InternalError
+from service.metrics import Metrics
+
+QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
+"""Asked every few seconds by machines; logged at debug."""
+CLIENT_GONE = 499
+"""Status in logs and metrics of a request that was cancelled before its answer began."""
+
+
+class RequestMiddleware:
+    """Pure ASGI. The id is always ours: one that a client sends could repeat or forge a line of the log."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, log: FilteringBoundLogger) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = perf_counter()
+        trace = Trace(uuid.uuid4().hex)
+        put_trace(scope, trace)
+        headers = [(b"x-request-id", trace.request_id.encode()), (b"cache-control", b"no-store")]
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                trace.status = message["status"]
+                message["headers"] = [*message["headers"], *headers]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            self._log.exception("request failed", request_id=trace.request_id, route=_route(scope))
+            if trace.status is not None:  # too late for another answer
+                raise
+            error = InternalError()
+            trace.refused = error.code
+            await problem_response(error, trace.request_id)(scope, receive, send_with_id)
+        finally:
+            self._record(trace, _route(scope), scope["method"], perf_counter() - started)
+
+    def _record(self, trace: Trace, route: str, method: str, seconds: float) -> None:
+        status = trace.status or CLIENT_GONE
+        self._metrics.requests.labels(route, status).inc()
+        self._metrics.request_seconds.labels(route).observe(seconds)
+        if trace.refused is not None:
+            self._metrics.refused.labels(trace.refused).inc()
+        write = self._log.error if status >= 500 else self._log.debug if route in QUIET_ROUTES else self._log.info
+        write(
+            "request",
+            request_id=trace.request_id,
+            method=method,
+            route=route,
+            status=status,
+            refused=trace.refused,
+            protected=trace.protected,
+            bundle=trace.bundle,
+            total_ms=round(1e3 * seconds, 3),
+            queue_ms=trace.queue_ms and round(trace.queue_ms, 3),
+            compute_ms=trace.compute_ms and round(trace.compute_ms, 3),
+        )
+
+
+def _route(scope: Scope) -> str:
+    """The route's template; paths that no route has share one, so that nobody can invent labels."""
+    return getattr(scope.get("route"), "path", "unmatched")

@@ -1,0 +1,45 @@
+"""Routes that machines ask: probes, metrics, the schema. They do not look at the query string."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from pydantic_core import to_json
+
+from service.api.problems import problems
+from service.api.schemas import Health
+from service.api.state import state_of
+from service.errors import NotReadyError
+
+router = APIRouter(tags=["operations"], generate_unique_id_function=lambda route: route.name)
+
+
+@router.get("/health/live")
+async def live() -> Health:
+    """Tell that the process answers. A restart helps where it does not."""
+    return {"status": "alive"}
+
+
+@router.get("/health/ready", responses=problems(NotReadyError))
+async def ready(request: Request) -> Health:
+    """Tell that a recommendation would be answered: the bundle is loaded and proven, the worker alive."""
+    state_of(request).recommender.check_ready()
+    return {"status": "ready"}
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={
+        200: {"description": "Prometheus text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    },
+)
+async def metrics(request: Request) -> Response:
+    """Metrics for Prometheus; every name starts `evenhand_`."""
+    return Response(generate_latest(state_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/openapi.json", include_in_schema=False)
+async def openapi(request: Request) -> Response:
+    """Give this schema."""
+    return Response(to_json(state_of(request).schema), media_type="application/json")

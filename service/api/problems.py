@@ -1,0 +1,85 @@
+"""Every refusal as an RFC 9457 problem document, and the refusals of a route in the schema."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
+
+from service.api.trace import trace_of
+from service.errors import InternalError, MethodNotAllowedError, NotFoundError, ServiceError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(TypedDict):
+    """A refusal (RFC 9457). `code` is stable; more members tell what was asked and what is allowed."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    type: Annotated[str, Field(description="urn:evenhand:problem: and the code.")]
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+
+
+PROBLEM_SCHEMA = TypeAdapter(Problem).json_schema()
+
+
+def problem_response(error: ServiceError, request_id: str) -> Response:
+    """The error as the client sees it."""
+    members = {
+        "type": f"urn:evenhand:problem:{error.code}",
+        "title": _title(error),
+        "status": error.status,
+        "detail": str(error),
+        "code": error.code,
+        **error.facts,
+        "request_id": request_id,
+    }
+    return Response(to_json(members), error.status, error.headers, MEDIA_TYPE)
+
+
+def answer_service_error(request: Request, error: Exception) -> Response:
+    """Handler of every `ServiceError`."""
+    assert isinstance(error, ServiceError)  # noqa: S101  what it is registered for
+    trace = trace_of(request)
+    trace.refused = error.code
+    return problem_response(error, trace.request_id)
+
+
+def answer_router_error(request: Request, error: Exception) -> Response:
+    """Handler of what the router itself refuses."""
+    assert isinstance(error, HTTPException)  # noqa: S101  what it is registered for
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "").split(", ")
+        return answer_service_error(request, MethodNotAllowedError(request.method, allowed))
+    return answer_service_error(request, NotFoundError() if error.status_code == 404 else InternalError())
+
+
+def problems(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
+    """These errors as a route declares them: for each status the codes it may carry, and why."""
+    declared: dict[int | str, dict[str, Any]] = {}
+    every: list[type[ServiceError]] = [*errors, InternalError]
+    for status in sorted({error.status for error in every}):
+        found = [error for error in every if error.status == status]
+        schema = {
+            "allOf": [{"$ref": "#/components/schemas/Problem"}],
+            "properties": {"code": {"enum": [error.code for error in found]}},
+        }
+        declared[status] = {
+            "description": "\n\n".join(f"`{error.code}`: {(error.__doc__ or '').splitlines()[0]}" for error in found),
+            "content": {MEDIA_TYPE: {"schema": schema}},
+        }
+    return declared
+
+
+def _title(error: ServiceError) -> str:
+    return error.code.replace("_", " ").capitalize()

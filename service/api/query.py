@@ -1,0 +1,144 @@
+"""Query strings → frozen queries. Nothing unknown, repeated or out of bounds passes: `sensitve=gender` is refused.
+
+FastAPI's own parsing keeps the last of repeated parameters and costs more than the rest of a route, so the string is
+read here, once; the published schema is made from the same models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+from urllib.parse import parse_qsl
+
+from annotated_types import MaxLen
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from service.errors import InvalidQueryError, QueryTooLongError
+
+MAX_QUERY_BYTES = 65_536
+MAX_PARAMETERS = 1_000
+MAX_ERRORS = 20
+"""Errors listed in one problem."""
+MAX_ECHO = 100
+"""Characters of a wrong value that are sent back."""
+
+Id = Annotated[str, Field(min_length=1, max_length=256)]
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+def _split(text: str | None) -> list[str] | None:
+    """``"a,b"`` → ``["a", "b"]``, ``""`` → ``[]``; an empty element stays and is refused by its length."""
+    return text if text is None else text.split(",") if text else []
+
+
+COMMA_SEPARATED = BeforeValidator(_split)
+
+
+class Parameters(BaseModel):
+    """The query parameters of one route."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NoParameters(Parameters):
+    """For routes that take none."""
+
+
+class RecommendationParameters(Parameters):
+    """What GET /recommend takes."""
+
+    user: Annotated[Id, Field(description="User id.")]
+    sensitive: Annotated[
+        Annotated[tuple[Name, ...], MaxLen(64)] | None,
+        COMMA_SEPARATED,
+        Field(
+            description="Attributes to protect, comma-separated; a repeated parameter is joined. Absent: the "
+            "operator's default is protected. Empty: nothing but what the operator or the bundle always protects.",
+        ),
+    ] = None
+    k: Annotated[int, Field(ge=1, le=1000, description="How many items; fewer come only where fewer are left.")] = 10
+    exclude_seen: Annotated[bool, Field(description="Leave out what the user has interacted with.")] = True
+    exclude: Annotated[
+        tuple[Id, ...],
+        MaxLen(1000),
+        COMMA_SEPARATED,
+        Field(
+            description="Item ids never to show, comma-separated; a repeated parameter is joined. Unknown ids are "
+            "accepted and change nothing. An id that contains a comma cannot be named.",
+        ),
+    ] = ()
+
+
+Query = TypeVar("Query", bound=Parameters)
+
+
+def parse(model: type[Query], query_string: bytes) -> Query:
+    """Read a query string as the route's parameters.
+
+    Raises:
+        QueryTooLongError: longer than `MAX_QUERY_BYTES`.
+        InvalidQueryError: lists every field that is wrong, its value, and what is allowed.
+    """
+    if len(query_string) > MAX_QUERY_BYTES:
+        raise QueryTooLongError(len(query_string), MAX_QUERY_BYTES)
+    try:
+        pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
+    except ValueError:
+        raise InvalidQueryError([_error("query", None, "too many parameters", MAX_PARAMETERS)]) from None
+    values: dict[str, str] = {}
+    repeated = []
+    for name, value in pairs:
+        if name not in values:
+            values[name] = value
+        elif _is_list(model, name):
+            values[name] += f",{value}"
+        else:
+            repeated.append(_error(name, value, "given more than once", "once"))
+    try:
+        query = model.model_validate(values)
+    except ValidationError as error:
+        wrong = [_explain(model, dict(problem), values) for problem in error.errors(include_url=False)]
+        raise InvalidQueryError((repeated + wrong)[:MAX_ERRORS]) from None
+    if repeated:
+        raise InvalidQueryError(repeated[:MAX_ERRORS])
+    return query
+
+
+def openapi_parameters(model: type[Parameters]) -> list[dict[str, Any]]:
+    """The parameters as OpenAPI describes them."""
+    schema = model.model_json_schema()
+    listed = []
+    for name, value in schema["properties"].items():
+        parameter = {"name": name, "in": "query", "required": name in schema.get("required", ())}
+        parameter["description"] = value["description"]
+        if _is_list(model, name):
+            parameter |= {"style": "form", "explode": False}
+        listed.append(parameter | {"schema": _allowed(value)})
+    return listed
+
+
+def _is_list(model: type[Parameters], name: str) -> bool:
+    return name in model.model_fields and COMMA_SEPARATED in model.model_fields[name].metadata
+
+
+def _allowed(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A field's JSON schema without its words and without null, which a query string cannot say."""
+    kept = {key: value for key, value in schema.items() if key not in ("title", "description", "anyOf")}
+    for choice in schema.get("anyOf", ()):
+        if choice != {"type": "null"}:
+            kept = {key: value for key, value in kept.items() if value is not None} | choice
+    return kept
+
+
+def _explain(model: type[Parameters], problem: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+    name = str(problem["loc"][0])
+    if problem["type"] == "extra_forbidden":
+        return _error(name, values[name], "unknown parameter", list(model.model_fields))
+    reason = f"element {problem['loc'][-1] + 1}: {problem['msg']}" if len(problem["loc"]) > 1 else problem["msg"]
+    allowed = _allowed(model.model_json_schema()["properties"][name])
+    return _error(name, values.get(name), reason, allowed)
+
+
+def _error(field: str, value: str | None, reason: str, allowed: object) -> dict[str, Any]:
+    short = value if value is None or len(value) <= MAX_ECHO else value[:MAX_ECHO] + "…"
+    return {"field": field[:MAX_ECHO], "value": short, "reason": reason, "allowed": allowed}

@@ -1,0 +1,41 @@
+"""What Prometheus may ask. One registry per app, no global state; no user, no attribute value in any label."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+
+_REQUEST_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+_QUEUE_S = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2)
+_BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096)
+
+
+class Metrics:
+    """The service's own numbers; every name starts ``evenhand_``."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "evenhand_requests_total", "Answers by route and HTTP status.", ["route", "status"], registry=registry
+        )
+        self.request_seconds = Histogram(
+            "evenhand_request_seconds", "Time to answer.", ["route"], buckets=_REQUEST_S, registry=registry
+        )
+        self.recommendations = Counter(
+            "evenhand_recommendations_total",
+            "Lists answered, by how many attributes were protected.",
+            ["protected"],
+            registry=registry,
+        )
+        self.refused = Counter(
+            "evenhand_refused_total", "Requests answered with a problem, by its code.", ["reason"], registry=registry
+        )
+        self.bundle = Info("evenhand_bundle", "The bundle that is served.", registry=registry)
+        self.batch_size = Histogram(
+            "evenhand_batch_size", "Requests computed together.", buckets=_BATCH, registry=registry
+        )
+        self.queue_seconds = Histogram(
+            "evenhand_queue_seconds", "Time a request waited for the worker.", buckets=_QUEUE_S, registry=registry
+        )
+        self.queue_depth = Gauge(
+            "evenhand_queue_depth", "Requests waiting for the worker at this moment.", registry=registry
+        )

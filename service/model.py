@@ -1,0 +1,77 @@
+"""What start-up loaded: one bundle, ready to be searched. Built whole or not at all, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle import Bundle, BundleError, Manifest, read_bundle
+from service.encoder import UserEncoder
+from service.errors import StartError
+from service.index import Index, Ranker, open_index
+
+
+@dataclass(frozen=True)
+class Model:
+    """One bundle in memory with its encoder and index."""
+
+    bundle: Bundle
+    content_hash: str
+    encoder: UserEncoder
+    index: Index
+    ranker: Ranker
+    device_note: str | None
+    """Why the index is on the CPU although a GPU was looked for."""
+    loading_ms: Mapping[str, float]
+
+    @property
+    def name(self) -> str:
+        """The bundle's name."""
+        return self.bundle.description.name
+
+    @property
+    def version(self) -> str:
+        """The bundle's version."""
+        return self.bundle.description.version
+
+
+def load_model(path: Path, device: Literal["auto", "cpu", "cuda"]) -> Model:
+    """Read a bundle and make it searchable.
+
+    Args:
+        path: folder of a version, or of a bundle, whose newest version is taken.
+        device: where the index searches.
+
+    Raises:
+        StartError: the bundle is refused, cannot be served, or the device is not there; one line.
+    """
+    started = perf_counter()
+    try:
+        bundle = read_bundle(path)
+    except BundleError as error:
+        raise StartError(f"bundle {path} is refused: {error}") from error
+    read = perf_counter()
+    manifest = cast(Manifest, bundle.description)  # what is read from a folder has its files and their hash
+    if manifest.scorer == "rerank":
+        raise StartError(f"bundle {path}: manifest.json: scorer is 'rerank'; this version serves inner and cosine")
+    cosine = manifest.scorer == "cosine"
+    vectors = _unit(bundle.items.vectors) if cosine else bundle.items.vectors
+    index, note = open_index(vectors, device)
+    encoder = UserEncoder(bundle.encoder, bundle.users.parts, unit_length=cosine)
+    ranker = Ranker(index, vectors)
+    _ = bundle.users.row, bundle.items.row  # built on first use; the first request should not pay
+    loading_ms = {"read_ms": 1e3 * (read - started), "index_ms": 1e3 * (perf_counter() - read)}
+    return Model(bundle, manifest.content_hash, encoder, index, ranker, note, loading_ms)
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows scaled to length 1; zero rows stay zero."""
+    exact = vectors.astype(np.float64)
+    length = np.sqrt(np.square(exact).sum(axis=1, keepdims=True))
+    return (exact / np.where(length > 0, length, 1)).astype(np.float32)

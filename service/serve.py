@@ -1,0 +1,60 @@
+"""Starting the service: refuse what is unsafe, load, listen."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import signal
+import sys
+
+import uvicorn
+
+from service.api import create_app
+from service.errors import StartError
+from service.logs import adopt_uvicorn
+from service.model import load_model
+from service.settings import Settings
+
+LISTENING_FAILED = 3
+"""Exit status where the app came up but its address or its first recommendation did not."""
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; what waits by then is answered.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        StartError: the settings, the machine or the bundle do not allow a start.
+    """
+    if not settings.allow_no_keys and not _is_loopback(settings.host):
+        raise StartError(
+            f"no API key is defined and {settings.host} is not a loopback address, so anyone could ask anything: "
+            "set EVENHAND_ALLOW_NO_KEYS=true if that is meant"
+        )
+    # uvicorn sends itself the signal again once it has stopped; this makes the process end with status 0.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    app = create_app(settings, load_model(settings.bundle, settings.device))
+    adopt_uvicorn()
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(settings.deadline_s) + 1,
+    )
+    server = uvicorn.Server(config)
+    server.run()
+    return 0 if server.started else LISTENING_FAILED
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,98 @@
+"""What the operator decides: EVENHAND_* variables, read once at the start, frozen.
+
+An unknown variable with the prefix is an error: a mistyped EVENHAND_REQUIRED must not protect less.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.errors import StartError
+
+PREFIX = "EVENHAND_"
+OTHERS = frozenset({"EVENHAND_DATA", "EVENHAND_BUNDLE_DIR"})
+"""Variables with the prefix that the tests and the deployment read, not the service."""
+
+
+def _split(value: object) -> object:
+    """``"a,b"`` → ``["a", "b"]``; an empty element stays and is refused by its pattern."""
+    return (value.split(",") if value else []) if isinstance(value, str) else value
+
+
+AttributeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+AttributeNames = Annotated[tuple[AttributeName, ...], NoDecode, BeforeValidator(_split), Field(max_length=64)]
+
+
+class Settings(BaseSettings):
+    """Every knob of the service. A variable set to nothing counts as not set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True, use_attribute_docstrings=True
+    )
+
+    bundle: Path
+    """Folder of the bundle to serve: a version, or a bundle whose newest version is served."""
+
+    host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
+    """Address to listen on."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    """Port to listen on."""
+
+    allow_no_keys: bool = False
+    """Listen on an address that is not loopback although no API key is defined, so that anyone may ask anything."""
+
+    default: AttributeNames = ()
+    """Attributes protected where a request has no `sensitive`; comma-separated."""
+
+    required: AttributeNames = ()
+    """Attributes protected in every answer, whatever the request says; comma-separated."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the index searches. `auto` takes a GPU where FAISS can use one; `cuda` refuses to start without."""
+
+    index: Literal["auto", "flat"] = "auto"
+    """Kind of index. `flat` is exact, and so far what `auto` means."""
+
+    scores: Literal["off", "audit"] = "off"
+    """Whether answers carry scores: never, or for callers with the audit scope. 65 scores reconstruct a user vector."""
+
+    queue_size: Annotated[int, Field(ge=1, le=100_000)] = 1024
+    """Requests that may wait for the worker; one more is answered 503."""
+
+    deadline_s: Annotated[float, Field(gt=0, le=60)] = 2.0
+    """Seconds after which a request that still waits is answered 503."""
+
+    max_batch: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Requests computed together at most."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe operational log event that is written; `debug` adds probes and scrapes."""
+
+
+def read_settings(**given: Any) -> Settings:
+    """Settings from the environment; ``given`` ones (from the command line) win where they are not None.
+
+    Raises:
+        StartError: an unknown EVENHAND_* variable, or a value out of bounds; one line that names each.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    named = {name for name in os.environ if name.upper().startswith(PREFIX)}
+    if unknown := sorted(named - known - OTHERS):
+        raise StartError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise StartError("; ".join(_complaint(dict(problem)) for problem in error.errors())) from None
+
+
+def _complaint(problem: dict[str, Any]) -> str:
+    name = str(problem["loc"][0])
+    if problem["type"] == "missing":
+        return f"{PREFIX}{name.upper()} is not set, nor is --{name} given"
+    return f"{PREFIX}{name.upper()} is {problem['input']!r:.200}: {problem['msg']}"

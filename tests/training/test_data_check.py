@@ -1,0 +1,61 @@
+"""Describing a dataset, and how classes are named and ordered."""
+
+import pytest
+
+from training.data.check import describe
+from training.data.classes import ordered, range_names
+from training.data.config import DATA_CONFIG
+from training.data.load import load
+
+AGES = ("under 18", "18-24", "25-34", "35-44", "45-49", "50-55", "56+")
+
+
+def test_a_description_counts_and_warns():
+    planted = {"team": {"classes": ["red", "blue"], "shares": [9, 1], "unknown": 0.3}}
+    config = {
+        "reader": "generated",
+        "users": 60,
+        "min_positives": 1,
+        "items": 40,
+        "interactions_per_user": 12,
+        "attributes": planted,
+    }
+
+    text = describe(load(DATA_CONFIG.validate_python(config), None))
+
+    assert "users         60\n" in text
+    assert "team (2 classes, " in text
+    assert "warning: team has classes under 30 users: blue (" in text
+    assert "warning: team is unknown for " in text
+
+
+def test_a_description_warns_that_nothing_is_held_out_and_all_is_positive(tmp_path):
+    (tmp_path / "interactions.csv").write_text("user,item\n1,a\n2,b\n")
+    (tmp_path / "users.csv").write_text("user,team\n1,x\n2,y\n")
+
+    text = describe(load(DATA_CONFIG.validate_python({"reader": "auto"}), tmp_path))
+
+    assert "2 users have fewer than 3 positives" in text
+    assert "every interaction is a positive" in text
+    assert "2 of 2 items have no title" in text
+
+
+@pytest.mark.parametrize(
+    ("edges", "names"),
+    [
+        ([18, 25, 35, 45, 50, 56], AGES),
+        ([1, 2, 4], ("under 1", "1", "2-3", "4+")),
+        ([0.5, 2], ("under 0.5", "0.5-2", "2+")),
+        ([7], ("under 7", "7+")),
+    ],
+)
+def test_ranges_are_named_by_what_they_hold(edges, names):
+    assert range_names(edges) == names
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [AGES, ("2", "10", "33"), ("10", "2", "x"), ("F", "M"), ("under 1", "1", "2-3", "4+"), ("under -5", "-5--1", "0+")],
+)
+def test_classes_are_ordered_by_number_where_they_have_one(classes):
+    assert ordered(reversed(classes)) == classes

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from training import checkpoint
+from training.errors import CheckpointError
+from training.loop import Schedule, fit
+
+
+class Walk:
+    """A stage whose state is the sum of its random draws, scored by a script."""
+
+    name = "walk"
+
+    def __init__(self, scores, breaks_at=None):
+        self.total = torch.zeros(1)
+        self.epochs = 0
+        self._scores = scores
+        self._breaks_at = breaks_at
+
+    def epoch(self, rng):
+        if self.epochs == self._breaks_at:
+            raise KeyboardInterrupt
+        self.total = self.total + torch.rand(1, generator=rng)
+        self.epochs += 1
+        return 10
+
+    def validate(self):
+        return self._scores[self.epochs - 1]
+
+    def state(self):
+        return {"total": self.total.clone(), "epochs": torch.tensor(self.epochs)}
+
+    def restore(self, state):
+        self.total, self.epochs = state["total"].clone(), int(state["epochs"])
+
+
+CPU = torch.device("cpu")
+ALWAYS = {"checkpoint_s": 0}
+
+
+def test_the_best_state_is_kept_and_training_stops_when_it_grows_old(tmp_path):
+    stage = Walk([0.1, 0.5, 0.4, 0.3, 0.2, 0.9])
+
+    result = fit(stage, Schedule(epochs=6, patience=3), 1, tmp_path / "walk.safetensors", CPU)
+
+    assert (result.progress.best_epoch, result.progress.epoch, stage.epochs) == (2, 5, 2)
+    assert result.progress.rows == 50
+
+
+def test_a_run_broken_off_goes_on_to_exactly_where_an_unbroken_one_ends(tmp_path):
+    scores = [0.1, 0.2, 0.3, 0.4, 0.5]
+    unbroken, broken, resumed = Walk(scores), Walk(scores, breaks_at=3), Walk(scores)
+    fit(unbroken, Schedule(epochs=5, **ALWAYS), 1, tmp_path / "a.safetensors", CPU)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(broken, Schedule(epochs=5, **ALWAYS), 1, tmp_path / "b.safetensors", CPU)
+    result = fit(resumed, Schedule(epochs=5, **ALWAYS), 1, tmp_path / "b.safetensors", CPU)
+
+    assert result.resumed_at == 3
+    assert torch.equal(resumed.total, unbroken.total)
+    assert result.progress.scores == {epoch + 1: score for epoch, score in enumerate(scores)}
+
+
+def test_a_finished_stage_is_not_trained_again(tmp_path):
+    fit(Walk([0.1, 0.2]), Schedule(epochs=2), 1, tmp_path / "walk.safetensors", CPU)
+
+    again = Walk([], breaks_at=0)
+    fit(again, Schedule(epochs=2), 1, tmp_path / "walk.safetensors", CPU)
+
+    assert again.epochs == 2
+
+
+def test_another_seed_draws_differently(tmp_path):
+    one, other = Walk([0.1]), Walk([0.1])
+
+    fit(one, Schedule(epochs=1), 1, tmp_path / "one.safetensors", CPU)
+    fit(other, Schedule(epochs=1), 2, tmp_path / "other.safetensors", CPU)
+
+    assert not torch.equal(one.total, other.total)
+
+
+def test_a_damaged_checkpoint_is_refused_with_its_path(tmp_path):
+    path = tmp_path / "walk.safetensors"
+    path.write_bytes(b"not a checkpoint")
+
+    with pytest.raises(CheckpointError, match=r"walk\.safetensors.*delete it"):
+        checkpoint.load(path)
+
+
+def test_optimisers_come_back_with_their_moments(tmp_path):
+    def step(layer, adam):
+        adam.zero_grad()
+        layer(torch.ones(1, 3)).sum().backward()
+        adam.step()
+
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(3, 2)
+    adam = torch.optim.Adam(layer.parameters(), lr=0.1)
+    step(layer, adam)
+    saved = checkpoint.pack({"layer": layer}, {"adam": adam})
+    step(layer, adam)
+
+    twin = torch.nn.Linear(3, 2)
+    twin_adam = torch.optim.Adam(twin.parameters(), lr=0.1)
+    checkpoint.unpack(saved, {"layer": twin}, {"adam": twin_adam})
+    step(twin, twin_adam)
+
+    assert torch.equal(layer.weight, twin.weight)

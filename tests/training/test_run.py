@@ -1,0 +1,148 @@
+"""Whole runs: what training computes is what the bundle holds."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from bundle import read_bundle
+from training.__main__ import main
+from training.card import fair_vectors, make_card
+from training.config import read_config
+from training.data.split import AUDIT, split_users
+from training.errors import ConfigError
+from training.masks import masks_to_measure
+from training.run import run
+
+
+@pytest.mark.parametrize("mode", ["strict", "reproduce"])
+def test_a_run_writes_a_bundle_that_reads_back_and_measures_the_same(a_run, out, cpu, mode):
+    path = run(a_run(mode=mode), None, out, cpu)
+
+    bundle = read_bundle(path)
+
+    again = json.loads(json.dumps(make_card(bundle)))
+    assert again == bundle.card
+    assert {tuple(row["sensitive"]) for row in bundle.card["accuracy"]["by_mask"]} == set(
+        masks_to_measure(("gender", "age", "occupation"))
+    )
+
+
+def test_the_same_seed_gives_the_same_content_hash_and_another_seed_does_not(a_run, tmp_path, cpu):
+    first, second = (run(a_run(), None, tmp_path / name, cpu) for name in ("a", "b"))
+    other = run(a_run(seed=6), None, tmp_path / "c", cpu)
+
+    hashes = [read_bundle(path).description.content_hash for path in (first, second, other)]
+
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_finished_run_leaves_no_checkpoints(a_run, out, cpu):
+    run(a_run(), None, out, cpu)
+
+    assert not list((out / ".unfinished").iterdir())
+
+
+def test_a_run_that_was_broken_off_ends_with_the_same_bundle(a_run, tmp_path, cpu, monkeypatch):
+    whole = run(a_run(), None, tmp_path / "whole", cpu)
+
+    def give_up(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.run.make_card", give_up)
+        with pytest.raises(KeyboardInterrupt):
+            run(a_run(), None, tmp_path / "broken", cpu)
+    resumed = run(a_run(), None, tmp_path / "broken", cpu)
+
+    assert read_bundle(resumed).description.content_hash == read_bundle(whole).description.content_hash
+
+
+def test_strict_never_learns_from_a_label_outside_the_train_users(a_run, small_data, tmp_path, cpu, monkeypatch):
+    """Audit and select labels are turned upside down: the encoder must not notice."""
+    import dataclasses
+
+    split = split_users(small_data.users, "evenhand")
+    labels = small_data.labels.copy()
+    labels[split == AUDIT] = 1 - np.minimum(labels[split == AUDIT], 1)
+    encoders = []
+    for changed in (small_data, dataclasses.replace(small_data, labels=labels)):
+        monkeypatch.setattr("training.run.load", lambda *_, data=changed: data)
+        path = run(a_run(), None, tmp_path / str(len(encoders)), cpu)
+        encoders.append(read_bundle(path).encoder.state_dict())
+
+    assert all(torch.equal(encoders[0][name], encoders[1][name]) for name in encoders[0])
+
+
+def test_the_stored_parts_are_the_split_of_the_base_vectors(a_run, out, cpu):
+    bundle = read_bundle(run(a_run(), None, out, cpu))
+
+    parts = bundle.encoder.split(torch.from_numpy(bundle.audit.base)).numpy()
+
+    assert np.allclose(parts, bundle.users.parts, atol=1e-6)
+    assert fair_vectors(bundle, ()).shape == bundle.audit.base.shape
+
+
+def test_folding_a_history_in_lands_near_the_users_own_vector(a_run, out, cpu):
+    schedule = {"epochs": 30, "validate_every": 5}
+    base = {"dimensions": 8, "learning_rate": 1e-2, "batch": 512, "schedule": schedule}
+    bundle = read_bundle(run(a_run(base=base), None, out, cpu))
+    histories = [
+        bundle.seen.of(row)[bundle.audit.positive[slice(*bundle.seen.indptr[row : row + 2])]] for row in range(200)
+    ]
+
+    folded = bundle.history.user_vectors(histories, bundle.items.vectors)
+
+    own = bundle.audit.base
+    cosine = (folded * own).sum(1) / np.linalg.norm(folded, axis=1) / np.linalg.norm(own, axis=1)
+    shuffled = (
+        (folded * np.roll(own, 1, axis=0)).sum(1)
+        / np.linalg.norm(folded, axis=1)
+        / np.linalg.norm(np.roll(own, 1, axis=0), axis=1)
+    )
+    assert cosine.mean() > shuffled.mean() + 0.2
+
+
+def test_an_unknown_key_is_refused_by_name(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text('name = "x"\n[data]\nreader = "auto"\n[fair]\nlearning_rat = 1\n')
+
+    with pytest.raises(ConfigError, match=r"fair\.learning_rat"):
+        read_config(path)
+
+
+def test_the_command_line_says_what_is_wrong_and_exits_with_2(tmp_path, capsys):
+    path = tmp_path / "run.toml"
+    path.write_text("name = 7")
+
+    assert main(["run", str(path)]) == 2
+    assert "error: " in capsys.readouterr().err
+
+
+def test_evaluate_prints_the_masks_and_rewrites_nothing(a_run, out, cpu, capsys):
+    path = run(a_run(), None, out, cpu)
+    before = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
+
+    assert main(["evaluate", str(path)]) == 0
+
+    assert "gender, age, occupation" in capsys.readouterr().out
+    assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == before
+
+
+def test_every_shipped_configuration_is_valid():
+    from pathlib import Path
+
+    import training
+
+    configs = sorted(Path(training.__file__).parent.glob("configs/*.toml"))
+
+    assert len(configs) >= 4
+    assert all(read_config(path).name for path in configs)
+
+
+@pytest.mark.parametrize(("attributes", "count"), [(0, 1), (1, 2), (3, 8), (4, 16), (5, 17), (10, 57)])
+def test_the_masks_measured_do_not_grow_with_two_to_the_m(attributes, count):
+    assert len(masks_to_measure([f"a{index}" for index in range(attributes)])) == count
