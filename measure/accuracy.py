@@ -91,8 +91,8 @@ def sampled_ranks(
     ranks = np.full(len(users), -1, dtype=np.int64)
     for rows in _blocks(np.flatnonzero(positive >= 0), max(1, negatives.shape[1] * items.shape[1])):
         own, others = positive[rows], negatives[rows]
-        target = _steps(np.einsum("nd,nd->n", users[rows], items[own]))[:, None]
-        scores = _steps(np.einsum("nd,ncd->nc", users[rows], items[others]))
+        target = _steps(np.einsum("ij,ij->i", users[rows], items[own]))[:, None]
+        scores = _steps(np.einsum("ij,ikj->ik", users[rows], items[others]))
         ahead = (scores > target) | ((scores == target) & (others < own[:, None]))
         ranks[rows] = (ahead & (others >= 0)).sum(axis=1)
     return ranks
