@@ -59,7 +59,7 @@ async def test_every_answer_is_what_the_trained_encoder_scores(trained, protecte
         fair = encoder.combine(encoder.split(torch.from_numpy(base.users)), flags).numpy()
     expected = fair @ base.items.T
     settings = Settings(bundle=folder, scores="audit")
-    app = create_app(settings, load_model(settings))
+    app = create_app(settings, load_model(folder, "cpu"))
     row_of = {item: row for row, item in enumerate(dataset.items)}
 
     async with (
@@ -81,7 +81,7 @@ async def test_what_a_user_has_interacted_with_is_never_shown_unless_asked_for(t
     dataset, _, _, folder = trained
     bundle = read_bundle(folder)
     settings = Settings(bundle=folder)
-    app = create_app(settings, load_model(settings))
+    app = create_app(settings, load_model(folder, "cpu"))
 
     async with (
         app.router.lifespan_context(app),
