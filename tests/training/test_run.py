@@ -91,7 +91,7 @@ def test_folding_a_history_in_lands_near_the_users_own_vector(a_run, out, cpu):
     base = {"dimensions": 8, "learning_rate": 1e-2, "batch": 512, "schedule": schedule}
     bundle = read_bundle(run(a_run(base=base), None, out, cpu))
     histories = [
-        bundle.seen.of(row)[bundle.audit.positive[slice(*bundle.seen.indptr[row : row + 2])]] for row in range(200)
+        bundle.seen.of(row)[bundle.audit.positive[slice(*bundle.seen.indptr[row : row + 2])]] for row in range(len(bundle.users.ids))
     ]
 
     folded = bundle.history.user_vectors(histories, bundle.items.vectors)
