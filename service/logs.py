@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from typing import Any
 
 import structlog
+from pydantic_core import to_json
 
 _SHARED: list[Any] = [
     structlog.processors.add_log_level,
@@ -15,11 +17,52 @@ _SHARED: list[Any] = [
 ]
 
 
+class TurnBuffer:
+    """Writes to stderr what one turn of the event loop logs, at once, at the start of the next.
+
+    A write gives the interpreter lock away, and behind a busy worker thread it is long until it comes back; a batch of
+    answers should pay that once, not once each.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The loop that will write what is kept; None where none has been asked."""
+
+    def write(self, line: str) -> None:
+        """Keep a line."""
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        """See that what is kept gets written: soon where an event loop runs, else at once."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._flush()
+            return
+        if loop is not self._loop:
+            self._loop = loop
+            loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._loop = None
+        lines, self._lines = self._lines, []
+        sys.stderr.write("".join(lines))
+        sys.stderr.flush()
+
+
+def _to_json(event: Any, default: Any) -> str:
+    return to_json(event, fallback=default).decode()
+
+
+_RENDERER = structlog.processors.JSONRenderer(serializer=_to_json)
+
+
 def make_logger(level: str) -> structlog.typing.FilteringBoundLogger:
     """A logger of its own: nothing global is configured, so that several apps live in one process."""
     logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
-        structlog.WriteLogger(sys.stderr),
-        processors=[*_SHARED, structlog.processors.JSONRenderer()],
+        structlog.WriteLogger(TurnBuffer()),  # type: ignore[arg-type]
+        processors=[*_SHARED, _RENDERER],
         wrapper_class=structlog.make_filtering_bound_logger(level),
     )
     return logger
@@ -33,7 +76,7 @@ def adopt_uvicorn() -> None:
             foreign_pre_chain=_SHARED,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(),
+                _RENDERER,
             ],
         )
     )

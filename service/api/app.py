@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import perf_counter
@@ -55,6 +56,7 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
         finally:
             await recommender.close()
             log.info("stopped")
+            await asyncio.sleep(0)  # one turn more, which writes that line
 
     app = _routed(lifespan=lifespan)
     app.add_middleware(RequestMiddleware, metrics=metrics, log=log)

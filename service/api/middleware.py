@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import random
 from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,6 +26,7 @@ class RequestMiddleware:
         self._app = app
         self._metrics = metrics
         self._log = log
+        self._random = random.Random()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -33,7 +34,7 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         started = perf_counter()
-        trace = Trace(uuid.uuid4().hex)
+        trace = Trace(f"{self._random.getrandbits(128):032x}")  # no secret, so no system call either
         put_trace(scope, trace)
         headers = [(b"x-request-id", trace.request_id.encode()), (b"cache-control", b"no-store")]
 
@@ -61,8 +62,10 @@ class RequestMiddleware:
         self._metrics.request_seconds.labels(route).observe(seconds)
         if trace.refused is not None:
             self._metrics.refused.labels(trace.refused).inc()
-        write = self._log.error if status >= 500 else self._log.debug if route in QUIET_ROUTES else self._log.info
-        write(
+        level = (
+            "error" if status == 500 else "warning" if status > 500 else "debug" if route in QUIET_ROUTES else "info"
+        )
+        getattr(self._log, level)(
             "request",
             request_id=trace.request_id,
             method=method,

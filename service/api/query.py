@@ -7,6 +7,7 @@ read here, once; the published schema is made from the same models.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -15,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from service.errors import InvalidQueryError, QueryTooLongError
 
-MAX_QUERY_BYTES = 65_536
+MAX_QUERY_BYTES = 32_768
 MAX_PARAMETERS = 1_000
 MAX_ERRORS = 20
 """Errors listed in one problem."""
@@ -82,7 +83,7 @@ def parse(model: type[Query], query_string: bytes) -> Query:
     if len(query_string) > MAX_QUERY_BYTES:
         raise QueryTooLongError(len(query_string), MAX_QUERY_BYTES)
     try:
-        pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
+        pairs = parse_qsl(query_string.decode(errors="replace"), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
     except ValueError:
         raise InvalidQueryError([_error("query", None, "too many parameters", MAX_PARAMETERS)]) from None
     values: dict[str, str] = {}
@@ -97,7 +98,8 @@ def parse(model: type[Query], query_string: bytes) -> Query:
     try:
         query = model.model_validate(values)
     except ValidationError as error:
-        wrong = [_explain(model, dict(problem), values) for problem in error.errors(include_url=False)]
+        first = {str(problem["loc"][0]): dict(problem) for problem in reversed(error.errors(include_url=False))}
+        wrong = [_explain(model, name, problem, values) for name, problem in reversed(first.items())]
         raise InvalidQueryError((repeated + wrong)[:MAX_ERRORS]) from None
     if repeated:
         raise InvalidQueryError(repeated[:MAX_ERRORS])
@@ -106,7 +108,7 @@ def parse(model: type[Query], query_string: bytes) -> Query:
 
 def openapi_parameters(model: type[Parameters]) -> list[dict[str, Any]]:
     """The parameters as OpenAPI describes them."""
-    schema = model.model_json_schema()
+    schema = _schema(model)
     listed = []
     for name, value in schema["properties"].items():
         parameter = {"name": name, "in": "query", "required": name in schema.get("required", ())}
@@ -115,6 +117,11 @@ def openapi_parameters(model: type[Parameters]) -> list[dict[str, Any]]:
             parameter |= {"style": "form", "explode": False}
         listed.append(parameter | {"schema": _allowed(value)})
     return listed
+
+
+@cache
+def _schema(model: type[Parameters]) -> dict[str, Any]:
+    return model.model_json_schema()
 
 
 def _is_list(model: type[Parameters], name: str) -> bool:
@@ -130,12 +137,13 @@ def _allowed(schema: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _explain(model: type[Parameters], problem: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
-    name = str(problem["loc"][0])
+def _explain(
+    model: type[Parameters], name: str, problem: Mapping[str, Any], values: Mapping[str, str]
+) -> dict[str, Any]:
     if problem["type"] == "extra_forbidden":
         return _error(name, values[name], "unknown parameter", list(model.model_fields))
     reason = f"element {problem['loc'][-1] + 1}: {problem['msg']}" if len(problem["loc"]) > 1 else problem["msg"]
-    allowed = _allowed(model.model_json_schema()["properties"][name])
+    allowed = _allowed(_schema(model)["properties"][name])
     return _error(name, values.get(name), reason, allowed)
 
 

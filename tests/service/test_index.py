@@ -1,0 +1,116 @@
+"""Exact lists, whatever the index proposes first."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from service.errors import StartError
+from service.index import Ranker, Ranking, open_index
+from service.index.exact import ScoreError
+
+NOTHING = np.zeros(0, np.int32)
+
+
+def a_ranker(vectors: NDArray[np.float32]) -> Ranker:
+    return Ranker(open_index(vectors, "cpu")[0], vectors)
+
+
+def plainly(
+    vectors: NDArray[np.float32], u: NDArray[np.float32], dropped: NDArray[np.int32], count: int
+) -> tuple[list[int], list[float]]:
+    scores = np.round([(v.astype(np.float64) * u.astype(np.float64)).sum() for v in vectors], 6)
+    left = sorted(set(range(len(vectors))) - set(dropped.tolist()), key=lambda row: (-scores[row], row))
+    return left[:count], [scores[row] for row in left[:count]]
+
+
+def same(found: Ranking, expected: tuple[list[int], list[float]]) -> bool:
+    return (found.rows.tolist(), found.scores.tolist()) == expected
+
+
+def drawn(seed: int, *, items: int = 3000, dimensions: int = 8) -> tuple[np.random.Generator, NDArray[np.float32]]:
+    rng = np.random.default_rng(seed)
+    return rng, rng.normal(size=(items, dimensions)).astype(np.float32)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([1, 10, 100, 1000]), st.sampled_from([0, 5, 60, 2999]))
+def test_the_list_is_the_one_that_comparing_everything_gives(seed, count, drop):
+    rng, vectors = drawn(seed)
+    fair = rng.normal(size=(3, 8)).astype(np.float32)
+    best_first = np.argsort(-(fair.astype(np.float64) @ vectors.T.astype(np.float64)), axis=1)
+    dropped = [best[:drop].astype(np.int32) for best in best_first]  # the worst case: the favourites are gone
+
+    found = a_ranker(vectors).top(fair, dropped, [count] * 3)
+
+    for row in range(3):
+        assert same(found[row], plainly(vectors, fair[row], dropped[row], count))
+
+
+def test_ties_are_broken_by_item_row_even_across_the_end_of_the_proposals():
+    _, vectors = drawn(3)
+    vectors[::2] = vectors[0]  # half of the catalogue is one item
+    fair = vectors[:1] * 5
+
+    (found,) = a_ranker(vectors).top(fair, [np.array([0, 2], np.int32)], [10])
+
+    assert found.rows.tolist() == list(range(4, 24, 2))
+    assert same(found, plainly(vectors, fair[0], np.array([0, 2], np.int32), 10))
+
+
+def test_scores_that_differ_by_less_than_the_step_are_ties():
+    vectors = np.full((2000, 4), 0.5, np.float32)
+    vectors[:, 0] += np.linspace(0, 4e-7, 2000, dtype=np.float32)
+    fair = np.array([[1, 0, 0, 0]], np.float32)
+
+    (found,) = a_ranker(vectors).top(fair, [NOTHING], [5])
+
+    assert same(found, plainly(vectors, fair[0], NOTHING, 5))
+    assert found.rows.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_company_changes_nothing():
+    rng, vectors = drawn(5, dimensions=64)
+    vectors[100:140] = vectors[99]
+    fair = rng.normal(size=(64, 64)).astype(np.float32)
+    dropped = [rng.choice(3000, size, replace=False).astype(np.int32) for size in rng.integers(0, 2500, 64)]
+    counts = rng.choice([1, 10, 1000], 64).tolist()
+    ranker = a_ranker(vectors)
+
+    together = ranker.top(fair, dropped, counts)
+
+    for row in range(64):
+        (alone,) = ranker.top(fair[row : row + 1], dropped[row : row + 1], counts[row : row + 1])
+        assert same(together[row], (alone.rows.tolist(), alone.scores.tolist()))
+
+
+def test_scores_beyond_float32_are_an_error_and_not_a_wrong_list():
+    _, vectors = drawn(7)
+
+    with pytest.raises(ScoreError):
+        a_ranker(vectors * 1e20).top(vectors[:1] * 1e20, [NOTHING], [10])
+
+
+def test_fewer_come_only_where_fewer_are_left():
+    _, vectors = drawn(6, items=20)
+
+    few, none = a_ranker(vectors).top(
+        vectors[:2], [np.arange(18, dtype=np.int32), np.arange(20, dtype=np.int32)], [10, 10]
+    )
+
+    assert sorted(few.rows.tolist()) == [18, 19]
+    assert none.rows.tolist() == []
+
+
+def test_cuda_is_refused_and_auto_explains_itself_where_there_is_no_gpu(monkeypatch):
+    monkeypatch.delattr("faiss.StandardGpuResources", raising=False)
+
+    index, reason = open_index(np.eye(3, dtype=np.float32), "auto")
+
+    assert index.device == "cpu"
+    assert "GPU" in str(reason)
+    with pytest.raises(StartError, match="EVENHAND_DEVICE is cuda, but"):
+        open_index(np.eye(3, dtype=np.float32), "cuda")

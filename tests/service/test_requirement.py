@@ -1,0 +1,100 @@
+"""What is protected in one answer, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bundle import Description, SupportedMasks
+from service.errors import StartError, UnknownAttributeError, UnsupportedRequirementError
+from service.requirement import Policy, check_policy, resolve
+
+NAMES = ("gender", "age", "occupation")
+subsets = st.lists(st.sampled_from(NAMES), max_size=5).map(tuple)
+
+
+@pytest.fixture
+def described(a_bundle) -> Callable[..., Description]:
+    """The builder of descriptions of bundles with three attributes."""
+    return lambda **options: a_bundle(attributes=NAMES, **options).description
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.none() | subsets, subsets, subsets, subsets)
+def test_never_less_is_protected_than_anyone_demands(described, sensitive, default, required, always):
+    bundle = described().model_copy(update={"always_protected": list(always)})
+
+    made = resolve(bundle, Policy(default, required), sensitive)
+
+    demanded = {*(default if sensitive is None else sensitive), *required, *always}
+    assert set(made.sources) == demanded
+    assert list(made.sources) == [name for name in NAMES if name in demanded]
+    assert made.mask == tuple(name in demanded for name in NAMES)
+
+
+def test_each_attribute_carries_the_first_reason_that_applies(described):
+    bundle = described(always_protected=["age", "occupation"])
+
+    asked = resolve(bundle, Policy(default=("gender",), required=("age",)), ("age",))
+    silent = resolve(bundle, Policy(default=("gender",), required=("age",)), None)
+
+    assert asked.sources == {"age": "request", "occupation": "bundle"}
+    assert silent.sources == {"gender": "default", "age": "required", "occupation": "bundle"}
+
+
+def test_an_empty_list_switches_off_only_the_default(described):
+    policy = Policy(default=("gender",), required=("age",))
+
+    assert resolve(described(), policy, ()).sources == {"age": "required"}
+
+
+def test_an_unknown_attribute_is_named_with_the_known_ones(described):
+    with pytest.raises(UnknownAttributeError) as refused:
+        resolve(described(), Policy(), ("gender", "hair"))
+
+    assert refused.value.facts == {"field": "sensitive", "value": "hair", "allowed": list(NAMES)}
+
+
+def test_an_unsupported_combination_is_neither_widened_nor_narrowed(described):
+    bundle = described(supported_masks=SupportedMasks(kind="list", masks=[[], ["gender", "age"]]))
+
+    with pytest.raises(UnsupportedRequirementError) as refused:
+        resolve(bundle, Policy(), ("gender",))
+
+    assert refused.value.applied == [{"attribute": "gender", "source": "request"}]
+    assert refused.value.supported_masks == {"kind": "list", "masks": [[], ["gender", "age"]]}
+
+
+def test_a_fixed_bundle_takes_its_mask_where_the_request_names_none(described):
+    bundle = described(supported_masks=SupportedMasks(kind="fixed", masks=[["age", "gender"]]))
+
+    assert resolve(bundle, Policy(), None).sources == {"gender": "bundle", "age": "bundle"}
+    assert resolve(bundle, Policy(), ("age", "gender")).sources == {"gender": "request", "age": "request"}
+    for sensitive in ((), ("age",), NAMES):
+        with pytest.raises(UnsupportedRequirementError):
+            resolve(bundle, Policy(), sensitive)
+
+
+@pytest.mark.parametrize(
+    ("policy", "masks", "line"),
+    [
+        (Policy(required=("hair",)), None, "EVENHAND_REQUIRED names hair; this bundle knows gender, age, occupation"),
+        (Policy(default=("hair",)), None, "EVENHAND_DEFAULT names hair; this bundle knows gender, age, occupation"),
+        (Policy(required=("age",)), [[], ["gender"]], "no supported mask of this bundle protects all of age"),
+        (Policy(default=("age",)), [[], ["gender"]], "EVENHAND_DEFAULT is age"),
+    ],
+)
+def test_a_policy_that_cannot_be_met_refuses_the_start(described, policy, masks, line):
+    bundle = described(supported_masks=SupportedMasks(kind="list", masks=masks) if masks else None)
+
+    with pytest.raises(StartError, match=line):
+        check_policy(bundle, policy)
+
+
+def test_a_requirement_that_a_wider_mask_covers_can_be_met(described):
+    bundle = described(supported_masks=SupportedMasks(kind="list", masks=[[], ["gender", "age"]]))
+
+    check_policy(bundle, Policy(required=("age",)))

@@ -1,0 +1,89 @@
+"""Settings: typed, bounded, and nothing mistyped passes."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.errors import StartError
+from service.settings import Settings, read_settings
+
+
+def test_everything_but_the_bundle_has_a_default(monkeypatch):
+    monkeypatch.setenv("EVENHAND_BUNDLE", "bundles/tiny")
+
+    settings = read_settings()
+
+    assert str(settings.bundle) == "bundles/tiny"
+    assert (settings.host, settings.port, settings.scores, settings.allow_no_keys) == ("127.0.0.1", 8000, "off", False)
+    assert settings.default == settings.required == ()
+
+
+def test_lists_are_comma_separated(monkeypatch):
+    monkeypatch.setenv("EVENHAND_REQUIRED", "gender,age")
+
+    assert read_settings(bundle="b").required == ("gender", "age")
+
+
+def test_the_command_line_wins_over_the_environment(monkeypatch):
+    monkeypatch.setenv("EVENHAND_PORT", "9000")
+
+    assert read_settings(bundle="b", port="9001").port == 9001
+    assert read_settings(bundle="b", port=None).port == 9000
+
+
+def test_a_variable_set_to_nothing_is_not_set(monkeypatch):
+    monkeypatch.setenv("EVENHAND_PORT", "")
+    monkeypatch.setenv("EVENHAND_REQUIRED", "")
+
+    assert read_settings(bundle="b") == Settings(bundle="b")
+
+
+def test_a_mistyped_variable_refuses_the_start_and_names_the_known_ones(monkeypatch):
+    monkeypatch.setenv("EVENHAND_REQUIERD", "gender")
+
+    with pytest.raises(StartError, match=r"unknown setting EVENHAND_REQUIERD; known are .*EVENHAND_REQUIRED"):
+        read_settings(bundle="b")
+
+
+def test_variables_of_the_tests_and_the_deployment_are_left_alone(monkeypatch):
+    monkeypatch.setenv("EVENHAND_DATA", "data")
+    monkeypatch.setenv("EVENHAND_BUNDLE_DIR", "bundles")
+
+    assert read_settings(bundle="b").port == 8000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "0"),
+        ("PORT", "eighty"),
+        ("DEVICE", "tpu"),
+        ("INDEX", "hnsw"),
+        ("SCORES", "on"),
+        ("REQUIRED", "gender,"),
+        ("DEFAULT", "Gender"),
+        ("QUEUE_SIZE", "0"),
+        ("DEADLINE_S", "0"),
+        ("DEADLINE_S", "nan"),
+        ("MAX_BATCH", "100000"),
+        ("LOG_LEVEL", "loud"),
+        ("ALLOW_NO_KEYS", "maybe"),
+    ],
+)
+def test_a_value_out_of_bounds_refuses_the_start_in_one_line_that_names_it(monkeypatch, name, value):
+    monkeypatch.setenv(f"EVENHAND_{name}", value)
+
+    with pytest.raises(StartError) as refused:
+        read_settings(bundle="b")
+
+    assert f"EVENHAND_{name}" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_no_bundle_is_said_with_both_ways_to_name_one():
+    with pytest.raises(StartError, match="EVENHAND_BUNDLE is not set, nor is --bundle given"):
+        read_settings()
+
+
+def test_every_setting_says_what_it_means():
+    assert all(field.description for field in Settings.model_fields.values())
