@@ -26,28 +26,20 @@ from bundle.networks import AfrlEncoder
 from training.base.train import Base
 from training.config import RunConfig
 from training.data.dataset import Dataset
-from training.data.split import HeldOut
+from training.experiment import Experiment
 from training.fair.afrl import afrl_encoder, afrl_parts
 
 
-def export(
-    config: RunConfig,
-    dataset: Dataset,
-    held_out: HeldOut,
-    user_split: NDArray[np.uint8],
-    base: Base,
-    encoder: AfrlEncoder,
-) -> Bundle:
+def export(config: RunConfig, experiment: Experiment, base: Base, encoder: AfrlEncoder) -> Bundle:
     """Put a bundle together; its card is still empty.
 
     Args:
         config: the run.
-        dataset: what was trained on.
-        held_out: validation and test positives.
-        user_split: (U,) train, select or audit.
+        experiment: what was trained on.
         base: its user vectors, item vectors and fold-in.
         encoder: trained; its parts of every user are taken here, once.
     """
+    dataset, held_out = experiment.dataset, experiment.held_out
     encoder = encoder.cpu().eval().requires_grad_(False)
     with torch.no_grad():
         parts = encoder.split(torch.from_numpy(base.users)).contiguous().numpy()
@@ -66,7 +58,7 @@ def export(
             labels=dataset.labels,
             validation=held_out.validation,
             test=held_out.test,
-            split=user_split,
+            split=experiment.user_split,
             positive=positive,
         ),
     )

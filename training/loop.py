@@ -67,6 +67,11 @@ class Result:
         """Training rows per second of training, validation left out."""
         return self.progress.rows / self.progress.seconds if self.progress.seconds else 0.0
 
+    def __str__(self) -> str:
+        """For the log: best score, where, out of how many, how fast."""
+        done = self.progress
+        return f"{done.best_score:.4f} at epoch {done.best_epoch} of {done.epoch}, {self.rows_per_s:,.0f} rows/s"
+
 
 def fit(stage: Stage, schedule: Schedule, seed: int, path: Path, device: torch.device) -> Result:
     """Train ``stage`` and leave it in its best state.

@@ -14,6 +14,7 @@ from training.card import make_card
 from training.config import RunConfig
 from training.data.load import load
 from training.data.split import hold_out, split_users
+from training.experiment import Experiment
 from training.export import export
 from training.fair.train import train_fair
 from training.work import work_folder
@@ -41,15 +42,13 @@ def run(config: RunConfig, data: Path | None, out: Path, device: torch.device) -
     """
     dataset = load(config.data, data)
     log.info("data: %s, %s users, %s items", dataset.source, f"{len(dataset.users):,}", f"{len(dataset.items):,}")
-    held_out = hold_out(dataset)
-    user_split = split_users(dataset.users, config.split_salt)
+    held_out, user_split = hold_out(dataset), split_users(dataset.users, config.split_salt)
+    experiment = Experiment(dataset, held_out, user_split, config.mode, config.seed)
 
     with work_folder(out, config, dataset.fingerprint) as work:
-        base = train_base(config, dataset, held_out, user_split, work, device)
-        encoder = train_fair(config, dataset, held_out, user_split, base, work, device)
-
-        draft = export(config, dataset, held_out, user_split, base, encoder)
-        bundle = replace(draft, card=make_card(draft))
-        path = write_bundle(bundle, out)
+        base = train_base(experiment, config.base, work, device)
+        encoder = train_fair(experiment, base, config.fair, work, device)
+        draft = export(config, experiment, base, encoder)
+        path = write_bundle(replace(draft, card=make_card(draft)), out)
     log.info("bundle: %s", path)
     return path

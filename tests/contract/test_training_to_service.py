@@ -18,6 +18,7 @@ from training.base.train import train_base
 from training.config import RunConfig
 from training.data.load import load
 from training.data.split import hold_out, split_users
+from training.experiment import Experiment
 from training.export import export
 from training.fair.train import train_fair
 
@@ -40,9 +41,10 @@ def trained(tmp_path_factory):
     cpu = torch.device("cpu")
     dataset = load(config.data, None)
     held_out, split = hold_out(dataset), split_users(dataset.users, config.split_salt)
-    base = train_base(config, dataset, held_out, split, work, cpu)
-    encoder = train_fair(config, dataset, held_out, split, base, work, cpu)
-    folder = write_bundle(export(config, dataset, held_out, split, base, encoder), work)
+    experiment = Experiment(dataset, held_out, split, config.mode, config.seed)
+    base = train_base(experiment, config.base, work, cpu)
+    encoder = train_fair(experiment, base, config.fair, work, cpu)
+    folder = write_bundle(export(config, experiment, base, encoder), work)
     return dataset, base, encoder, folder
 
 

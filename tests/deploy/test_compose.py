@@ -1,4 +1,4 @@
-"""docker-compose.yml names nothing that the project does not have, and every container is closed as far as it can be."""
+"""docker-compose.yml names nothing that the project does not have, and every container is closed as far as possible."""
 
 import re
 import shutil
@@ -39,7 +39,7 @@ def test_the_service_is_given_settings_that_it_has_and_accepts(monkeypatch):
     for name, value in given.items():
         monkeypatch.setenv(name, value)
 
-    settings = read_settings(given)
+    settings = read_settings()
 
     assert str(settings.bundle) == given["EVENHAND_BUNDLE"]
     assert settings.allow_no_keys

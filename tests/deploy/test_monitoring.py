@@ -29,7 +29,7 @@ BY_PROMETHEUS = {"instance", "job", "le"}
 
 every_expression = pytest.mark.parametrize("where", sorted(EXPRESSIONS))
 needs_promtool = pytest.mark.skipif(
-    not shutil.which("promtool"), reason="promtool (Debian: prometheus) is not installed"
+    not shutil.which("promtool"), reason="promtool (package prometheus) is not installed"
 )
 
 

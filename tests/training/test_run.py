@@ -90,9 +90,8 @@ def test_folding_a_history_in_lands_near_the_users_own_vector(a_run, out, cpu):
     schedule = {"epochs": 30, "validate_every": 5}
     base = {"dimensions": 8, "learning_rate": 1e-2, "batch": 512, "schedule": schedule}
     bundle = read_bundle(run(a_run(base=base), None, out, cpu))
-    histories = [
-        bundle.seen.of(row)[bundle.audit.positive[slice(*bundle.seen.indptr[row : row + 2])]] for row in range(len(bundle.users.ids))
-    ]
+    rows = zip(bundle.seen.indptr, bundle.seen.indptr[1:], strict=False)
+    histories = [bundle.seen.indices[start:end][bundle.audit.positive[start:end]] for start, end in rows]
 
     folded = bundle.history.user_vectors(histories, bundle.items.vectors)
 

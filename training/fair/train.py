@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 
 from bundle import FairEncoder
 from bundle.networks import AfrlEncoder
-from measure.accuracy import sample_negatives
 from measure.errors import MeasureError
 from measure.leakage import Users, leakage
 from measure.profiles import Profile
-from training.base.train import Base, excluded_from_ranking, untouched_by
-from training.config import RunConfig
-from training.data.dataset import Dataset
-from training.data.split import SELECT, TRAIN, HeldOut
-from training.fair.afrl import FairNets
+from training.base.train import Base
+from training.data.split import SELECT, TRAIN
+from training.experiment import Experiment
+from training.fair.afrl import AfrlConfig, FairNets
 from training.fair.select import Validation, by_accuracy, by_accuracy_and_leakage
 from training.fair.stage import AfrlStage, FairData, interaction_rows, user_rows
 from training.loop import fit
@@ -33,69 +31,49 @@ SELECTION = Profile("selection", ("logistic",), 3, 1, 1, 1, 1, fit_rows=4_000, v
 """The attacker that chooses an epoch: cheap, run after every few epochs, on every mask."""
 
 
-def train_fair(
-    config: RunConfig,
-    dataset: Dataset,
-    held_out: HeldOut,
-    user_split: NDArray[np.uint8],
-    base: Base,
-    work: Path,
-    device: torch.device,
-) -> AfrlEncoder:
-    """Train AFRL on the frozen base, in the run's mode; gives the encoder of the best epoch."""
-    strict = config.mode == "strict"
-    names = [attribute.name for attribute in dataset.attributes]
-    classes = tuple(len(attribute.classes) for attribute in dataset.attributes)
-    learnable = (user_split == TRAIN)[:, None] if strict else np.True_
-    data = FairData(
-        users=base.users,
-        items=base.items,
-        labels=np.where(learnable, dataset.labels, -1).astype(np.int16),
-        classes=classes,
-        indptr=held_out.train_indptr,
-        indices=held_out.train_indices,
-    )
-    nets = FairNets.create(base.users.shape[1], names, classes, config.seed)
+def train_fair(experiment: Experiment, base: Base, config: AfrlConfig, work: Path, device: torch.device) -> AfrlEncoder:
+    """Train AFRL on the frozen base, in the experiment's mode; gives the encoder of the best epoch."""
+    strict = experiment.mode == "strict"
+    labels = experiment.dataset.labels
+    learnable = (experiment.user_split == TRAIN)[:, None] if strict else np.ones_like(labels, np.bool_)
+    nets = FairNets.create(base.users.shape[1], experiment.attributes, experiment.class_counts, experiment.seed)
     stage = AfrlStage(
         nets,
-        config.fair,
-        data,
-        NegativeSampler(*untouched_by(config, dataset, held_out), len(dataset.items), device),
+        config,
+        FairData(
+            users=base.users,
+            items=base.items,
+            labels=np.where(learnable, labels, np.int16(-1)),
+            classes=experiment.class_counts,
+            indptr=experiment.train[0],
+            indices=experiment.train[1],
+        ),
+        NegativeSampler(*experiment.no_negatives, len(base.items), device),
         user_rows if strict else interaction_rows,
-        _score(config, dataset, held_out, user_split, base),
+        _score(experiment, base, config.leakage_price),
         device,
     )
-    result = fit(stage, config.fair.schedule, config.seed, work / "fair.safetensors", device)
-    log.info(
-        "fair: validation score %.4f at epoch %d of %d, %s rows/s",
-        result.progress.best_score,
-        result.progress.best_epoch,
-        result.progress.epoch,
-        f"{result.rows_per_s:,.0f}",
-    )
+    result = fit(stage, config.schedule, experiment.seed, work / "fair.safetensors", device)
+    log.info("fair: validation score %s", result)
     return nets.encoder
 
 
-def _score(
-    config: RunConfig, dataset: Dataset, held_out: HeldOut, user_split: NDArray[np.uint8], base: Base
-) -> Callable[[FairEncoder], float]:
-    strict = config.mode == "strict"
-    names = [attribute.name for attribute in dataset.attributes]
-    rows = np.flatnonzero(user_split == SELECT) if strict else np.arange(len(dataset.users))
-    negatives = sample_negatives(*excluded_from_ranking(config, dataset), len(dataset.items), seed=config.seed)
-    validation = Validation(base.users[rows], base.items, held_out.validation[rows], negatives[rows], names)
+def _score(experiment: Experiment, base: Base, leakage_price: float) -> Callable[[FairEncoder], float]:
+    names = experiment.attributes
+    strict = experiment.mode == "strict"
+    rows = np.flatnonzero(experiment.user_split == SELECT) if strict else np.arange(len(base.users))
+    positive, negatives = experiment.held_out.validation[rows], experiment.validation_negatives[rows]
+    validation = Validation(base.users[rows], base.items, positive, negatives, names)
     if not strict:
-        return by_accuracy(validation, [(), tuple(names)])  # the reference's --fix_one
+        return by_accuracy(validation, [(), names])  # the reference's --fix_one
 
-    labels = {name: dataset.labels[rows, index].astype(np.int64) for index, name in enumerate(names)}
-    everyone = Users(audit=np.arange(len(rows)))
+    labels = {name: experiment.dataset.labels[rows, index].astype(np.int64) for index, name in enumerate(names)}
+    everyone, seed = Users(audit=np.arange(len(rows))), experiment.seed
 
     def leaked(vectors: NDArray[np.float32], name: str) -> float:
         try:
-            return leakage(
-                vectors, labels[name], everyone, SELECTION, attribute=name, target="fair", seed=config.seed
-            ).auc
+            return leakage(vectors, labels[name], everyone, SELECTION, attribute=name, target="fair", seed=seed).auc
         except MeasureError:  # too few select users of a class to say anything: accuracy alone decides
             return 0.5
 
-    return by_accuracy_and_leakage(validation, masks_to_measure(names), leaked, config.fair.leakage_price)
+    return by_accuracy_and_leakage(validation, masks_to_measure(names), leaked, leakage_price)

@@ -1,0 +1,30 @@
+"""One report from a bundle's facts and its card: a self-contained HTML page, and Markdown with the same tables.
+
+Plain data in, text out; the page needs no network and runs no script. ``story`` tells it in order, from sections
+that share a few plain pieces (``page``); ``html`` and ``markdown`` write those down.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from measure.report import html, markdown
+from measure.report.reading import read
+from measure.report.story import tell
+
+__all__ = ["render_html", "render_markdown"]
+
+
+def render_html(report: Mapping[str, Any]) -> str:
+    """Write a report as one HTML page with inline plots.
+
+    Args:
+        report: ``{"bundle": facts, "card": card.json}``, as JSON data. ``bundle`` may hold name, version, created,
+            method, mode, base_model, attributes (``[{name, classes}]``), data, content_hash and any other facts;
+            what is absent from either is left out of the page, and names are escaped.
+    """
+    return html.render(tell(read(report)))
+
+
+def render_markdown(report: Mapping[str, Any]) -> str:
+    """Write the same report as GitHub-flavoured Markdown: the tables and the words, without plots."""
+    return markdown.render(tell(read(report)))

@@ -1,0 +1,37 @@
+"""Plain JSON data taken as what it should be; where it is something else, nothing is there."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from measure.report.words import clean
+
+
+def table(value: object) -> Mapping[str, Any]:
+    """Give the mapping, or an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def items(value: object) -> Iterable[object]:
+    """Give what a list holds."""
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
+
+
+def tables(value: object) -> list[Mapping[str, Any]]:
+    """Give the mappings of a list."""
+    return [entry for entry in items(value) if isinstance(entry, Mapping)]
+
+
+def names(value: object) -> tuple[str, ...]:
+    """Give the names of a list."""
+    return tuple(clean(name) for name in items(value))
+
+
+def number(value: object) -> float | None:
+    """Give a finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None

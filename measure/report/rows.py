@@ -1,0 +1,120 @@
+"""What a report is told from: the rows of a card. Absent means not measured."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Mask = tuple[str, ...]
+Metric = tuple[str, str]
+"""Kind and name: ("sampled", "ndcg@10")."""
+
+SAMPLED: Metric = ("sampled", "ndcg@10")
+FULL: Metric = ("full", "ndcg@10")
+
+
+@dataclass(frozen=True)
+class AccuracyRow:
+    """Accuracy of one set of users under one mask, beside the base's."""
+
+    sensitive: Mask
+    n: int | None
+    values: Mapping[Metric, float]
+    base: Mapping[Metric, float]
+    label: str = ""
+    """The class, in a row of `groups`."""
+    groups: Mapping[str, tuple["AccuracyRow", ...]] = field(default_factory=dict)
+
+    def kept(self, metric: Metric) -> float | None:
+        """Share of the base's value; absent where the base has none or zero."""
+        value, base = self.values.get(metric), self.base.get(metric)
+        return value / base if value is not None and base else None
+
+
+@dataclass(frozen=True)
+class Attacker:
+    """What one attacker found; the two ways are not folded at .5."""
+
+    name: str
+    auc: float
+    ci: tuple[float, float] | None
+    cross_validated: float | None
+    fitted_on_train: float | None
+
+
+@dataclass(frozen=True)
+class LeakRow:
+    """The strongest attacker on one (mask, attribute, target)."""
+
+    sensitive: Mask
+    attribute: str
+    target: str
+    n: int | None
+    auc: float
+    ci: tuple[float, float] | None
+    attacker: str
+    bound: float | None
+    """95 % point of the leakage under permuted labels."""
+    base: float | None
+    attackers: tuple[Attacker, ...]
+
+    @property
+    def protected(self) -> bool:
+        """Whether this mask protects this attribute."""
+        return self.attribute in self.sensitive
+
+
+@dataclass(frozen=True)
+class FrontRow:
+    """One strength of the method, and what it costs and leaves."""
+
+    strength: float
+    sensitive: Mask
+    sampled: float | None
+    full: float | None
+    leakage: Mapping[str, float]
+    users: str
+    n: int | None
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything a report is told from."""
+
+    bundle: Mapping[str, Any]
+    attributes: tuple[str, ...]
+    accuracy: tuple[AccuracyRow, ...]
+    folded_in: tuple[AccuracyRow, ...]
+    leakage: tuple[LeakRow, ...]
+    front: tuple[FrontRow, ...]
+    accuracy_protocol: Mapping[str, Any]
+    leakage_protocol: Mapping[str, Any]
+
+    @property
+    def masks(self) -> tuple[Mask, ...]:
+        """Masks with accuracy or fair-vector leakage, in card order."""
+        seen = [row.sensitive for row in self.accuracy] + [row.sensitive for row in self.attacked("fair")]
+        return tuple(dict.fromkeys(seen))
+
+    @property
+    def widest(self) -> Mask:
+        """The mask that protects most."""
+        return max(self.masks, key=len, default=())
+
+    def attacked(self, *targets: str) -> tuple[LeakRow, ...]:
+        """Rows of these targets, in card order."""
+        return tuple(row for row in self.leakage if row.target in targets)
+
+    def find(self, target: str, attribute: str, sensitive: Mask | None = None) -> LeakRow | None:
+        """Find a row of this target and attribute: of this mask, or the first of any."""
+        rows = (row for row in self.attacked(target) if row.attribute == attribute)
+        return next((row for row in rows if sensitive is None or row.sensitive == sensitive), None)
+
+    def unprotected(self, attribute: str) -> float | None:
+        """Leakage of the base user vectors."""
+        row = self.find("base", attribute)
+        known = (row.base for row in self.leakage if row.attribute == attribute and row.base is not None)
+        return row.auc if row else next(known, None)
+
+    def measured(self, sensitive: Mask) -> AccuracyRow | None:
+        """Find the accuracy of one mask."""
+        return next((row for row in self.accuracy if row.sensitive == sensitive), None)

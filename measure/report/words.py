@@ -1,0 +1,122 @@
+"""Numbers and names as the report writes them."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+MISSING = "–"
+"""What stands for a number that was not measured; never zero."""
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_LIST = re.compile(r"(list|lists|protecting_lists|constant|base_list)@(\d+)(:seen)?")
+_LISTS = {
+    "list": "top-{k} list",
+    "lists": "top-{k} lists of all masks together",
+    "protecting_lists": "top-{k} lists of all masks that protect it",
+    "constant": "control, top {k}",
+    "base_list": "unprotected top-{k} list",
+}
+_TARGETS = {
+    "fair": "fair vector",
+    "base": "user vector, unprotected",
+    "noise": "random noise",
+    "folded_in": "fair vector of new users",
+    "all_masks": "fair vectors of all masks together",
+    "protecting_masks": "fair vectors of all masks that protect it",
+}
+_METRICS = {"ndcg": "N", "hit": "Hit", "recall": "Recall"}
+_ATTACKERS = {
+    "logistic": "logistic regression",
+    "mlp": "MLP",
+    "boosting": "boosted trees",
+    "knn": "kNN",
+    "svm": "RBF-SVM",
+}
+
+
+def clean(text: object) -> str:
+    """Turn a name from the card into one line without control or direction-changing characters."""
+    return " ".join(_CONTROL.sub("\ufffd", str(text)).split())
+
+
+def auc(value: float | None) -> str:
+    """Three decimals: 0.571."""
+    return MISSING if value is None else f"{value:.3f}"
+
+
+def interval(ends: tuple[float, float] | None) -> str:
+    """Give both ends, like 0.528–0.580."""
+    return MISSING if ends is None else f"{ends[0]:.3f}–{ends[1]:.3f}"
+
+
+def share(value: float | None) -> str:
+    """Percent with one decimal: 95.5 %, the space a no-break one."""
+    return MISSING if value is None else f"{value * 100:.1f}\u00a0%"
+
+
+def score(value: float | None) -> str:
+    """Four decimals, for accuracy: 0.5345."""
+    return MISSING if value is None else f"{value:.4f}"
+
+
+def count(value: int | None) -> str:
+    """Thousands apart: 1,785."""
+    return MISSING if value is None else f"{value:,}"
+
+
+def counts(values: Iterable[int | None]) -> str:
+    """Give one count, or the range of several."""
+    known = sorted({value for value in values if value is not None})
+    if not known:
+        return MISSING
+    return count(known[0]) if len(known) == 1 else f"{count(known[0])}–{count(known[-1])}"
+
+
+def people(value: int | None) -> str:
+    """Write n and a count, not to be broken: n 1,785."""
+    return f"n\u00a0{count(value)}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join names as in a sentence: gender, age and occupation."""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def mask(names: Sequence[str]) -> str:
+    """Name a mask by what it protects."""
+    return ", ".join(names) or "nothing"
+
+
+def sentence_mask(names: Sequence[str]) -> str:
+    """Name a mask inside a sentence."""
+    return listed(names) or "nothing"
+
+
+def metric(kind: str, name: str) -> str:
+    """Name a metric: ("sampled", "ndcg@10") is sampled N@10."""
+    head, at, tail = name.partition("@")
+    return f"{kind} {_METRICS.get(head, head)}{at}{tail}"
+
+
+def target(name: str) -> str:
+    """Say what was attacked."""
+    if name.startswith("part:"):
+        return f"part {name.removeprefix('part:')}"
+    if found := _LIST.fullmatch(name):
+        kind, k, seen = found.groups()
+        return _LISTS[kind].format(k=k) + (", seen dropped" if seen else "")
+    return _TARGETS.get(name, name)
+
+
+def attacker(name: str) -> str:
+    """Name a kind of attacker in words."""
+    return _ATTACKERS.get(name, name)
+
+
+def capital(text: str) -> str:
+    """Raise the first letter and leave the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def shorten(text: str, width: int) -> str:
+    """Cut to ``width`` characters, the last of them an ellipsis where anything was cut."""
+    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
