@@ -64,6 +64,7 @@ def _joint(
     if not rows:
         return Section(slug, title, [])
     reference = _like_for_like(card)
+    alone = len({(row.attribute, row.target) for row in rows}) == len(rows)  # the target tells which masks were joined
     axis = over_leaks(drawn, [reference(row) for row in drawn])
     panels = []
     for attribute, mine in by_attribute(card, drawn):
@@ -74,7 +75,9 @@ def _joint(
         panels.append(Panel(attribute, f"n {words.counts(row.n for row in mine)}", "dot", axis, marks))
     more = [("strong", "of this bundle"), ("weak", "control")] if slug == "lists" else []
     blocks: list[Block] = [text, Figure(title, panels, key_of(panels, *more), note)]
-    table = leak_table(f"Leakage: {title.lower()}", rows, reference=reference, target="Attacked")
+    table = leak_table(
+        f"Leakage: {title.lower()}", rows, reference=reference, target="Attacked", masks=slug == "lists" or not alone
+    )
     return Section(slug, title, [*blocks, table])
 
 

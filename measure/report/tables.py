@@ -67,13 +67,15 @@ def leak_table(
     *,
     reference: Reference | None = None,
     target: str = "",
+    masks: bool = True,
     folded: bool = False,
 ) -> Table:
     """Lay out one line per row, with its mask, the strongest attacker, interval, bound and, where wanted, a reference.
 
-    ``target`` heads a column that says what was attacked; without it there is none.
+    ``target`` heads a column that says what was attacked; without it there is none. ``masks`` says whether the
+    rows' masks are worth a column; where none protects anything they never are.
     """
-    masks = any(row.sensitive for row in rows)
+    masks = masks and any(row.sensitive for row in rows)
     columns = [
         "Attribute",
         *(["Protected"] if masks else []),
