@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
 from bundle.manifest import PlainName
 from training.base.pmf import PmfConfig
 from training.data.config import DataConfig
 from training.errors import ConfigError
 from training.fair.afrl import AfrlConfig
+from training.fair.lattice.config import LatticeConfig
 
 
 class RunConfig(BaseModel):
@@ -31,7 +32,13 @@ class RunConfig(BaseModel):
     """CPU threads; 0 for all. The same seed and thread count give the same content hash."""
     data: DataConfig
     base: PmfConfig = Field(default_factory=PmfConfig)
-    fair: AfrlConfig = Field(default_factory=AfrlConfig)
+    fair: Annotated[AfrlConfig | LatticeConfig, Field(discriminator="method")] = Field(default_factory=LatticeConfig)
+
+    @model_validator(mode="after")
+    def _reproduce_is_afrl(self) -> Self:
+        if self.mode == "reproduce" and self.fair.method != "afrl":
+            raise ValueError(f"mode 'reproduce' is AFRL's protocol; fair.method is {self.fair.method!r}")
+        return self
 
 
 def read_config(path: Path, **overrides: object) -> RunConfig:

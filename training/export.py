@@ -22,31 +22,30 @@ from bundle import (
     SupportedMasks,
     Users,
 )
-from bundle.networks import AfrlEncoder
 from training.base.train import Base
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.experiment import Experiment
-from training.fair.afrl import afrl_encoder, afrl_parts
+from training.fair.train import Fair
 
 
-def export(config: RunConfig, experiment: Experiment, base: Base, encoder: AfrlEncoder) -> Bundle:
+def export(config: RunConfig, experiment: Experiment, base: Base, fair: Fair) -> Bundle:
     """Put a bundle together; its card is still empty.
 
     Args:
         config: the run.
         experiment: what was trained on.
         base: its user vectors, item vectors and fold-in.
-        encoder: trained; its parts of every user are taken here, once.
+        fair: fitted; its parts of every user are taken here, once.
     """
     dataset, held_out = experiment.dataset, experiment.held_out
-    encoder = encoder.cpu().eval().requires_grad_(False)
+    encoder = fair.encoder.cpu().eval().requires_grad_(False)
     with torch.no_grad():
         parts = encoder.split(torch.from_numpy(base.users)).contiguous().numpy()
     indptr, indices, positive = _sorted_by_item(dataset)
     train_counts = np.bincount(held_out.train_indices, minlength=len(dataset.items))
     return Bundle(
-        description=_describe(config, dataset, base.users.shape[1]),
+        description=_describe(config, dataset, base.users.shape[1], fair),
         items=Items(dataset.items, dataset.titles, dataset.groups, train_counts.astype(np.int64), base.items),
         users=Users(dataset.users, parts),
         encoder=encoder,
@@ -64,8 +63,7 @@ def export(config: RunConfig, experiment: Experiment, base: Base, encoder: AfrlE
     )
 
 
-def _describe(config: RunConfig, dataset: Dataset, dimensions: int) -> Description:
-    names = [attribute.name for attribute in dataset.attributes]
+def _describe(config: RunConfig, dataset: Dataset, dimensions: int, fair: Fair) -> Description:
     now = datetime.now(UTC).replace(microsecond=0)
     return Description(
         schema_version=SCHEMA_VERSION,
@@ -79,11 +77,11 @@ def _describe(config: RunConfig, dataset: Dataset, dimensions: int) -> Descripti
         attributes=[Attribute(name=a.name, classes=list(a.classes)) for a in dataset.attributes],
         supported_masks=SupportedMasks(kind="all"),
         always_protected=[],
-        empty_mask="fair",
+        empty_mask=fair.empty_mask,
         scorer="inner",
-        encoder=afrl_encoder(dimensions, len(names)),
+        encoder=fair.sizes,
         user_layout="parts",
-        parts=afrl_parts(names),
+        parts=fair.parts,
         seeds={"run": config.seed},
         user_split_salt=config.split_salt,
         data=DataSource(

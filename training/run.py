@@ -47,8 +47,8 @@ def run(config: RunConfig, data: Path | None, out: Path, device: torch.device) -
 
     with work_folder(out, config, dataset.fingerprint) as work:
         base = train_base(experiment, config.base, work, device)
-        encoder = train_fair(experiment, base, config.fair, work, device)
-        draft = export(config, experiment, base, encoder)
+        fair = train_fair(experiment, base, config.fair, work, device)
+        draft = export(config, experiment, base, fair)
         path = write_bundle(replace(draft, card=make_card(draft)), out)
     log.info("bundle: %s", path)
     return path

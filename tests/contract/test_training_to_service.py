@@ -25,8 +25,14 @@ from training.fair.train import train_fair
 SCHEDULE = {"epochs": 3, "validate_every": 3}
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+METHODS = {
+    "afrl": {"method": "afrl", "learning_rate": 1e-3, "batch": 64, "schedule": SCHEDULE},
+    "lattice": {"method": "lattice", "epochs": 2},
+}
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def trained(request, tmp_path_factory):
     """The trained networks themselves, and the folder of the bundle exported from them."""
     torch.set_num_threads(1)
     config = RunConfig.model_validate(
@@ -34,7 +40,7 @@ def trained(tmp_path_factory):
             "name": "contract",
             "data": {"reader": "generated", "users": 200, "items": 80, "interactions_per_user": 20},
             "base": {"dimensions": 8, "learning_rate": 1e-2, "batch": 512, "schedule": SCHEDULE},
-            "fair": {"learning_rate": 1e-3, "batch": 64, "schedule": SCHEDULE},
+            "fair": METHODS[request.param],
         }
     )
     work: Path = tmp_path_factory.mktemp("work")
@@ -43,9 +49,9 @@ def trained(tmp_path_factory):
     held_out, split = hold_out(dataset), split_users(dataset.users, config.split_salt)
     experiment = Experiment(dataset, held_out, split, config.mode, config.seed)
     base = train_base(experiment, config.base, work, cpu)
-    encoder = train_fair(experiment, base, config.fair, work, cpu)
-    folder = write_bundle(export(config, experiment, base, encoder), work)
-    return dataset, base, encoder, folder
+    fair = train_fair(experiment, base, config.fair, work, cpu)
+    folder = write_bundle(export(config, experiment, base, fair), work)
+    return dataset, base, fair.encoder, folder
 
 
 ATTRIBUTES = ("gender", "age", "occupation")

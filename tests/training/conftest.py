@@ -38,7 +38,7 @@ def a_run() -> Callable[..., RunConfig]:
             "threads": 1,
             "data": {"reader": "generated", "users": 200, "items": 80, "interactions_per_user": 20, "seed": 3},
             "base": {"dimensions": 8, "learning_rate": 1e-2, "batch": 512, "schedule": SHORT},
-            "fair": {"learning_rate": 1e-3, "batch": 64, "schedule": SHORT},
+            "fair": {"method": "afrl", "learning_rate": 1e-3, "batch": 64, "schedule": SHORT},
         }
         return RunConfig.model_validate(fields | changes)
 

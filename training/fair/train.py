@@ -1,24 +1,27 @@
-"""The fair stage of a run."""
+"""The fair stage of a run: a frozen base in, an encoder and what to call its parts out."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bundle import FairEncoder
-from bundle.networks import AfrlEncoder
+from bundle import Encoder, FairEncoder, Part
 from measure.errors import MeasureError
 from measure.leakage import Users, leakage
 from measure.profiles import Profile
 from training.base.train import Base
 from training.data.split import SELECT, TRAIN
 from training.experiment import Experiment
-from training.fair.afrl import AfrlConfig, FairNets
+from training.fair.afrl import AfrlConfig, FairNets, afrl_encoder, afrl_parts
+from training.fair.lattice.config import LatticeConfig
+from training.fair.lattice.fit import fit_lattice
 from training.fair.select import Validation, by_accuracy, by_accuracy_and_leakage
 from training.fair.stage import AfrlStage, FairData, interaction_rows, user_rows
 from training.loop import fit
@@ -31,31 +34,53 @@ SELECTION = Profile("selection", ("logistic",), 3, 1, 1, 1, 1, fit_rows=4_000, v
 """The attacker that chooses an epoch: cheap, run after every few epochs, on every mask."""
 
 
-def train_fair(experiment: Experiment, base: Base, config: AfrlConfig, work: Path, device: torch.device) -> AfrlEncoder:
-    """Train AFRL on the frozen base, in the experiment's mode; gives the encoder of the best epoch."""
-    strict = experiment.mode == "strict"
+@dataclass(frozen=True)
+class Fair:
+    """A fitted fair model, as the bundle will describe it."""
+
+    encoder: FairEncoder
+    sizes: Encoder
+    parts: list[Part]
+    empty_mask: Literal["base", "fair"]
+
+
+def train_fair(
+    experiment: Experiment, base: Base, config: AfrlConfig | LatticeConfig, work: Path, device: torch.device
+) -> Fair:
+    """Fit the configured method on the frozen base, with the labels that the experiment's mode allows."""
     labels = experiment.dataset.labels
-    learnable = (experiment.user_split == TRAIN)[:, None] if strict else np.ones_like(labels, np.bool_)
-    nets = FairNets.create(base.users.shape[1], experiment.attributes, experiment.class_counts, experiment.seed)
+    if experiment.mode == "strict":
+        labels = np.where((experiment.user_split == TRAIN)[:, None], labels, np.int16(-1))
+    if isinstance(config, AfrlConfig):
+        return _train_afrl(experiment, base, labels, config, work, device)
+    encoder, sizes, parts = fit_lattice(
+        base.users, base.items, labels, experiment.attributes, experiment.class_counts, config, experiment.seed
+    )
+    return Fair(encoder, sizes, parts, "base")
+
+
+def _train_afrl(
+    experiment: Experiment,
+    base: Base,
+    labels: NDArray[np.int16],
+    config: AfrlConfig,
+    work: Path,
+    device: torch.device,
+) -> Fair:
+    names, dimensions = experiment.attributes, base.users.shape[1]
+    nets = FairNets.create(dimensions, names, experiment.class_counts, experiment.seed)
     stage = AfrlStage(
         nets,
         config,
-        FairData(
-            users=base.users,
-            items=base.items,
-            labels=np.where(learnable, labels, np.int16(-1)),
-            classes=experiment.class_counts,
-            indptr=experiment.train[0],
-            indices=experiment.train[1],
-        ),
+        FairData(base.users, base.items, labels, experiment.class_counts, *experiment.train),
         NegativeSampler(*experiment.no_negatives, len(base.items), device),
-        user_rows if strict else interaction_rows,
+        user_rows if experiment.mode == "strict" else interaction_rows,
         _score(experiment, base, config.leakage_price),
         device,
     )
     result = fit(stage, config.schedule, experiment.seed, work / "fair.safetensors", device)
     log.info("fair: validation score %s", result)
-    return nets.encoder
+    return Fair(nets.encoder, afrl_encoder(dimensions, len(names)), afrl_parts(names), "fair")
 
 
 def _score(experiment: Experiment, base: Base, leakage_price: float) -> Callable[[FairEncoder], float]:

@@ -1,0 +1,38 @@
+"""The fair encoders: the one definition that training exports and serving runs.
+
+A closed registry: a manifest names a kind, and a kind this code does not have is refused. Nothing a bundle brings
+is ever executed.
+
+Letters: B batch, d dimensions, P parts, M attributes, K supported masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bundle.errors import UnsupportedError
+from bundle.manifest import Encoder, Part
+from bundle.networks.afrl import AfrlEncoder, StackedMLP
+from bundle.networks.encoder import FairEncoder
+from bundle.networks.lattice import LatticeEncoder
+from bundle.networks.table import TableEncoder
+
+__all__ = ["KINDS", "AfrlEncoder", "FairEncoder", "LatticeEncoder", "StackedMLP", "TableEncoder", "build_encoder"]
+
+KINDS: Mapping[str, type[AfrlEncoder | LatticeEncoder | TableEncoder]] = {
+    "afrl": AfrlEncoder,
+    "lattice": LatticeEncoder,
+    "table": TableEncoder,
+}
+
+
+def build_encoder(encoder: Encoder, dimensions: int, attributes: Sequence[str], parts: Sequence[Part]) -> FairEncoder:
+    """The network that a manifest names, with memory for its weights but no values yet.
+
+    Raises:
+        UnsupportedError: the kind is not in the registry.
+        DamagedError: the layer sizes do not fit the dimensions, attributes and parts.
+    """
+    if encoder.kind not in KINDS:
+        raise UnsupportedError("encoder.kind", encoder.kind, sorted(KINDS))
+    return KINDS[encoder.kind](attributes, parts, dimensions, encoder.sizes)

@@ -1,0 +1,69 @@
+"""What every fair encoder is: a split, a gate, a combine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from bundle.errors import DamagedError, UnsupportedError
+from bundle.manifest import Part
+
+
+class FairEncoder(nn.Module):
+    """Splits a user vector into parts and combines the parts that a mask leaves into the fair vector."""
+
+    _member: Tensor
+    _always: Tensor
+    _none_protected: Tensor
+    _all_protected: Tensor
+
+    def __init__(self, attributes: Sequence[str], parts: Sequence[Part]) -> None:
+        super().__init__()
+        self.attribute_count = len(attributes)
+        member = [[name in part.attributes for name in attributes] for part in parts]
+        self._constant("_member", torch.tensor(member, dtype=torch.bool).reshape(len(parts), len(attributes)))
+        for rule in ("always", "none_protected", "all_protected"):
+            self._constant(f"_{rule}", torch.tensor([part.taken == rule for part in parts], dtype=torch.bool))
+
+    def _constant(self, name: str, value: Tensor) -> None:
+        """A tensor that moves with the module but comes from the manifest, not from the weights."""
+        self.register_buffer(name, value, persistent=False)
+
+    def gate(self, mask: Tensor) -> Tensor:
+        """Which parts each mask leaves.
+
+        Args:
+            mask: (B, M) bool, True = protect.
+
+        Returns:
+            (B, P) bool, True = the part is taken.
+        """
+        protected = mask[:, None, :]
+        none_protected = ~(protected & self._member).any(-1)
+        all_protected = (protected | ~self._member).all(-1)
+        return self._always | (self._none_protected & none_protected) | (self._all_protected & all_protected)
+
+    def split(self, u: Tensor) -> Tensor:
+        """(B, d) user vectors → (B, P, d) parts, functions of u alone."""
+        raise UnsupportedError("encoder", type(self).__name__, "a split only for encoders that read user vectors")
+
+    def combine(self, parts: Tensor, mask: Tensor) -> Tensor:
+        """(B, P, d) parts and (B, M) masks (True = protect) → (B, d) fair vectors."""
+        raise UnsupportedError("encoder", type(self).__name__, "encoders that combine")
+
+
+def sizes_of(sizes: Mapping[str, Sequence[int]], **counts: int) -> list[Sequence[int]]:
+    """The named layer sizes, each with at least that many entries, and no others."""
+    expect("encoder.sizes", sorted(counts), sorted(sizes))
+    for name, count in counts.items():
+        if len(sizes[name]) < count:
+            raise DamagedError("manifest.json", f"encoder.sizes.{name}", f"at least {count} sizes", list(sizes[name]))
+    return [sizes[name] for name in counts]
+
+
+def expect(what: str, expected: object, found: object) -> None:
+    """Refuse a manifest whose encoder does not fit together."""
+    if expected != found:
+        raise DamagedError("manifest.json", what, expected, found)

@@ -1,0 +1,35 @@
+"""How much to withhold, and how it is fitted."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+
+class LatticeConfig(BaseModel):
+    """Hyper-parameters of the lattice. Read once, never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Literal["lattice"] = "lattice"
+    strength: int = Field(default=1, ge=0, le=8)
+    """How much accuracy to pay. n ≥ 1 withholds n score coordinates of each attribute; 0 erases one, only linearly."""
+    bins: int = Field(default=5, ge=2, le=64)
+    """Bins of a score coordinate, each with a transport of its own."""
+    shrink: NonNegativeFloat = 500.0
+    """Users of average spread added to each bin's covariance."""
+    pairs_above: NonNegativeFloat = 0.1
+    """Correlation of two attributes' scores from which the pair gets a part of its own."""
+    hidden: PositiveInt = 128
+    """Width of the score network."""
+    folds: int = Field(default=5, ge=2, le=20)
+    """Of the cross-fitted scores."""
+    epochs: PositiveInt = 8
+    """Of the utility fit."""
+    learning_rate: PositiveFloat = 2e-3
+    """Of the utility fit."""
+    batch: PositiveInt = 512
+    """Users in a step of the utility fit."""
+    ridge: PositiveFloat = 1.0
+    """Of the linear start of the utility fit."""

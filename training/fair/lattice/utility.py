@@ -1,0 +1,60 @@
+"""The one part that is trained: `mix`, for utility alone, on what the closed form has left.
+
+Whatever is learned from the gated parts cannot put back what they do not hold (data processing); u is never fed again.
+`mix` stays linear on purpose: a multi-layer combine leaked .63 - .67 for gender (docs/results/strict-methods.md).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bundle.networks import LatticeEncoder
+from training.fair.lattice.config import LatticeConfig
+
+STARTS_PER_USER = 4
+
+
+def draw_masks(count: int, attributes: int, rng: torch.Generator) -> Tensor:
+    """(count, M) masks, each protecting at least one attribute, otherwise uniform."""
+    masks = torch.randint(2, (count, attributes), generator=rng, dtype=torch.bool)
+    while not bool((chosen := masks.any(1)).all()):
+        masks[~chosen] = torch.randint(2, (int((~chosen).sum()), attributes), generator=rng, dtype=torch.bool)
+    return masks
+
+
+def fit_utility(encoder: LatticeEncoder, u: Tensor, items: Tensor, config: LatticeConfig, rng: torch.Generator) -> None:
+    """L8: start at the least squares map to u, then bring the fair ranking near the base's.
+
+    Args:
+        encoder: everything but `mix` is fitted.
+        u: (U, d) user vectors.
+        items: (I, d) item vectors; the loss is KL(softmax(u·V) ‖ softmax(u*·V)) over all of them.
+        config: epochs, batch, learning rate, ridge.
+        rng: of masks and batches.
+    """
+    attributes = encoder.attribute_count
+    with torch.no_grad():
+        parts = encoder.split(u)
+        users = torch.arange(len(u)).repeat(STARTS_PER_USER)
+        x = encoder.features(parts[users], draw_masks(len(users), attributes, rng))
+        x = torch.cat([x, torch.ones(len(x), 1)], dim=1).double()
+        gram = x.T @ x + config.ridge * torch.eye(x.shape[1], dtype=torch.double)
+        start = torch.linalg.solve(gram, x.T @ u[users].double()).float()
+        encoder.mix.weight.copy_(start[:-1].T)
+        encoder.mix.bias.copy_(start[-1])
+
+    batches = -(-len(u) // config.batch)
+    adam = torch.optim.AdamW(encoder.mix.parameters(), lr=config.learning_rate, weight_decay=1e-2, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        adam, config.learning_rate, total_steps=config.epochs * batches, pct_start=0.1
+    )
+    for _ in range(config.epochs):
+        for users in torch.randperm(len(u), generator=rng).tensor_split(batches):
+            fair = encoder.combine(parts[users], draw_masks(len(users), attributes, rng))
+            wanted = torch.softmax(u[users] @ items.T, -1)
+            loss = -(wanted * torch.log_softmax(fair @ items.T, -1)).sum(1).mean()
+            adam.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            adam.step()
+            schedule.step()
