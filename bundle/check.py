@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bundle.contents import Bundle
+from bundle.contents import AUDIT_USER, Bundle
 from bundle.errors import DamagedError
 from bundle.foldin import FoldIn
 from bundle.layout import (
@@ -133,6 +133,8 @@ def check_values(manifest: Manifest, bundle: Bundle, arrays: dict[str, Arrays]) 
         _check_range("validation", audit.validation, -1, items - 1)
         _check_range("test", audit.test, -1, items - 1)
         _check_range("split", audit.split, 0, 2)
+        if count := int((audit.folded_in & (audit.split != AUDIT_USER)).sum()):
+            raise DamagedError("audit/users.safetensors", "folded_in", "audit users only", f"{count} that are not")
 
 
 def _rows(manifest: Manifest, table: str) -> int:

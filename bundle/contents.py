@@ -17,6 +17,9 @@ from bundle.foldin import FoldIn
 from bundle.manifest import Description
 from bundle.networks import FairEncoder
 
+AUDIT_USER = 2
+"""An audit user's entry in `Audit.split`."""
+
 
 @dataclass(frozen=True)
 class Items:
@@ -78,6 +81,8 @@ class Audit:
     """(U,) item row of the held-out positive used for reporting, -1 for none."""
     split: NDArray[np.uint8]
     """(U,) 0 train, 1 select, 2 audit (DESIGN 3)."""
+    folded_in: NDArray[np.bool_]
+    """(U,) audit users that the base model never saw: their u is folded in from their history."""
     positive: NDArray[np.bool_]
     """(N,) whether the interaction of `Seen.indices` counts as positive."""
 

@@ -33,6 +33,7 @@ ARRAY_FILES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "validation": ("int32", "U"),
         "test": ("int32", "U"),
         "split": ("uint8", "U"),
+        "folded_in": ("bool", "U"),
     },
     "audit/interactions.safetensors": {"positive": ("bool", "N")},
 }
@@ -68,7 +69,13 @@ def arrays_of(bundle: Bundle) -> Iterator[tuple[str, Arrays]]:
         yield "audit/base.safetensors", {"vectors": audit.base}
         yield (
             "audit/users.safetensors",
-            {"labels": audit.labels, "validation": audit.validation, "test": audit.test, "split": audit.split},
+            {
+                "labels": audit.labels,
+                "validation": audit.validation,
+                "test": audit.test,
+                "split": audit.split,
+                "folded_in": audit.folded_in,
+            },
         )
         yield "audit/interactions.safetensors", {"positive": audit.positive}
 

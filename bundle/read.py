@@ -103,5 +103,6 @@ def _audit(arrays: dict[str, Arrays]) -> Audit | None:
         validation=users["validation"],
         test=users["test"],
         split=users["split"],
+        folded_in=users["folded_in"],
         positive=arrays["audit/interactions.safetensors"]["positive"],
     )

@@ -105,6 +105,7 @@ def make_bundle(
         validation=np.full(users, -1, np.int32),
         test=np.full(users, -1, np.int32),
         split=(np.arange(users) % 3).astype(np.uint8),
+        folded_in=np.zeros(users, np.bool_),
         positive=np.ones(len(indices), np.bool_),
     )
     if isinstance(encoder, TableEncoder):

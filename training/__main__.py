@@ -1,4 +1,4 @@
-"""`python -m training`: run, evaluate, data."""
+"""`python -m training`: run, evaluate, report, data."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from training.data.generated import generate
 from training.data.load import load
 from training.data.write import write_tables
 from training.errors import TrainingError
+from training.report import default_folder, write_report
 from training.run import run
 from training.summary import summary
 
@@ -51,8 +52,17 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    card = make_card(read_bundle(options.bundle), PROFILES[options.profile])
+    bundle, started = read_bundle(options.bundle), time.monotonic()
+    card = make_card(bundle, PROFILES[options.profile], workers=options.workers)
     print(json.dumps(card, indent=1) if options.json else summary(card))
+    took = f"\nprofile {options.profile}: {time.monotonic() - started:.0f} s"
+    print(took, file=sys.stderr if options.json else sys.stdout)
+
+
+def _report(options: argparse.Namespace) -> None:
+    bundle = read_bundle(options.bundle)
+    for path in write_report(bundle, options.out or default_folder(bundle)):
+        print(path)
 
 
 def _generate(options: argparse.Namespace) -> None:
@@ -75,6 +85,13 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise ValueError
+    return count
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -91,7 +108,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("bundle", type=Path)
     command.add_argument("--profile", choices=sorted(PROFILES), default="quick")
     command.add_argument("--json", action="store_true", help="the whole card instead of a table")
+    command.add_argument("--workers", type=_count, help="processes that attack side by side (one on each CPU)")
     command.set_defaults(command=_evaluate)
+
+    command = commands.add_parser("report", help="write a bundle's card as tables and plots: HTML and Markdown")
+    command.add_argument("bundle", type=Path)
+    command.add_argument("--out", type=Path, help="folder for report.html and report.md (reports/NAME-VERSION)")
+    command.set_defaults(command=_report)
 
     data = commands.add_parser("data", help="generate, check or fetch data").add_subparsers(
         required=True, metavar="COMMAND"

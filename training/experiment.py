@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from measure.accuracy import sample_negatives
 from training.data.dataset import Dataset
-from training.data.split import HeldOut
+from training.data.split import NOTHING, HeldOut, draw_new_users
 
 Mode = Literal["strict", "reproduce"]
 Csr = tuple[NDArray[np.int64], NDArray[np.int32]]
@@ -28,6 +28,10 @@ class Experiment:
     """(U,) train, select or audit."""
     mode: Mode
     seed: int
+    new_users: float = 0.0
+    """Share of all users, taken from the audit users, that training never meets: they are folded in afterwards."""
+    split_salt: str = ""
+    """Of the draw of those."""
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -39,17 +43,28 @@ class Experiment:
         """Classes of each attribute."""
         return tuple(len(attribute.classes) for attribute in self.dataset.attributes)
 
-    @property
+    @cached_property
+    def folded_in(self) -> NDArray[np.bool_]:
+        """(U,) users that are left out of training altogether; their u is folded in from their training positives."""
+        return draw_new_users(self.dataset.users, self.user_split, self.split_salt, self.new_users)
+
+    @cached_property
     def train(self) -> Csr:
-        """Training positives."""
-        return self.held_out.train_indptr, self.held_out.train_indices
+        """Training positives; folded-in users have none."""
+        return without(self.folded_in, (self.held_out.train_indptr, self.held_out.train_indices))
+
+    @cached_property
+    def validation(self) -> NDArray[np.int32]:
+        """(U,) item row of the positive that epochs are chosen by, -1 for none; folded-in users have none."""
+        return np.where(self.folded_in, np.int32(NOTHING), self.held_out.validation)
 
     @cached_property
     def positives(self) -> Csr:
-        """Positives of every split."""
+        """Positives of every split; folded-in users have none."""
         owners = np.repeat(np.arange(len(self.dataset.users)), np.diff(self.dataset.indptr))[self.dataset.positive]
         counts = np.bincount(owners, minlength=len(self.dataset.users))
-        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), self.dataset.indices[self.dataset.positive]
+        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return without(self.folded_in, (indptr, self.dataset.indices[self.dataset.positive]))
 
     @property
     def no_negatives(self) -> Csr:
@@ -65,5 +80,16 @@ class Experiment:
 
         Drawn from items not in seen, in `reproduce` from those that are no positives (DESIGN 3).
         """
-        excluded = self.positives if self.mode == "reproduce" else (self.dataset.indptr, self.dataset.indices)
+        seen = without(self.folded_in, (self.dataset.indptr, self.dataset.indices))
+        excluded = self.positives if self.mode == "reproduce" else seen
         return sample_negatives(*excluded, len(self.dataset.items), seed=self.seed)
+
+
+def without(users: NDArray[np.bool_], rows: Csr) -> Csr:
+    """The same rows, those of the flagged users empty."""
+    if not users.any():
+        return rows
+    indptr, indices = rows
+    counts = np.diff(indptr)
+    kept = np.concatenate([[0], np.cumsum(np.where(users, 0, counts))]).astype(np.int64)
+    return kept, indices[np.repeat(~users, counts)]

@@ -58,6 +58,7 @@ def export(config: RunConfig, experiment: Experiment, base: Base, fair: Fair) ->
             validation=held_out.validation,
             test=held_out.test,
             split=experiment.user_split,
+            folded_in=experiment.folded_in,
             positive=positive,
         ),
     )

@@ -49,6 +49,6 @@ def run(config: RunConfig, data: Path | None, out: Path, device: torch.device) -
         base = train_base(experiment, config.base, work, device)
         fair = train_fair(experiment, base, config.fair, work, device)
         draft = export(config, experiment, base, fair)
-        path = write_bundle(replace(draft, card=make_card(draft)), out)
+        path = write_bundle(replace(draft, card=make_card(draft, workers=config.threads or None)), out)
     log.info("bundle: %s", path)
     return path

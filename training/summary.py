@@ -1,37 +1,86 @@
-"""A card as two short tables for the terminal."""
+"""A card on one screen: accuracy, leakage of what is protected, of answers joined; the rest is in card.json."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+Row = Mapping[str, Any]
+
+JOINED = (
+    ("all masks", "all_masks"),
+    ("protecting", "protecting_masks"),
+    ("all", "lists@10"),
+    ("protecting", "protecting_lists@10"),
+    ("list", "list@10"),
+    ("unseen", "list@10:seen"),
+    ("control", "constant@10:seen"),
+)
+"""Columns of the last table: title, target. A list is that of the widest mask that protects the attribute."""
 
 
 def summary(card: Mapping[str, Any]) -> str:
-    """Accuracy kept and leakage, by mask; the whole of it is in card.json."""
-    rows = card["accuracy"]["by_mask"]
+    """Lay out the tables; what was not measured is left out."""
+    return "\n".join([*_accuracy(card["accuracy"]), *_leakage(card["leakage"])])
+
+
+def _accuracy(accuracy: Row) -> list[str]:
+    rows = accuracy["by_mask"]
     n = rows[0]["n"] if rows else 0
-    lines = [f"accuracy over {n:,} {card['accuracy']['protocol']['users']} users (kept: share of the base's)", ""]
+    lines = [f"accuracy over {n:,} {accuracy['protocol']['users']} users (kept: share of the base's)", ""]
     lines.append(f"{'protected':<28} {'sampled N@10':>12} {'kept':>6} {'full N@10':>10} {'kept':>6}")
-    for row in rows:
-        near, far = row["sampled"]["ndcg@10"], row["full"]["ndcg@10"]
-        base_near, base_far = row["base"]["sampled"]["ndcg@10"], row["base"]["full"]["ndcg@10"]
-        lines.append(f"{_mask(row):<28} {near:>12.4f} {near / base_near:>6.1%} {far:>10.4f} {far / base_far:>6.1%}")
-    leaks = card["leakage"]["by_mask"]
-    profile = card["leakage"]["protocol"]["profile"]
-    lines += ["", f"leakage: AUC of the strongest attacker, profile {profile} (.5 is chance, * = protected)", ""]
+    lines += [_kept(row, _mask(row)) for row in rows]
+    new = accuracy.get("folded_in", [])[-1:]  # the widest mask
+    return lines + [_kept(row, f"{row['n']:,} new users: {_mask(row)}") for row in new]
+
+
+def _kept(row: Row, label: str) -> str:
+    near, far = row["sampled"]["ndcg@10"], row["full"]["ndcg@10"]
+    base_near, base_far = row["base"]["sampled"]["ndcg@10"], row["base"]["full"]["ndcg@10"]
+    return f"{label:<28} {near:>12.4f} {_share(near, base_near):>6} {far:>10.4f} {_share(far, base_far):>6}"
+
+
+def _share(value: float, base: float) -> str:
+    return f"{value / base:.1%}" if base else "-"
+
+
+def _leakage(leakage: Row) -> list[str]:
+    profile, rows = leakage["protocol"]["profile"], leakage["by_mask"]
+    lines = ["", f"leakage of what is protected: AUC of the strongest attacker, profile {profile} (.5 is chance)", ""]
     lines.append(f"{'protected':<28} {'attribute':<14} {'leaked':>7} {'95 % interval':>15} {'base':>6}  attacker")
-    for row in leaks:
-        if row["target"] == "fair":
-            best, star = row["strongest"], "*" if row["attribute"] in row["sensitive"] else " "
-            low, high = best["ci95"]
+    for row in rows:
+        if row["target"] in ("fair", "folded_in") and row["attribute"] in row["sensitive"]:
+            best, (low, high) = row["strongest"], row["strongest"]["ci95"]
+            base = f"{row['base_auc']:.3f}" if "base_auc" in row else "-"
+            new = " (new users)" if row["target"] == "folded_in" else ""
             lines.append(
-                f"{_mask(row):<28} {row['attribute'] + star:<14} {best['auc']:>7.3f} {low:>7.3f} - {high:.3f}"
-                f" {row['base_auc']:>6.3f}  {best['attacker']}"
+                f"{_mask(row):<28} {row['attribute']:<14} {best['auc']:>7.3f} {low:>7.3f} - {high:.3f}"
+                f" {base:>6}  {best['attacker']}{new}"
             )
-    for skipped in card["leakage"]["protocol"]["not_measured"]:
-        lines.append(f"not measured: {skipped['attribute']} ({skipped['reason']})")
-    return "\n".join(lines)
+    skipped = leakage["protocol"]["not_measured"]
+    lines += [f"not measured: {each['attribute']} ({each['reason']})" for each in skipped]
+    return lines + _joined(rows)
 
 
-def _mask(row: Mapping[str, Any]) -> str:
+def _joined(rows: Sequence[Row]) -> list[str]:
+    """What several answers joined, and lists, give away: one line for each attribute."""
+    attributes = list(dict.fromkeys(row["attribute"] for row in rows))
+    if not attributes:
+        return []
+    lines = ["", f"{'':<14} {'vectors joined':^21} {'lists joined':^21} {'one list (protected)':^21}"]
+    lines.append(f"{'attribute':<14} " + " ".join(f"{title:>10}" for title, _ in JOINED))
+    for name in attributes:
+        found = (_auc(rows, name, target) for _, target in JOINED)
+        lines.append(f"{name:<14} " + " ".join(f"{auc:>10}" for auc in found))
+    return lines
+
+
+def _auc(rows: Sequence[Row], attribute: str, target: str) -> str:
+    found = [row for row in rows if row["attribute"] == attribute and row["target"] == target]
+    if target.startswith("list@"):
+        found = [row for row in found if attribute in row["sensitive"]]
+    return f"{max(found, key=lambda row: len(row['sensitive']))['strongest']['auc']:.3f}" if found else "-"
+
+
+def _mask(row: Row) -> str:
     return ", ".join(row["sensitive"]) or "nothing"

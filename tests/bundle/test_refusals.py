@@ -452,6 +452,7 @@ ARRAYS = [
     ("audit/users.safetensors", "validation"),
     ("audit/users.safetensors", "test"),
     ("audit/users.safetensors", "split"),
+    ("audit/users.safetensors", "folded_in"),
     ("audit/interactions.safetensors", "positive"),
 ]
 
@@ -714,6 +715,12 @@ def test_audit_values_out_of_range_are_refused(folder, forger, name, value):
     refusal = refusal_of(folder)
     assert (refusal.file, refusal.what) == ("audit/users.safetensors", name)
     assert value in refusal.found
+
+
+def test_only_audit_users_may_be_folded_in(folder, forger):
+    forger.array(folder, "audit/users.safetensors", "folded_in", lambda flags: np.arange(len(flags)) == 0)
+
+    assert_damaged(folder, "audit/users.safetensors", "folded_in", "audit users only", "1 that are not")
 
 
 def test_a_label_is_held_against_the_classes_of_its_own_attribute(folder, forger):

@@ -34,11 +34,13 @@ class Base:
 
 
 def train_base(experiment: Experiment, config: PmfConfig, work: Path, device: torch.device) -> Base:
-    """Train the base on the training positives; the best epoch is chosen by sampled N@10 on validation positives."""
+    """Train the base on the training positives; the best epoch is chosen by sampled N@10 on validation positives.
+
+    Folded-in users take no part in either; their vector comes from their history, as for a user who is new in serving.
+    """
 
     def validate(users: NDArray[np.float32], items: NDArray[np.float32]) -> float:
-        validation = experiment.held_out.validation
-        ranks = sampled_ranks(users, items, validation, experiment.validation_negatives)
+        ranks = sampled_ranks(users, items, experiment.validation, experiment.validation_negatives)
         return float(ndcg_at(10, ranks[ranks >= 0]).mean())
 
     users, items = len(experiment.dataset.users), len(experiment.dataset.items)
@@ -48,6 +50,11 @@ def train_base(experiment: Experiment, config: PmfConfig, work: Path, device: to
     result = fit(stage, config.schedule, experiment.seed, work / "base.safetensors", device)
     log.info("base: validation N@10 %s", result)
 
-    user_vectors, item_vectors = model.users.detach().cpu().numpy(), model.items.detach().cpu().numpy()
+    user_vectors, item_vectors = model.users.detach().cpu().numpy().copy(), model.items.detach().cpu().numpy()
     select = np.flatnonzero(experiment.user_split == SELECT)
-    return Base(user_vectors, item_vectors, fit_fold_in(user_vectors, item_vectors, *experiment.train, select))
+    fold_in = fit_fold_in(user_vectors, item_vectors, *experiment.train, select)
+    held_out, new = experiment.held_out, np.flatnonzero(experiment.folded_in)
+    indptr, indices = held_out.train_indptr, held_out.train_indices
+    histories = [indices[indptr[row] : indptr[row + 1]] for row in new]
+    user_vectors[new] = fold_in.user_vectors(histories, item_vectors)
+    return Base(user_vectors, item_vectors, fold_in)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -16,6 +16,8 @@ from training.masks import Mask
 
 JOINED = 10
 """Length of the lists whose answers to several masks are joined."""
+UNLISTED = "base:folded_in"
+"""Measured as a reference only: no row of the card."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,10 @@ class Target:
     reference: str | None
     """The target that says what there was to recover: the row's ``base_auc``."""
     users: Literal["audit", "folded_in"] = "audit"
+
+    def only(self, attributes: Container[str]) -> Target:
+        """The same for those of its attributes that can be measured."""
+        return replace(self, attributes=tuple(name for name in self.attributes if name in attributes))
 
 
 def targets_of(views: Views, masks: Sequence[Mask], profile: Profile) -> list[Target]:
@@ -76,21 +82,23 @@ def _lists(views: Views, masks: Sequence[Mask], lengths: Sequence[int]) -> Itera
     for drop_seen, kind in ((False, ""), (True, ":seen")):
         own = _once(partial(views.lists_of, u, depth, drop_seen=drop_seen))
         for k in lengths:
-            base = f"base_list@{k}{kind}"
-            yield Target(base, (), names, partial(_listed, views, own, k), None)
+            base, features = f"base_list@{k}{kind}", partial(_listed, views, k)
+            yield Target(base, (), names, partial(features, own), None)
             for mask in _some_of(masks):
                 made = partial(views.lists, mask, depth, drop_seen=drop_seen)
-                yield Target(f"list@{k}{kind}", mask, mask if len(mask) == 1 else names, partial(_listed, views, made, k), base)
+                attributes = mask if len(mask) == 1 else names
+                yield Target(f"list@{k}{kind}", mask, attributes, partial(features, made), base)
     everybody = np.broadcast_to(u.mean(axis=0, dtype=np.float64).astype(np.float32), u.shape)
     made = partial(views.lists_of, everybody, JOINED, drop_seen=True)
-    yield Target(f"constant@{JOINED}:seen", (), names, partial(_listed, views, made, JOINED), f"base_list@{JOINED}:seen")
+    control = partial(_listed, views, JOINED, made)
+    yield Target(f"constant@{JOINED}:seen", (), names, control, f"base_list@{JOINED}:seen")
 
 
 def _lists_together(views: Views, masks: Sequence[Mask], depth: int) -> Iterator[Target]:
     """Lists of several masks side by side."""
 
     def joined(some: Sequence[Mask]) -> Features:
-        return side_by_side([_listed(views, partial(views.lists, mask, depth), JOINED) for mask in some])
+        return side_by_side([_listed(views, JOINED, partial(views.lists, mask, depth)) for mask in some])
 
     names, base = views.bundle.description.attribute_names, f"base_list@{JOINED}"
     yield Target(f"lists@{JOINED}", (), names, lambda: joined(masks), base)
@@ -108,10 +116,6 @@ def _new_users(views: Views, masks: Sequence[Mask]) -> Iterator[Target]:
         yield Target("folded_in", mask, attributes, partial(views.fair, mask), UNLISTED, "folded_in")
 
 
-UNLISTED = "base:folded_in"
-"""Measured as a reference only: no row of the card."""
-
-
 def _some_of(masks: Sequence[Mask]) -> list[Mask]:
     """The narrowest mask (nothing, where that is supported), each attribute alone, and the widest."""
     ends = (min(masks, key=len, default=()), max(masks, key=len, default=()))
@@ -122,7 +126,7 @@ def _part(views: Views, row: int) -> Features:
     return np.ascontiguousarray(views.bundle.users.parts[:, row])
 
 
-def _listed(views: Views, lists: Callable[[], Lists], k: int) -> Features:
+def _listed(views: Views, k: int, lists: Callable[[], Lists]) -> Features:
     return list_features(lists()[:, :k], len(views.items))
 
 

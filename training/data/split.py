@@ -1,18 +1,20 @@
 """Which interactions and which users are held out."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.data.dataset import Dataset
+from training.errors import ConfigError
 
 TRAIN, SELECT, AUDIT = 0, 1, 2
 NOTHING = -1
 MIN_POSITIVES = 3
 
+AUDIT_SHARE, MOST_NEW = 0.3, 0.2
 _SELECT_FROM, _AUDIT_FROM = 6 * 2**64 // 10, 7 * 2**64 // 10
 
 
@@ -55,11 +57,35 @@ def split_users(users: Sequence[str], salt: str) -> NDArray[np.uint8]:
 
     A user's part depends on the id and the salt alone, so it stays when others come or go.
     """
-    prefix = hashlib.sha256(f"{len(salt)}:{salt}".encode())
     parts = np.empty(len(users), dtype=np.uint8)
-    for row, user in enumerate(users):
-        salted = prefix.copy()
-        salted.update(user.encode())
-        place = int.from_bytes(salted.digest()[:8], "big")
+    for row, place in enumerate(_places(users, salt)):
         parts[row] = TRAIN if place < _SELECT_FROM else SELECT if place < _AUDIT_FROM else AUDIT
     return parts
+
+
+def draw_new_users(users: Sequence[str], split: NDArray[np.uint8], salt: str, share: float) -> NDArray[np.bool_]:
+    """Draw audit users that training is to know nothing of, (U,) flags.
+
+    Args:
+        users: ids.
+        split: (U,) from `split_users`.
+        salt: with the id it decides, by another hash than the split's; a larger share keeps those of a smaller one.
+        share: of all users, in [0, `MOST_NEW`]; as many as that on average.
+
+    Raises:
+        ConfigError: too few audit users would be left to measure the rest by.
+    """
+    if not 0 <= share <= MOST_NEW:
+        raise ConfigError("new_users", "leaves too few audit users", value=share, allowed=f"0 to {MOST_NEW}")
+    bound = share / AUDIT_SHARE * 2**64
+    drawn = np.fromiter((place < bound for place in _places(users, f"new users {salt}")), np.bool_, len(users))
+    return drawn & (split == AUDIT)
+
+
+def _places(users: Sequence[str], salt: str) -> Iterator[int]:
+    """For each user a number below 2^64 that looks random, of the id and the salt alone."""
+    prefix = hashlib.sha256(f"{len(salt)}:{salt}".encode())
+    for user in users:
+        salted = prefix.copy()
+        salted.update(user.encode())
+        yield int.from_bytes(salted.digest()[:8], "big")

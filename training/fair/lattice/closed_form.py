@@ -33,6 +33,8 @@ def fit_whitening(affine: Affine, u: Matrix) -> None:
 def fit_transports(transports: Transports, w: Tensor, sigma: Tensor, shrink: float) -> Tensor:
     """L5: for each coordinate in turn, carry each of its bins to where all users are; gives the transported w.
 
+    ``shrink`` users of the common covariance are added to each bin's own.
+
     Gaussian optimal transport from the bin's mean and covariance (shrunk towards the common one) to the common ones:
     T = C_k^-½ (C_k^½ C C_k^½)^½ C_k^-½. Source: Gelbrich, Mathematische Nachrichten 147, 1990.
     """

@@ -17,8 +17,8 @@ class LatticeConfig(BaseModel):
     """How much accuracy to pay. n ≥ 1 withholds n score coordinates of each attribute; 0 erases one, only linearly."""
     bins: int = Field(default=5, ge=2, le=64)
     """Bins of a score coordinate, each with a transport of its own."""
-    shrink: NonNegativeFloat = 500.0
-    """Users of average spread added to each bin's covariance."""
+    shrink: NonNegativeFloat = 8.0
+    """Users of average spread, for each dimension of u, added to a bin's covariance."""
     pairs_above: NonNegativeFloat = 0.1
     """Correlation of two attributes' scores from which the pair gets a part of its own."""
     hidden: PositiveInt = 128

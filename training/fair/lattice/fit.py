@@ -110,7 +110,7 @@ def _closed_form(
     config: LatticeConfig,
 ) -> None:
     if config.strength:
-        fit_transports(encoder.transports, w, sigma, config.shrink)  # L5
+        fit_transports(encoder.transports, w, sigma, config.shrink * w.shape[1])  # L5
     else:
         skip_transports(encoder.transports)
     moved, exact = encoder.transports(w, sigma).double().numpy(), sigma.double().numpy()

@@ -1,0 +1,164 @@
+"""The lattice: what is planted is withheld, what masks show together stays what one shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from measure.leakage import Users, leakage
+from measure.profiles import Profile
+from training.errors import ConfigError
+from training.fair.lattice.closed_form import residual
+from training.fair.lattice.config import LatticeConfig
+from training.fair.lattice.fit import fit_lattice
+from training.fair.lattice.utility import draw_masks
+
+LOOK = Profile("look", ("logistic", "mlp"), 3, 1, 1, 1, 1, fit_rows=4_000, verdict=False)
+NAMES, CLASSES, D = ("gender", "age", "occupation"), (2, 3, 3), 16
+
+
+@pytest.fixture(scope="module")
+def world():
+    """4,000 users: gender shifts two dimensions and stretches a third, age and occupation go together."""
+    rng = np.random.default_rng(5)
+    gender = rng.integers(2, size=4000)
+    age = rng.integers(3, size=4000)
+    occupation = np.where(rng.random(4000) < 0.6, age, rng.integers(3, size=4000))
+    u = rng.normal(size=(4000, D))
+    u[:, 0] += 1.2 * gender
+    u[:, 1] -= 0.8 * gender
+    u[:, 2] *= 1 + gender
+    u[:, 3] += 0.9 * age
+    u[:, 4] += 0.9 * occupation
+    labels = np.stack([gender, age, occupation], axis=1).astype(np.int16)
+    return u.astype(np.float32), rng.normal(size=(60, D)).astype(np.float32), labels
+
+
+def fitted(world, strength=1, train=2800):
+    u, items, labels = world
+    known = labels.copy()
+    known[train:] = -1
+    return fit_lattice(u, items, known, NAMES, CLASSES, LatticeConfig(strength=strength, epochs=3), seed=3)
+
+
+@pytest.fixture(scope="module")
+def lattice(world):
+    return fitted(world)
+
+
+def fair(encoder, u, protected):
+    mask = torch.tensor([name in protected for name in NAMES]).expand(len(u), -1)
+    with torch.no_grad():
+        return encoder.combine(encoder.split(torch.from_numpy(u)), mask).numpy()
+
+
+def leaked(features, labels, attribute):
+    users = Users(np.arange(2800, 4000), np.arange(2800))
+    column = labels[:, NAMES.index(attribute)].astype(np.int64)
+    return leakage(features, column, users, LOOK, attribute=attribute, target="fair").auc
+
+
+def test_what_is_planted_in_u_is_withheld_from_users_whose_labels_were_not_seen(world, lattice):
+    u, _, labels = world
+    encoder, _, _ = lattice
+
+    assert leaked(u, labels, "gender") > 0.85
+    assert leaked(fair(encoder, u, ("gender",)), labels, "gender") < 0.66
+    assert leaked(fair(encoder, u, NAMES), labels, "age") < 0.62
+
+
+def test_an_attribute_that_is_not_protected_stays(world, lattice):
+    u, _, labels = world
+    encoder, _, _ = lattice
+
+    assert leaked(fair(encoder, u, ("gender",)), labels, "age") > 0.7
+
+
+def test_all_masks_that_protect_an_attribute_show_no_more_together(world, lattice):
+    u, _, labels = world
+    encoder, _, _ = lattice
+    masks = [("gender",), ("gender", "age"), ("gender", "occupation"), NAMES]
+
+    together = np.concatenate([fair(encoder, u, mask) for mask in masks], axis=1)
+
+    assert leaked(together, labels, "gender") < 0.66
+
+
+def test_protecting_nothing_is_the_user_vector_itself(world, lattice):
+    u, _, _ = world
+
+    assert np.array_equal(fair(lattice[0], u, ()), u)
+
+
+def test_disturbing_a_withheld_part_does_not_move_the_fair_vector(world, lattice):
+    u, _, _ = world
+    encoder, _, parts = lattice
+    mask = torch.tensor([[True, False, False]]).expand(len(u), -1)
+    with torch.no_grad():
+        split = encoder.split(torch.from_numpy(u))
+        before = encoder.combine(split, mask)
+        for row, part in enumerate(parts):
+            if "gender" in part.attributes:
+                split[:, row] = 1e6
+        after = encoder.combine(split, mask)
+
+    assert torch.equal(before, after)
+
+
+def test_no_label_outside_the_train_users_reaches_the_fit(world):
+    u, items, labels = world
+    hidden = labels.copy()
+    hidden[2800:] = 0
+
+    one, other = fitted(world)[0].state_dict(), fitted((u, items, hidden))[0].state_dict()
+
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_more_strength_withholds_more_coordinates(world):
+    _, none, _ = fitted(world, strength=0)[0], *fitted(world, strength=0)[1:]
+    _, sizes, _ = fitted(world, strength=2)
+
+    assert none.sizes["coordinates"] == [1, 1, 1]
+    assert sizes.sizes["coordinates"] == [1, 2, 2]
+
+
+def test_a_strength_that_withholds_the_whole_vector_is_refused():
+    rng = np.random.default_rng(0)
+    u, labels = rng.normal(size=(100, 3)).astype(np.float32), rng.integers(2, size=(100, 3)).astype(np.int16)
+
+    with pytest.raises(ConfigError, match=r"fair\.strength"):
+        fit_lattice(u, u[:10], labels, NAMES, (2, 2, 2), LatticeConfig(), seed=1)
+
+
+def test_one_attribute_has_no_part_of_its_own(world):
+    u, items, labels = world
+
+    encoder, _, parts = fit_lattice(u, items, labels[:, :1], ("gender",), (2,), LatticeConfig(epochs=1), seed=1)
+
+    assert [part.name for part in parts] == ["shared", "base"]
+    with torch.no_grad():
+        fair_vectors = encoder.combine(encoder.split(torch.from_numpy(u)), torch.ones(len(u), 1, dtype=torch.bool))
+    assert fair_vectors.shape == u.shape
+
+
+def test_a_residual_is_uncorrelated_with_the_other_coordinates():
+    rng = np.random.default_rng(2)
+    sigma = rng.normal(size=(500, 4)) @ rng.normal(size=(4, 4))
+    own = np.array([True, False, True, False])
+
+    weight, bias = residual(sigma, own)
+
+    z = sigma @ weight + bias
+    assert np.allclose(z[:, ~own], 0)
+    assert np.allclose(z[:, own].mean(0), 0)
+    assert np.abs((sigma - sigma.mean(0))[:, ~own].T @ z[:, own]).max() < 1e-8
+
+
+def test_drawn_masks_always_protect_something_and_are_otherwise_uniform():
+    masks = draw_masks(7000, 3, torch.Generator().manual_seed(0))
+
+    codes = torch.bincount(masks.long() @ torch.tensor([1, 2, 4]), minlength=8)
+    assert int(codes[0]) == 0
+    assert (codes[1:] - 1000).abs().max() < 120
