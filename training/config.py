@@ -28,6 +28,8 @@ class RunConfig(BaseModel):
     seed: NonNegativeInt = 2020
     split_salt: str = "evenhand"
     """Salt of the train / select / audit split of users."""
+    new_users: float = Field(default=0.0, ge=0, le=0.2)
+    """Share of users that the base never sees: they are folded in from their history, and audited as new users."""
     threads: NonNegativeInt = 0
     """CPU threads; 0 for all. The same seed and thread count give the same content hash."""
     data: DataConfig

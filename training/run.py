@@ -43,7 +43,9 @@ def run(config: RunConfig, data: Path | None, out: Path, device: torch.device) -
     dataset = load(config.data, data)
     log.info("data: %s, %s users, %s items", dataset.source, f"{len(dataset.users):,}", f"{len(dataset.items):,}")
     held_out, user_split = hold_out(dataset), split_users(dataset.users, config.split_salt)
-    experiment = Experiment(dataset, held_out, user_split, config.mode, config.seed)
+    experiment = Experiment(
+        dataset, held_out, user_split, config.mode, config.seed, config.new_users, config.split_salt
+    )
 
     with work_folder(out, config, dataset.fingerprint) as work:
         base = train_base(experiment, config.base, work, device)

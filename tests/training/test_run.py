@@ -49,7 +49,7 @@ def test_a_finished_run_leaves_no_checkpoints(a_run, out, cpu):
 def test_a_run_that_was_broken_off_ends_with_the_same_bundle(a_run, tmp_path, cpu, monkeypatch):
     whole = run(a_run(), None, tmp_path / "whole", cpu)
 
-    def give_up(*_):
+    def give_up(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -107,9 +107,9 @@ def test_folding_a_history_in_lands_near_the_users_own_vector(a_run, out, cpu):
 
 def test_an_unknown_key_is_refused_by_name(tmp_path):
     path = tmp_path / "run.toml"
-    path.write_text('name = "x"\n[data]\nreader = "auto"\n[fair]\nlearning_rat = 1\n')
+    path.write_text('name = "x"\n[data]\nreader = "auto"\n[fair]\nmethod = "afrl"\nlearning_rat = 1\n')
 
-    with pytest.raises(ConfigError, match=r"fair\.learning_rat"):
+    with pytest.raises(ConfigError, match=r"fair\.afrl\.learning_rat"):
         read_config(path)
 
 

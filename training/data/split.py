@@ -79,7 +79,8 @@ def draw_new_users(users: Sequence[str], split: NDArray[np.uint8], salt: str, sh
         raise ConfigError("new_users", "leaves too few audit users", value=share, allowed=f"0 to {MOST_NEW}")
     bound = share / AUDIT_SHARE * 2**64
     drawn = np.fromiter((place < bound for place in _places(users, f"new users {salt}")), np.bool_, len(users))
-    return drawn & (split == AUDIT)
+    new: NDArray[np.bool_] = drawn & (split == AUDIT)
+    return new
 
 
 def _places(users: Sequence[str], salt: str) -> Iterator[int]:

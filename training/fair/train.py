@@ -53,8 +53,15 @@ def train_fair(
         labels = np.where((experiment.user_split == TRAIN)[:, None], labels, np.int16(-1))
     if isinstance(config, AfrlConfig):
         return _train_afrl(experiment, base, labels, config, work, device)
+    met = ~experiment.folded_in
     encoder, sizes, parts = fit_lattice(
-        base.users, base.items, labels, experiment.attributes, experiment.class_counts, config, experiment.seed
+        base.users[met],
+        base.items,
+        labels[met],
+        experiment.attributes,
+        experiment.class_counts,
+        config,
+        experiment.seed,
     )
     return Fair(encoder, sizes, parts, "base")
 
