@@ -380,7 +380,7 @@ def test_an_unknown_encoder_kind_is_refused(folder, forger, kind):
 
     refusal = refusal_of(folder, UnsupportedError)
 
-    assert (refusal.what, refusal.found, refusal.known) == ("encoder.kind", kind, ["afrl", "table"])
+    assert (refusal.what, refusal.found, refusal.known) == ("encoder.kind", kind, ["afrl", "lattice", "table"])
 
 
 @pytest.mark.parametrize(

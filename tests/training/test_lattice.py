@@ -124,6 +124,18 @@ def test_more_strength_withholds_more_coordinates(world):
     assert sizes.sizes["coordinates"] == [1, 2, 2]
 
 
+def test_an_attribute_that_leaks_too_much_gets_more_coordinates_and_the_others_do_not(world):
+    u, items, labels = world
+    config = LatticeConfig(epochs=1, leakage_at_most=0.6)
+
+    def leaked(encoder, attribute):
+        return 0.7 if attribute == "age" else 0.55
+
+    _, sizes, _ = fit_lattice(u, items, labels, NAMES, CLASSES, config, 1, leaked)
+
+    assert sizes.sizes["coordinates"] == [1, 2, 1]
+
+
 def test_a_strength_that_withholds_the_whole_vector_is_refused():
     rng = np.random.default_rng(0)
     u, labels = rng.normal(size=(100, 3)).astype(np.float32), rng.integers(2, size=(100, 3)).astype(np.int16)

@@ -62,6 +62,7 @@ def train_fair(
         experiment.class_counts,
         config,
         experiment.seed,
+        _leaked_where_protected_alone(experiment, base),
     )
     return Fair(encoder, sizes, parts, "base")
 
@@ -90,11 +91,36 @@ def _train_afrl(
     return Fair(nets.encoder, afrl_encoder(dimensions, len(names)), afrl_parts(names), "fair")
 
 
+def _leaked_where_protected_alone(experiment: Experiment, base: Base) -> Callable[[FairEncoder, str], float]:
+    """Leakage of one attribute among select users, to attackers fitted on them and on train users."""
+    train, select = (np.flatnonzero(experiment.user_split == part) for part in (TRAIN, SELECT))
+    rows = np.concatenate([select, train])
+    users = Users(audit=np.arange(len(select)), train=np.arange(len(select), len(rows)))
+
+    def leaked(encoder: FairEncoder, name: str) -> float:
+        flags = torch.tensor([attribute == name for attribute in experiment.attributes]).expand(len(rows), -1)
+        with torch.no_grad():
+            fair = encoder.combine(encoder.split(torch.from_numpy(base.users[rows])), flags).numpy()
+        labels = experiment.dataset.labels[rows, experiment.attributes.index(name)].astype(np.int64)
+        return _selection_leakage(fair, labels, users, name, experiment.seed)
+
+    return leaked
+
+
+def _selection_leakage(
+    vectors: NDArray[np.float32], labels: NDArray[np.int64], users: Users, name: str, seed: int
+) -> float:
+    try:
+        return leakage(vectors, labels, users, SELECTION, attribute=name, target="fair", seed=seed).auc
+    except MeasureError:  # too few select users of a class to say anything
+        return 0.5
+
+
 def _score(experiment: Experiment, base: Base, leakage_price: float) -> Callable[[FairEncoder], float]:
     names = experiment.attributes
     strict = experiment.mode == "strict"
     rows = np.flatnonzero(experiment.user_split == SELECT) if strict else np.arange(len(base.users))
-    positive, negatives = experiment.held_out.validation[rows], experiment.validation_negatives[rows]
+    positive, negatives = experiment.validation[rows], experiment.validation_negatives[rows]
     validation = Validation(base.users[rows], base.items, positive, negatives, names)
     if not strict:
         return by_accuracy(validation, [(), names])  # the reference's --fix_one
@@ -103,9 +129,6 @@ def _score(experiment: Experiment, base: Base, leakage_price: float) -> Callable
     everyone, seed = Users(audit=np.arange(len(rows))), experiment.seed
 
     def leaked(vectors: NDArray[np.float32], name: str) -> float:
-        try:
-            return leakage(vectors, labels[name], everyone, SELECTION, attribute=name, target="fair", seed=seed).auc
-        except MeasureError:  # too few select users of a class to say anything: accuracy alone decides
-            return 0.5
+        return _selection_leakage(vectors, labels[name], everyone, name, seed)
 
     return by_accuracy_and_leakage(validation, masks_to_measure(names), leaked, leakage_price)

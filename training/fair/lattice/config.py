@@ -14,7 +14,10 @@ class LatticeConfig(BaseModel):
 
     method: Literal["lattice"] = "lattice"
     strength: int = Field(default=1, ge=0, le=8)
-    """How much accuracy to pay. n ≥ 1 withholds n score coordinates of each attribute; 0 erases one, only linearly."""
+    """How much accuracy to pay. n ≥ 1 withholds n score coordinates of each attribute, or more where it leaks more than
+    ``leakage_at_most``; 0 erases one, only linearly."""
+    leakage_at_most: float = Field(default=0.6, gt=0.5, le=1)
+    """An attribute of which select users leak more, where it alone is protected, gets more coordinates; 1 for never."""
     bins: int = Field(default=5, ge=2, le=64)
     """Bins of a score coordinate, each with a transport of its own."""
     shrink: NonNegativeFloat = 8.0

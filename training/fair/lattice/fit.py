@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -39,6 +39,7 @@ def fit_lattice(
     classes: Sequence[int],
     config: LatticeConfig,
     seed: int,
+    leaked: Callable[[LatticeEncoder, str], float] = lambda encoder, attribute: 0.5,
 ) -> tuple[LatticeEncoder, Encoder, list[Part]]:
     """Fit the encoder; seconds for thousands of users.
 
@@ -50,6 +51,8 @@ def fit_lattice(
         classes: number of classes of each.
         config: the strength and the rest.
         seed: of every draw.
+        leaked: how much of an attribute a fitted encoder leaks where it alone is protected, as folded AUC on users
+            whose labels are not in ``labels``; what leaks more than ``config.leakage_at_most`` is withheld further.
 
     Returns:
         The encoder, its sizes and its parts.
@@ -64,31 +67,56 @@ def fit_lattice(
         allowed = f"below {d} coordinates for {len(counts)} attributes together"
         raise ConfigError("fair.strength", "withholds the whole vector", value=config.strength, allowed=allowed)
     u = torch.from_numpy(users)
-
     with torch.no_grad():
         whiten = Affine(d, d)
         fit_whitening(whiten, users.astype(np.float64))  # L1
         w = whiten(u)
-    targets = []
-    for index, (count, number) in enumerate(zip(counts, classes, strict=True)):
-        log_p = cross_fitted(w, labels[:, index].astype(np.int64), number, config.folds, rng)  # L2
-        targets.append(leading_coordinates(log_p, count))  # L3
-    scores = Scores(d, config.hidden, sum(counts), QUANTILES)
-    distil(scores, w, torch.cat(targets, 1), rng)  # L4
+    log_p = [
+        cross_fitted(w, labels[:, index].astype(np.int64), number, config.folds, rng)  # L2
+        for index, number in enumerate(classes)
+    ]
+    while True:
+        encoder, sizes, parts = _fit(whiten, w, log_p, attributes, counts, config, rng)
+        fit_utility(encoder, u, torch.from_numpy(items), config, rng)  # L8
+        leaks = {name: leaked(encoder, name) for name in attributes}
+        log.info("fair: lattice of %d parts, coordinates %s, select users leak %s", len(parts), counts, _shown(leaks))
+        more = [
+            count + max(1, count // 2) if leaks[name] > config.leakage_at_most else count
+            for name, count in zip(attributes, counts, strict=True)
+        ]
+        more = [min(count, number - 1) for count, number in zip(more, classes, strict=True)]
+        if more == counts or sum(more) >= d:  # enough, or nothing left to withhold
+            return encoder, sizes, parts
+        counts = more
 
+
+def _fit(
+    whiten: Affine,
+    w: Tensor,
+    log_p: Sequence[Tensor],
+    attributes: Sequence[str],
+    counts: Sequence[int],
+    config: LatticeConfig,
+    rng: torch.Generator,
+) -> tuple[LatticeEncoder, Encoder, list[Part]]:
+    """Everything but `mix`, for these many coordinates of each attribute."""
+    targets = [leading_coordinates(each, count) for each, count in zip(log_p, counts, strict=True)]  # L3
+    scores = Scores(w.shape[1], config.hidden, sum(counts), QUANTILES)
+    distil(scores, w, torch.cat(targets, 1), rng)  # L4
     with torch.no_grad():
         sigma = scores(w)
         parts = lattice_parts(attributes, _correlated_pairs(sigma, attributes, counts, config.pairs_above))
-        sizes = Encoder(
-            kind="lattice", sizes={"coordinates": counts, "layers": [config.hidden, config.bins, QUANTILES]}
-        )
-        encoder = build_encoder(sizes, d, attributes, parts)
+        layers = [config.hidden, config.bins, QUANTILES]
+        sizes = Encoder(kind="lattice", sizes={"coordinates": list(counts), "layers": layers})
+        encoder = build_encoder(sizes, w.shape[1], attributes, parts)
         assert isinstance(encoder, LatticeEncoder)  # noqa: S101  the kind says so
         encoder.whiten, encoder.scores = whiten, scores
         _closed_form(encoder, w, sigma, parts, _owners(attributes, counts), config)
-    fit_utility(encoder, u, torch.from_numpy(items), config, rng)  # L8
-    log.info("fair: lattice of %d parts, %d score coordinates", len(parts), sum(counts))
     return encoder, sizes, parts
+
+
+def _shown(leaks: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {auc:.3f}" for name, auc in leaks.items())
 
 
 def lattice_parts(attributes: Sequence[str], pairs: Sequence[tuple[str, ...]]) -> list[Part]:
