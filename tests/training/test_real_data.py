@@ -1,0 +1,70 @@
+"""MovieLens-100K, trained for seconds: the base learns, the lattice withholds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from measure.accuracy import accuracy, full_ranks, sample_negatives, sampled_ranks
+from measure.leakage import Users, leakage
+from measure.profiles import QUICK
+from training.base.pmf import PmfConfig
+from training.base.train import train_base
+from training.data.config import MovieLensConfig
+from training.data.load import load
+from training.data.split import AUDIT, TRAIN, hold_out, split_users
+from training.experiment import Experiment
+from training.fair.lattice.config import LatticeConfig
+from training.fair.train import train_fair
+from training.loop import Schedule
+
+pytestmark = [
+    pytest.mark.data,
+    pytest.mark.skipif("EVENHAND_DATA" not in os.environ, reason="EVENHAND_DATA is not set"),
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    torch.set_num_threads(1)
+    dataset = load(MovieLensConfig(), Path(os.environ["EVENHAND_DATA"]) / "ml-100k")
+    experiment = Experiment(dataset, hold_out(dataset), split_users(dataset.users, "evenhand"), "strict", 2020)
+    work, cpu = tmp_path_factory.mktemp("work"), torch.device("cpu")
+    schedule = Schedule(epochs=120, validate_every=10, patience=2)
+    base = train_base(experiment, PmfConfig(schedule=schedule), work, cpu)
+    return experiment, base, train_fair(experiment, base, LatticeConfig(), work, cpu)
+
+
+def test_the_base_ranks_far_better_than_popularity(trained):
+    experiment, base, _ = trained
+    seen = experiment.dataset.indptr, experiment.dataset.indices
+    negatives = sample_negatives(*seen, len(base.items), seed=1)
+
+    def ndcg(users, items):
+        near = sampled_ranks(users, items, experiment.held_out.test, negatives)
+        far = full_ranks(users, items, experiment.held_out.test, *seen)
+        return accuracy(near, far)["sampled"]["ndcg@10"]
+
+    popularity = np.bincount(experiment.train[1], minlength=len(base.items)).astype(np.float32)[:, None]
+    popular = ndcg(np.ones((len(base.users), 1), np.float32), popularity)
+
+    assert ndcg(base.users, base.items) > max(0.33, popular + 0.05)
+
+
+def test_gender_is_withheld_from_attackers_on_audit_users(trained):
+    experiment, base, fair = trained
+    labels = experiment.dataset.labels[:, experiment.attributes.index("gender")].astype(np.int64)
+    users = Users(*(np.flatnonzero(experiment.user_split == part) for part in (AUDIT, TRAIN)))
+    mask = torch.tensor([name == "gender" for name in experiment.attributes]).expand(len(base.users), -1)
+    with torch.no_grad():
+        vectors = fair.encoder.combine(fair.encoder.split(torch.from_numpy(base.users)), mask).numpy()
+
+    def leaked(features):
+        return leakage(features, labels, users, QUICK, attribute="gender", target="fair").auc
+
+    assert leaked(base.users) > 0.68
+    assert leaked(vectors) < leaked(base.users) - 0.05
