@@ -51,6 +51,7 @@ def run(config: RunConfig, data: Path | None, out: Path, device: torch.device) -
         base = train_base(experiment, config.base, work, device)
         fair = train_fair(experiment, base, config.fair, work, device)
         draft = export(config, experiment, base, fair)
-        path = write_bundle(replace(draft, card=make_card(draft, workers=config.threads or None)), out)
+        card = make_card(draft, workers=config.threads or None) | ({"front": fair.front} if fair.front else {})
+        path = write_bundle(replace(draft, card=card), out)
     log.info("bundle: %s", path)
     return path

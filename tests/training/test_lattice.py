@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from bundle import read_bundle
 from measure.leakage import Users, leakage
 from measure.profiles import Profile
 from training.errors import ConfigError
@@ -13,6 +14,7 @@ from training.fair.lattice.closed_form import residual
 from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.fit import fit_lattice
 from training.fair.lattice.utility import draw_masks
+from training.run import run
 
 LOOK = Profile("look", ("logistic", "mlp"), 3, 1, 1, 1, 1, fit_rows=4_000, verdict=False)
 NAMES, CLASSES, D = ("gender", "age", "occupation"), (2, 3, 3), 16
@@ -134,6 +136,14 @@ def test_an_attribute_that_leaks_too_much_gets_more_coordinates_and_the_others_d
     _, sizes, _ = fit_lattice(u, items, labels, NAMES, CLASSES, config, 1, leaked)
 
     assert sizes.sizes["coordinates"] == [1, 2, 1]
+
+
+def test_the_front_has_a_row_for_each_strength_and_mask(a_run, out, cpu):
+    lattice = {"method": "lattice", "epochs": 1, "hidden": 8, "front": [0, 1]}
+    card = read_bundle(run(a_run(fair=lattice), None, out, cpu)).card
+
+    assert [(row["strength"], len(row["sensitive"])) for row in card["front"]] == [(0, 1), (0, 3), (1, 1), (1, 3)]
+    assert all(0 < row["sampled_kept"] < 2 and row["n"] > 0 for row in card["front"])
 
 
 def test_a_strength_that_withholds_the_whole_vector_is_refused():

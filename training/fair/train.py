@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from training.base.train import Base
 from training.data.split import SELECT, TRAIN
 from training.experiment import Experiment
 from training.fair.afrl import AfrlConfig, FairNets, afrl_encoder, afrl_parts
+from training.fair.front import measure_front
 from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.fit import fit_lattice
 from training.fair.select import Validation, by_accuracy, by_accuracy_and_leakage
@@ -42,6 +43,8 @@ class Fair:
     sizes: Encoder
     parts: list[Part]
     empty_mask: Literal["base", "fair"]
+    front: list[dict[str, Any]] = field(default_factory=list)
+    """What other strengths keep and leak, where the configuration asks for it."""
 
 
 def train_fair(
@@ -53,18 +56,24 @@ def train_fair(
         labels = np.where((experiment.user_split == TRAIN)[:, None], labels, np.int16(-1))
     if isinstance(config, AfrlConfig):
         return _train_afrl(experiment, base, labels, config, work, device)
+    return _fit_lattice(experiment, base, labels, config)
+
+
+def _fit_lattice(experiment: Experiment, base: Base, labels: NDArray[np.int16], config: LatticeConfig) -> Fair:
     met = ~experiment.folded_in
-    encoder, sizes, parts = fit_lattice(
-        base.users[met],
-        base.items,
-        labels[met],
-        experiment.attributes,
-        experiment.class_counts,
-        config,
-        experiment.seed,
-        _leaked_where_protected_alone(experiment, base),
+    leaked = _leaked_where_protected_alone(experiment, base)
+
+    def fit_with(chosen: LatticeConfig) -> tuple[FairEncoder, Encoder, list[Part]]:
+        users, known = base.users[met], labels[met]
+        names, classes = experiment.attributes, experiment.class_counts
+        return fit_lattice(users, base.items, known, names, classes, chosen, experiment.seed, leaked)
+
+    encoder, sizes, parts = fit_with(config)
+    plain = config.model_copy(update={"leakage_at_most": 1.0})
+    front = measure_front(
+        experiment, base, config.front, lambda strength: fit_with(plain.model_copy(update={"strength": strength}))[0]
     )
-    return Fair(encoder, sizes, parts, "base")
+    return Fair(encoder, sizes, parts, "base", front)
 
 
 def _train_afrl(

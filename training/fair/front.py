@@ -1,0 +1,75 @@
+"""The front: what select users keep and leak at other strengths, so that an operator can choose one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from bundle import FairEncoder
+from measure.accuracy import full_ranks, ndcg_at
+from measure.errors import MeasureError
+from measure.leakage import Users, leakage
+from measure.profiles import QUICK
+from training.base.train import Base
+from training.data.split import SELECT, TRAIN
+from training.experiment import Experiment
+from training.fair.select import Validation
+
+
+def measure_front(
+    experiment: Experiment, base: Base, strengths: Sequence[int], fit: Callable[[int], FairEncoder]
+) -> list[dict[str, Any]]:
+    """One row for each strength, with the first attribute protected and with all (card.json's ``front``).
+
+    Args:
+        experiment: what was trained on.
+        base: the frozen base.
+        strengths: to be fitted and measured.
+        fit: strength → encoder.
+
+    Returns:
+        Rows with ``strength``, ``sensitive``, ``sampled_kept``, ``full_kept`` (N@10 on validation positives),
+        ``leakage`` by protected attribute (quick attackers fitted on select and on train users), ``n``.
+    """
+    select, train = (np.flatnonzero(experiment.user_split == part) for part in (SELECT, TRAIN))
+    positive, names = experiment.validation[select], experiment.attributes
+    everyone = np.concatenate([select, train])
+    attacked = Users(audit=np.arange(len(select)), train=np.arange(len(select), len(everyone)))
+    views = Validation(base.users[everyone], base.items, positive, experiment.validation_negatives[select], names)
+    bounds = [experiment.dataset.indptr[select], experiment.dataset.indptr[select + 1]]
+    seen = np.concatenate([experiment.dataset.indices[low:high] for low, high in zip(*bounds, strict=True)])
+    indptr = np.concatenate([[0], np.cumsum(bounds[1] - bounds[0])])
+
+    def full(vectors: Any) -> float:
+        ranks = full_ranks(vectors, base.items, positive, indptr, seen)
+        return float(ndcg_at(10, ranks[ranks >= 0]).mean())
+
+    unprotected = base.users[select]
+    rows = []
+    for strength in strengths:
+        encoder = fit(strength)
+        for mask in dict.fromkeys([names[:1], names]):
+            fair = views.fair(encoder, mask)
+            leaks = {}
+            for name in mask:
+                labels = experiment.dataset.labels[everyone, names.index(name)].astype(np.int64)
+                try:
+                    found = leakage(fair, labels, attacked, QUICK, attribute=name, target="fair", seed=experiment.seed)
+                except MeasureError:  # too few select users with a label: absent, not zero
+                    continue
+                leaks[name] = found.auc
+            own = fair[: len(select)]
+            rows.append(
+                {
+                    "strength": strength,
+                    "sensitive": list(mask),
+                    "sampled_kept": views.ndcg(own) / views.ndcg(unprotected),
+                    "full_kept": full(own) / full(unprotected),
+                    "leakage": leaks,
+                    "n": len(select),
+                    "users": "select",
+                }
+            )
+    return rows
