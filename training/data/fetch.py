@@ -131,7 +131,7 @@ def _unpack(url: str, archive: Path, folder: Path, max_unpacked_bytes: int) -> N
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with members.open(entry) as packed, path.open("xb") as out:
                     left -= _copy(url, packed, out, left, max_unpacked_bytes)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError) as error:
         raise FetchError(url, f"is not a readable zip: {error}") from error
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise FetchError(url, "names two entries the same", value=Path(str(error.filename)).name) from error
