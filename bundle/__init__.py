@@ -2,18 +2,19 @@
 
 from bundle.contents import Audit, Bundle, Items, Seen, Users
 from bundle.errors import BundleError
-from bundle.foldin import FoldIn
+from bundle.history import FoldIn, History
 from bundle.manifest import (
     SCHEMA_VERSION,
     Attribute,
     DataSource,
     Description,
-    Encoder,
     Manifest,
+    Network,
     Part,
+    Reranker,
     SupportedMasks,
 )
-from bundle.networks import FairEncoder, build_encoder
+from bundle.networks import FairEncoder, MlpReranker, build_encoder
 from bundle.read import read_bundle
 from bundle.write import write_bundle
 
@@ -25,12 +26,15 @@ __all__ = [
     "BundleError",
     "DataSource",
     "Description",
-    "Encoder",
     "FairEncoder",
     "FoldIn",
+    "History",
     "Items",
     "Manifest",
+    "MlpReranker",
+    "Network",
     "Part",
+    "Reranker",
     "Seen",
     "SupportedMasks",
     "Users",

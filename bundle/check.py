@@ -11,23 +11,27 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from bundle.contents import AUDIT_USER, Bundle
 from bundle.errors import DamagedError
-from bundle.foldin import FoldIn
+from bundle.history import history_kind
 from bundle.layout import (
     ARRAY_FILES,
     AUDIT,
     AUDIT_FILES,
+    BY_KIND,
     ENCODER,
+    HISTORY,
     ITEM_TABLE,
     MANIFEST,
     REQUIRED,
+    RERANKER,
     USER_TABLE,
     Arrays,
 )
 from bundle.manifest import ArraySpec, Manifest, content_hash
-from bundle.networks import FairEncoder, TableEncoder, build_encoder
+from bundle.networks import FairEncoder, TableEncoder, build_encoder, build_reranker
 
 
 def check_names(folder: Path, manifest: Manifest) -> list[str]:
@@ -37,10 +41,11 @@ def check_names(folder: Path, manifest: Manifest) -> list[str]:
         The files to read: all that are listed, without those under audit/ where that folder was left out.
     """
     listed = set(manifest.files)
-    if unknown := sorted(listed - REQUIRED - AUDIT_FILES):
-        raise DamagedError(MANIFEST, "files", f"only {sorted(REQUIRED | AUDIT_FILES)}", unknown)
-    if missing := sorted(REQUIRED - listed):
-        raise DamagedError(MANIFEST, "files", f"all of {sorted(REQUIRED)}", f"none for {missing}")
+    required = REQUIRED | {RERANKER} if manifest.reranker else REQUIRED
+    if unknown := sorted(listed - required - AUDIT_FILES):
+        raise DamagedError(MANIFEST, "files", f"only {sorted(required | AUDIT_FILES)}", unknown)
+    if missing := sorted(required - listed):
+        raise DamagedError(MANIFEST, "files", f"all of {sorted(required)}", f"none for {missing}")
     if listed & AUDIT_FILES and (missing := sorted(AUDIT_FILES - listed)):
         raise DamagedError(MANIFEST, "files under audit/", "all or none", f"none for {missing}")
 
@@ -69,7 +74,7 @@ def _present(folder: Path) -> set[str]:
 
 def check_shapes(manifest: Manifest) -> None:
     """Every array that the manifest lists has the contract's dtype and fits the others; no file is opened."""
-    for file in sorted(manifest.files.keys() - ARRAY_FILES.keys() - {ENCODER}):
+    for file in sorted(manifest.files.keys() - ARRAY_FILES.keys() - set(BY_KIND)):
         _check_file(manifest, file, {})
     size = {
         "d": manifest.dimensions,
@@ -78,7 +83,6 @@ def check_shapes(manifest: Manifest) -> None:
         "U": _rows(manifest, USER_TABLE),
         "V": _rows(manifest, USER_TABLE) + 1,
         "I": _rows(manifest, ITEM_TABLE),
-        "3": 3,
     }
     size["N"] = next(iter(_spec(manifest, "seen.safetensors", "indices").shape), -1)
     for file in sorted(ARRAY_FILES.keys() & manifest.files.keys()):
@@ -89,11 +93,12 @@ def check_shapes(manifest: Manifest) -> None:
         _check_file(manifest, file, contract)
     with torch.device("meta"):
         encoder = build_encoder(manifest.encoder, manifest.dimensions, manifest.attribute_names, manifest.parts)
-    weights = {
-        name: ArraySpec(shape=list(value.shape), dtype=str(value.dtype).removeprefix("torch."))
-        for name, value in encoder.state_dict().items()
-    }
-    _check_file(manifest, ENCODER, weights)
+        _check_file(manifest, ENCODER, _contract(encoder))
+        if manifest.reranker:
+            _check_file(
+                manifest, RERANKER, _contract(build_reranker(manifest.reranker, manifest.dimensions, size["I"]))
+            )
+    _check_file(manifest, HISTORY, history_kind(manifest.history).contract(manifest.history, manifest.dimensions))
 
 
 def check_hashes(folder: Path, manifest: Manifest, names: Sequence[str]) -> None:
@@ -125,7 +130,7 @@ def check_values(manifest: Manifest, bundle: Bundle, arrays: dict[str, Arrays]) 
     items = len(bundle.items.ids)
     _check_range("popularity", bundle.items.popularity, 0, np.iinfo(np.int64).max, ITEM_TABLE)
     _check_csr(bundle.seen.indptr, bundle.seen.indices, items)
-    _check_fold_in(bundle.history)
+    bundle.history.check()
     _check_masks(manifest, bundle.encoder)
     if audit := bundle.audit:
         classes = np.array([len(attribute.classes) for attribute in manifest.attributes])
@@ -135,6 +140,13 @@ def check_values(manifest: Manifest, bundle: Bundle, arrays: dict[str, Arrays]) 
         _check_range("split", audit.split, 0, 2)
         if count := int((audit.folded_in & (audit.split != AUDIT_USER)).sum()):
             raise DamagedError("audit/users.safetensors", "folded_in", "audit users only", f"{count} that are not")
+
+
+def _contract(network: nn.Module) -> dict[str, ArraySpec]:
+    return {
+        name: ArraySpec(shape=list(value.shape), dtype=str(value.dtype).removeprefix("torch."))
+        for name, value in network.state_dict().items()
+    }
 
 
 def _rows(manifest: Manifest, table: str) -> int:
@@ -180,16 +192,6 @@ def _check_csr(indptr: NDArray[np.int64], indices: NDArray[np.int32], items: int
     rising[starts[(starts > 0) & (starts < len(indices))] - 1] = True
     if not rising.all():
         raise DamagedError(file, "indices", "sorted and unique within a user", f"not at {int(np.argmin(rising))}")
-
-
-def _check_fold_in(fold: FoldIn) -> None:
-    file = "history.safetensors"
-    if not (fold.weight >= 0 and fold.ridge > 0):
-        raise DamagedError(file, "constants", "weight ≥ 0 and ridge > 0", [fold.weight, fold.ridge])
-    gram = fold.gram.astype(np.float64)
-    lowest = np.linalg.eigvalsh((gram + gram.T) / 2)[0] + fold.ridge
-    if not lowest > 0:
-        raise DamagedError(file, "gram", "solvable: gram + ridge positive definite", f"an eigenvalue of {lowest:g}")
 
 
 def _check_masks(manifest: Manifest, encoder: FairEncoder) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle.foldin import FoldIn
+from bundle.history import History
 from bundle.manifest import Description
-from bundle.networks import FairEncoder
+from bundle.networks import FairEncoder, MlpReranker
 
 AUDIT_USER = 2
 """An audit user's entry in `Audit.split`."""
@@ -95,7 +95,9 @@ class Bundle:
     items: Items
     users: Users
     encoder: FairEncoder
-    history: FoldIn
+    history: History
     seen: Seen
     card: Mapping[str, Any]
     audit: Audit | None = None
+    reranker: MlpReranker | None = None
+    """Where the scorer is ``rerank``."""

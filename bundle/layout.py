@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from torch import nn
 
 from bundle.contents import Bundle
-from bundle.foldin import FoldIn
 
 MANIFEST = "manifest.json"
 CARD = "card.json"
 ITEM_TABLE = "items.parquet"
 USER_TABLE = "users.parquet"
 ENCODER = "encoder.safetensors"
+HISTORY = "history.safetensors"
+RERANKER = "reranker.safetensors"
 AUDIT = "audit"
 
 Arrays = dict[str, NDArray[Any]]
@@ -25,7 +26,6 @@ ARRAY_FILES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     # file → array → (dtype, dimensions by letter: U users, I items, d, R parts or masks, M attributes, N interactions)
     "items.safetensors": {"vectors": ("float32", "Id")},
     "users.safetensors": {"parts": ("float32", "URd")},
-    "history.safetensors": {"gram": ("float32", "dd"), "constants": ("float64", "3")},
     "seen.safetensors": {"indptr": ("int64", "V"), "indices": ("int32", "N")},
     "audit/base.safetensors": {"vectors": ("float32", "Ud")},
     "audit/users.safetensors": {
@@ -37,7 +37,10 @@ ARRAY_FILES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "audit/interactions.safetensors": {"positive": ("bool", "N")},
 }
-"""Every array of the contract but the encoder's weights, which its kind fixes. V is U + 1."""
+"""Arrays whose names and shapes are always the same. V is U + 1."""
+
+BY_KIND = (ENCODER, HISTORY, RERANKER)
+"""Files whose arrays are fixed by the kind that the manifest names; the last only with the scorer ``rerank``."""
 
 ITEM_COLUMNS = pa.schema(
     {
@@ -49,10 +52,9 @@ ITEM_COLUMNS = pa.schema(
 )
 USER_COLUMNS = pa.schema({"id": pa.string()})
 
-REQUIRED = frozenset(
-    {ITEM_TABLE, USER_TABLE, ENCODER, CARD, *(name for name in ARRAY_FILES if not name.startswith(f"{AUDIT}/"))}
-)
-AUDIT_FILES = frozenset(name for name in ARRAY_FILES if name.startswith(f"{AUDIT}/"))
+SERVED = frozenset(name for name in ARRAY_FILES if not name.startswith(f"{AUDIT}/"))
+REQUIRED = SERVED | {ITEM_TABLE, USER_TABLE, ENCODER, HISTORY, CARD}
+AUDIT_FILES = ARRAY_FILES.keys() - SERVED
 """All of them, or none: audit/ may be absent as a whole."""
 
 
@@ -60,10 +62,10 @@ def arrays_of(bundle: Bundle) -> Iterator[tuple[str, Arrays]]:
     """The array files of a bundle in memory, in the order they are written."""
     yield "items.safetensors", {"vectors": bundle.items.vectors}
     yield "users.safetensors", {"parts": bundle.users.parts}
-    yield ENCODER, {name: value.detach().cpu().numpy() for name, value in bundle.encoder.state_dict().items()}
-    fold = bundle.history
-    constants = np.array([fold.weight, fold.ridge, fold.scale], np.float64)
-    yield "history.safetensors", {"gram": fold.gram, "constants": constants}
+    yield ENCODER, weights_of(bundle.encoder)
+    yield HISTORY, bundle.history.arrays()
+    if bundle.reranker is not None:
+        yield RERANKER, weights_of(bundle.reranker)
     yield "seen.safetensors", {"indptr": bundle.seen.indptr, "indices": bundle.seen.indices}
     if audit := bundle.audit:
         yield "audit/base.safetensors", {"vectors": audit.base}
@@ -80,7 +82,6 @@ def arrays_of(bundle: Bundle) -> Iterator[tuple[str, Arrays]]:
         yield "audit/interactions.safetensors", {"positive": audit.positive}
 
 
-def fold_in(arrays: Arrays) -> FoldIn:
-    """history.safetensors → the fold-in."""
-    weight, ridge, scale = (float(value) for value in arrays["constants"])
-    return FoldIn(arrays["gram"], weight, ridge, scale)
+def weights_of(network: nn.Module) -> Arrays:
+    """A network's weights and constants by name."""
+    return {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 AttributeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
@@ -68,11 +68,18 @@ class SupportedMasks(Frozen):
         return self
 
 
-class Encoder(Frozen):
-    """Which network of `bundle.networks` the weights belong to, and its layer sizes."""
+class Network(Frozen):
+    """Which network of a closed registry some weights belong to, and its layer sizes."""
 
     kind: str
     sizes: dict[str, Annotated[list[Size], Field(max_length=64)]] = Field(max_length=16)
+
+
+class Reranker(Network):
+    """What scores the candidates of a model that is no inner product."""
+
+    candidates: Size
+    """How many items the inner product proposes, at least; more where more are asked for."""
 
 
 class DataSource(Frozen):
@@ -119,7 +126,12 @@ class Description(Frozen):
     empty_mask: Literal["base", "fair"]
     """What a request that protects nothing is searched with: the user vector itself, or the fair model's output."""
     scorer: Literal["inner", "cosine", "rerank"]
-    encoder: Encoder
+    reranker: Reranker | None
+    """Where ``scorer`` is ``rerank``, and only there."""
+    encoder: Network
+    """A kind of `bundle.networks`."""
+    history: Network
+    """A kind of `bundle.history`: how a user vector comes from a history alone."""
     user_layout: Literal["parts", "fair"]
     parts: list[Part] = Field(max_length=4096)
     """In row order; empty where ``user_layout`` is ``fair`` (one row per supported mask)."""
@@ -139,6 +151,8 @@ class Description(Frozen):
         used += [name for part in self.parts for name in part.attributes]
         if unknown := sorted(set(used) - set(names)):
             raise ValueError(f"unknown attributes {unknown}; the bundle has {names}")
+        if (self.scorer == "rerank") != (self.reranker is not None):
+            raise ValueError(f"scorer {self.scorer!r} {'without' if self.reranker is None else 'with'} a reranker")
         if (self.user_layout == "parts") != bool(self.parts):
             raise ValueError(f"user_layout {self.user_layout!r} with {len(self.parts)} parts")
         if self.user_layout == "fair" and self.supported_masks.kind == "all":

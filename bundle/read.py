@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+from torch import nn
 
 from bundle.check import check_hashes, check_names, check_shapes, check_values
 from bundle.contents import Audit, Bundle, Items, Seen, Users
 from bundle.errors import BundleNotFoundError, DamagedError
 from bundle.files import read_arrays, read_card, read_items, read_manifest, read_users
-from bundle.layout import AUDIT_FILES, ENCODER, ITEM_TABLE, MANIFEST, USER_TABLE, Arrays, fold_in
+from bundle.history import History, history_kind
+from bundle.layout import AUDIT_FILES, ENCODER, HISTORY, ITEM_TABLE, MANIFEST, RERANKER, USER_TABLE, Arrays
 from bundle.manifest import Manifest
-from bundle.networks import FairEncoder, build_encoder
+from bundle.networks import FairEncoder, MlpReranker, build_encoder, build_reranker
 from bundle.stamp import is_stamped, stamp, state_of
+
+NetworkType = TypeVar("NetworkType", bound=nn.Module)
 
 
 def read_bundle(path: Path, *, trust_stamp: bool = True) -> Bundle:
@@ -74,10 +79,11 @@ def _load(folder: Path, manifest: Manifest, names: Sequence[str]) -> tuple[Bundl
         items=_items(folder, manifest, arrays["items.safetensors"]),
         users=Users(read_users(folder, manifest.files[USER_TABLE].rows), arrays["users.safetensors"]["parts"]),
         encoder=_encoder(manifest, arrays[ENCODER]),
-        history=fold_in(arrays["history.safetensors"]),
+        history=_history(manifest, arrays[HISTORY]),
         seen=Seen(seen["indptr"], seen["indices"]),
         card=read_card(folder),
         audit=_audit(arrays),
+        reranker=_reranker(manifest, arrays),
     )
     return bundle, arrays
 
@@ -89,8 +95,23 @@ def _items(folder: Path, manifest: Manifest, arrays: Arrays) -> Items:
 
 def _encoder(manifest: Manifest, weights: Arrays) -> FairEncoder:
     encoder = build_encoder(manifest.encoder, manifest.dimensions, manifest.attribute_names, manifest.parts)
-    encoder.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
-    return encoder.requires_grad_(False).eval()
+    return _filled(encoder, weights)
+
+
+def _history(manifest: Manifest, arrays: Arrays) -> History:
+    return history_kind(manifest.history).load(manifest.history, manifest.dimensions, arrays)
+
+
+def _reranker(manifest: Manifest, arrays: dict[str, Arrays]) -> MlpReranker | None:
+    if manifest.reranker is None:
+        return None
+    items = len(arrays["items.safetensors"]["vectors"])
+    return _filled(build_reranker(manifest.reranker, manifest.dimensions, items), arrays[RERANKER])
+
+
+def _filled(network: NetworkType, weights: Arrays) -> NetworkType:
+    network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    return network.requires_grad_(False).eval()
 
 
 def _audit(arrays: dict[str, Arrays]) -> Audit | None:

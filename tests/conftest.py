@@ -17,9 +17,9 @@ from bundle import (
     Bundle,
     DataSource,
     Description,
-    Encoder,
     FoldIn,
     Items,
+    Network,
     Part,
     Seen,
     SupportedMasks,
@@ -61,10 +61,10 @@ def make_bundle(
     parts += [Part(name=attribute, attributes=[attribute], taken="none_protected") for attribute in attributes]
     parts += [Part(name="_".join(pair), attributes=list(pair), taken="all_protected") for pair in pairs]
     wide = len(parts) * d
-    network = Encoder(kind="afrl", sizes={"split": [d, 2 * d, d], "combine": [wide, wide, d]})
+    network = Network(kind="afrl", sizes={"split": [d, 2 * d, d], "combine": [wide, wide, d]})
     if table:
         supported_masks = supported_masks or SupportedMasks(kind="list", masks=[[], list(attributes)])
-        parts, network = [], Encoder(kind="table", sizes={"masks": [len(supported_masks.masks), m]})
+        parts, network = [], Network(kind="table", sizes={"masks": [len(supported_masks.masks), m]})
     description = Description(
         schema_version=SCHEMA_VERSION,
         name=name,
@@ -79,7 +79,9 @@ def make_bundle(
         always_protected=list(always_protected),
         empty_mask="fair",
         scorer="inner",
+        reranker=None,
         encoder=network,
+        history=Network(kind="fold_in", sizes={}),
         user_layout="fair" if table else "parts",
         parts=parts,
         seeds={"run": seed},

@@ -46,7 +46,7 @@ def _run(options: argparse.Namespace) -> None:
     started = time.monotonic()
     config = read_config(options.config, seed=options.seed)
     torch.set_num_threads(config.threads or torch.get_num_threads())
-    path = run(config, options.data, options.out, _device(options.device))
+    path = run(config, options.data, options.out, _device(options.device), options.bases)
     print(summary(read_bundle(path).card))
     print(f"\n{path}  ({time.monotonic() - started:.0f} s)")
 
@@ -100,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("config", type=Path, metavar="CONFIG.toml")
     command.add_argument("--data", type=Path, help="folder of the data")
     command.add_argument("--out", type=Path, default=Path("bundles"), help="where bundles go (bundles)")
+    command.add_argument("--bases", type=Path, help="keep trained bases here for other runs with the same base")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     command.add_argument("--seed", type=int, help="instead of the configuration's")
     command.set_defaults(command=_run)

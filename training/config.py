@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
 from bundle.manifest import PlainName
 from training.base.pmf import PmfConfig
+from training.base.train import BaseConfig
 from training.data.config import DataConfig
 from training.errors import ConfigError
-from training.fair.afrl import AfrlConfig
 from training.fair.lattice.config import LatticeConfig
+from training.fair.train import FairConfig
 
 
 class RunConfig(BaseModel):
@@ -33,13 +34,13 @@ class RunConfig(BaseModel):
     threads: NonNegativeInt = 0
     """CPU threads; 0 for all. The same seed and thread count give the same content hash."""
     data: DataConfig
-    base: PmfConfig = Field(default_factory=PmfConfig)
-    fair: Annotated[AfrlConfig | LatticeConfig, Field(discriminator="method")] = Field(default_factory=LatticeConfig)
+    base: BaseConfig = Field(default_factory=PmfConfig)
+    fair: FairConfig = Field(default_factory=LatticeConfig)
 
     @model_validator(mode="after")
-    def _reproduce_is_afrl(self) -> Self:
-        if self.mode == "reproduce" and self.fair.method != "afrl":
-            raise ValueError(f"mode 'reproduce' is AFRL's protocol; fair.method is {self.fair.method!r}")
+    def _reproduce_is_the_paper(self) -> Self:
+        if self.mode == "reproduce" and self.fair.method == "lattice":
+            raise ValueError("mode 'reproduce' is the AFRL paper's protocol, which fair.method 'lattice' is no part of")
         return self
 
 

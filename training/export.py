@@ -19,37 +19,37 @@ from bundle import (
     Description,
     Items,
     Seen,
-    SupportedMasks,
     Users,
 )
-from training.base.train import Base
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.experiment import Experiment
-from training.fair.train import Fair
+from training.fair.contract import Fair
 
 
-def export(config: RunConfig, experiment: Experiment, base: Base, fair: Fair) -> Bundle:
+def export(config: RunConfig, experiment: Experiment, fair: Fair) -> Bundle:
     """Put a bundle together; its card is still empty.
 
     Args:
         config: the run.
         experiment: what was trained on.
-        base: its user vectors, item vectors and fold-in.
         fair: fitted; its parts of every user are taken here, once.
     """
+    base = fair.base
     dataset, held_out = experiment.dataset, experiment.held_out
     encoder = fair.encoder.cpu().eval().requires_grad_(False)
-    with torch.no_grad():
-        parts = encoder.split(torch.from_numpy(base.users)).contiguous().numpy()
+    parts = fair.vectors
+    if parts is None:
+        with torch.no_grad():
+            parts = encoder.split(torch.from_numpy(base.users)).contiguous().numpy()
     indptr, indices, positive = _sorted_by_item(dataset)
     train_counts = np.bincount(held_out.train_indices, minlength=len(dataset.items))
     return Bundle(
-        description=_describe(config, dataset, base.users.shape[1], fair),
+        description=_describe(config, dataset, fair),
         items=Items(dataset.items, dataset.titles, dataset.groups, train_counts.astype(np.int64), base.items),
         users=Users(dataset.users, parts),
         encoder=encoder,
-        history=base.fold_in,
+        history=base.history,
         seen=Seen(indptr, indices),
         card={},
         audit=Audit(
@@ -61,10 +61,11 @@ def export(config: RunConfig, experiment: Experiment, base: Base, fair: Fair) ->
             folded_in=experiment.folded_in,
             positive=positive,
         ),
+        reranker=base.reranker,
     )
 
 
-def _describe(config: RunConfig, dataset: Dataset, dimensions: int, fair: Fair) -> Description:
+def _describe(config: RunConfig, dataset: Dataset, fair: Fair) -> Description:
     now = datetime.now(UTC).replace(microsecond=0)
     return Description(
         schema_version=SCHEMA_VERSION,
@@ -73,15 +74,17 @@ def _describe(config: RunConfig, dataset: Dataset, dimensions: int, fair: Fair) 
         created=now,
         method=config.fair.method,
         mode=config.mode,
-        base_model="pmf",
-        dimensions=dimensions,
+        base_model=fair.base.model,
+        dimensions=fair.base.users.shape[1],
         attributes=[Attribute(name=a.name, classes=list(a.classes)) for a in dataset.attributes],
-        supported_masks=SupportedMasks(kind="all"),
-        always_protected=[],
+        supported_masks=fair.supported_masks,
+        always_protected=fair.always_protected,
         empty_mask=fair.empty_mask,
-        scorer="inner",
-        encoder=fair.sizes,
-        user_layout="parts",
+        scorer="rerank" if fair.base.reranker else "inner",
+        reranker=fair.base.reranker.spec if fair.base.reranker else None,
+        encoder=fair.network,
+        history=fair.base.history.network,
+        user_layout="parts" if fair.vectors is None else "fair",
         parts=fair.parts,
         seeds={"run": config.seed},
         user_split_salt=config.split_salt,

@@ -17,12 +17,12 @@ from training.data.split import hold_out, split_users
 from training.experiment import Experiment
 from training.export import export
 from training.fair.train import train_fair
-from training.work import work_folder
+from training.work import base_file, work_folder
 
 log = logging.getLogger(__name__)
 
 
-def run(config: RunConfig, data: Path | None, out: Path, device: torch.device) -> Path:
+def run(config: RunConfig, data: Path | None, out: Path, device: torch.device, bases: Path | None = None) -> Path:
     """Train, measure and write one bundle.
 
     A run that was interrupted is picked up where its last checkpoint left it: same configuration, same data, same
@@ -33,6 +33,8 @@ def run(config: RunConfig, data: Path | None, out: Path, device: torch.device) -
         data: folder of the data; None where the configuration generates it.
         out: where bundles go.
         device: where the networks train.
+        bases: folder where trained bases are kept, and taken from by runs with the same base, data, seed and mode;
+            None to train the base for this run alone.
 
     Returns:
         The folder of the new version.
@@ -48,9 +50,9 @@ def run(config: RunConfig, data: Path | None, out: Path, device: torch.device) -
     )
 
     with work_folder(out, config, dataset.fingerprint) as work:
-        base = train_base(experiment, config.base, work, device)
+        base = train_base(experiment, config.base, (bases or work) / base_file(config, dataset.fingerprint), device)
         fair = train_fair(experiment, base, config.fair, work, device)
-        draft = export(config, experiment, base, fair)
+        draft = export(config, experiment, fair)
         card = make_card(draft, workers=config.threads or None) | ({"front": fair.front} if fair.front else {})
         path = write_bundle(replace(draft, card=card), out)
     log.info("bundle: %s", path)

@@ -24,3 +24,10 @@ def work_folder(out: Path, config: RunConfig, data_fingerprint: str) -> Iterator
     work.mkdir(parents=True, exist_ok=True)
     yield work
     shutil.rmtree(work)
+
+
+def base_file(config: RunConfig, data_fingerprint: str) -> str:
+    """Name of the base's checkpoint: the same for all runs in which everything that the base depends on is the same."""
+    fields = {"base", "mode", "seed", "split_salt", "new_users", "threads"}
+    key = hashlib.sha256(f"{config.model_dump_json(include=fields)}\n{data_fingerprint}".encode()).hexdigest()[:16]
+    return f"base-{config.base.model}-{key}.safetensors"

@@ -11,13 +11,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bundle.errors import UnsupportedError
-from bundle.manifest import Encoder, Part
+from bundle.manifest import Network, Part, Reranker
 from bundle.networks.afrl import AfrlEncoder, StackedMLP
 from bundle.networks.encoder import FairEncoder
 from bundle.networks.lattice import LatticeEncoder
+from bundle.networks.reranker import MlpReranker
 from bundle.networks.table import TableEncoder
 
-__all__ = ["KINDS", "AfrlEncoder", "FairEncoder", "LatticeEncoder", "StackedMLP", "TableEncoder", "build_encoder"]
+__all__ = [
+    "KINDS",
+    "AfrlEncoder",
+    "FairEncoder",
+    "LatticeEncoder",
+    "MlpReranker",
+    "StackedMLP",
+    "TableEncoder",
+    "build_encoder",
+    "build_reranker",
+]
 
 KINDS: Mapping[str, type[AfrlEncoder | LatticeEncoder | TableEncoder]] = {
     "afrl": AfrlEncoder,
@@ -26,7 +37,7 @@ KINDS: Mapping[str, type[AfrlEncoder | LatticeEncoder | TableEncoder]] = {
 }
 
 
-def build_encoder(encoder: Encoder, dimensions: int, attributes: Sequence[str], parts: Sequence[Part]) -> FairEncoder:
+def build_encoder(encoder: Network, dimensions: int, attributes: Sequence[str], parts: Sequence[Part]) -> FairEncoder:
     """The network that a manifest names, with memory for its weights but no values yet.
 
     Raises:
@@ -36,3 +47,15 @@ def build_encoder(encoder: Encoder, dimensions: int, attributes: Sequence[str], 
     if encoder.kind not in KINDS:
         raise UnsupportedError("encoder.kind", encoder.kind, sorted(KINDS))
     return KINDS[encoder.kind](attributes, parts, dimensions, encoder.sizes)
+
+
+def build_reranker(reranker: Reranker, dimensions: int, items: int) -> MlpReranker:
+    """The network that scores candidates, with memory for its weights but no values yet.
+
+    Raises:
+        UnsupportedError: the kind is not known.
+        DamagedError: the layer sizes do not fit the dimensions.
+    """
+    if reranker.kind != "mlp":
+        raise UnsupportedError("reranker.kind", reranker.kind, ["mlp"])
+    return MlpReranker(reranker, dimensions, items)

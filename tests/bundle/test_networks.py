@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from bundle import Encoder, Part, build_encoder
+from bundle import Network, Part, build_encoder
 from bundle.errors import DamagedError, UnsupportedError
 from bundle.networks import StackedMLP
 
@@ -36,12 +36,12 @@ def an_afrl(attributes, parts=None, d=4):
     parts = parts or attribute_parts(attributes)
     wide = len(parts) * d
     sizes = {"split": [d, 7, 6, d], "combine": [wide, 9, d]}
-    return draw(build_encoder(Encoder(kind="afrl", sizes=sizes), d, attributes, parts))
+    return draw(build_encoder(Network(kind="afrl", sizes=sizes), d, attributes, parts))
 
 
 def a_table(masks, attributes=NAMES[:2], d=4):
     encoder = build_encoder(
-        Encoder(kind="table", sizes={"masks": [len(masks), len(attributes)]}), d, attributes, parts=[]
+        Network(kind="table", sizes={"masks": [len(masks), len(attributes)]}), d, attributes, parts=[]
     )
     encoder.masks.copy_(torch.tensor(masks))
     return encoder
@@ -251,4 +251,4 @@ def test_a_table_works_for_one_attribute_and_in_double_precision():
 
 def test_a_table_for_other_attributes_is_refused():
     with pytest.raises(DamagedError, match="columns"):
-        build_encoder(Encoder(kind="table", sizes={"masks": [2, 3]}), 4, NAMES[:2], [])
+        build_encoder(Network(kind="table", sizes={"masks": [2, 3]}), 4, NAMES[:2], [])

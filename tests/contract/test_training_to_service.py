@@ -48,9 +48,9 @@ def trained(request, tmp_path_factory):
     dataset = load(config.data, None)
     held_out, split = hold_out(dataset), split_users(dataset.users, config.split_salt)
     experiment = Experiment(dataset, held_out, split, config.mode, config.seed)
-    base = train_base(experiment, config.base, work, cpu)
+    base = train_base(experiment, config.base, work / "base.safetensors", cpu)
     fair = train_fair(experiment, base, config.fair, work, cpu)
-    folder = write_bundle(export(config, experiment, base, fair), work)
+    folder = write_bundle(export(config, experiment, fair), work)
     return dataset, base, fair.encoder, folder
 
 

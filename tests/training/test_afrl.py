@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from training.fair.afrl import AfrlConfig, Batch, FairNets, Optimisers, training_step
+from training.fair.afrl.step import AfrlConfig, Batch, FairNets, Optimisers, training_step
 from training.fair.heads import AttributeLoss
-from training.fair.stage import AfrlStage, FairData, interaction_rows, user_rows
+from training.fair.afrl.stage import AfrlStage, interaction_rows, user_rows
 from training.negatives import NegativeSampler
 
 D, CLASSES, NAMES = 8, (2, 3), ("gender", "age")

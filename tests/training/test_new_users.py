@@ -38,8 +38,8 @@ def test_the_base_of_the_others_does_not_depend_on_what_new_users_did(small_data
     new = experiment.folded_in
     changed = an_experiment(turned_around(small_data, new), mode)
 
-    one = train_base(experiment, BASE, tmp_path / "a", cpu)
-    other = train_base(changed, BASE, tmp_path / "b", cpu)
+    one = train_base(experiment, BASE, tmp_path / "a.safetensors", cpu)
+    other = train_base(changed, BASE, tmp_path / "b.safetensors", cpu)
 
     assert 0 < new.sum() < (experiment.user_split == AUDIT).sum()
     assert np.array_equal(one.items, other.items)
@@ -49,13 +49,13 @@ def test_the_base_of_the_others_does_not_depend_on_what_new_users_did(small_data
 
 def test_new_users_get_the_vector_that_serving_would_give_to_their_history(small_data, tmp_path, cpu):
     experiment = an_experiment(small_data)
-    base = train_base(experiment, BASE, tmp_path, cpu)
+    base = train_base(experiment, BASE, tmp_path / "base.safetensors", cpu)
 
     row = np.flatnonzero(experiment.folded_in)[0]
     start, end = experiment.held_out.train_indptr[row : row + 2]
     history = experiment.held_out.train_indices[start:end]
 
-    assert np.array_equal(base.users[row], base.fold_in.user_vectors([history], base.items)[0])
+    assert np.array_equal(base.users[row], base.history.user_vectors([history], base.items)[0])
     assert experiment.train[0][row] == experiment.train[0][row + 1]
     assert experiment.validation[row] == -1
 
@@ -65,7 +65,7 @@ def test_the_bundle_says_who_they_are(a_run, small_data, out, cpu):
 
     config = a_run()
     experiment = an_experiment(small_data)
-    base = train_base(experiment, config.base, out, cpu)
+    base = train_base(experiment, config.base, out / "base.safetensors", cpu)
     encoder = train_fair(experiment, base, config.fair, out, cpu)
 
     path = write_bundle(export(config, experiment, base, encoder), out)

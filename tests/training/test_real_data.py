@@ -35,7 +35,7 @@ def trained(tmp_path_factory):
     experiment = Experiment(dataset, hold_out(dataset), split_users(dataset.users, "evenhand"), "strict", 2020)
     work, cpu = tmp_path_factory.mktemp("work"), torch.device("cpu")
     schedule = Schedule(epochs=120, validate_every=10, patience=2)
-    base = train_base(experiment, PmfConfig(schedule=schedule), work, cpu)
+    base = train_base(experiment, PmfConfig(schedule=schedule), work / "base.safetensors", cpu)
     return experiment, base, train_fair(experiment, base, LatticeConfig(), work, cpu)
 
 

@@ -5,17 +5,28 @@ Source: methods named PMF in Zhu et al., SIGIR 2024; the ranking loss is Rendle 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
-from torch import Tensor, nn
+from torch import nn
 
+from training.base.contract import Base, Contexts, softplus_loss
+from training.base.foldin import fit_fold_in
+from training.base.validation import validation_ndcg
 from training.checkpoint import State, pack, unpack
-from training.loop import Schedule
+from training.data.split import SELECT
+from training.experiment import Experiment
+from training.loop import Schedule, fit
 from training.negatives import NegativeSampler
+
+log = logging.getLogger(__name__)
 
 
 class PmfConfig(BaseModel):
@@ -23,6 +34,7 @@ class PmfConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    model: Literal["pmf"] = "pmf"
     dimensions: PositiveInt = 64
     """d."""
     learning_rate: PositiveFloat = 1e-3
@@ -45,11 +57,6 @@ class Pmf(nn.Module):
         with torch.no_grad():
             self.users.normal_(0, config.initial_deviation, generator=rng)
             self.items.normal_(0, config.initial_deviation, generator=rng)
-
-
-def bpr_loss(u: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-    """Mean of softplus(−(u·v⁺ − u·v⁻)) over rows; all three are (..., d)."""
-    return nn.functional.softplus((u * (negative - positive)).sum(-1)).mean()
 
 
 class PmfStage:
@@ -83,7 +90,8 @@ class PmfStage:
         negatives = self._negatives.draw(self._users, rng)
         for rows in torch.split(order, self._batch):
             u = self._model.users[self._users[rows]]
-            loss = bpr_loss(u, self._model.items[self._items[rows]], self._model.items[negatives[rows]])
+            difference = self._model.items[self._items[rows]] - self._model.items[negatives[rows]]
+            loss = softplus_loss((u * difference).sum(-1))
             self._adam.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self._adam.step()
@@ -100,3 +108,21 @@ class PmfStage:
     def restore(self, state: State) -> None:
         """Go on from ``state``."""
         unpack(state, {"model": self._model}, {"adam": self._adam})
+
+
+def train_pmf(experiment: Experiment, config: PmfConfig, checkpoint: Path, device: torch.device) -> Base:
+    """Train the tables; folded-in users take no part, their vector comes from their history as it would in serving."""
+    users, items = len(experiment.dataset.users), len(experiment.dataset.items)
+    model = Pmf(users, items, config, experiment.seed).to(device)
+    sampler = NegativeSampler(*experiment.no_negatives, items, device)
+    stage = PmfStage(model, config, *experiment.train, sampler, partial(validation_ndcg, experiment))
+    result = fit(stage, config.schedule, experiment.seed, checkpoint, device)
+    log.info("base: validation N@10 %s", result)
+
+    user_vectors, item_vectors = model.users.detach().cpu().numpy().copy(), model.items.detach().cpu().numpy()
+    select = np.flatnonzero(experiment.user_split == SELECT)
+    history = fit_fold_in(user_vectors, item_vectors, *experiment.train, select)
+    new = np.flatnonzero(experiment.folded_in).tolist()
+    user_vectors[new] = history.user_vectors([experiment.held_out.history(row) for row in new], item_vectors)
+    contexts = Contexts(user_vectors, np.arange(users), *experiment.train)
+    return Base("pmf", user_vectors, user_vectors, item_vectors, contexts, history)

@@ -34,6 +34,12 @@ class HeldOut:
     train_indptr: NDArray[np.int64]
     train_indices: NDArray[np.int32]
 
+    def history(self, user: int, *, with_validation: bool = False) -> NDArray[np.int32]:
+        """Item rows of a user's training positives in time order, the validation positive after them if asked for."""
+        train = self.train_indices[self.train_indptr[user] : self.train_indptr[user + 1]]
+        held = self.validation[user]
+        return np.append(train, held) if with_validation and held != NOTHING else train
+
 
 def hold_out(dataset: Dataset) -> HeldOut:
     """Hold out each user's last two positives in time order; with fewer than three, all of them train."""

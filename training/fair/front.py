@@ -12,7 +12,7 @@ from measure.accuracy import full_ranks, ndcg_at
 from measure.errors import MeasureError
 from measure.leakage import Users, leakage
 from measure.profiles import QUICK
-from training.base.train import Base
+from training.base.contract import Base
 from training.data.split import SELECT, TRAIN
 from training.experiment import Experiment
 from training.fair.select import Validation
@@ -37,7 +37,7 @@ def measure_front(
     positive, names = experiment.validation[select], experiment.attributes
     everyone = np.concatenate([select, train])
     attacked = Users(audit=np.arange(len(select)), train=np.arange(len(select), len(everyone)))
-    views = Validation(base.users[everyone], base.items, positive, experiment.validation_negatives[select], names)
+    views = Validation(base.selection[everyone], base.items, positive, experiment.validation_negatives[select], names)
     bounds = [experiment.dataset.indptr[select], experiment.dataset.indptr[select + 1]]
     seen = np.concatenate([experiment.dataset.indices[low:high] for low, high in zip(*bounds, strict=True)])
     indptr = np.concatenate([[0], np.cumsum(bounds[1] - bounds[0])])
@@ -46,7 +46,7 @@ def measure_front(
         ranks = full_ranks(vectors, base.items, positive, indptr, seen)
         return float(ndcg_at(10, ranks[ranks >= 0]).mean())
 
-    unprotected = base.users[select]
+    unprotected = base.selection[select]
     rows = []
     for strength in strengths:
         encoder = fit(strength)

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from bundle import FairEncoder
 from measure.accuracy import ndcg_at, sampled_ranks
-from training.masks import Mask
+from measure.errors import MeasureError
+from measure.leakage import Users, leakage
+from measure.profiles import Profile
+from training.base.contract import Base
+from training.data.split import SELECT, TRAIN
+from training.experiment import Experiment
+from training.masks import Mask, masks_to_measure
+
+SELECTION = Profile("selection", ("logistic",), 3, 1, 1, 1, 1, fit_rows=4_000, verdict=False)
+"""The attacker that chooses an epoch: cheap, run after every few epochs, on every mask."""
 
 
 @dataclass(frozen=True)
@@ -72,3 +81,48 @@ def by_accuracy_and_leakage(
         return float(np.mean(kept) - price * np.mean(excess))
 
     return score
+
+
+def selection(experiment: Experiment, base: Base, leakage_price: float) -> Callable[[FairEncoder], float]:
+    """What the experiment's mode chooses an epoch by; `strict` looks at select users only."""
+    names = experiment.attributes
+    strict = experiment.mode == "strict"
+    rows = np.flatnonzero(experiment.user_split == SELECT) if strict else np.arange(len(base.selection))
+    positive, negatives = experiment.validation[rows], experiment.validation_negatives[rows]
+    validation = Validation(base.selection[rows], base.items, positive, negatives, names)
+    if not strict:
+        return by_accuracy(validation, [(), names])  # the reference's --fix_one
+
+    labels = {name: experiment.dataset.labels[rows, index].astype(np.int64) for index, name in enumerate(names)}
+    everyone, seed = Users(audit=np.arange(len(rows))), experiment.seed
+
+    def leaked(vectors: NDArray[np.float32], name: str) -> float:
+        return selection_leakage(vectors, labels[name], everyone, name, seed)
+
+    return by_accuracy_and_leakage(validation, masks_to_measure(names), leaked, leakage_price)
+
+
+def leaked_where_protected_alone(experiment: Experiment, base: Base) -> Callable[[FairEncoder, str], float]:
+    """Leakage of one attribute among select users, to attackers fitted on them and on train users."""
+    train, select = (np.flatnonzero(experiment.user_split == part) for part in (TRAIN, SELECT))
+    rows = np.concatenate([select, train])
+    users = Users(audit=np.arange(len(select)), train=np.arange(len(select), len(rows)))
+
+    def leaked(encoder: FairEncoder, name: str) -> float:
+        flags = torch.tensor([attribute == name for attribute in experiment.attributes]).expand(len(rows), -1)
+        with torch.no_grad():
+            fair = encoder.combine(encoder.split(torch.from_numpy(base.users[rows])), flags).numpy()
+        labels = experiment.dataset.labels[rows, experiment.attributes.index(name)].astype(np.int64)
+        return selection_leakage(fair, labels, users, name, experiment.seed)
+
+    return leaked
+
+
+def selection_leakage(
+    vectors: NDArray[np.float32], labels: NDArray[np.int64], users: Users, name: str, seed: int
+) -> float:
+    """Folded AUC of the cheap attacker; chance where there are too few users of a class to say anything."""
+    try:
+        return leakage(vectors, labels, users, SELECTION, attribute=name, target="fair", seed=seed).auc
+    except MeasureError:
+        return 0.5

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bundle import Encoder, Part, build_encoder
+from bundle import Network, Part, build_encoder
 from bundle.networks import LatticeEncoder
 from bundle.networks.lattice import Affine, Scores
 from training.errors import ConfigError
@@ -40,7 +40,7 @@ def fit_lattice(
     config: LatticeConfig,
     seed: int,
     leaked: Callable[[LatticeEncoder, str], float] = lambda encoder, attribute: 0.5,
-) -> tuple[LatticeEncoder, Encoder, list[Part]]:
+) -> tuple[LatticeEncoder, Network, list[Part]]:
     """Fit the encoder; seconds for thousands of users.
 
     Args:
@@ -98,7 +98,7 @@ def _fit(
     counts: Sequence[int],
     config: LatticeConfig,
     rng: torch.Generator,
-) -> tuple[LatticeEncoder, Encoder, list[Part]]:
+) -> tuple[LatticeEncoder, Network, list[Part]]:
     """Everything but `mix`, for these many coordinates of each attribute."""
     targets = [leading_coordinates(each, count) for each, count in zip(log_p, counts, strict=True)]  # L3
     scores = Scores(w.shape[1], config.hidden, sum(counts), QUANTILES)
@@ -107,7 +107,7 @@ def _fit(
         sigma = scores(w)
         parts = lattice_parts(attributes, _correlated_pairs(sigma, attributes, counts, config.pairs_above))
         layers = [config.hidden, config.bins, QUANTILES]
-        sizes = Encoder(kind="lattice", sizes={"coordinates": list(counts), "layers": layers})
+        sizes = Network(kind="lattice", sizes={"coordinates": list(counts), "layers": layers})
         encoder = build_encoder(sizes, w.shape[1], attributes, parts)
         assert isinstance(encoder, LatticeEncoder)  # noqa: S101  the kind says so
         encoder.whiten, encoder.scores = whiten, scores

@@ -15,9 +15,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn, optim
 
-from bundle import Encoder, Part, build_encoder
+from bundle import Network, Part, build_encoder
 from bundle.networks import AfrlEncoder
-from training.base.pmf import bpr_loss
+from training.base.contract import RankingLoss
 from training.fair.heads import AttributeLoss, Heads
 from training.loop import Schedule
 
@@ -51,10 +51,10 @@ def afrl_parts(attributes: Sequence[str]) -> list[Part]:
     return [shared, *(Part(name=name, attributes=[name], taken="none_protected") for name in attributes)]
 
 
-def afrl_encoder(dimensions: int, attributes: int) -> Encoder:
+def afrl_network(dimensions: int, attributes: int) -> Network:
     """Layer sizes of the reference, for any d and M; at d = 64 and M = 3 exactly its own."""
     d, width = dimensions, (attributes + 1) * dimensions
-    return Encoder(
+    return Network(
         kind="afrl",
         sizes={"split": [d, 2 * d, 4 * d, 8 * d, 4 * d, 2 * d, d], "combine": [width, 2 * width, width, d]},
     )
@@ -73,7 +73,7 @@ class FairNets:
         """Fresh networks; the same seed gives the same weights."""
         rng = torch.Generator().manual_seed(seed)
         encoder = build_encoder(
-            afrl_encoder(dimensions, len(attributes)), dimensions, attributes, afrl_parts(attributes)
+            afrl_network(dimensions, len(attributes)), dimensions, attributes, afrl_parts(attributes)
         )
         assert isinstance(encoder, AfrlEncoder)  # noqa: S101  the kind says so
         encoder.initialise(rng)
@@ -119,12 +119,14 @@ class Batch:
     protect: Tensor
     """(B, M) bool, True = withhold."""
     positives: Tensor
-    """(B, R, d) item vectors."""
+    """(B, R) item rows."""
     negatives: Tensor
-    """(B, R, d) item vectors."""
+    """(B, R) item rows."""
 
 
-def training_step(nets: FairNets, opts: Optimisers, batch: Batch, loss: AttributeLoss, config: AfrlConfig) -> None:
+def training_step(
+    nets: FairNets, opts: Optimisers, batch: Batch, loss: AttributeLoss, ranking: RankingLoss, config: AfrlConfig
+) -> None:
     """Train on one batch. Numbers are lines of docs/algorithms/afrl.md."""
     parts = nets.encoder.split(batch.users)  # 3: shared part (B, d), attribute parts (B, M, d)
     shared, own = parts[:, 0], parts[:, 1:]
@@ -139,7 +141,7 @@ def training_step(nets: FairNets, opts: Optimisers, batch: Batch, loss: Attribut
         descend(opts.adversary, loss(nets.adversaries.on_shared(shared.detach()), batch.labels))
 
     fair = nets.encoder.combine(parts.detach(), batch.protect)  # 10: gate and aggregate the parts of line 3
-    descend(opts.aggregate, bpr_loss(fair[:, None], batch.positives, batch.negatives))  # 11
+    descend(opts.aggregate, ranking(fair, batch.positives, batch.negatives))  # 11
 
 
 def descend(optimiser: optim.Optimizer, loss: Tensor) -> None:

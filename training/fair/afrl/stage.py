@@ -6,8 +6,7 @@ strict      a row is a user, a mask for each row, labels of train users only
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -15,29 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bundle.networks import AfrlEncoder
+from training.base.contract import Contexts, RankingLoss
 from training.checkpoint import State, pack, unpack
-from training.fair.afrl import AfrlConfig, Batch, FairNets, Optimisers, training_step
+from training.fair.afrl.step import AfrlConfig, Batch, FairNets, Optimisers, training_step
 from training.fair.heads import AttributeLoss
 from training.negatives import NegativeSampler
 
 Rows = tuple[Tensor, Tensor, Tensor]
-"""User rows (B,), positive items (B, R), masks (B, M)."""
-
-
-@dataclass(frozen=True)
-class FairData:
-    """What a fair model learns from; the base is frozen."""
-
-    users: NDArray[np.float32]
-    """(U, d) user vectors."""
-    items: NDArray[np.float32]
-    """(I, d) item vectors."""
-    labels: NDArray[np.int16]
-    """(U, M), -1 where unknown or where the mode forbids the label."""
-    classes: tuple[int, ...]
-    indptr: NDArray[np.int64]
-    indices: NDArray[np.int32]
-    """Training positives as CSR."""
+"""Context rows (B,), positive items (B, R), masks (B, M)."""
 
 
 class AfrlStage:
@@ -49,7 +33,10 @@ class AfrlStage:
         self,
         nets: FairNets,
         config: AfrlConfig,
-        data: FairData,
+        contexts: Contexts,
+        labels: NDArray[np.int16],
+        classes: Sequence[int],
+        ranking: RankingLoss,
         negatives: NegativeSampler,
         rows: Callable[[AfrlStage, torch.Generator], Iterator[Rows]],
         validate: Callable[[AfrlEncoder], float],
@@ -58,25 +45,24 @@ class AfrlStage:
         for module in nets.modules().values():
             module.to(device)
         self.config = config
-        self.attributes = len(data.classes)
-        self.users = torch.from_numpy(data.users).to(device)
-        self.indptr = torch.from_numpy(data.indptr).to(device)
-        self.indices = torch.from_numpy(data.indices.astype(np.int64)).to(device)
-        self._items = torch.from_numpy(data.items).to(device)
-        self._labels = torch.from_numpy(data.labels).to(device)
-        self._loss = AttributeLoss(self._labels, data.classes)
+        self.attributes = len(classes)
+        self.users = torch.from_numpy(contexts.users).to(device)
+        self.indptr = torch.from_numpy(contexts.indptr).to(device)
+        self.indices = torch.from_numpy(contexts.indices.astype(np.int64)).to(device)
+        self._vectors = torch.from_numpy(contexts.vectors).to(device)
+        self._labels = torch.from_numpy(labels).to(device)
+        self._loss, self._ranking = AttributeLoss(self._labels, classes), ranking
         self._nets, self._opts = nets, Optimisers.create(nets, config)
         self._negatives, self._rows, self._validate = negatives, rows, validate
 
     def epoch(self, rng: torch.Generator) -> int:
         """One pass over the rows of this mode."""
         count = 0
-        for users, positives, protect in self._rows(self, rng):
+        for contexts, positives, protect in self._rows(self, rng):
+            users = self.users[contexts]
             negatives = self._negatives.draw(users[:, None].expand_as(positives), rng)
-            batch = Batch(
-                self.users[users], self._labels[users], protect, self._items[positives], self._items[negatives]
-            )
-            training_step(self._nets, self._opts, batch, self._loss, self.config)
+            batch = Batch(self._vectors[contexts], self._labels[users], protect, positives, negatives)
+            training_step(self._nets, self._opts, batch, self._loss, self._ranking, self.config)
             count += len(users)
         return count
 

@@ -1,0 +1,65 @@
+"""From a history to a user vector: the one definition that training exports and serving runs.
+
+A closed registry, as for the fair encoders: a manifest names a kind, and a kind this code does not have is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle.errors import UnsupportedError
+from bundle.history.foldin import FoldIn
+from bundle.manifest import ArraySpec, Network
+
+__all__ = ["HISTORIES", "FoldIn", "History", "history_kind"]
+
+
+class History(Protocol):
+    """Makes a u like the base's own from a history alone."""
+
+    @property
+    def network(self) -> Network:
+        """How a manifest names this kind."""
+        ...
+
+    def user_vectors(
+        self, histories: Sequence[NDArray[np.int32]], item_vectors: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Item rows of each user, oldest first, and the (I, d) item vectors → (n, d); an empty history gives zeros."""
+        ...
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What history.safetensors holds."""
+        ...
+
+    @staticmethod
+    def contract(network: Network, dimensions: int) -> dict[str, ArraySpec]:
+        """The arrays that a bundle of this kind must bring."""
+        ...
+
+    @classmethod
+    def load(cls, network: Network, dimensions: int, arrays: Mapping[str, NDArray[Any]]) -> History:
+        """From the arrays of a bundle whose shapes were checked."""
+        ...
+
+    def check(self) -> None:
+        """Raise a `DamagedError` where values would leave some history without a user vector."""
+        ...
+
+
+HISTORIES: Mapping[str, type[History]] = {"fold_in": FoldIn}
+
+
+def history_kind(network: Network) -> type[History]:
+    """The class that a manifest names.
+
+    Raises:
+        UnsupportedError: the kind is not in the registry.
+    """
+    if network.kind not in HISTORIES:
+        raise UnsupportedError("history.kind", network.kind, sorted(HISTORIES))
+    return HISTORIES[network.kind]

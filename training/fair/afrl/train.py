@@ -1,0 +1,40 @@
+"""AFRL as the fair stage of a run."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+
+from training.base.contract import Base, RankingLoss
+from training.experiment import Experiment
+from training.fair.afrl.stage import AfrlStage, interaction_rows, user_rows
+from training.fair.afrl.step import AfrlConfig, FairNets, afrl_network, afrl_parts
+from training.fair.contract import Fair, allowed_labels
+from training.fair.select import selection
+from training.loop import fit
+from training.negatives import NegativeSampler
+
+log = logging.getLogger(__name__)
+
+
+def train_afrl(experiment: Experiment, base: Base, config: AfrlConfig, work: Path, device: torch.device) -> Fair:
+    """Train the encoder on the frozen base's contexts."""
+    names, dimensions = experiment.attributes, base.users.shape[1]
+    nets = FairNets.create(dimensions, names, experiment.class_counts, experiment.seed)
+    stage = AfrlStage(
+        nets,
+        config,
+        base.contexts,
+        allowed_labels(experiment),
+        experiment.class_counts,
+        RankingLoss(base, device),
+        NegativeSampler(*experiment.no_negatives, len(base.items), device),
+        user_rows if experiment.mode == "strict" else interaction_rows,
+        selection(experiment, base, config.leakage_price),
+        device,
+    )
+    result = fit(stage, config.schedule, experiment.seed, work / "fair.safetensors", device)
+    log.info("fair: validation score %s", result)
+    return Fair(base, nets.encoder, afrl_network(dimensions, len(names)), afrl_parts(names), "fair")

@@ -1,0 +1,43 @@
+"""What every fair method gives to export, to the card and to serving."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle import FairEncoder, Network, Part, SupportedMasks
+from training.base.contract import Base
+from training.data.split import TRAIN
+from training.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Fair:
+    """A fitted fair model, as the bundle will describe it."""
+
+    base: Base
+    """The base to export: the one given, or a changed one where the method trains it along."""
+    encoder: FairEncoder
+    network: Network
+    """How the manifest names the encoder."""
+    parts: list[Part]
+    """In row order; empty where ``vectors`` are given."""
+    empty_mask: Literal["base", "fair"]
+    supported_masks: SupportedMasks = field(default_factory=lambda: SupportedMasks(kind="all"))
+    always_protected: list[str] = field(default_factory=list)
+    """Attributes whose own labels chose a user's vector: every answer protects them (DESIGN 3)."""
+    vectors: NDArray[np.float32] | None = None
+    """(U, K, d) finished fair vectors by supported mask, where they are no function of u and the mask."""
+    front: list[dict[str, Any]] = field(default_factory=list)
+    """What other strengths keep and leak, where the configuration asks for it."""
+
+
+def allowed_labels(experiment: Experiment) -> NDArray[np.int16]:
+    """(U, M) labels that fitting may use: in `strict` those of train users, -1 elsewhere."""
+    labels = experiment.dataset.labels
+    if experiment.mode == "reproduce":
+        return labels
+    return np.where((experiment.user_split == TRAIN)[:, None], labels, np.int16(-1))
