@@ -33,6 +33,8 @@ from bundle import (
     Description,
     FoldIn,
     Items,
+    Network,
+    Part,
     Seen,
     SupportedMasks,
     Users,
@@ -40,7 +42,6 @@ from bundle import (
     read_bundle,
     write_bundle,
 )
-from training.fair.afrl import afrl_encoder, afrl_parts
 
 HERE = Path(__file__).parent
 CONNECTIONS = 16
@@ -83,10 +84,10 @@ def main() -> None:
         }
         runs = [
             {
-                name: measure(command, port, script, options.seconds)
+                name: measure(command, port, script, options.seconds, Path(scratch) / f"{attempt}-{port}.db")
                 for port, (name, command) in enumerate(servers.items(), 18500)
             }
-            for _ in range(2)
+            for attempt in range(2)
         ]
     best = {name: max((run[name] for run in runs), key=lambda row: row["requests_per_s"]) for name in servers}
     report(best)
@@ -96,7 +97,10 @@ def generated_bundle() -> Bundle:
     """MovieLens-1M's size; taste and weights are noise."""
     rng = np.random.default_rng(1)
     names = list(CLASSES)
-    encoder_spec, parts = afrl_encoder(D, len(names)), afrl_parts(names)
+    parts = [Part(name="shared", attributes=[], taken="always")]
+    parts += [Part(name=name, attributes=[name], taken="none_protected") for name in names]
+    wide = len(parts) * D
+    encoder_spec = Network(kind="afrl", sizes={"split": [D, 2 * D, D], "combine": [wide, 2 * wide, wide, D]})
     encoder = build_encoder(encoder_spec, D, names, parts)
     with torch.no_grad():
         for weight in encoder.parameters():
@@ -122,6 +126,8 @@ def generated_bundle() -> Bundle:
             empty_mask="fair",
             scorer="inner",
             encoder=encoder_spec,
+            history=Network(kind="fold_in", sizes={}),
+            reranker=None,
             user_layout="parts",
             parts=parts,
             seeds={"run": 1},
@@ -146,9 +152,14 @@ def generated_bundle() -> Bundle:
     )
 
 
-def measure(command: list[str], port: int, script: Path, seconds: int) -> dict[str, float]:
-    """Start a server, warm it, load it, stop it."""
-    environment = {**os.environ, "EVENHAND_LOG_LEVEL": "warning"}
+def measure(command: list[str], port: int, script: Path, seconds: int, database: Path) -> dict[str, float]:
+    """Start a server, warm it, load it, stop it. The request log is on, as always; nothing is cached."""
+    settings = {
+        "EVENHAND_LOG_LEVEL": "warning",
+        "EVENHAND_CACHE": "off",
+        "EVENHAND_DATABASE_URL": f"sqlite:///{database}",
+    }
+    environment = {**os.environ, **settings}
     server = subprocess.Popen([*command, "--port", str(port)], env=environment, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:

@@ -2,7 +2,7 @@
 
 from bundle.contents import Audit, Bundle, Items, Seen, Users
 from bundle.errors import BundleError
-from bundle.history import FoldIn, History
+from bundle.history import FoldIn, History, SequenceEncoder
 from bundle.manifest import (
     SCHEMA_VERSION,
     Attribute,
@@ -14,7 +14,7 @@ from bundle.manifest import (
     Reranker,
     SupportedMasks,
 )
-from bundle.networks import FairEncoder, MlpReranker, build_encoder
+from bundle.networks import ExactReranker, FairEncoder, MlpReranker, build_encoder, build_reranker
 from bundle.read import read_bundle
 from bundle.write import write_bundle
 
@@ -26,6 +26,7 @@ __all__ = [
     "BundleError",
     "DataSource",
     "Description",
+    "ExactReranker",
     "FairEncoder",
     "FoldIn",
     "History",
@@ -36,9 +37,11 @@ __all__ = [
     "Part",
     "Reranker",
     "Seen",
+    "SequenceEncoder",
     "SupportedMasks",
     "Users",
     "build_encoder",
+    "build_reranker",
     "read_bundle",
     "write_bundle",
 ]

@@ -40,7 +40,9 @@ def main() -> int:
     say(f"Serving it on {address}")
     bundle = options.out / "demo"
     serve = [sys.executable, "-m", "service", "serve", "--bundle", str(bundle), "--port", str(options.port)]
-    service = subprocess.Popen(serve, cwd=ROOT, env={**os.environ, "EVENHAND_LOG_LEVEL": "warning"})
+    settings = {"EVENHAND_LOG_LEVEL": "warning"}
+    settings["EVENHAND_DATABASE_URL"] = f"sqlite:///{options.out.absolute().parent / 'evenhand.db'}"
+    service = subprocess.Popen(serve, cwd=ROOT, env={**settings, **os.environ})
     try:
         wait_until_ready(address, service)
         show(address, a_user(bundle), started)

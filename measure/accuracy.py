@@ -1,24 +1,21 @@
 """Accuracy on one held-out positive per user: its rank among sampled negatives and among all items.
 
 Ranks count from 0 (the top). A user without a held-out positive has positive -1 and rank -1, and is left out of every
-mean. Scores are inner products, taken in float64 and ordered as the service orders them: rounded to 1e-6 first, equal
-ones by item index, the lower index ahead. For a cosine scorer pass unit vectors.
+mean. Items are ordered as the service orders them (`measure.scoring`): scores in float64, rounded to 1e-6 first, equal
+ones by item index, the lower index ahead.
 
 Interactions come as CSR: row u is ``indices[indptr[u]:indptr[u + 1]]``, in any order, duplicates allowed.
 """
 
 from collections.abc import Iterator
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from measure.errors import NotFiniteError, OutOfRangeError, ShapeError, TooFewUsersError
+from measure.scoring import Floats, Ints, Scorer, in_steps
 
-Ints = NDArray[np.integer[Any]]
-Floats = NDArray[np.floating[Any]]
-
-SCORE_STEP = 1e-6
 _BLOCK_SCORES = 4_000_000  # scores held at a time: 32 MiB
 
 
@@ -71,41 +68,41 @@ def sample_negatives(indptr: Ints, indices: Ints, item_count: int, count: int = 
 
 
 def sampled_ranks(
-    user_vectors: Floats, item_vectors: Floats, positive: Ints, negatives: NDArray[np.int32]
+    user_vectors: Floats, scorer: Scorer, positive: Ints, negatives: NDArray[np.int32]
 ) -> NDArray[np.int64]:
-    """Rank each user's positive against that user's sampled negatives.
+    """Rank each user's positive against that user's sampled negatives, by the model's own scores.
 
     Args:
         user_vectors: shape (n, d).
-        item_vectors: shape (I, d).
+        scorer: of I items.
         positive: shape (n,), item index of the held-out positive, -1 for none.
         negatives: shape (n, c), item indices, -1 ignored.
 
     Returns:
         Shape (n,), 0 is the top, at most c; -1 where there is no positive.
     """
-    users, items = _vectors(user_vectors, item_vectors, positive)
+    users, items = _vectors(user_vectors, scorer.items, positive)
     if negatives.shape[:1] != positive.shape or negatives.ndim != 2:
         raise ShapeError("negatives", negatives.shape, f"({len(positive)}, c)")
     _items_in_range("negatives", negatives, len(items))
     ranks = np.full(len(users), -1, dtype=np.int64)
     for rows in _blocks(np.flatnonzero(positive >= 0), max(1, negatives.shape[1] * items.shape[1])):
-        own, others = positive[rows], negatives[rows]
-        target = _steps(np.einsum("ij,ij->i", users[rows], items[own]))[:, None]
-        scores = _steps(np.einsum("ij,ikj->ik", users[rows], items[others]))
-        ahead = (scores > target) | ((scores == target) & (others < own[:, None]))
+        own, others = positive[rows, None], negatives[rows]
+        scores = in_steps(scorer.scores(users[rows], np.concatenate([own, others], axis=1)))
+        target, scores = scores[:, :1], scores[:, 1:]
+        ahead = (scores > target) | ((scores == target) & (others < own))
         ranks[rows] = (ahead & (others >= 0)).sum(axis=1)
     return ranks
 
 
 def full_ranks(
-    user_vectors: Floats, item_vectors: Floats, positive: Ints, seen_indptr: Ints, seen_indices: Ints
+    user_vectors: Floats, scorer: Scorer, positive: Ints, seen_indptr: Ints, seen_indices: Ints
 ) -> NDArray[np.int64]:
     """Rank each user's positive against every item the user has not seen; the positive is taken out of seen first.
 
     Args:
         user_vectors: shape (n, d).
-        item_vectors: shape (I, d).
+        scorer: of I items. Where it has candidates, a positive that is none of them has its rank by inner product.
         positive: shape (n,), item index of the held-out positive, -1 for none.
         seen_indptr: shape (n + 1,), CSR row ends of the seen items.
         seen_indices: shape (nnz,), seen item indices.
@@ -113,21 +110,52 @@ def full_ranks(
     Returns:
         Shape (n,), 0 is the top; -1 where there is no positive. Memory is bounded: users are taken in blocks.
     """
-    users, items = _vectors(user_vectors, item_vectors, positive)
+    ranks = np.full(len(user_vectors), -1, dtype=np.int64)
+    for rows, scores in unseen_scores(user_vectors, scorer, positive, seen_indptr, seen_indices):
+        everything = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
+        found = rank_among(everything, scores, positive[rows])
+        if scorer.own is not None and (near := found < scorer.candidates).any():
+            candidates = best_first(scores[near], scorer.candidates)
+            own = in_steps(scorer.scores(user_vectors[rows[near]], candidates))
+            found[near] = rank_among(candidates, own, positive[rows[near]])
+        ranks[rows] = found
+    return ranks
+
+
+def unseen_scores(
+    user_vectors: Floats, scorer: Scorer, positive: Ints, seen_indptr: Ints, seen_indices: Ints
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
+    """Inner products of the users that have a positive with every item, as arguments of `full_ranks`.
+
+    Yields:
+        Block by block the rows (b,) of users and their scores (b, I) in steps, -inf for what they have seen; the
+        positive is taken out of seen first.
+    """
+    users, items = _vectors(user_vectors, scorer.items, positive)
     if len(seen_indptr) != len(users) + 1:
         raise ShapeError("seen_indptr", seen_indptr.shape, f"({len(users) + 1},)")
     _csr_rows(seen_indptr, seen_indices, len(items))
-    order = np.arange(len(items))
-    ranks = np.full(len(users), -1, dtype=np.int64)
     for rows in _blocks(np.flatnonzero(positive >= 0), len(items)):
-        own = positive[rows]
-        scores = _steps(users[rows] @ items.T)
-        target = scores[np.arange(len(rows)), own, None]
-        ahead = (scores > target) | ((scores == target) & (order < own[:, None]))
+        scores = in_steps(users[rows] @ items.T)
+        places, own = np.arange(len(rows)), positive[rows]
+        kept = scores[places, own]
         for place, row in enumerate(rows):
-            ahead[place, seen_indices[seen_indptr[row] : seen_indptr[row + 1]]] = False
-        ranks[rows] = ahead.sum(axis=1)
-    return ranks
+            scores[place, seen_indices[seen_indptr[row] : seen_indptr[row + 1]]] = -np.inf
+        scores[places, own] = kept
+        yield rows, scores
+
+
+def best_first(scores: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """(b, I) scores → (b, min(count, I)) items, best first, ties by item index; -1 in place of items at -inf."""
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+    return np.where(np.take_along_axis(scores, order, axis=1) == -np.inf, -1, order)
+
+
+def rank_among(items: Ints, scores: NDArray[np.float64], own: Ints) -> NDArray[np.int64]:
+    """Rank of item ``own`` (b,) among ``items`` (b, c), which hold it once; -1 among them is no item."""
+    target = scores[items == own[:, None]][:, None]
+    ahead = (scores > target) | ((scores == target) & (items < own[:, None]))
+    return (ahead & (items >= 0)).sum(axis=1)  # type: ignore[no-any-return]
 
 
 def ndcg_at(k: int, ranks: Ints) -> NDArray[np.float64]:
@@ -198,11 +226,6 @@ def _ascending(pairs: NDArray[np.int64]) -> NDArray[np.int64]:
         return pairs
     pairs = np.sort(pairs)
     return pairs[np.append(True, np.diff(pairs) > 0)] if len(pairs) else pairs
-
-
-def _steps(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Round scores to whole steps of 1e-6, kept as whole numbers so that equal means equal."""
-    return np.rint(scores / SCORE_STEP)
 
 
 def _blocks(rows: NDArray[np.intp], width: int) -> Iterator[NDArray[np.intp]]:

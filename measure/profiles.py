@@ -1,6 +1,6 @@
 """How much work one measurement of leakage is worth."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from measure.attackers import ATTACKERS
 from measure.errors import OutOfRangeError, UnknownAttackerError
@@ -27,6 +27,8 @@ class Profile:
     """Users one attacker is fitted on at most; more are sampled down to this many (SVM and kNN grow with n²)."""
     verdict: bool
     """Whether the result may be judged; a quick look may not."""
+    lists: tuple[int, ...] = (10,)
+    """Lengths of the recommended lists that are attacked besides vectors; none for vectors alone."""
 
     def __post_init__(self) -> None:
         for name in self.attackers:
@@ -41,7 +43,10 @@ class Profile:
 QUICK = Profile("quick", ("logistic", "mlp", "knn"), 3, 1, 1, 200, 200, fit_rows=4_000, verdict=False)
 """Seconds for a row: a look, not a verdict."""
 
-FULL = Profile("full", tuple(ATTACKERS), 5, 2, 3, 1_000, 1_000, fit_rows=10_000, verdict=True)
+VECTORS = replace(QUICK, name="vectors", lists=())
+"""The quick look at vectors alone, for comparing many bundles."""
+
+FULL = Profile("full", tuple(ATTACKERS), 5, 2, 3, 1_000, 1_000, fit_rows=10_000, verdict=True, lists=(10, 50))
 """Up to a minute for a row: every attacker, fitted eleven times."""
 
-PROFILES = {profile.name: profile for profile in (QUICK, FULL)}
+PROFILES = {profile.name: profile for profile in (QUICK, VECTORS, FULL)}

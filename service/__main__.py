@@ -1,10 +1,12 @@
-"""Command line: ``python -m service serve`` and ``python -m service openapi``."""
+"""Command line: ``python -m service serve``, and the commands that need no running service."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 
 from service.errors import StartError
 
@@ -13,21 +15,56 @@ REFUSED = 2
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m service", description="Evenhand: fair recommendation serving.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    serve_parser = commands.add_parser(
-        "serve", help="answer requests until SIGTERM", epilog="All other settings are EVENHAND_* variables."
-    )
-    serve_parser.add_argument("--bundle", metavar="DIR", help="the bundle's folder (EVENHAND_BUNDLE)")
-    serve_parser.add_argument("--host", help="address to listen on (EVENHAND_HOST, else 127.0.0.1)")
-    serve_parser.add_argument("--port", help="port to listen on (EVENHAND_PORT, else 8000)")
-    commands.add_parser("openapi", help="print the published schema")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
-        return _openapi() if options.command == "openapi" else _serve(options)
+        status: int = options.run(options)
     except StartError as error:
         print(f"evenhand: {error}", file=sys.stderr)
         return REFUSED
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m service", description="Evenhand: fair recommendation serving.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser(
+        "serve", help="answer requests until SIGTERM", epilog="All other settings are EVENHAND_* variables."
+    )
+    serve.add_argument("--bundle", metavar="DIR", help="the bundle's folder (EVENHAND_BUNDLE)")
+    serve.add_argument("--host", help="address to listen on (EVENHAND_HOST, else 127.0.0.1)")
+    serve.add_argument("--port", help="port to listen on (EVENHAND_PORT, else 8000)")
+    serve.set_defaults(run=_serve)
+    commands.add_parser("openapi", help="print the published schema").set_defaults(run=_openapi)
+    stored = argparse.ArgumentParser(add_help=False)
+    stored.add_argument("--url", help="the database (EVENHAND_DATABASE_URL, where a password is not seen by others)")
+    _add_keys(commands.add_parser("keys", help="API keys: create, list, revoke, rotate"), stored)
+    migrate = commands.add_parser("migrate", parents=[stored], help="bring the database to this version's schema")
+    migrate.set_defaults(run=_migrate)
+    backup = commands.add_parser("backup", parents=[stored], help="copy a SQLite database, while the service runs")
+    restore = commands.add_parser("restore", parents=[stored], help="put such a copy back, while no service runs")
+    for command, run in ((backup, _backup), (restore, _restore)):
+        command.add_argument("file", metavar="FILE", type=Path)
+        command.set_defaults(run=run)
+    return parser
+
+
+def _add_keys(parser: argparse.ArgumentParser, stored: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="keys", required=True)
+    create = commands.add_parser("create", parents=[stored], help="make a key and print it, once")
+    create.add_argument("name", metavar="NAME", help="of the application that will use it; used once")
+    create.add_argument("--scopes", required=True, help="comma-separated: recommend,requirement,feedback,admin,audit")
+    create.add_argument("--expires", metavar="TIME", help="from now, like 90d or 12h; never, if not given")
+    create.set_defaults(run=_create)
+    commands.add_parser("list", parents=[stored], help="list all keys").set_defaults(run=_list)
+    revoke = commands.add_parser("revoke", parents=[stored], help="end a key at once and for good")
+    revoke.add_argument("name", metavar="NAME")
+    revoke.set_defaults(run=_revoke)
+    rotate = commands.add_parser("rotate", parents=[stored], help="make a key in the place of another; it is NAME.2")
+    rotate.add_argument("name", metavar="NAME")
+    rotate.add_argument(
+        "--overlap", metavar="TIME", default="24h", help="how long the old one stays valid (24h); 0s: not at all"
+    )
+    rotate.set_defaults(run=_rotate)
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -39,12 +76,77 @@ def _serve(options: argparse.Namespace) -> int:
     return serve(settings)
 
 
-def _openapi() -> int:
+def _openapi(_: argparse.Namespace) -> int:
     from service.api import published_schema
 
     json.dump(published_schema(), sys.stdout, indent=1, sort_keys=True, ensure_ascii=False)
     print()
     return 0
+
+
+def _create(options: argparse.Namespace) -> int:
+    from service.commands import make_key, parse_duration
+
+    lifetime_us = None if options.expires is None else parse_duration(options.expires)
+    print(make_key(_url(options), options.name, options.scopes.split(","), lifetime_us))
+    print("evenhand: this is the only time that the key is shown", file=sys.stderr)
+    return 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    from service.commands import all_keys, status_of
+
+    for key in all_keys(_url(options)):
+        until = "never" if key.expires_us is None else _day(key.expires_us)
+        print(f"{key.name}\t{status_of(key)}\t{','.join(sorted(key.scopes))}\t{_day(key.created_us)}\t{until}")
+    return 0
+
+
+def _revoke(options: argparse.Namespace) -> int:
+    from service.commands import end_key
+
+    end_key(_url(options), options.name)
+    return 0
+
+
+def _rotate(options: argparse.Namespace) -> int:
+    from service.commands import parse_duration, replace_key
+
+    name, secret = replace_key(_url(options), options.name, parse_duration(options.overlap))
+    print(secret)
+    print(f"evenhand: this is {name}; {options.name} stays valid for {options.overlap}", file=sys.stderr)
+    return 0
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from service.commands import update_schema
+
+    update_schema(_url(options))
+    return 0
+
+
+def _backup(options: argparse.Namespace) -> int:
+    from service.commands import save_copy
+
+    save_copy(_url(options), options.file)
+    return 0
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from service.commands import put_back
+
+    put_back(_url(options), options.file)
+    return 0
+
+
+def _url(options: argparse.Namespace) -> str:
+    from service.settings import read_database_url
+
+    return read_database_url(options.url)
+
+
+def _day(time_us: int) -> str:
+    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%MZ")
 
 
 if __name__ == "__main__":

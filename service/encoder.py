@@ -1,4 +1,4 @@
-"""Parts and masks → fair vectors, the same ones whatever else is in the batch.
+"""User vectors → parts; parts and masks → fair vectors, the same ones whatever else is in the batch.
 
 A matrix product gives other last bits for another batch size. So the bundle's network runs in float64 and its output
 is rounded to float32: the two agree unless the float64 value lies within `MARGIN` of where the rounding changes, and
@@ -25,7 +25,7 @@ class FairVectorError(ArithmeticError):
 
 
 class UserEncoder:
-    """The bundle's combine step over the parts of known users."""
+    """The bundle's network over the parts of known users, and of others on the fly."""
 
     def __init__(self, encoder: FairEncoder, parts: NDArray[np.float32], *, unit_length: bool) -> None:
         """Take the network and every user's parts.
@@ -35,38 +35,56 @@ class UserEncoder:
             parts: (U, P, d).
             unit_length: scale fair vectors to length 1, for the cosine scorer; a zero vector stays zero.
         """
-        self._combine = copy.deepcopy(encoder).double().combine
+        network = copy.deepcopy(encoder).double()
+        self._split, self._combine = network.split, network.combine
+        self.can_split = type(encoder).split is not FairEncoder.split
+        """Whether there are parts for users that the bundle does not have."""
         self._parts = parts
         self._unit_length = unit_length
 
     def fair_vectors(self, users: Sequence[int], masks: Sequence[Sequence[bool]]) -> NDArray[np.float32]:
+        """Fair vectors of the bundle's users, by their rows; see `combine`."""
+        return self.combine(self.parts(users), masks)
+
+    def parts(self, users: Sequence[int]) -> NDArray[np.float32]:
+        """(B, P, d) parts of the bundle's users, by their rows."""
+        parts: NDArray[np.float32] = self._parts[np.asarray(users)]
+        return parts
+
+    def split(self, u: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(d,) user vector → (P, d) parts; one user at a time, so that company changes nothing."""
+        with torch.inference_mode():
+            parts: NDArray[np.float32] = self._split(torch.from_numpy(u[None]).double())[0].float().numpy()
+        return parts
+
+    def combine(self, parts: NDArray[np.float32], masks: Sequence[Sequence[bool]]) -> NDArray[np.float32]:
         """Fair vectors of users under their masks.
 
         Args:
-            users: (B,) user rows.
+            parts: (B, P, d).
             masks: (B, M), True = protect.
 
         Returns:
-            (B, d), each row a function of its own user and mask alone, to the last bit.
+            (B, d), each row a function of its own parts and mask alone, to the last bit.
 
         Raises:
             FairVectorError: a vector is not finite.
         """
-        exact = self._exact(users, masks)
+        exact = self._exact(parts, masks)
         margin = MARGIN * np.abs(exact).max(axis=1, keepdims=True)
         with np.errstate(over="ignore"):
             unsure = ((exact - margin).astype(np.float32) != (exact + margin).astype(np.float32)).any(axis=1)
             for row in np.flatnonzero(unsure).tolist():
-                exact[row] = self._exact(users[row : row + 1], masks[row : row + 1])[0]
+                exact[row] = self._exact(parts[row : row + 1], masks[row : row + 1])[0]
             fair = exact.astype(np.float32)
         if not np.isfinite(fair).all():
             raise FairVectorError("a fair vector is not finite")
         return fair
 
-    def _exact(self, users: Sequence[int], masks: Sequence[Sequence[bool]]) -> NDArray[np.float64]:
+    def _exact(self, parts: NDArray[np.float32], masks: Sequence[Sequence[bool]]) -> NDArray[np.float64]:
         with torch.inference_mode():
-            parts = torch.from_numpy(self._parts[np.asarray(users)]).double()
-            u = self._combine(parts, torch.tensor(masks, dtype=torch.bool).reshape(len(users), -1))
+            wanted = torch.tensor(masks, dtype=torch.bool).reshape(len(parts), -1)
+            u = self._combine(torch.from_numpy(parts).double(), wanted)
             return (torch.nn.functional.normalize(u) if self._unit_length else u).numpy()
 
 

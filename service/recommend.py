@@ -1,107 +1,141 @@
-"""One request: requirement → user → what to drop → batcher → combine → search → answer (DESIGN 6)."""
+"""One request: plan → cache → batcher → combine → search (and rerank) → request log → answer (DESIGN 6).
+
+A plan says what is protected, whose list it is, and what to drop (`service.plan`); the worker makes the list of it
+(`service.compute`). No answer leaves before its record is durable, and none that what is stored by then has overtaken:
+it is planned and made again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from service import encoder, index
+from service.active import ActiveModel, Served
 from service.batcher import Batcher
-from service.errors import NotReadyError, UnknownUserError
-from service.index import Ranking
+from service.cache import AnswerCache, CachedAnswer
+from service.compute import KnownUser, Task, compute, use_one_thread
+from service.cursor import Cursors, Place
+from service.errors import NotReadyError, OutdatedError
+from service.index import Position, Ranking
 from service.metrics import Metrics
 from service.model import Model
-from service.requirement import Policy, Requirement, check_policy, covering_mask, resolve
-from service.seen import dropped_rows
+from service.plan import Plan, plan_list
+from service.queries import AnyQuery, PopularQuery, SimilarQuery
+from service.requirement import Policy, Requirement, covering_mask
+from service.store import LogRecord, Purpose, Store, now_us
+
+ATTEMPTS = 5
+"""How often an answer is made that changes keep overtaking."""
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """What a caller wants."""
+class Asker:
+    """Who asks, as far as the request log is concerned."""
 
-    user: str
-    sensitive: tuple[str, ...] | None = None
-    """Attributes to protect; None leaves that to the operator's default, () switches the default off."""
-    k: int = 10
-    exclude_seen: bool = True
-    exclude: tuple[str, ...] = ()
-    """Item ids never to show. Unknown ones could not be shown anyway and change nothing."""
+    request_id: str
+    purpose: Purpose
+    key_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
     """A list, and what was done to make it."""
 
-    query: Query
-    model: Model
-    requirement: Requirement
+    plan: Plan
     ranking: Ranking
-    queue_ms: float
-    compute_ms: float
+    next_cursor: str | None
+    cached: bool
+    queue_ms: float | None
+    compute_ms: float | None
+
+    @property
+    def model(self) -> Model:
+        """What made it."""
+        return self.plan.served.model
+
+    @property
+    def requirement(self) -> Requirement:
+        """What is protected in it."""
+        return self.plan.resolved.requirement
+
+    @property
+    def shown_before(self) -> int:
+        """Items on the pages before this one."""
+        return self.plan.place.shown if self.plan.place else 0
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
-    """What the worker needs of one request."""
+class _Made:
+    """Up to k + 1 items: one more than asked for tells that the list goes on."""
 
-    user: int
-    mask: tuple[bool, ...]
-    dropped: NDArray[np.int32]
-    k: int
+    ranking: Ranking
+    cached: bool
+    queue_ms: float | None = None
+    compute_ms: float | None = None
 
 
 class Recommender:
-    """Answers queries from one model."""
+    """Answers queries from the active model."""
 
     def __init__(
         self,
-        model: Model,
-        policy: Policy,
+        active: ActiveModel,
+        store: Store,
+        cache: AnswerCache,
+        cursors: Cursors,
         metrics: Metrics,
         *,
+        with_scores: bool,
         max_batch: int,
         queue_size: int,
         deadline_s: float,
     ) -> None:
-        """Take what start-up loaded and the operator's limits; nothing runs before `start`.
-
-        Raises:
-            StartError: this bundle cannot meet the policy.
-        """
-        check_policy(model.bundle.description, policy)
-        self.model = model
-        self.policy = policy
+        """Take what start-up loaded and the operator's limits; nothing runs before `start`."""
+        self.active = active
+        self._store = store
+        self._cache = cache
+        self._cursors = cursors
+        self._metrics = metrics
+        self._with_scores = with_scores
         self._warm = False
-        self._batcher: Batcher[_Task, Ranking] = Batcher(
-            self._compute,
+        self._batcher: Batcher[Task, Ranking] = Batcher(
+            compute,
             metrics,
-            prepare=_use_one_thread,
+            prepare=use_one_thread,
             max_batch=max_batch,
             queue_size=queue_size,
             deadline_s=deadline_s,
         )
 
-    async def recommend(self, query: Query) -> Recommendation:
-        """Recommend up to k items to one user, withholding what the query and the policy protect.
+    async def recommend(self, query: AnyQuery, asker: Asker) -> Recommendation:
+        """Make one list of up to k items, withholding what query, user and policy protect, and log it.
 
         Raises:
-            UnknownAttributeError: the query protects an attribute the bundle does not know.
-            UnsupportedRequirementError: the bundle has no list for this combination of attributes.
-            UnknownUserError: the bundle does not know the user.
-            UnavailableError: too many requests wait, or this one waited too long.
+            ServiceError: what `plan_list` refuses.
+            UnavailableError: too many requests wait, or this one waited too long; the log cannot be written; what the
+                answer depends on kept changing.
         """
-        model = self.model
-        requirement = resolve(model.bundle.description, self.policy, query.sensitive)
-        user = model.bundle.users.row.get(query.user)
-        if user is None:
-            raise UnknownUserError(query.user)
-        seen = model.bundle.seen.of(user) if query.exclude_seen else None
-        dropped = dropped_rows(seen, query.exclude, model.bundle.items.row)
-        done = await self._batcher.submit(_Task(user, requirement.mask, dropped, query.k))
-        return Recommendation(query, model, requirement, done.answer, done.queue_ms, done.compute_ms)
+        served = self.active.current
+        for _ in range(ATTEMPTS):
+            plan = plan_list(query, served, self._store.known, self._cursors)
+            made = await self._made(plan)
+            shown = Ranking(made.ranking.rows[: query.k], made.ranking.scores[: query.k])
+            if not await self._store.log([_record(plan, shown, made.cached, asker)]):
+                cursor = self._next_cursor(plan, made.ranking)
+                return Recommendation(plan, shown, cursor, made.cached, made.queue_ms, made.compute_ms)
+            self._metrics.outdated.inc()
+        raise OutdatedError("what this answer depends on keeps changing")
+
+    @property
+    def model(self) -> Model:
+        """The active one."""
+        return self.active.current.model
+
+    @property
+    def policy(self) -> Policy:
+        """The operator's."""
+        return self.active.current.policy
 
     def check_ready(self) -> None:
         """Pass only where a recommendation would be answered.
@@ -111,29 +145,71 @@ class Recommender:
         """
         if not self._warm:
             raise NotReadyError("the service is starting or stopping")
-        if trouble := self._batcher.trouble:
+        if trouble := self._batcher.trouble or self._store.trouble:
             raise NotReadyError(trouble)
 
     async def start(self) -> None:
-        """Start the worker and prove it with a real recommendation."""
+        """Start the worker and prove it with a real list."""
         self._batcher.start()
-        users = self.model.bundle.users.ids
-        if users:
-            mask = covering_mask(self.model.bundle.description, self.policy) or ()
-            await self.recommend(Query(users[0], sensitive=tuple(mask)))
+        await self.warm(self.active.current)
         self._warm = True
+
+    async def warm(self, served: Served) -> None:
+        """Make a list from a model, active or not yet: it fails here, or in no request. Nobody sees it, nor the log.
+
+        Raises:
+            Exception: what a request would fail with.
+        """
+        bundle = served.model.bundle
+        if bundle.users.ids:
+            mask = covering_mask(bundle.description, served.policy) or ()
+            order = KnownUser(0, bundle.description.mask(mask))
+            await self._batcher.submit(Task(served.model, order, bundle.seen.of(0), 10, None))
 
     async def close(self) -> None:
         """Answer what waits and stop."""
         self._warm = False
         await self._batcher.close()
 
-    def _compute(self, tasks: Sequence[_Task]) -> list[Ranking]:
-        """One batch, in the worker thread: combine, search, drop, order."""
-        fair = self.model.encoder.fair_vectors([task.user for task in tasks], [task.mask for task in tasks])
-        return self.model.ranker.top(fair, [task.dropped for task in tasks], [task.k for task in tasks])
+    async def _made(self, plan: Plan) -> _Made:
+        """The list of a plan: from the cache, else from the worker."""
+        key = plan.cache_key
+        kept = await self._cache.get(key)
+        if kept is not None and (kept.scores is not None or not self._with_scores):
+            scores = np.full(len(kept.rows), np.nan) if kept.scores is None else kept.scores
+            return _Made(Ranking(kept.rows.astype(np.int64), scores), cached=True)
+        place = plan.place
+        after = None if place is None else Position(place.after, place.shown)
+        task = Task(plan.served.model, plan.order, plan.dropped, plan.query.k + 1, after)
+        done = await self._batcher.submit(task)
+        ranking = done.answer
+        rows = ranking.rows.astype(np.int32)
+        self._cache.put(key, CachedAnswer(rows, ranking.scores if self._with_scores else None))
+        return _Made(ranking, False, done.queue_ms, done.compute_ms)
+
+    def _next_cursor(self, plan: Plan, ranking: Ranking) -> str | None:
+        k = plan.query.k
+        if len(ranking.rows) <= k or isinstance(plan.query, SimilarQuery | PopularQuery):
+            return None
+        shown = k + (plan.place.shown if plan.place else 0)
+        return self._cursors.make(Place(int(ranking.rows[k - 1]), shown), plan.bound)
 
 
-def _use_one_thread() -> None:
-    encoder.use_one_thread()
-    index.use_one_thread()
+def _record(plan: Plan, shown: Ranking, cached: bool, asker: Asker) -> LogRecord:
+    return LogRecord(
+        request_id=asker.request_id,
+        time_us=now_us(),
+        purpose=asker.purpose,
+        model_id=plan.served.id,
+        items=shown.rows.astype(np.int32),
+        k=plan.query.k,
+        user=plan.logged_user,
+        user_revision=plan.user_revision,
+        hidden_revision=plan.hidden_revision,
+        key_id=asker.key_id,
+        requested=plan.resolved.requested,
+        applied=plan.resolved.applied,
+        sources=plan.resolved.sources,
+        fallback=plan.fallback,
+        cached=cached,
+    )

@@ -1,15 +1,15 @@
-"""What one answer protects, and why: what was asked, joined with what the operator and the bundle demand (DESIGN 1)."""
+"""What one answer protects, and why: what was asked or stored, with what operator and bundle demand (DESIGN 1)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from bundle import Description
-from service.errors import StartError, UnknownAttributeError, UnsupportedRequirementError
+from service.errors import PinnedRequirementError, StartError, UnknownAttributeError, UnsupportedRequirementError
 
-Source = Literal["request", "default", "required", "bundle"]
+Source = Literal["request", "default", "user", "required", "bundle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,8 @@ class Policy:
     """Where a request says nothing."""
     required: tuple[str, ...] = ()
     """Always."""
+    pinned: bool = False
+    """Requests cannot choose: what the operator says is protected, and nothing else may be asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +34,32 @@ class Requirement:
     """One flag per attribute in manifest order; True = protect."""
 
 
-def resolve(bundle: Description, policy: Policy, sensitive: Sequence[str] | None) -> Requirement:
-    """Join the request with the policy and the bundle; never less than any of them.
+def resolve(
+    bundle: Description, policy: Policy, sensitive: Sequence[str] | None, stored: Sequence[str] = ()
+) -> Requirement:
+    """Join the request with the user's stored requirement, the policy and the bundle; never less than any of them.
 
     Args:
         bundle: the bundle's description.
         policy: the operator's.
         sensitive: attributes named in the request; None where it names none, which an empty sequence is not.
+        stored: attributes of the user's stored requirement.
 
     Returns:
-        The requirement. An attribute with several reasons keeps the first of request or default, required, bundle.
+        The requirement. An attribute with several reasons keeps the first of request or default, user, required,
+        bundle.
 
     Raises:
+        PinnedRequirementError: the request chooses, and the operator does not allow that.
         UnknownAttributeError: the request names an attribute that the bundle does not have.
-        UnsupportedRequirementError: the bundle has no list for exactly this combination.
+        UnsupportedRequirementError: the bundle has no list for exactly this combination, or lacks an attribute of the
+            stored requirement, which another bundle had.
     """
     known = bundle.attribute_names
+    if policy.pinned and sensitive is not None:
+        pinned = resolve(bundle, policy, None).sources
+        if set(sensitive) != set(pinned):
+            raise PinnedRequirementError(sensitive, tuple(pinned))
     asked: Source = "default" if sensitive is None else "request"
     why: dict[str, Source] = dict.fromkeys(policy.default if sensitive is None else sensitive, asked)
     for name in why:
@@ -58,12 +70,16 @@ def resolve(bundle: Description, policy: Policy, sensitive: Sequence[str] | None
     for name in known:
         if name in why:
             sources[name] = asked
+        elif name in stored:
+            sources[name] = "user"
         elif name in policy.required:
             sources[name] = "required"
         elif name in demanded:
             sources[name] = "bundle"
-    if not bundle.supports(sources):
-        applied = [{"attribute": name, "source": source} for name, source in sources.items()]
+    lacking = [name for name in stored if name not in known]
+    if lacking or not bundle.supports(sources):
+        wanted = {**sources, **dict.fromkeys(lacking, "user")}
+        applied = [{"attribute": name, "source": source} for name, source in wanted.items()]
         raise UnsupportedRequirementError(applied, bundle.supported_masks.model_dump())
     return Requirement(sources, bundle.mask(sources))
 
@@ -73,12 +89,30 @@ def fixed_mask(bundle: Description) -> Sequence[str]:
     return bundle.supported_masks.masks[0] if bundle.supported_masks.kind == "fixed" else ()
 
 
-def covering_mask(bundle: Description, policy: Policy) -> Sequence[str] | None:
-    """A supported mask that protects everything always protected; None where the bundle has none."""
-    needed = {*policy.required, *bundle.always_protected}
+def covering_mask(bundle: Description, policy: Policy, also: Iterable[str] = ()) -> Sequence[str] | None:
+    """A supported mask that protects everything always protected, and more if need be; None where there is none."""
+    needed = {*policy.required, *bundle.always_protected, *also}
     if bundle.supported_masks.kind == "all":
         return sorted(needed)
     return next((mask for mask in bundle.supported_masks.masks if needed.issubset(mask)), None)
+
+
+def check_storable(bundle: Description, policy: Policy, attributes: Sequence[str]) -> None:
+    """Refuse a user's requirement that no answer of this bundle could meet.
+
+    Raises:
+        UnknownAttributeError: the bundle does not have one of the attributes.
+        UnsupportedRequirementError: no supported mask protects them all, with what is always protected.
+    """
+    for name in attributes:
+        if name not in bundle.attribute_names:
+            raise UnknownAttributeError(name, bundle.attribute_names, field="attributes")
+    if covering_mask(bundle, policy, attributes) is None:
+        demanded: dict[str, Source] = dict.fromkeys(bundle.always_protected, "bundle")
+        demanded |= dict.fromkeys(policy.required, "required")
+        demanded |= dict.fromkeys(attributes, "user")
+        applied = [{"attribute": name, "source": demanded[name]} for name in bundle.attribute_names if name in demanded]
+        raise UnsupportedRequirementError(applied, bundle.supported_masks.model_dump(), field="attributes")
 
 
 def check_policy(bundle: Description, policy: Policy) -> None:
@@ -100,7 +134,7 @@ def check_policy(bundle: Description, policy: Policy) -> None:
             f"EVENHAND_REQUIRED is {','.join(policy.required)!r}, but no supported mask of this bundle protects all "
             f"of {', '.join(needed)}: {masks}"
         )
-    if policy.default:
+    if policy.default or policy.pinned:
         try:
             resolve(bundle, policy, None)
         except UnsupportedRequirementError as error:

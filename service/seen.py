@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def dropped_rows(
-    seen: NDArray[np.int32] | None, excluded: Iterable[str], item_row: Mapping[str, int]
-) -> NDArray[np.int32]:
+def dropped_rows(seen: NDArray[np.int32] | None, named: Sequence[int], *sets: NDArray[np.int32]) -> NDArray[np.int32]:
     """Rows to drop before counting to k.
 
     Args:
-        seen: rows of the items this user has seen; None where they may be shown again.
-        excluded: item ids that the request does not want; unknown ones change nothing.
-        item_row: item id → row.
+        seen: rows of the items this user had seen at export; None where they may be shown again.
+        named: rows named one by one: posted interactions, exclusions.
+        sets: rows prepared before: hidden items, items outside the wanted groups.
 
     Returns:
         Item rows, in any order, possibly repeated.
     """
-    rows = [item_row[item] for item in excluded if item in item_row]
-    if seen is None:
-        return np.array(rows, np.int32)
-    return np.append(seen, np.array(rows, np.int32)) if rows else seen
+    rows = [each for each in sets if len(each)]
+    if seen is not None:
+        rows.append(seen)
+    if named:
+        rows.append(np.array(named, np.int32))
+    return rows[0] if len(rows) == 1 else np.concatenate(rows) if rows else np.zeros(0, np.int32)

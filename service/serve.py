@@ -10,10 +10,11 @@ import sys
 
 import uvicorn
 
-from service.api import create_app
+from service.api import State, create_app
 from service.errors import StartError
-from service.logs import adopt_uvicorn
+from service.logs import adopt_uvicorn, make_logger
 from service.model import load_model
+from service.models import folder_to_serve, glance
 from service.settings import Settings
 
 LISTENING_FAILED = 3
@@ -29,14 +30,17 @@ def serve(settings: Settings) -> int:
     Raises:
         StartError: the settings, the machine or the bundle do not allow a start.
     """
-    if not settings.allow_no_keys and not _is_loopback(settings.host):
-        raise StartError(
-            f"no API key is defined and {settings.host} is not a loopback address, so anyone could ask anything: "
-            "set EVENHAND_ALLOW_NO_KEYS=true if that is meant"
-        )
+    stored = glance(settings.database_url.get_secret_value())
+    if stored is not None:
+        _check_address(settings, has_keys=stored.has_keys)
     # uvicorn sends itself the signal again once it has stopped; this makes the process end with status 0.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    app = create_app(settings, load_model(settings.bundle, settings.device))
+    folder = folder_to_serve(settings, stored.active if stored is not None else None, make_logger(settings.log_level))
+    app = create_app(settings, load_model(folder, settings.device))
+    state: State = app.state.evenhand
+    _check_address(settings, has_keys=not state.gate.is_open)
+    if settings.metrics_port is not None:
+        state.metrics.listen(settings.host, settings.metrics_port)
     adopt_uvicorn()
     # What is loaded by now stays: walking it in every full collection would stop all requests for a tenth of a second.
     gc.collect()
@@ -53,6 +57,14 @@ def serve(settings: Settings) -> int:
     server = uvicorn.Server(config)
     server.run()
     return 0 if server.started else LISTENING_FAILED
+
+
+def _check_address(settings: Settings, *, has_keys: bool) -> None:
+    if not (has_keys or settings.allow_no_keys or _is_loopback(settings.host)):
+        raise StartError(
+            f"no API key is defined and {settings.host} is not a loopback address, so anyone could ask anything: "
+            "make one with `python -m service keys create`, or set EVENHAND_ALLOW_NO_KEYS=true if that is meant"
+        )
 
 
 def _is_loopback(host: str) -> bool:

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.errors import StartError
@@ -26,6 +26,8 @@ def _split(value: object) -> object:
 
 AttributeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 AttributeNames = Annotated[tuple[AttributeName, ...], NoDecode, BeforeValidator(_split), Field(max_length=64)]
+
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.\[\]:-]{1,255}$")]
 
 
 class Settings(BaseSettings):
@@ -74,6 +76,62 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe operational log event that is written; `debug` adds probes and scrapes."""
 
+    database_url: SecretStr = SecretStr("sqlite:///evenhand.db")
+    """Where keys, requirements, interactions, hidden items and the request log are: `sqlite:///FILE` for one process,
+    `postgresql://USER:PASSWORD@HOST/DATABASE` for replicas."""
+
+    pseudonym_secret: SecretStr | None = None
+    """Makes the request log hold keyed hashes instead of user ids. Never change it for a database that has rows."""
+
+    cache: Literal["off", "memory", "redis"] = "memory"
+    """Where answers are kept for the same request: nowhere, in this process, or in Redis for all replicas."""
+
+    cache_ttl_s: Annotated[int, Field(ge=1, le=86_400)] = 300
+    """Seconds that an answer is kept."""
+
+    cache_entries: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
+    """Answers kept in this process at most."""
+
+    cache_mb: Annotated[int, Field(ge=1, le=65_536)] = 64
+    """Memory in MiB that these may take."""
+
+    redis_url: SecretStr | None = None
+    """Redis that replicas share: cache, rate limits, news of changes. `redis://`, `rediss://` or `unix://`."""
+
+    redis_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")] = "evenhand:"
+    """Begins every name in Redis; another one for every service that shares that Redis."""
+
+    redis_timeout_ms: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Milliseconds after which a request goes on without Redis."""
+
+    rate_limit: Annotated[str, Field(min_length=1, max_length=64)] = "600/minute"
+    """Requests of one API key in a window, like `600/minute` or `100/10 seconds`; `off` for no limit."""
+
+    secret: SecretStr | None = None
+    """Signs cursors and keys the hashes in Redis; at least 16 characters, the same for all replicas. Without one a
+    cursor is good in one process and until it ends."""
+
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split), Field(max_length=64)] = ()
+    """Origins of web pages that may call this service from a browser; comma-separated. None: browsers refuse them."""
+
+    max_body_kb: Annotated[int, Field(ge=1, le=65_536)] = 1024
+    """KiB of a request body that are read; a longer one is answered 413."""
+
+    max_k: Annotated[int, Field(ge=1, le=1000)] = 1000
+    """Largest `k` that a request may ask for: long lists without seen items tell more of a user than a short one."""
+
+    pinned: bool = False
+    """Requests cannot choose what is protected: a `sensitive` other than what applies anyway is answered 422."""
+
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Port of its own for /metrics, on the same address; the other one then answers 404 there."""
+
+    models: Path | None = None
+    """Folder with the versions that may be activated; otherwise the folder that the version served lies in."""
+
+    cursor_ttl_s: Annotated[int, Field(ge=1, le=86_400)] = 900
+    """Seconds that a cursor is good for."""
+
 
 def read_settings(**given: Any) -> Settings:
     """Settings from the environment; ``given`` ones (from the command line) win where they are not None.
@@ -89,6 +147,13 @@ def read_settings(**given: Any) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         raise StartError("; ".join(_complaint(dict(problem)) for problem in error.errors())) from None
+
+
+def read_database_url(given: str | None) -> str:
+    """The database for a command that needs no other setting; ``given`` (from the command line) wins."""
+    found = given or os.environ.get(f"{PREFIX}DATABASE_URL")
+    default: SecretStr = Settings.model_fields["database_url"].default
+    return found or default.get_secret_value()
 
 
 def _complaint(problem: dict[str, Any]) -> str:

@@ -21,10 +21,12 @@ from bundle import (
     Items,
     Network,
     Part,
+    Reranker,
     Seen,
     SupportedMasks,
     Users,
     build_encoder,
+    build_reranker,
     write_bundle,
 )
 from bundle.networks import TableEncoder
@@ -47,13 +49,15 @@ def make_bundle(
     item_vectors: np.ndarray | None = None,
     with_audit: bool = True,
     table: bool = False,
+    candidates: int | None = None,
     name: str = "tiny",
     version: str = "1",
     seed: int = 7,
 ) -> Bundle:
     """A small AFRL bundle with random weights. Users are "u0", "u1" …, items "i0", "i1" …; nothing seen by default.
 
-    ``pairs`` adds a pair part for each; ``table`` stores finished fair vectors, one per mask of ``supported_masks``.
+    ``pairs`` adds a pair part for each; ``table`` stores finished fair vectors, one per mask of ``supported_masks``;
+    ``candidates`` adds a reranker that orders at least so many.
     """
     rng = np.random.default_rng(seed)
     d, m = dimensions, len(attributes)
@@ -72,14 +76,14 @@ def make_bundle(
         created=datetime(2026, 1, 1, tzinfo=UTC),
         method="afrl",
         mode="strict",
-        base_model="pmf",
+        base_model="pmf" if candidates is None else "deep",
         dimensions=d,
         attributes=[Attribute(name=attribute, classes=CLASSES[attribute]) for attribute in attributes],
         supported_masks=supported_masks or SupportedMasks(kind="all"),
         always_protected=list(always_protected),
         empty_mask="fair",
-        scorer="inner",
-        reranker=None,
+        scorer="inner" if candidates is None else "rerank",
+        reranker=candidates and Reranker(kind="mlp", sizes={"layers": [2 * d, d, 1]}, candidates=candidates),
         encoder=network,
         history=Network(kind="fold_in", sizes={}),
         user_layout="fair" if table else "parts",
@@ -94,6 +98,10 @@ def make_bundle(
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter.normal_(0, 0.5, generator=generator)
+    reranker = build_reranker(description.reranker, d, items) if description.reranker else None
+    if reranker:
+        for parameter in reranker.requires_grad_(False).parameters():
+            parameter.normal_(0, 1, generator=generator)
     base = rng.normal(size=(users, d)).astype(np.float32)
     vectors = rng.normal(size=(items, d)).astype(np.float32) if item_vectors is None else item_vectors
     rows = [sorted(int(item[1:]) for item in (seen or {}).get(f"u{user}", ())) for user in range(users)]
@@ -131,6 +139,7 @@ def make_bundle(
         seen=Seen(indptr, indices),
         card={"accuracy": {"by_mask": []}, "leakage": {"by_mask": []}},
         audit=audit if with_audit else None,
+        reranker=reranker,
     )
 
 

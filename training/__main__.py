@@ -13,6 +13,7 @@ import torch
 
 from bundle import BundleError, read_bundle
 from measure.profiles import PROFILES
+from training import parallel, scalars
 from training.card import make_card
 from training.config import read_config
 from training.data.check import describe
@@ -25,6 +26,7 @@ from training.errors import TrainingError
 from training.report import default_folder, write_report
 from training.run import run
 from training.summary import summary
+from training.table import write_table
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,11 +46,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     started = time.monotonic()
-    config = read_config(options.config, seed=options.seed)
+    config = read_config(options.config, options.set, seed=options.seed)
     torch.set_num_threads(config.threads or torch.get_num_threads())
-    path = run(config, options.data, options.out, _device(options.device), options.bases)
-    print(summary(read_bundle(path).card))
-    print(f"\n{path}  ({time.monotonic() - started:.0f} s)")
+    with parallel.together(_device(options.device)) as device, scalars.written_to(options.tensorboard):
+        path = run(config, options.data, options.out, device, options.bases)
+    if path is not None:
+        print(summary(read_bundle(path).card))
+        print(f"\n{path}  ({time.monotonic() - started:.0f} s)")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -63,6 +67,10 @@ def _report(options: argparse.Namespace) -> None:
     bundle = read_bundle(options.bundle)
     for path in write_report(bundle, options.out or default_folder(bundle)):
         print(path)
+
+
+def _table(options: argparse.Namespace) -> None:
+    print(write_table(options.bundles, options.out))
 
 
 def _generate(options: argparse.Namespace) -> None:
@@ -103,6 +111,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--bases", type=Path, help="keep trained bases here for other runs with the same base")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     command.add_argument("--seed", type=int, help="instead of the configuration's")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="instead of the configuration's, as fair.adversary_weight=0.5; may be repeated",
+    )
+    command.add_argument("--tensorboard", type=Path, metavar="DIR", help="write losses and scores by epoch here")
     command.set_defaults(command=_run)
 
     command = commands.add_parser("evaluate", help="measure a bundle again; rewrites nothing")
@@ -116,6 +132,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("bundle", type=Path)
     command.add_argument("--out", type=Path, help="folder for report.html and report.md (reports/NAME-VERSION)")
     command.set_defaults(command=_report)
+
+    command = commands.add_parser("table", help="the AFRL paper's Table 2 from bundles of mode reproduce")
+    command.add_argument("bundles", type=Path, nargs="+")
+    command.add_argument("--out", type=Path, default=Path("reports"), help="folder for paper-table.json and .md")
+    command.set_defaults(command=_table)
 
     data = commands.add_parser("data", help="generate, check or fetch data").add_subparsers(
         required=True, metavar="COMMAND"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
@@ -33,6 +35,8 @@ class RunConfig(BaseModel):
     """Share of users that the base never sees: they are folded in from their history, and audited as new users."""
     threads: NonNegativeInt = 0
     """CPU threads; 0 for all. The same seed and thread count give the same content hash."""
+    profile: Literal["quick", "vectors", "full"] = "quick"
+    """How much the card measures: a quick look, that at vectors alone, or everything a verdict needs."""
     data: DataConfig
     base: BaseConfig = Field(default_factory=PmfConfig)
     fair: FairConfig = Field(default_factory=LatticeConfig)
@@ -44,11 +48,12 @@ class RunConfig(BaseModel):
         return self
 
 
-def read_config(path: Path, **overrides: object) -> RunConfig:
+def read_config(path: Path, settings: Sequence[str] = (), **overrides: object) -> RunConfig:
     """Read a run's TOML file.
 
     Args:
         path: the file.
+        settings: lines as ``fair.adversary_weight=0.5`` that replace or add a key each.
         overrides: fields given on the command line; None leaves the file's value.
 
     Raises:
@@ -60,6 +65,8 @@ def read_config(path: Path, **overrides: object) -> RunConfig:
         raise ConfigError(str(path), "cannot be read", value=error.strerror) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), "is not TOML", value=str(error)) from None
+    for setting in settings:
+        _set(raw, setting)
     raw |= {key: value for key, value in overrides.items() if value is not None}
     try:
         return RunConfig.model_validate(raw)
@@ -67,3 +74,30 @@ def read_config(path: Path, **overrides: object) -> RunConfig:
         first = error.errors()[0]
         key = ".".join(str(step) for step in first["loc"])
         raise ConfigError(key, first["msg"], value=first["input"]) from None
+
+
+def _set(raw: dict[str, Any], setting: str) -> None:
+    """Put one ``table.key=value`` into what was read; the value is TOML, a bare word is a string.
+
+    Raises:
+        ConfigError: no such line, or a key inside something that is no table.
+    """
+    key, equals, text = setting.partition("=")
+    *tables, last = key.strip().split(".")
+    if not equals or not all([*tables, last]):
+        raise ConfigError("--set", "is no KEY=VALUE", value=setting, allowed="fair.adversary_weight=0.5")
+    place = raw
+    for name in tables:
+        place = place.setdefault(name, {})
+        if not isinstance(place, dict):
+            raise ConfigError("--set", f"{name!r} is no table", value=setting)
+    place[last] = _value(setting, text.strip())
+
+
+def _value(setting: str, text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        if re.fullmatch(r"[A-Za-z_][\w.-]*", text):
+            return text
+        raise ConfigError("--set", "has a value that is no TOML", value=setting) from None

@@ -16,7 +16,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 from tqdm import tqdm
 
-from training import checkpoint
+from training import checkpoint, parallel, scalars
 from training.checkpoint import Progress, State
 
 
@@ -82,31 +82,40 @@ def fit(stage: Stage, schedule: Schedule, seed: int, path: Path, device: torch.d
         seed: of every random draw.
         path: the checkpoint, read where it exists.
         device: where the random generator lives.
+
+    Where several processes train as one, the first one's clock decides when to stop, and it alone writes.
     """
     progress, best = Progress(), stage.state()
     if saved := checkpoint.load(path):
         now, best, progress = saved
         stage.restore(now)
+    parallel.wait()
     resumed_at, saved_at = progress.epoch, time.monotonic()
     with tqdm(total=schedule.epochs, initial=progress.epoch, desc=stage.name, unit="epoch", disable=None) as bar:
         while not progress.finished and progress.epoch < schedule.epochs:
             rng = torch.Generator(device).manual_seed(_seed(seed, stage.name, progress.epoch))
+            scalars.at(stage.name, progress.epoch + 1)
             started = time.perf_counter()
             rows = stage.epoch(rng)
-            seconds = progress.seconds + time.perf_counter() - started
+            took = time.perf_counter() - started
+            scalars.record("rows_per_s", rows / took)
+            seconds = progress.seconds + took
             progress = replace(progress, epoch=progress.epoch + 1, rows=progress.rows + rows, seconds=seconds)
             bar.update()
             if progress.epoch % schedule.validate_every and progress.epoch != schedule.epochs:
                 continue
             score = stage.validate()
+            scalars.record("score", score)
             progress = replace(progress, scores={**progress.scores, progress.epoch: score})
             if score > progress.best_score:
                 best, progress = stage.state(), replace(progress, best_epoch=progress.epoch, best_score=score)
             late = progress.epoch - progress.best_epoch >= schedule.patience * schedule.validate_every
             out_of_time = schedule.minutes is not None and progress.seconds >= 60 * schedule.minutes
-            progress = replace(progress, finished=late or out_of_time or progress.epoch == schedule.epochs)
+            finished = parallel.agreed(late or out_of_time or progress.epoch == schedule.epochs, device)
+            progress = replace(progress, finished=finished)
             bar.set_postfix(score=f"{score:.4f}", best=f"{progress.best_score:.4f}", at=progress.best_epoch)
-            if progress.finished or time.monotonic() - saved_at >= schedule.checkpoint_s:
+            due = progress.finished or time.monotonic() - saved_at >= schedule.checkpoint_s
+            if due and parallel.is_first():
                 checkpoint.save(path, stage.state(), best, progress)
                 saved_at = time.monotonic()
     stage.restore(best)

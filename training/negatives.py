@@ -33,7 +33,7 @@ class NegativeSampler:
         """
         items = self._uniform(users.shape, rng)
         for _ in range(attempts):
-            touched = self._is_touched(users, items)
+            touched = self.touched(users, items)
             count = int(touched.sum())
             if not count:
                 break
@@ -43,7 +43,8 @@ class NegativeSampler:
     def _uniform(self, shape: tuple[int, ...] | torch.Size, rng: torch.Generator) -> Tensor:
         return torch.randint(self._items, shape, generator=rng, device=self._touched.device)
 
-    def _is_touched(self, users: Tensor, items: Tensor) -> Tensor:
+    def touched(self, users: Tensor, items: Tensor) -> Tensor:
+        """Whether each user has touched each item; shapes broadcast."""
         keys = users * self._items + items
         found = torch.searchsorted(self._touched, keys).clamp_(max=len(self._touched) - 1)
         return self._touched[found] == keys

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 
 from bundle import write_bundle
+from measure.profiles import PROFILES
+from training import parallel
 from training.base.train import train_base
 from training.card import make_card
 from training.config import RunConfig
@@ -22,7 +24,9 @@ from training.work import base_file, work_folder
 log = logging.getLogger(__name__)
 
 
-def run(config: RunConfig, data: Path | None, out: Path, device: torch.device, bases: Path | None = None) -> Path:
+def run(
+    config: RunConfig, data: Path | None, out: Path, device: torch.device, bases: Path | None = None
+) -> Path | None:
     """Train, measure and write one bundle.
 
     A run that was interrupted is picked up where its last checkpoint left it: same configuration, same data, same
@@ -37,7 +41,7 @@ def run(config: RunConfig, data: Path | None, out: Path, device: torch.device, b
             None to train the base for this run alone.
 
     Returns:
-        The folder of the new version.
+        The folder of the new version; None in the processes that only help the first one to train.
 
     Raises:
         TrainingError: the configuration or the data is refused.
@@ -50,10 +54,14 @@ def run(config: RunConfig, data: Path | None, out: Path, device: torch.device, b
     )
 
     with work_folder(out, config, dataset.fingerprint) as work:
-        base = train_base(experiment, config.base, (bases or work) / base_file(config, dataset.fingerprint), device)
+        with parallel.first_alone():
+            base = train_base(experiment, config.base, (bases or work) / base_file(config, dataset.fingerprint), device)
         fair = train_fair(experiment, base, config.fair, work, device)
+        if not parallel.is_first():
+            return None
         draft = export(config, experiment, fair)
-        card = make_card(draft, workers=config.threads or None) | ({"front": fair.front} if fair.front else {})
+        card = make_card(draft, PROFILES[config.profile], config.threads or None)
+        card |= {"run": config.model_dump(mode="json")} | ({"front": fair.front} if fair.front else {})
         path = write_bundle(replace(draft, card=card), out)
     log.info("bundle: %s", path)
     return path

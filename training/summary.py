@@ -31,7 +31,10 @@ def _accuracy(accuracy: Row) -> list[str]:
     lines.append(f"{'protected':<28} {'sampled N@10':>12} {'kept':>6} {'full N@10':>10} {'kept':>6}")
     lines += [_kept(row, _mask(row)) for row in rows]
     new = accuracy.get("folded_in", [])[-1:]  # the widest mask
-    return lines + [_kept(row, f"{row['n']:,} new users: {_mask(row)}") for row in new]
+    lines += [_kept(row, f"{row['n']:,} new users: {_mask(row)}") for row in new]
+    if held := [row["candidates"]["recall@10"] for row in rows if "candidates" in row]:
+        lines.append(f"{accuracy['protocol']['candidates']} candidates hold {min(held):.1%} of the model's own top 10")
+    return lines
 
 
 def _kept(row: Row, label: str) -> str:

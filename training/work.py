@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from training import parallel
 from training.config import RunConfig
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,9 @@ def work_folder(out: Path, config: RunConfig, data_fingerprint: str) -> Iterator
         log.info("going on from the checkpoints in %s", work)
     work.mkdir(parents=True, exist_ok=True)
     yield work
-    shutil.rmtree(work)
+    parallel.wait()
+    if parallel.is_first():
+        shutil.rmtree(work)
 
 
 def base_file(config: RunConfig, data_fingerprint: str) -> str:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from bundle.errors import UnsupportedError
 from bundle.history.foldin import FoldIn
+from bundle.history.sequence import SequenceEncoder
 from bundle.manifest import ArraySpec, Network
 
-__all__ = ["HISTORIES", "FoldIn", "History", "history_kind"]
+__all__ = ["HISTORIES", "FoldIn", "History", "SequenceEncoder", "history_kind"]
 
 
 class History(Protocol):
@@ -36,8 +37,8 @@ class History(Protocol):
         """What history.safetensors holds."""
         ...
 
-    @staticmethod
-    def contract(network: Network, dimensions: int) -> dict[str, ArraySpec]:
+    @classmethod
+    def contract(cls, network: Network, dimensions: int) -> dict[str, ArraySpec]:
         """The arrays that a bundle of this kind must bring."""
         ...
 
@@ -51,7 +52,7 @@ class History(Protocol):
         ...
 
 
-HISTORIES: Mapping[str, type[History]] = {"fold_in": FoldIn}
+HISTORIES: Mapping[str, type[History]] = {"fold_in": FoldIn, "sasrec": SequenceEncoder, "bert4rec": SequenceEncoder}
 
 
 def history_kind(network: Network) -> type[History]:

@@ -66,8 +66,8 @@ class FoldIn:
         constants = np.array([self.weight, self.ridge, self.scale], np.float64)
         return {"gram": self.gram, "constants": constants}
 
-    @staticmethod
-    def contract(network: Network, dimensions: int) -> dict[str, ArraySpec]:
+    @classmethod
+    def contract(cls, network: Network, dimensions: int) -> dict[str, ArraySpec]:
         """The arrays that a bundle of this kind must bring."""
         gram = ArraySpec(shape=[dimensions, dimensions], dtype="float32")
         return {"gram": gram, "constants": ArraySpec(shape=[3], dtype="float64")}

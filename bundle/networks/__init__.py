@@ -14,15 +14,21 @@ from bundle.errors import UnsupportedError
 from bundle.manifest import Network, Part, Reranker
 from bundle.networks.afrl import AfrlEncoder, StackedMLP
 from bundle.networks.encoder import FairEncoder
+from bundle.networks.ffvae import FfvaeEncoder
+from bundle.networks.filters import FilterEncoder, MaskFilterEncoder
 from bundle.networks.lattice import LatticeEncoder
-from bundle.networks.reranker import MlpReranker
+from bundle.networks.reranker import ExactReranker, MlpReranker
 from bundle.networks.table import TableEncoder
 
 __all__ = [
     "KINDS",
     "AfrlEncoder",
+    "ExactReranker",
     "FairEncoder",
+    "FfvaeEncoder",
+    "FilterEncoder",
     "LatticeEncoder",
+    "MaskFilterEncoder",
     "MlpReranker",
     "StackedMLP",
     "TableEncoder",
@@ -30,9 +36,14 @@ __all__ = [
     "build_reranker",
 ]
 
-KINDS: Mapping[str, type[AfrlEncoder | LatticeEncoder | TableEncoder]] = {
+KINDS: Mapping[
+    str, type[AfrlEncoder | FfvaeEncoder | FilterEncoder | LatticeEncoder | MaskFilterEncoder | TableEncoder]
+] = {
     "afrl": AfrlEncoder,
+    "ffvae": FfvaeEncoder,
+    "filters": FilterEncoder,
     "lattice": LatticeEncoder,
+    "mask_filters": MaskFilterEncoder,
     "table": TableEncoder,
 }
 

@@ -54,16 +54,16 @@ class FairEncoder(nn.Module):
         raise UnsupportedError("encoder", type(self).__name__, "encoders that combine")
 
 
-def sizes_of(sizes: Mapping[str, Sequence[int]], **counts: int) -> list[Sequence[int]]:
+def sizes_of(sizes: Mapping[str, Sequence[int]], *, of: str = "encoder", **counts: int) -> list[Sequence[int]]:
     """The named layer sizes, each with at least that many entries, and no others."""
-    expect("encoder.sizes", sorted(counts), sorted(sizes))
+    expect(f"{of}.sizes", sorted(counts), sorted(sizes))
     for name, count in counts.items():
         if len(sizes[name]) < count:
-            raise DamagedError("manifest.json", f"encoder.sizes.{name}", f"at least {count} sizes", list(sizes[name]))
+            raise DamagedError("manifest.json", f"{of}.sizes.{name}", f"at least {count} sizes", list(sizes[name]))
     return [sizes[name] for name in counts]
 
 
 def expect(what: str, expected: object, found: object) -> None:
-    """Refuse a manifest whose encoder does not fit together."""
+    """Refuse a manifest whose networks do not fit together."""
     if expected != found:
         raise DamagedError("manifest.json", what, expected, found)

@@ -10,20 +10,29 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
-from service.api import operations, recommendations
+from service.api import attributes, interactions, items, models, operations, recommendations, users
+from service.api.access import describe_access, guard
 from service.api.middleware import RequestMiddleware
 from service.api.problems import PROBLEM_SCHEMA, answer_router_error, answer_service_error
 from service.api.state import State
 from service.errors import ServiceError
 from service.logs import make_logger
-from service.metrics import Metrics
 from service.model import Model
-from service.recommend import Recommender
-from service.requirement import Policy
+from service.runtime import Runtime
 from service.settings import Settings
 
 API_VERSION = "0.1.0"
+PARTS = (recommendations, attributes, users, interactions, items, models, operations)
+"""In the order that requests are matched: what is asked most comes first."""
+CROSS_ORIGIN: dict[str, Any] = {
+    "allow_methods": ["GET", "POST", "PUT", "DELETE"],
+    "allow_headers": ["authorization", "content-type", "idempotency-key"],
+    "expose_headers": ["x-request-id", "retry-after", "idempotent-replayed"],
+    "max_age": 600,
+}
+"""What pages of EVENHAND_CORS_ORIGINS may do; keys are sent by them, never by the browser itself."""
 
 
 def create_app(settings: Settings, model: Model) -> FastAPI:
@@ -33,35 +42,42 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
         StartError: the bundle cannot do what the settings demand.
     """
     log = make_logger(settings.log_level)
-    metrics = Metrics()
-    metrics.bundle.info({"name": model.name, "version": model.version, "content_hash": model.content_hash})
-    recommender = Recommender(
-        model,
-        Policy(settings.default, settings.required),
-        metrics,
-        max_batch=settings.max_batch,
-        queue_size=settings.queue_size,
-        deadline_s=settings.deadline_s,
-    )
+    runtime = Runtime(settings, model, log)
+
+    served = {"bundle": f"{model.name}/{model.version}", "device": model.index.device}
+    loading_ms = model.loading_ms  # and not the model: nothing of the app may hold one that does not serve any more
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         started = perf_counter()
         try:
-            await recommender.start()
-            timings = {**model.loading_ms, "canary_ms": 1e3 * (perf_counter() - started)}
+            await runtime.start()
+            timings = {**loading_ms, "canary_ms": 1e3 * (perf_counter() - started)}
             rounded = {name: round(value, 1) for name, value in timings.items()}
-            log.info("ready", bundle=f"{model.name}/{model.version}", device=model.index.device, **rounded)
+            log.info("ready", **served, **rounded)
             yield
         finally:
-            await recommender.close()
+            await runtime.close()
             log.info("stopped")
             await asyncio.sleep(0)  # one turn more, which writes that line
 
     app = _routed(lifespan=lifespan)
-    app.add_middleware(RequestMiddleware, metrics=metrics, log=log)
-    # With no API key defined every caller has every scope, the audit scope included.
-    app.state.evenhand = State(recommender, metrics, settings.scores == "audit", published_schema())
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CROSS_ORIGIN)
+    app.add_middleware(RequestMiddleware, metrics=runtime.metrics, log=log)
+    app.state.evenhand = State(
+        runtime=runtime,
+        recommender=runtime.recommender,
+        store=runtime.store,
+        gate=runtime.gate,
+        metrics=runtime.metrics,
+        log=log,
+        with_scores=settings.scores == "audit",
+        max_body_bytes=settings.max_body_kb << 10,
+        max_k=settings.max_k,
+        metrics_elsewhere=settings.metrics_port is not None,
+        schema=published_schema(),
+    )
     if model.device_note:
         log.info("index is on the CPU", reason=model.device_note)
     return app
@@ -71,6 +87,7 @@ def published_schema() -> dict[str, Any]:
     """The OpenAPI document; it depends on no setting and no bundle."""
     schema = _routed().openapi()
     schema["components"]["schemas"]["Problem"] = PROBLEM_SCHEMA
+    describe_access(schema)
     return schema
 
 
@@ -81,7 +98,7 @@ def _routed(**options: Any) -> FastAPI:
         version=API_VERSION,
         summary="Recommendations in which the attributes that a request names are withheld.",
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        routes=[*recommendations.router.routes, *operations.router.routes],
+        routes=guard(route for part in PARTS for route in part.router.routes),
         openapi_url=None,
         redirect_slashes=False,
         **options,

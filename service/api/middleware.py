@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import random
+from collections.abc import Iterable
 from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
+from service.api.paths import keep_slashes
 from service.api.problems import problem_response
-from service.api.trace import Trace, put_trace
+from service.api.trace import Trace, new_request_id, put_trace
 from service.errors import InternalError
 from service.metrics import Metrics
 
 QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
 """Asked every few seconds by machines; logged at debug."""
+SECURE = [
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+]
+"""On every response: kept by nobody, not guessed at, framed by nobody, and no path told to other sites."""
+STRICT = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+"""Where a response says nothing of its own: it is data, and a browser that shows it runs and loads nothing."""
 CLIENT_GONE = 499
 """Status in logs and metrics of a request that was cancelled before its answer began."""
 
@@ -26,7 +36,6 @@ class RequestMiddleware:
         self._app = app
         self._metrics = metrics
         self._log = log
-        self._random = random.Random()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -34,14 +43,16 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         started = perf_counter()
-        trace = Trace(f"{self._random.getrandbits(128):032x}")  # no secret, so no system call either
+        trace = Trace(new_request_id())
         put_trace(scope, trace)
-        headers = [(b"x-request-id", trace.request_id.encode()), (b"cache-control", b"no-store")]
+        keep_slashes(scope)
+        headers = [(b"x-request-id", trace.request_id.encode()), *SECURE]
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 trace.status = message["status"]
-                message["headers"] = [*message["headers"], *headers]
+                given = message["headers"]
+                message["headers"] = [*given, *headers] if _has_policy(given) else [*given, *headers, STRICT]
             await send(message)
 
         try:
@@ -72,12 +83,17 @@ class RequestMiddleware:
             route=route,
             status=status,
             refused=trace.refused,
+            key=trace.key,
             protected=trace.protected,
             bundle=trace.bundle,
             total_ms=round(1e3 * seconds, 3),
             queue_ms=trace.queue_ms and round(trace.queue_ms, 3),
             compute_ms=trace.compute_ms and round(trace.compute_ms, 3),
         )
+
+
+def _has_policy(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any(name == STRICT[0] for name, _ in headers)
 
 
 def _route(scope: Scope) -> str:

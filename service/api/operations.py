@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from service.api.problems import problems
 from service.api.schemas import Health
 from service.api.state import state_of
-from service.errors import NotReadyError
+from service.errors import NotFoundError, NotReadyError
 
 router = APIRouter(tags=["operations"], generate_unique_id_function=lambda route: route.name)
 
@@ -22,20 +22,26 @@ async def live() -> Health:
 
 @router.get("/health/ready", responses=problems(NotReadyError))
 async def ready(request: Request) -> Health:
-    """Tell that a recommendation would be answered: the bundle is loaded and proven, the worker alive."""
-    state_of(request).recommender.check_ready()
-    return {"status": "ready"}
+    """Tell that a recommendation would be answered: the bundle is loaded and proven, the worker and the database alive.
+
+    What the service can do without is no reason to send it no requests: `degraded` names it.
+    """
+    state = state_of(request)
+    state.recommender.check_ready()
+    degraded = state.runtime.degraded
+    return {"status": "ready", "degraded": degraded} if degraded else {"status": "ready"}
 
 
 @router.get(
     "/metrics",
     response_class=Response,
-    responses={
-        200: {"description": "Prometheus text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
-    },
+    responses=problems(NotFoundError)
+    | {200: {"description": "Prometheus text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 async def metrics(request: Request) -> Response:
-    """Metrics for Prometheus; every name starts `evenhand_`."""
+    """Metrics for Prometheus; every name starts `evenhand_`. Not here where they have a port of their own."""
+    if state_of(request).metrics_elsewhere:
+        raise NotFoundError
     return Response(generate_latest(state_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -35,7 +35,12 @@ PROBLEM_SCHEMA = TypeAdapter(Problem).json_schema()
 
 def problem_response(error: ServiceError, request_id: str) -> Response:
     """The error as the client sees it."""
-    members = {
+    return Response(to_json(problem_members(error, request_id)), error.status, error.headers, MEDIA_TYPE)
+
+
+def problem_members(error: ServiceError, request_id: str) -> dict[str, Any]:
+    """The error as JSON will have it."""
+    return {
         "type": f"urn:evenhand:problem:{error.code}",
         "title": _title(error),
         "status": error.status,
@@ -44,7 +49,6 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
         **error.facts,
         "request_id": request_id,
     }
-    return Response(to_json(members), error.status, error.headers, MEDIA_TYPE)
 
 
 def answer_service_error(request: Request, error: Exception) -> Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
 from annotated_types import MaxLen
@@ -35,6 +35,15 @@ def _split(text: str | None) -> list[str] | None:
 COMMA_SEPARATED = BeforeValidator(_split)
 
 
+Count = Annotated[int, Field(ge=1, le=1000, description="How many items; fewer come only where fewer are left.")]
+Groups = Annotated[
+    tuple[Id, ...],
+    MaxLen(64),
+    COMMA_SEPARATED,
+    Field(description="Only items in one of these groups, comma-separated; a repeated parameter is joined."),
+]
+
+
 class Parameters(BaseModel):
     """The query parameters of one route."""
 
@@ -57,7 +66,7 @@ class RecommendationParameters(Parameters):
             "operator's default is protected. Empty: nothing but what the operator or the bundle always protects.",
         ),
     ] = None
-    k: Annotated[int, Field(ge=1, le=1000, description="How many items; fewer come only where fewer are left.")] = 10
+    k: Count = 10
     exclude_seen: Annotated[bool, Field(description="Leave out what the user has interacted with.")] = True
     exclude: Annotated[
         tuple[Id, ...],
@@ -68,6 +77,28 @@ class RecommendationParameters(Parameters):
             "accepted and change nothing. An id that contains a comma cannot be named.",
         ),
     ] = ()
+    group: Groups = ()
+    fallback: Annotated[
+        Literal["popular"] | None, Field(description="What an unknown user gets instead of 404; the answer says so.")
+    ] = None
+    cursor: Annotated[
+        Annotated[str, MaxLen(256)] | None,
+        Field(description="`next_cursor` of the page before, with every other parameter as it was."),
+    ] = None
+
+
+class SimilarParameters(Parameters):
+    """What GET /similar takes."""
+
+    item: Annotated[Id, Field(description="Item id.")]
+    k: Count = 10
+
+
+class PopularParameters(Parameters):
+    """What GET /popular takes."""
+
+    k: Count = 10
+    group: Groups = ()
 
 
 Query = TypeVar("Query", bound=Parameters)

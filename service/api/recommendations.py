@@ -1,43 +1,79 @@
-"""Routes that answer users' requests. They only translate."""
+"""Routes that answer with lists. They only translate."""
 
 from __future__ import annotations
+
+import asyncio
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
-from service.api.problems import problems
-from service.api.query import NoParameters, RecommendationParameters, openapi_parameters, parse
-from service.api.schemas import AttributesPage, RecommendationPage, recommendation_page
-from service.api.state import state_of
-from service.api.trace import trace_of
+from service.access import Caller
+from service.api.access import caller_of
+from service.api.bodies import BATCH_BODY, SESSION_BODY, UserBody
+from service.api.body import openapi_body, read_body
+from service.api.problems import problem_members, problems
+from service.api.query import (
+    NoParameters,
+    PopularParameters,
+    RecommendationParameters,
+    SimilarParameters,
+    openapi_parameters,
+    parse,
+)
+from service.api.schemas import (
+    BatchPage,
+    PopularPage,
+    RecommendationPage,
+    SessionPage,
+    SimilarPage,
+    popular_page,
+    recommendation_page,
+    session_page,
+    similar_page,
+)
+from service.api.state import State, state_of
+from service.api.trace import Trace, new_request_id, trace_of
 from service.errors import (
+    BodyTooLargeError,
     DeadlineError,
+    InternalError,
+    InvalidBodyError,
     InvalidQueryError,
+    MediaTypeError,
+    NoHistoryError,
+    OutdatedError,
+    PinnedRequirementError,
     QueryTooLongError,
     QueueFullError,
+    ServiceError,
+    SessionsUnsupportedError,
+    StaleCursorError,
     StoppingError,
     UnknownAttributeError,
+    UnknownGroupError,
+    UnknownItemError,
     UnknownUserError,
     UnsupportedRequirementError,
 )
-from service.recommend import Query
+from service.queries import AnyQuery, PopularQuery, Query, SimilarQuery
+from service.recommend import Asker, Recommendation
+from service.store import Purpose, StoreUnavailableError, UnstorableError
 
 router = APIRouter(tags=["recommendations"], generate_unique_id_function=lambda route: route.name)
+
+ANY = (InvalidQueryError, QueryTooLongError, UnstorableError)
+BUSY = (QueueFullError, DeadlineError, OutdatedError, StoppingError, StoreUnavailableError)
+PROTECTED = (UnknownAttributeError, UnsupportedRequirementError, PinnedRequirementError, UnknownGroupError)
+BODY = (InvalidBodyError, MediaTypeError, BodyTooLargeError)
+TOGETHER = 64
+"""Requests of one batch that are under way at once, so that a batch fills nobody's queue."""
 
 
 @router.get(
     "/recommend",
     response_model=RecommendationPage,
-    responses=problems(
-        InvalidQueryError,
-        UnknownAttributeError,
-        UnsupportedRequirementError,
-        UnknownUserError,
-        QueryTooLongError,
-        QueueFullError,
-        DeadlineError,
-        StoppingError,
-    ),
+    responses=problems(*ANY, *PROTECTED, UnknownUserError, StaleCursorError, *BUSY),
     openapi_extra={"parameters": openapi_parameters(RecommendationParameters)},
 )
 async def recommend(request: Request) -> Response:
@@ -46,31 +82,135 @@ async def recommend(request: Request) -> Response:
     `sensitive.applied` says what was protected and why: never less than `sensitive.requested`.
     """
     asked = parse(RecommendationParameters, request.scope["query_string"])
-    state, trace = state_of(request), trace_of(request)
-    query = Query(asked.user, asked.sensitive, asked.k, asked.exclude_seen, asked.exclude)
-    made = await state.recommender.recommend(query)
+    query = Query(
+        asked.user,
+        asked.sensitive,
+        asked.k,
+        asked.exclude_seen,
+        asked.exclude,
+        asked.group,
+        asked.fallback,
+        asked.cursor,
+    )
+    made, with_scores = await _made(request, query, Purpose.RECOMMEND)
+    return _json(recommendation_page(trace_of(request).request_id, made, with_scores=with_scores))
+
+
+@router.post(
+    "/recommend/batch",
+    response_model=BatchPage,
+    responses=problems(InvalidQueryError, QueryTooLongError, *BODY),
+    openapi_extra={"requestBody": openapi_body(BATCH_BODY)},
+)
+async def recommend_batch(request: Request) -> Response:
+    """Answer up to 256 requests, each as GET /recommend would: a list, or a problem in its place.
+
+    Every list has a `request_id` of its own, and a row of its own in the request log.
+    """
+    parse(NoParameters, request.scope["query_string"])
+    body, _ = await read_body(request, BATCH_BODY)
+    state, caller = state_of(request), caller_of(request)
+    await state.gate.count(caller, len(body.rows) - 1)
+    places = asyncio.Semaphore(TOGETHER)
+
+    async def answer(row: UserBody | InvalidBodyError) -> dict[str, Any]:
+        async with places:
+            return await _row(state, caller, row)
+
+    results = await asyncio.gather(*map(answer, body.rows))
+    return _json({"results": results})
+
+
+@router.post(
+    "/recommend/session",
+    response_model=SessionPage,
+    responses=problems(*ANY, *BODY, *PROTECTED, NoHistoryError, SessionsUnsupportedError, StaleCursorError, *BUSY),
+    openapi_extra={"requestBody": openapi_body(SESSION_BODY)},
+)
+async def recommend_session(request: Request) -> Response:
+    """Recommend items to somebody of whom only a history is known, as for a user with that history.
+
+    Nothing of it is stored. `unknown_items` are those of the history that the bundle does not have.
+    """
+    parse(NoParameters, request.scope["query_string"])
+    body, _ = await read_body(request, SESSION_BODY)
+    made, with_scores = await _made(request, body.query(), Purpose.SESSION)
+    return _json(session_page(trace_of(request).request_id, made, with_scores=with_scores))
+
+
+@router.get(
+    "/similar",
+    response_model=SimilarPage,
+    responses=problems(*ANY, UnknownItemError, *BUSY),
+    openapi_extra={"parameters": openapi_parameters(SimilarParameters)},
+)
+async def similar(request: Request) -> Response:
+    """List the items most like an item, by the cosine of their vectors. The same for everybody."""
+    asked = parse(SimilarParameters, request.scope["query_string"])
+    made, with_scores = await _made(request, SimilarQuery(asked.item, asked.k), Purpose.SIMILAR)
+    return _json(similar_page(trace_of(request).request_id, asked.item, made, with_scores=with_scores))
+
+
+@router.get(
+    "/popular",
+    response_model=PopularPage,
+    responses=problems(*ANY, UnknownGroupError, *BUSY),
+    openapi_extra={"parameters": openapi_parameters(PopularParameters)},
+)
+async def popular(request: Request) -> Response:
+    """List the items that most users liked when the bundle was trained. The same for everybody."""
+    asked = parse(PopularParameters, request.scope["query_string"])
+    made, with_scores = await _made(request, PopularQuery(asked.k, asked.group), Purpose.POPULAR)
+    return _json(popular_page(trace_of(request).request_id, made, with_scores=with_scores))
+
+
+async def _made(request: Request, query: AnyQuery, purpose: Purpose) -> tuple[Recommendation, bool]:
+    """The list, and whether this caller may see scores."""
+    state, trace, caller = state_of(request), trace_of(request), caller_of(request)
+    made = await _counted(state, query, Asker(trace.request_id, purpose, caller.key_id))
+    _leave_traces(trace, made)
+    return made, _sees_scores(state, caller)
+
+
+async def _row(state: State, caller: Caller, row: UserBody | InvalidBodyError) -> dict[str, Any]:
+    """One answer of a batch: a list, or a problem."""
+    request_id = new_request_id()
+    try:
+        if isinstance(row, InvalidBodyError):
+            raise row
+        made = await _counted(state, row.query(), Asker(request_id, Purpose.BATCH, caller.key_id))
+    except ServiceError as error:
+        return _refused(state, error, request_id)
+    except Exception:  # whatever it is: it belongs to this row, and its neighbours are answered
+        state.log.exception("request failed", request_id=request_id, route="/recommend/batch")
+        return _refused(state, InternalError(), request_id)
+    return {**recommendation_page(request_id, made, with_scores=_sees_scores(state, caller))}
+
+
+def _refused(state: State, error: ServiceError, request_id: str) -> dict[str, Any]:
+    state.metrics.refused.labels(error.code).inc()
+    return problem_members(error, request_id)
+
+
+async def _counted(state: State, query: AnyQuery, asker: Asker) -> Recommendation:
+    """The list; refused where it would be longer than the operator allows."""
+    if query.k > state.max_k:
+        reason = f"this service gives at most {state.max_k} items"
+        raise InvalidQueryError([{"field": "k", "value": str(query.k), "reason": reason, "allowed": state.max_k}])
+    made = await state.recommender.recommend(query, asker)
+    state.metrics.recommendations.labels(len(made.requirement.sources)).inc()
+    return made
+
+
+def _leave_traces(trace: Trace, made: Recommendation) -> None:
     trace.protected = tuple(made.requirement.sources)
     trace.bundle = f"{made.model.name}/{made.model.version}"
     trace.queue_ms, trace.compute_ms = made.queue_ms, made.compute_ms
-    state.metrics.recommendations.labels(len(trace.protected)).inc()
-    return _json(recommendation_page(trace.request_id, made, with_scores=state.with_scores))
 
 
-@router.get("/attributes", response_model=AttributesPage, responses=problems(InvalidQueryError, QueryTooLongError))
-async def attributes(request: Request) -> Response:
-    """List what can be protected, in which combinations, and what is protected whether asked for or not."""
-    parse(NoParameters, request.scope["query_string"])
-    recommender = state_of(request).recommender
-    description, policy = recommender.model.bundle.description, recommender.policy
-    page: AttributesPage = {
-        "attributes": [{"name": one.name, "classes": one.classes} for one in description.attributes],
-        "supported_masks": {"kind": description.supported_masks.kind, "masks": description.supported_masks.masks},
-        "always_protected": description.always_protected,
-        "required": list(policy.required),
-        "default": list(policy.default),
-    }
-    return _json(page)
+def _sees_scores(state: State, caller: Caller) -> bool:
+    return state.with_scores and "audit" in caller.scopes
 
 
-def _json(page: RecommendationPage | AttributesPage) -> Response:
+def _json(page: Any) -> Response:
     return Response(to_json(page), media_type="application/json")

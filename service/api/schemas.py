@@ -10,6 +10,8 @@ from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
+from service.api.problems import Problem
+from service.queries import Query, SessionQuery
 from service.recommend import Recommendation
 from service.requirement import Source
 
@@ -56,6 +58,41 @@ class RecommendationPage(TypedDict):
     next_cursor: str | None
 
 
+class BatchPage(TypedDict):
+    """Answer of POST /recommend/batch: for each request, in order, a list or a problem."""
+
+    results: list[RecommendationPage | Problem]
+
+
+class SessionPage(TypedDict):
+    """Answer of POST /recommend/session."""
+
+    request_id: str
+    model: ModelName
+    sensitive: Sensitive
+    items: list[RecommendedItem]
+    unknown_items: list[str]
+    fallback: str | None
+    next_cursor: str | None
+
+
+class SimilarPage(TypedDict):
+    """Answer of GET /similar."""
+
+    request_id: str
+    item: str
+    model: ModelName
+    items: list[RecommendedItem]
+
+
+class PopularPage(TypedDict):
+    """Answer of GET /popular."""
+
+    request_id: str
+    model: ModelName
+    items: list[RecommendedItem]
+
+
 class AttributeSchema(TypedDict):
     """An attribute that a request may protect."""
 
@@ -84,31 +121,72 @@ class Health(TypedDict):
     """Answer of the probes."""
 
     status: Literal["alive", "ready"]
+    degraded: NotRequired[dict[str, str]]
+    """What the service goes on without: part → why."""
 
 
 def recommendation_page(request_id: str, made: Recommendation, *, with_scores: bool) -> RecommendationPage:
-    """The list as its reader sees it."""
+    """A user's list as its reader sees it."""
+    query = made.plan.query
+    assert isinstance(query, Query)  # noqa: S101  the other routes have other pages
+    return {
+        "request_id": request_id,
+        "user": query.user,
+        "model": _model(made),
+        "sensitive": _sensitive(query, made),
+        "items": _items(made, with_scores),
+        "fallback": made.plan.fallback,
+        "next_cursor": made.next_cursor,
+    }
+
+
+def session_page(request_id: str, made: Recommendation, *, with_scores: bool) -> SessionPage:
+    """A session's list as its reader sees it."""
+    query = made.plan.query
+    assert isinstance(query, SessionQuery)  # noqa: S101  the other routes have other pages
+    return {
+        "request_id": request_id,
+        "model": _model(made),
+        "sensitive": _sensitive(query, made),
+        "items": _items(made, with_scores),
+        "unknown_items": list(made.plan.unknown_items),
+        "fallback": made.plan.fallback,
+        "next_cursor": made.next_cursor,
+    }
+
+
+def similar_page(request_id: str, item: str, made: Recommendation, *, with_scores: bool) -> SimilarPage:
+    """An item's neighbours as their reader sees them."""
+    return {"request_id": request_id, "item": item, "model": _model(made), "items": _items(made, with_scores)}
+
+
+def popular_page(request_id: str, made: Recommendation, *, with_scores: bool) -> PopularPage:
+    """Popular items as their reader sees them."""
+    return {"request_id": request_id, "model": _model(made), "items": _items(made, with_scores)}
+
+
+def _model(made: Recommendation) -> ModelName:
+    return {"name": made.model.name, "version": made.model.version}
+
+
+def _sensitive(query: Query | SessionQuery, made: Recommendation) -> Sensitive:
+    return {
+        "requested": list(dict.fromkeys(query.sensitive or ())),
+        "applied": [
+            {"attribute": attribute, "source": source} for attribute, source in made.requirement.sources.items()
+        ],
+    }
+
+
+def _items(made: Recommendation, with_scores: bool) -> list[RecommendedItem]:
     items, rows = made.model.bundle.items, made.ranking.rows.tolist()
     shown: list[RecommendedItem] = [
         {"item": items.ids[row], "rank": rank, "title": items.titles[row]}
         if items.titles[row]
         else {"item": items.ids[row], "rank": rank}
-        for rank, row in enumerate(rows, 1)
+        for rank, row in enumerate(rows, made.shown_before + 1)
     ]
     if with_scores:
         for item, score in zip(shown, made.ranking.scores.tolist(), strict=True):
             item["score"] = score
-    return {
-        "request_id": request_id,
-        "user": made.query.user,
-        "model": {"name": made.model.name, "version": made.model.version},
-        "sensitive": {
-            "requested": list(dict.fromkeys(made.query.sensitive or ())),
-            "applied": [
-                {"attribute": attribute, "source": source} for attribute, source in made.requirement.sources.items()
-            ],
-        },
-        "items": shown,
-        "fallback": None,
-        "next_cursor": None,
-    }
+    return shown

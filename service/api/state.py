@@ -6,18 +6,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
+from structlog.typing import FilteringBoundLogger
 
+from service.access import Gate
 from service.metrics import Metrics
 from service.recommend import Recommender
+from service.runtime import Runtime
+from service.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """Everything a route may need besides its request."""
 
+    runtime: Runtime
     recommender: Recommender
+    store: Store
+    gate: Gate
     metrics: Metrics
+    log: FilteringBoundLogger
     with_scores: bool
+    max_body_bytes: int
+    max_k: int
+    metrics_elsewhere: bool
     schema: dict[str, Any]
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import MutableMapping
 from dataclasses import dataclass
+from time import time_ns
 from typing import Any
 
 from starlette.requests import Request
 
 _KEY = "evenhand.trace"
+_random = random.Random()  # ids are no secrets, so no system call for each
+
+
+def new_request_id() -> str:
+    """32 hexadecimal digits that grow with time (48 bits of milliseconds, then chance): cheap to keep in order."""
+    return f"{time_ns() // 1_000_000:012x}{_random.getrandbits(80):020x}"
 
 
 @dataclass(slots=True)
@@ -24,6 +32,8 @@ class Trace:
     bundle: str | None = None
     queue_ms: float | None = None
     compute_ms: float | None = None
+    key: str | None = None
+    """Name of the API key."""
 
 
 def put_trace(scope: MutableMapping[str, Any], trace: Trace) -> None:

@@ -5,6 +5,9 @@ time, so that their last bits do not depend on what else is scored. An index onl
 off by at most ε = d · 2⁻²³ · ‖u‖ · max ‖v‖ (twice the bound of Higham, *Accuracy and Stability*, 2002, eq. 3.5), so
 items whose float32 score is more than 2 ε + 2 `STEP` below that of the k-th item to show cannot enter the list. Where
 the proposals end before that point, more are asked for, for that row alone, up to the whole catalogue.
+
+A list may begin after an item shown before: strictly after it in the same order, whether or not that item may still be
+shown, so that pages neither repeat nor leave out anything.
 """
 
 from __future__ import annotations
@@ -36,6 +39,16 @@ class ScoreError(ArithmeticError):
 
 
 @dataclass(frozen=True, slots=True)
+class Position:
+    """Where a list goes on."""
+
+    row: int
+    """The last item shown; the list begins strictly after it."""
+    shown: int
+    """Items shown so far: how deep the search has to go at least."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ranking:
     """What to show, best first."""
 
@@ -58,7 +71,11 @@ class Ranker:
         self._error_per_length = vectors.shape[1] * 2.0**-23 * longest
 
     def top(
-        self, fair: NDArray[np.float32], dropped: Sequence[NDArray[np.int32]], counts: Sequence[int]
+        self,
+        fair: NDArray[np.float32],
+        dropped: Sequence[NDArray[np.int32]],
+        counts: Sequence[int],
+        after: Sequence[Position | None] | None = None,
     ) -> list[Ranking]:
         """Rank the catalogue for each row.
 
@@ -66,16 +83,19 @@ class Ranker:
             fair: (B, d) fair vectors.
             dropped: for each row the item rows never to show.
             counts: for each row how many items to show, at least 1; the k of the module's description.
+            after: for each row where its list goes on; None, or None in it, for the beginning.
 
         Returns:
             A ranking for each row, a function of that row alone.
         """
         rankings: dict[int, Ranking] = {}
-        widths = dict(enumerate(_first_width(count) for count in counts))
+        after = [None] * len(fair) if after is None else after
+        depths = [count if begin is None else count + begin.shown for count, begin in zip(counts, after, strict=True)]
+        widths = dict(enumerate(map(_first_width, depths)))
         while widths:
             for width, group in _by_width(widths).items():
                 for row, items, scores in self._propose(fair, group, width):
-                    ranking = self._settle(fair[row], items, scores, dropped[row], counts[row])
+                    ranking = self._settle(fair[row], items, scores, dropped[row], counts[row], after[row])
                     if ranking is None:
                         widths[row] *= WIDEN
                     else:
@@ -98,6 +118,7 @@ class Ranker:
         scores: NDArray[np.float32],
         dropped: NDArray[np.int32],
         count: int,
+        after: Position | None,
     ) -> Ranking | None:
         """The exact list, or None where the proposals end too early to tell."""
         complete = len(items) == len(self._vectors)
@@ -107,24 +128,42 @@ class Ranker:
         items, approximate = items[shown], scores[shown].astype(np.float64)
         if not np.isfinite(approximate).all():
             raise ScoreError("a score is beyond float32: the bound on its error does not hold")
-        bar = -np.inf
-        if len(items) >= count:
-            slack = 2 * self._error_per_length * float(np.sqrt(np.square(u, dtype=np.float64).sum())) + 2 * STEP
-            bar = np.partition(approximate, -count)[-count] - slack
+        slack = 2 * self._error_per_length * float(np.sqrt(np.square(u, dtype=np.float64).sum())) + 2 * STEP
+        if after is not None:
+            later = self._later(u, after.row, items, approximate, slack)
+            items, approximate = items[later], approximate[later]
+        bar = np.partition(approximate, -count)[-count] - slack if len(items) >= count else -np.inf
         if not complete and scores[-1] >= bar:
             return None
         items = items[approximate >= bar]
-        exact = np.round(self._exact_scores(u.astype(np.float64), items), DECIMALS) + 0.0  # + 0.0: no negative zero
+        exact = self._exact_scores(u, items)
         order = np.lexsort((items, -exact))[:count]
         return Ranking(items[order], exact[order])
 
-    def _exact_scores(self, u: NDArray[np.float64], items: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(n,) inner products, each the same to the last bit whatever the other items are: no matrix product."""
+    def _later(
+        self,
+        u: NDArray[np.float32],
+        last: int,
+        items: NDArray[np.int64],
+        approximate: NDArray[np.float64],
+        slack: float,
+    ) -> NDArray[np.bool_]:
+        """Which items come strictly after the last one shown; exact scores settle what float32 leaves open."""
+        (score,) = self._exact_scores(u, np.array([last]))
+        later: NDArray[np.bool_] = approximate < score - slack
+        unsure = np.flatnonzero(np.abs(approximate - score) <= slack)
+        exact, rows = self._exact_scores(u, items[unsure]), items[unsure]
+        later[unsure] = (exact < score) | ((exact == score) & (rows > last))
+        return later
+
+    def _exact_scores(self, u: NDArray[np.float32], items: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n,) inner products, rounded; each the same whatever the other items are: no matrix product."""
+        wide = u.astype(np.float64)
         scores = np.empty(len(items))
         for start in range(0, len(items), BLOCK):
             block = slice(start, start + BLOCK)
-            scores[block] = (self._vectors[items[block]].astype(np.float64) * u).sum(axis=1)
-        return scores
+            scores[block] = (self._vectors[items[block]].astype(np.float64) * wide).sum(axis=1)
+        return np.round(scores, DECIMALS) + 0.0  # + 0.0: no negative zero
 
 
 def _first_width(count: int) -> int:

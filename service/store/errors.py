@@ -1,14 +1,14 @@
 """What the store refuses.
 
-    UnavailableError (503)
-    └── StoreUnavailableError         the database is lost, full, or took too long; nothing was acknowledged
-    StartError
-    └── StoreStartError               another process has the file, the schema is not ours, the secret is another one
-    ServiceError
-    ├── UnstorableError          422  a text that the database cannot hold
-    ├── KeyNameTakenError        409
-    ├── IdempotencyConflictError 422  the same Idempotency-Key with another body
-    └── RunConflictError         409  the audit run is not in a state that allows this
+UnavailableError (503)
+└── StoreUnavailableError         the database is lost, full, or took too long; nothing was acknowledged
+StartError
+└── StoreStartError               another process has the file, the schema is not ours, the secret is another one
+ServiceError
+├── UnstorableError          422  a text that the database cannot hold
+├── KeyNameTakenError        409
+├── IdempotencyConflictError 422  the same Idempotency-Key with another body
+└── RunConflictError         409  the audit run is not in a state that allows this
 """
 
 from __future__ import annotations

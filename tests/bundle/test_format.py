@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bundle import Manifest
-from bundle.layout import ARRAY_FILES, AUDIT_FILES, ITEM_COLUMNS, REQUIRED
+from bundle.history import HISTORIES
+from bundle.layout import ARRAY_FILES, AUDIT_FILES, ITEM_COLUMNS, REQUIRED, RERANKER
 from bundle.networks import KINDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "bundle-format.md").read_text("utf-8")
@@ -15,7 +16,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "bundle-format.md").read_text("utf-
 
 def words():
     arrays = [name for contents in ARRAY_FILES.values() for name in contents]
-    return sorted({*REQUIRED, *AUDIT_FILES, *arrays, *ITEM_COLUMNS.names, *Manifest.model_fields, *KINDS})
+    files, kinds = {*REQUIRED, *AUDIT_FILES, RERANKER}, {*KINDS, *HISTORIES}
+    return sorted({*files, *kinds, *arrays, *ITEM_COLUMNS.names, *Manifest.model_fields})
 
 
 @pytest.mark.parametrize("word", words())

@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 import bundle.files
 from bundle import BundleError, read_bundle, write_bundle
 from bundle.errors import BundleNotFoundError, DamagedError, UnsupportedError
+from bundle.networks import KINDS
 
 FILES = [
     "items.safetensors",
@@ -246,9 +247,9 @@ def test_audit_files_that_the_manifest_does_not_list_are_refused(folder, forger)
         '"text"',
         "\x00",
         '{"schema_version": NaN}',
-        '{"schema_version": 1, "seeds": {"run": 1e999}}',
-        '{"schema_version": 1, "schema_version": 1}',
-        '{"schema_version": 1, "method": "\\ud800"}',
+        '{"schema_version": 2, "seeds": {"run": 1e999}}',
+        '{"schema_version": 2, "schema_version": 2}',
+        '{"schema_version": 2, "method": "\\ud800"}',
         "[" * 100_000,
         '{"a":' * 100_000,
         '{"schema_version": ' + "[" * 70 + "]" * 70 + "}",
@@ -280,16 +281,16 @@ def test_json_without_end_is_refused_before_it_is_parsed(folder, forger, file):
     assert_damaged(folder, file, "size in bytes", "at most 16777216", 16777217)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None, [], {"deep": [1]}])
+@pytest.mark.parametrize("version", [0, 1, 3, "2", None, [], {"deep": [2]}])
 def test_an_unknown_schema_version_is_refused_before_anything_else(folder, version):
     (folder / "manifest.json").write_text(json.dumps({"schema_version": version, "unheard": "of"}))
 
     refusal = refusal_of(folder, UnsupportedError)
 
-    assert (refusal.what, refusal.found, refusal.known) == ("schema_version", version, 1)
+    assert (refusal.what, refusal.found, refusal.known) == ("schema_version", version, 2)
 
 
-@pytest.mark.parametrize("version", [True, 1.0])
+@pytest.mark.parametrize("version", [True, 2.0])
 def test_a_schema_version_that_only_looks_like_one_is_refused(folder, forger, version):
     forger.edit(folder, lambda manifest: manifest.update(schema_version=version))
 
@@ -380,7 +381,15 @@ def test_an_unknown_encoder_kind_is_refused(folder, forger, kind):
 
     refusal = refusal_of(folder, UnsupportedError)
 
-    assert (refusal.what, refusal.found, refusal.known) == ("encoder.kind", kind, ["afrl", "lattice", "table"])
+    assert (refusal.what, refusal.found, refusal.known) == ("encoder.kind", kind, sorted(KINDS))
+
+
+def test_an_unknown_kind_of_history_is_refused(folder, forger):
+    forger.edit(folder, lambda m: m["history"].update(kind="gru"))
+
+    refusal = refusal_of(folder, UnsupportedError)
+
+    assert (refusal.what, refusal.found, refusal.known) == ("history.kind", "gru", ["bert4rec", "fold_in", "sasrec"])
 
 
 @pytest.mark.parametrize(

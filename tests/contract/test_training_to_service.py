@@ -25,22 +25,41 @@ from training.fair.train import train_fair
 SCHEDULE = {"epochs": 3, "validate_every": 3}
 
 
+AFRL = {"method": "afrl", "learning_rate": 1e-3, "batch": 64, "schedule": SCHEDULE}
+SM = {"method": "sm", "learning_rate": 1e-2, "batch": 512, "adversary_steps": 2, "schedule": SCHEDULE}
+SASREC = {"model": "sasrec", "length": 10, "batch": 64}
+PFREC = {"method": "pfrec", "prompts": 2, "bottleneck": 2, "batch": 64, "moments": 1, "schedule": SCHEDULE}
+FFVAE = {"method": "ffvae", "hidden": 16, "batch": 64, "schedule": SCHEDULE}
 METHODS = {
-    "afrl": {"method": "afrl", "learning_rate": 1e-3, "batch": 64, "schedule": SCHEDULE},
-    "lattice": {"method": "lattice", "epochs": 2},
+    "pmf-afrl": ({}, AFRL),
+    "pmf-lattice": ({}, {"method": "lattice", "epochs": 2}),
+    "pmf-sm-separate": ({}, SM),
+    "pmf-sm-combine": ({}, SM | {"variant": "combine"}),
+    "pmf-ffvae": ({}, FFVAE),
+    "deep-sm-separate": ({"model": "deep", "candidates": 20}, SM),
+    "sasrec-afrl": (SASREC, AFRL),
+    "bert4rec-lattice": (SASREC | {"model": "bert4rec"}, {"method": "lattice", "epochs": 2}),
+    "sasrec-sm-combine": (SASREC, SM | {"variant": "combine"}),
+    "sasrec-ffvae": (SASREC, FFVAE),
+    "sasrec-pfrec": (SASREC, PFREC),
+    "sasrec-pfrec-some-masks": (SASREC, PFREC | {"masks": [["age"], ["gender", "age", "occupation"]]}),
+    "sasrec-pfrec-user-prompts": (SASREC, PFREC | {"user_prompts": True}),
+    "deep-afrl": ({"model": "deep", "candidates": 20}, AFRL),
 }
 
 
 @pytest.fixture(scope="module", params=METHODS)
 def trained(request, tmp_path_factory):
-    """The trained networks themselves, and the folder of the bundle exported from them."""
+    """What was trained, itself, and the folder of the bundle exported from it."""
     torch.set_num_threads(1)
+    base_model, method = METHODS[request.param]
     config = RunConfig.model_validate(
         {
             "name": "contract",
+            "mode": "reproduce" if method.get("user_prompts") else "strict",
             "data": {"reader": "generated", "users": 200, "items": 80, "interactions_per_user": 20},
-            "base": {"dimensions": 8, "learning_rate": 1e-2, "batch": 512, "schedule": SCHEDULE},
-            "fair": METHODS[request.param],
+            "base": {"dimensions": 8, "learning_rate": 1e-2, "batch": 512, "schedule": SCHEDULE} | base_model,
+            "fair": method,
         }
     )
     work: Path = tmp_path_factory.mktemp("work")
@@ -51,22 +70,49 @@ def trained(request, tmp_path_factory):
     base = train_base(experiment, config.base, work / "base.safetensors", cpu)
     fair = train_fair(experiment, base, config.fair, work, cpu)
     folder = write_bundle(export(config, experiment, fair), work)
-    return dataset, base, fair.encoder, folder
+    return dataset, fair, folder
 
 
 ATTRIBUTES = ("gender", "age", "occupation")
 MASKS = list(chain.from_iterable(combinations(ATTRIBUTES, size) for size in range(4)))
 
 
+def fair_in_training(fair, protected):
+    """(U, d) fair vectors by what was trained, in float32; None where the mask is not supported."""
+    if fair.vectors is not None:
+        masks = [set(mask) for mask in fair.supported_masks.masks]
+        return fair.vectors[:, masks.index(set(protected))] if set(protected) in masks else None
+    flags = torch.tensor([name in protected for name in ATTRIBUTES]).expand(len(fair.base.users), -1)
+    with torch.no_grad():
+        return fair.encoder.combine(fair.encoder.split(torch.from_numpy(fair.base.users)), flags).numpy()
+
+
+def applied(fair, requested):
+    """What an answer protects: what was asked and what the bundle always does."""
+    return tuple(name for name in ATTRIBUTES if name in (*requested, *fair.always_protected))
+
+
+def scored_in_training(base, fair):
+    """(U, I) scores by the networks that were trained, in float32."""
+    if base.reranker is None:
+        return fair @ base.items.T
+    with torch.no_grad():
+        return base.reranker(torch.from_numpy(fair), torch.arange(len(base.items)).expand(len(fair), -1)).numpy()
+
+
+def candidates_of(base, u, count):
+    """Items by inner product, as training computes it; all of them where there is no reranker."""
+    if base.reranker is None:
+        return set(range(len(base.items)))
+    return set(np.argsort(-(base.items @ u), kind="stable")[: max(count, base.reranker.spec.candidates)].tolist())
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("protected", MASKS, ids=lambda mask: "+".join(mask) or "nothing")
-async def test_every_answer_is_what_the_trained_encoder_scores(trained, protected):
-    dataset, base, encoder, folder = trained
-    flags = torch.tensor([name in protected for name in ATTRIBUTES]).expand(len(dataset.users), -1)
-    with torch.no_grad():
-        fair = encoder.combine(encoder.split(torch.from_numpy(base.users)), flags).numpy()
-    expected = fair @ base.items.T
-    settings = Settings(bundle=folder, scores="audit")
+async def test_every_answer_is_what_the_trained_encoder_scores(trained, protected, tmp_path):
+    dataset, fair, folder = trained
+    vectors = fair_in_training(fair, applied(fair, protected))
+    settings = Settings(bundle=folder, scores="audit", database_url=f"sqlite:///{tmp_path}/store.db")
     app = create_app(settings, load_model(folder, "cpu"))
     row_of = {item: row for row, item in enumerate(dataset.items)}
 
@@ -76,19 +122,68 @@ async def test_every_answer_is_what_the_trained_encoder_scores(trained, protecte
     ):
         for user in (0, 57, -1):
             query = {"user": dataset.users[user], "sensitive": ",".join(protected), "k": 1000, "exclude_seen": False}
-            answer = (await client.get("/recommend", params=query)).json()
+            response = await client.get("/recommend", params=query)
 
+            answer = response.json()
+            if vectors is None:
+                assert (response.status_code, answer["code"]) == (422, "unsupported_requirement")
+                continue
+            expected = scored_in_training(fair.base, vectors)
             shown = [row_of[item["item"]] for item in answer["items"]]
             assert sorted(shown) == list(range(len(dataset.items)))
             assert np.allclose([item["score"] for item in answer["items"]], expected[user][shown], atol=1e-5)
-            assert [entry["attribute"] for entry in answer["sensitive"]["applied"]] == list(protected)
+            assert [entry["attribute"] for entry in answer["sensitive"]["applied"]] == list(applied(fair, protected))
 
 
 @pytest.mark.anyio
-async def test_what_a_user_has_interacted_with_is_never_shown_unless_asked_for(trained):
-    dataset, _, _, folder = trained
+@pytest.mark.parametrize("k", [1, 10, 1000])
+async def test_the_list_is_the_best_of_the_candidates_in_the_order_of_training(trained, k, tmp_path):
+    dataset, fair, folder = trained
+    app = create_app(
+        Settings(bundle=folder, scores="audit", database_url=f"sqlite:///{tmp_path}/store.db"),
+        load_model(folder, "cpu"),
+    )
+    row_of = {item: row for row, item in enumerate(dataset.items)}
+
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+    ):
+        for protected in ((), ("age",), ATTRIBUTES):
+            vectors = fair_in_training(fair, applied(fair, protected))
+            if vectors is None:
+                continue
+            expected = scored_in_training(fair.base, vectors)
+            for user in (3, 101):
+                query = {"user": dataset.users[user], "sensitive": ",".join(protected), "k": k, "exclude_seen": False}
+                answer = (await client.get("/recommend", params=query)).json()
+
+                candidates = candidates_of(fair.base, vectors[user], k)
+                best = sorted(expected[user][list(candidates)], reverse=True)[:k]
+                assert {row_of[item["item"]] for item in answer["items"]} <= candidates
+                assert np.allclose([item["score"] for item in answer["items"]], best, atol=1e-5)
+
+
+def test_a_history_alone_gives_the_vector_that_training_computed_from_it(trained):
+    dataset, fair, folder = trained
+    if fair.base.model not in ("sasrec", "bert4rec"):
+        pytest.skip("this base learns a vector for each user, which a history only approximates")
+    held_out = hold_out(dataset)
+    histories = [held_out.history(user, with_validation=True) for user in range(len(dataset.users))]
     bundle = read_bundle(folder)
-    settings = Settings(bundle=folder)
+
+    alone = np.concatenate([bundle.history.user_vectors([history], bundle.items.vectors) for history in histories])
+
+    assert np.allclose(alone, fair.base.users, atol=1e-6)
+    assert np.array_equal(bundle.audit.base, fair.base.users)
+
+
+@pytest.mark.anyio
+async def test_what_a_user_has_interacted_with_is_never_shown_unless_asked_for(trained, tmp_path):
+    dataset, fair, folder = trained
+    bundle = read_bundle(folder)
+    asked = {"sensitive": ",".join(fair.supported_masks.masks[-1])} if fair.supported_masks.masks else {}
+    settings = Settings(bundle=folder, database_url=f"sqlite:///{tmp_path}/store.db")
     app = create_app(settings, load_model(folder, "cpu"))
 
     async with (
@@ -96,7 +191,8 @@ async def test_what_a_user_has_interacted_with_is_never_shown_unless_asked_for(t
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
     ):
         for user in range(0, len(dataset.users), 20):
-            answer = (await client.get("/recommend", params={"user": dataset.users[user], "k": 1000})).json()
+            query = {"user": dataset.users[user], "k": 1000} | asked
+            answer = (await client.get("/recommend", params=query)).json()
 
             seen = {dataset.items[row] for row in dataset.indices[dataset.indptr[user] : dataset.indptr[user + 1]]}
             shown = {item["item"] for item in answer["items"]}

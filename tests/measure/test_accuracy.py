@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from measure.accuracy import accuracy, full_ranks, hit_at, ndcg_at, sample_negatives, sampled_ranks
 from measure.errors import NotFiniteError, OutOfRangeError, ShapeError, TooFewUsersError
+from measure.scoring import Scorer
 
 
 def csr(*rows):
@@ -58,7 +59,7 @@ def test_sampled_ranks_count_the_negatives_ahead():
     items = np.array([[0.0], [1.0], [2.0], [3.0]])
     users = np.array([[1.0], [-1.0], [1.0]])
 
-    ranks = sampled_ranks(users, items, np.array([1, 1, -1]), np.array([[0, 2, 3], [0, 2, -1], [0, 1, 2]]))
+    ranks = sampled_ranks(users, Scorer(items), np.array([1, 1, -1]), np.array([[0, 2, 3], [0, 2, -1], [0, 1, 2]]))
 
     np.testing.assert_array_equal(ranks, [2, 1, -1])
 
@@ -69,8 +70,8 @@ def test_scores_equal_to_a_millionth_are_ordered_by_item_index(positive, rank):
     others = np.array([[item for item in range(3) if item != positive]])
     nothing_seen = csr([])
 
-    sampled = sampled_ranks(np.ones((1, 1)), items, np.array([positive]), others)
-    full = full_ranks(np.ones((1, 1)), items, np.array([positive]), *nothing_seen)
+    sampled = sampled_ranks(np.ones((1, 1)), Scorer(items), np.array([positive]), others)
+    full = full_ranks(np.ones((1, 1)), Scorer(items), np.array([positive]), *nothing_seen)
 
     assert sampled[0] == full[0] == rank
 
@@ -79,7 +80,7 @@ def test_full_ranks_drop_seen_items_but_keep_the_positive():
     items = np.array([[0.0], [1.0], [2.0], [3.0]])
     users = np.ones((3, 1))
 
-    ranks = full_ranks(users, items, np.array([0, 1, -1]), *csr([0, 3, 3], [], [1]))
+    ranks = full_ranks(users, Scorer(items), np.array([0, 1, -1]), *csr([0, 3, 3], [], [1]))
 
     np.testing.assert_array_equal(ranks, [2, 2, -1])
 
@@ -89,11 +90,11 @@ def test_full_ranks_do_not_depend_on_the_size_of_a_block(monkeypatch):
     users, items = rng.normal(size=(20, 4)), rng.normal(size=(30, 4))
     seen = csr(*(rng.choice(30, 5, replace=False) for _ in range(20)))
     positive = rng.integers(0, 30, 20)
-    at_once = full_ranks(users, items, positive, *seen)
+    at_once = full_ranks(users, Scorer(items), positive, *seen)
 
     monkeypatch.setattr("measure.accuracy._BLOCK_SCORES", 31)
 
-    np.testing.assert_array_equal(full_ranks(users, items, positive, *seen), at_once)
+    np.testing.assert_array_equal(full_ranks(users, Scorer(items), positive, *seen), at_once)
 
 
 @given(st.lists(st.lists(st.integers(0, 11), max_size=14), min_size=1, max_size=5), st.integers(0, 2**31))
@@ -129,7 +130,7 @@ def test_the_same_seed_draws_the_same_negatives():
 
 def test_vectors_that_do_not_fit_are_refused_with_their_shape():
     with pytest.raises(ShapeError) as refused:
-        full_ranks(np.ones((2, 3)), np.ones((4, 2)), np.array([0, 0]), *csr([], []))
+        full_ranks(np.ones((2, 3)), Scorer(np.ones((4, 2))), np.array([0, 0]), *csr([], []))
 
     assert refused.value.shape == (2, 3)
 
@@ -139,7 +140,7 @@ def test_a_vector_that_is_not_a_number_is_refused():
     items[1] = np.nan
 
     with pytest.raises(NotFiniteError) as refused:
-        full_ranks(np.ones((1, 1)), items, np.array([0]), *csr([]))
+        full_ranks(np.ones((1, 1)), Scorer(items), np.array([0]), *csr([]))
 
     assert (refused.value.what, refused.value.count) == ("item_vectors", 1)
 

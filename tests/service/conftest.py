@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import asyncio
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +22,23 @@ import torch
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
 from numpy.typing import NDArray
+from pydantic import SecretStr
 
 from bundle import Bundle
+from service.active import Served
 from service.api import create_app
-from service.metrics import Metrics
+from service.api.trace import new_request_id
+from service.logs import make_logger
 from service.model import Model, load_model
-from service.recommend import Recommender
+from service.queries import AnyQuery
+from service.recommend import Asker, Recommendation
 from service.requirement import Policy
+from service.runtime import Runtime
 from service.settings import Settings
+from service.store import LogFilter, LogRow, Purpose, Store
 
 MakeApp = Callable[..., FastAPI]
 MakeClient = Callable[..., "Client"]
-MakeRecommender = Callable[..., AbstractAsyncContextManager[Recommender]]
 
 
 class Client:
@@ -36,13 +49,29 @@ class Client:
         self._http = http
         self._portal = portal
 
-    def request(self, method: str, path: str, **headers: str) -> httpx.Response:
+    def request(
+        self, method: str, path: str, json: Any = None, content: bytes | None = None, **headers: str
+    ) -> httpx.Response:
         """One request, answered."""
-        return self._portal.call(lambda: self._http.request(method, path, headers=headers))
+        return self._portal.call(lambda: self._http.request(method, path, json=json, content=content, headers=headers))
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         """One GET, answered."""
         return self.request("GET", path, **headers)
+
+    def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
+        """One POST with a JSON body, answered; text and bytes are sent as they are."""
+        content = body if isinstance(body, str | bytes) else json.dumps(body)
+        headers = {"content-type": "application/json", **headers}
+        return self._portal.call(lambda: self._http.request("POST", path, content=content, headers=headers))
+
+    def logged(self, **wanted: Any) -> list[LogRow]:
+        """The request log, oldest first."""
+        return self._portal.call(lambda: read_log(self.app.state.evenhand.store, **wanted))
+
+    def change(self, *change: Any) -> Any:
+        """A change of the store, durable."""
+        return self._portal.call(lambda: self.app.state.evenhand.store.change(*change))
 
     def items(self, path: str) -> list[str]:
         """Item ids of a list that must be answered."""
@@ -58,6 +87,11 @@ class Client:
         return answer.json()  # type: ignore[no-any-return]
 
 
+async def read_log(store: Store, **wanted: Any) -> list[LogRow]:
+    """The request log, oldest first."""
+    return [row async for page in store.export_log(LogFilter(**wanted)) for row in page]
+
+
 @asynccontextmanager
 async def running(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an app, started and stopped around it."""
@@ -67,12 +101,20 @@ async def running(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def an_app(a_bundle_folder: Callable[..., Path]) -> MakeApp:
+def database_url(tmp_path: Path) -> Callable[[], SecretStr]:
+    """A database of its own for each service of a test."""
+    numbers = count()
+    return lambda: SecretStr(f"sqlite:///{tmp_path}/store-{next(numbers)}.db")
+
+
+@pytest.fixture
+def an_app(a_bundle_folder: Callable[..., Path], database_url: Callable[[], SecretStr]) -> MakeApp:
     """The builder of apps: ``settings`` and a ``folder``, or options of the bundle to write."""
 
     def make(*, settings: dict[str, Any] | None = None, folder: Path | None = None, **bundle: Any) -> FastAPI:
         folder = folder or a_bundle_folder(**bundle)
-        return create_app(Settings(bundle=folder, **(settings or {})), load_model(folder, "cpu"))
+        given = {"database_url": database_url(), **(settings or {})}
+        return create_app(Settings(bundle=folder, **given), load_model(folder, "cpu"))
 
     return make
 
@@ -96,22 +138,55 @@ def client(a_client: MakeClient) -> Client:
     return a_client(seen={"u0": ["i1", "i2"]})
 
 
+class Desk:
+    """Asks a running recommender without HTTP, and reads its request log."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.recommender = runtime.recommender
+        self.store = runtime.store
+
+    @property
+    def model(self) -> Model:
+        return self.recommender.model
+
+    async def recommend(self, query: AnyQuery, purpose: Purpose = Purpose.RECOMMEND) -> Recommendation:
+        """One list, made and logged."""
+        return await self.recommender.recommend(query, Asker(new_request_id(), purpose))
+
+    def serve(self, model: Model) -> None:
+        """Put another model in the place of the active one, as it is."""
+        self.runtime.swap(Served(model, self.runtime.active.current.id, self.recommender.policy))
+
+    async def logged(self, **wanted: Any) -> list[LogRow]:
+        """The request log, oldest first."""
+        return await read_log(self.store, **wanted)
+
+
 @pytest.fixture
-def a_recommender(a_bundle_folder: Callable[..., Path]) -> MakeRecommender:
+def a_recommender(
+    a_bundle_folder: Callable[..., Path], database_url: Callable[[], SecretStr]
+) -> Callable[..., AbstractAsyncContextManager[Desk]]:
     """The builder of recommenders, without HTTP."""
 
     @asynccontextmanager
     async def make(
-        policy: Policy | None = None, *, max_batch: int = 64, queue_size: int = 1024, **bundle: Any
-    ) -> AsyncIterator[Recommender]:
-        model = load_model(a_bundle_folder(**bundle), "cpu")
-        limits = {"max_batch": max_batch, "queue_size": queue_size, "deadline_s": 20.0}
-        recommender = Recommender(model, policy or Policy(), Metrics(), **limits)
-        await recommender.start()
+        policy: Policy | None = None,
+        *,
+        settings: dict[str, Any] | None = None,
+        folder: Path | None = None,
+        **bundle: Any,
+    ) -> AsyncIterator[Desk]:
+        folder = folder or a_bundle_folder(**bundle)
+        policy = policy or Policy()
+        given = {"database_url": database_url(), "deadline_s": 20.0, "cache": "off", **(settings or {})}
+        limits = Settings(bundle=folder, default=policy.default, required=policy.required, **given)
+        runtime = Runtime(limits, load_model(folder, "cpu"), make_logger("error"))
         try:
-            yield recommender
+            await runtime.start()
+            yield Desk(runtime)
         finally:
-            await recommender.close()
+            await runtime.close()
 
     return make
 
@@ -148,3 +223,81 @@ def oracle() -> Oracle:
 def a_model(a_bundle_folder: Callable[..., Path]) -> Callable[..., Model]:
     """The builder of loaded models."""
     return lambda **bundle: load_model(a_bundle_folder(**bundle), "cpu")
+
+
+class RedisServer:
+    """A Redis that nobody else uses, on one port through all its lives; nothing of it outlives a life."""
+
+    def __init__(self, binary: str, home: Path) -> None:
+        self._binary = binary
+        self._home = home
+        self._server: subprocess.Popen[bytes] | None = None
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    def start(self, *options: str) -> None:
+        """Serve, once the port answers."""
+        port = ("--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._home))
+        quiet = ("--save", "", "--appendonly", "no", "--loglevel", "warning")
+        self._server = subprocess.Popen([self._binary, *port, *quiet, *options], stdout=subprocess.DEVNULL)
+        for _ in range(500):
+            try:
+                if self.ask("PING").startswith((b"+PONG", b"-NOAUTH")):
+                    return
+            except OSError:
+                pass
+            time.sleep(0.02)
+        raise TimeoutError("redis-server does not answer")
+
+    def kill(self) -> None:
+        """SIGKILL: connections are reset, the port is closed."""
+        if self._server is not None:
+            self._server.kill()
+            self._server.wait()
+            self._server = None
+
+    def freeze(self) -> None:
+        """SIGSTOP: connections stay open, new ones are accepted, nothing is answered."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: what has queued up is answered."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGCONT)
+
+    def ask(self, *words: str | bytes) -> bytes:
+        """One command on a connection of its own, its first bytes of reply as they come."""
+        parts = [word.encode() if isinstance(word, str) else word for word in words]
+        command = b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as one:
+            one.sendall(command)
+            return one.recv(1 << 20)
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A real Redis, running; killed at the end whatever the test did to it."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("redis-server (Debian package redis-server) is not installed")
+    server = RedisServer(binary, tmp_path)
+    yield server
+    server.kill()
+
+
+async def until(condition: Callable[[], bool], within_s: float = 3.0) -> float:
+    """Wait for something to come true; how long that took, in seconds."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < within_s, "it did not come true in time"
+        await asyncio.sleep(0.01)
+    return time.monotonic() - started
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Awaitable[float]]:
+    """`until`: waits for a condition, by default at most 3 s."""
+    return until

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from bundle import SupportedMasks, write_bundle
+from service.api.access import SCOPE_OF
 from service.api.schemas import RecommendationPage
 from service.errors import StartError
 from service.recommend import Recommender
@@ -34,8 +35,10 @@ def test_a_recommendation_has_exactly_the_promised_shape(client):
         },
         "items": [{"item": item["item"], "rank": item["rank"], "title": item["title"]} for item in page["items"]],
         "fallback": None,
-        "next_cursor": None,
+        "next_cursor": page["next_cursor"],
     }
+    assert isinstance(page["next_cursor"], str)
+    assert client.get("/recommend?user=u0&k=12").json()["next_cursor"] is None
     assert [item["rank"] for item in page["items"]] == [1, 2]
     assert all(item["title"] == f"Item {item['item'][1:]}" for item in page["items"])
     TypeAdapter(RecommendationPage).validate_python(page, strict=True)
@@ -194,7 +197,7 @@ def test_a_full_queue_and_a_late_answer_are_503_with_retry_after(an_app, run_app
             recommender = app.state.evenhand.recommender
             block = asyncio.Event()
             loop = asyncio.get_running_loop()
-            compute = recommender._compute
+            compute = recommender._batcher._compute
 
             def slow(tasks):
                 asyncio.run_coroutine_threadsafe(block.wait(), loop).result(10)
@@ -285,11 +288,5 @@ def test_no_query_string_breaks_the_service(client, pairs):
 
 
 def test_the_published_schema_is_the_one_that_is_served(client):
-    assert client.get("/openapi.json").json()["paths"].keys() == {
-        "/recommend",
-        "/attributes",
-        "/health/live",
-        "/health/ready",
-        "/metrics",
-    }
+    assert client.get("/openapi.json").json()["paths"].keys() == {path for _, path in SCOPE_OF} - {"/openapi.json"}
     assert client.get("/docs").status_code == 404

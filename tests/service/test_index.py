@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from service.errors import StartError
-from service.index import Ranker, Ranking, open_index
+from service.index import Neighbours, PopularOrder, Position, Ranker, Ranking, open_index
 from service.index.exact import ScoreError
 
 NOTHING = np.zeros(0, np.int32)
@@ -114,3 +116,73 @@ def test_cuda_is_refused_and_auto_explains_itself_where_there_is_no_gpu(monkeypa
     assert "GPU" in str(reason)
     with pytest.raises(StartError, match="EVENHAND_DEVICE is cuda, but"):
         open_index(np.eye(3, dtype=np.float32), "cuda")
+
+
+def paged(ranked: Callable[[int, Position | None], Ranking], size: int) -> list[int]:
+    """All pages of a list, one after the other."""
+    rows: list[int] = []
+    while page := ranked(size, Position(rows[-1], len(rows)) if rows else None).rows.tolist():
+        rows += page
+    return rows
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([7, 100, 450]), st.sampled_from([0.0, 0.02, 1.0]))
+def test_the_pages_of_a_list_are_the_list(seed, size, coarse):
+    rng, vectors = drawn(seed, items=900)
+    if coarse:  # few different scores, so that pages end within ties
+        vectors = (np.round(vectors / coarse) * coarse).astype(np.float32)
+    fair = (np.round(rng.normal(size=(1, 8)) * 2) / 2).astype(np.float32)
+    dropped = rng.choice(900, 50, replace=False).astype(np.int32)
+    ranker = a_ranker(vectors)
+
+    pages = paged(lambda count, after: ranker.top(fair, [dropped], [count], [after])[0], size)
+
+    assert pages == plainly(vectors, fair[0], dropped, 900)[0]
+
+
+def test_a_list_goes_on_after_an_item_that_is_dropped_by_now():
+    rng, vectors = drawn(5)
+    fair = rng.normal(size=(1, 8)).astype(np.float32)
+    whole, _ = plainly(vectors, fair[0], NOTHING, 40)
+    gone = np.array([whole[9], whole[12]], np.int32)
+
+    (found,) = a_ranker(vectors).top(fair, [gone], [10], [Position(whole[9], 10)])
+
+    assert found.rows.tolist() == [row for row in whole[10:21] if row not in gone]
+
+
+def test_popular_items_come_by_count_then_by_row_and_in_pages():
+    counts = np.array([3, 9, 9, 0, 5, 3])
+    order = PopularOrder(counts)
+
+    whole = order.top(np.array([4], np.int32), 10)
+
+    assert (whole.rows.tolist(), whole.scores.tolist()) == ([1, 2, 0, 5, 3], [9, 9, 3, 3, 0])
+    assert paged(lambda count, after: order.top(np.array([4], np.int32), count, after), 2) == [1, 2, 0, 5, 3]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([1, 10, 2999]), st.booleans())
+def test_similar_items_are_those_that_cosines_in_numpy_give(seed, count, coarse):
+    rng, vectors = drawn(seed, items=600)
+    vectors[7] = 0
+    if coarse:
+        vectors = np.round(vectors)
+    item, dropped = int(rng.integers(600)), rng.choice(600, 30, replace=False).astype(np.int32)
+    exact = vectors.astype(np.float64)
+    lengths = np.sqrt((exact**2).sum(axis=1))
+    cosines = np.round(
+        [
+            v @ exact[item] / (n * lengths[item]) if n * lengths[item] else 0.0
+            for v, n in zip(exact, lengths, strict=True)
+        ],
+        6,
+    )
+
+    found = Neighbours(vectors).top(item, dropped, count)
+
+    left = sorted({*range(600)} - {item, *dropped.tolist()}, key=lambda row: (-cosines[row], row))[:count]
+    assert found.scores == pytest.approx(cosines[left], abs=1.1e-6)
+    assert coarse or found.rows.tolist() == left
+    assert len(found.rows) == len(left) == len({*found.rows.tolist()} - {item, *dropped.tolist()})

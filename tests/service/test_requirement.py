@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bundle import Description, SupportedMasks
-from service.errors import StartError, UnknownAttributeError, UnsupportedRequirementError
-from service.requirement import Policy, check_policy, resolve
+from service.errors import PinnedRequirementError, StartError, UnknownAttributeError, UnsupportedRequirementError
+from service.requirement import Policy, check_policy, check_storable, resolve
 
 NAMES = ("gender", "age", "occupation")
 subsets = st.lists(st.sampled_from(NAMES), max_size=5).map(tuple)
@@ -98,3 +98,36 @@ def test_a_requirement_that_a_wider_mask_covers_can_be_met(described):
     bundle = described(supported_masks=SupportedMasks(kind="list", masks=[[], ["gender", "age"]]))
 
     check_policy(bundle, Policy(required=("age",)))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(subsets, subsets, st.none() | subsets, subsets)
+def test_a_pinned_service_protects_one_and_the_same_whatever_is_asked(described, default, required, sensitive, stored):
+    bundle, policy = described(), Policy(default, required, pinned=True)
+
+    if sensitive is None or set(sensitive) == {*default, *required}:
+        assert set(resolve(bundle, policy, sensitive, stored).sources) == {*default, *required, *stored}
+    else:
+        with pytest.raises(PinnedRequirementError) as refused:
+            resolve(bundle, policy, sensitive, stored)
+        assert set(refused.value.allowed) == {*default, *required}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(subsets, min_size=1, max_size=4), subsets, subsets)
+def test_a_requirement_may_be_stored_where_some_request_could_meet_it(described, masks, required, wanted):
+    bundle = described(supported_masks=SupportedMasks(kind="list", masks=[sorted(set(mask)) for mask in masks]))
+    policy = Policy(required=required)
+
+    def is_met(sensitive):
+        try:
+            return set(wanted) <= set(resolve(bundle, policy, sensitive, wanted).sources)
+        except UnsupportedRequirementError:
+            return False
+
+    if any(is_met(tuple(mask)) for mask in masks):
+        check_storable(bundle, policy, wanted)
+    else:
+        with pytest.raises(UnsupportedRequirementError) as refused:
+            check_storable(bundle, policy, wanted)
+        assert {row["attribute"] for row in refused.value.applied} == {*wanted, *required}

@@ -20,13 +20,14 @@ Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
+def start(tmp_path: Path) -> Iterator[Start]:
     """Start `python -m service` with arguments and EVENHAND_* settings; whatever still runs is killed in the end."""
+    database = {"EVENHAND_DATABASE_URL": f"sqlite:///{tmp_path}/evenhand.db"}
     started: list[subprocess.Popen[str]] = []
 
     def run(*arguments: str, **settings: str) -> subprocess.Popen[str]:
         plain = {name: value for name, value in os.environ.items() if not name.startswith("EVENHAND_")}
-        environment = plain | {f"EVENHAND_{name.upper()}": value for name, value in settings.items()}
+        environment = plain | database | {f"EVENHAND_{name.upper()}": value for name, value in settings.items()}
         command = [sys.executable, "-m", "service", *arguments]
         started.append(
             subprocess.Popen(
@@ -87,6 +88,45 @@ def test_without_keys_it_listens_on_loopback_only_unless_told_otherwise(a_bundle
     port = a_free_port()
     allowed = start("serve", "--bundle", folder, host="0.0.0.0", port=str(port), allow_no_keys="true")
     wait_until_ready(allowed, f"http://127.0.0.1:{port}")
+
+
+def test_with_a_key_it_listens_anywhere_and_answers_to_the_key_alone(a_bundle_folder, start):
+    out, _ = start("keys", "create", "app", "--scopes", "recommend").communicate(timeout=60)
+    port = a_free_port()
+    process = start("serve", "--bundle", str(a_bundle_folder()), "--host", "0.0.0.0", "--port", str(port))
+    url = f"http://127.0.0.1:{port}"
+    wait_until_ready(process, url)
+
+    answers = [
+        httpx.get(f"{url}/recommend?user=u0", headers=headers).status_code
+        for headers in ({}, {"authorization": "Bearer evh_guess"}, {"authorization": f"Bearer {out.strip()}"})
+    ]
+
+    assert answers == [401, 401, 200]
+    start("keys", "revoke", "app").communicate(timeout=60)
+    process.terminate()
+    process.communicate(timeout=30)
+    again = start("serve", "--bundle", str(a_bundle_folder(version="2")), "--host", "0.0.0.0", "--port", str(port))
+    wait_until_ready(again, url)
+    assert httpx.get(f"{url}/attributes").status_code == 401
+
+
+def test_a_model_that_was_activated_is_served_again_after_a_restart(a_bundle_folder, start):
+    folder = a_bundle_folder()
+    a_bundle_folder(version="2", seed=2)
+    port = a_free_port()
+    url = f"http://127.0.0.1:{port}"
+    process = start("serve", "--bundle", str(folder), "--port", str(port))
+    wait_until_ready(process, url)
+    assert httpx.post(f"{url}/models/2/activate").status_code == 200
+    process.kill()
+    process.communicate()
+
+    again = start("serve", "--bundle", str(folder), "--port", str(port))
+    wait_until_ready(again, url)
+
+    assert httpx.get(f"{url}/recommend?user=u0").json()["model"]["version"] == "2"
+    assert httpx.get(f"{url}/models").json()["active"]["activated"] is not None
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,13 @@ def test_variables_of_the_tests_and_the_deployment_are_left_alone(monkeypatch):
         ("MAX_BATCH", "100000"),
         ("LOG_LEVEL", "loud"),
         ("ALLOW_NO_KEYS", "maybe"),
+        ("CACHE", "disk"),
+        ("CACHE_TTL_S", "0"),
+        ("CACHE_ENTRIES", "-1"),
+        ("CACHE_MB", "lots"),
+        ("REDIS_PREFIX", "two words"),
+        ("REDIS_TIMEOUT_MS", "0"),
+        ("CURSOR_TTL_S", "0"),
     ],
 )
 def test_a_value_out_of_bounds_refuses_the_start_in_one_line_that_names_it(monkeypatch, name, value):
@@ -78,6 +85,17 @@ def test_a_value_out_of_bounds_refuses_the_start_in_one_line_that_names_it(monke
 
     assert f"EVENHAND_{name}" in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_secrets_are_not_shown_where_settings_are(monkeypatch):
+    monkeypatch.setenv("EVENHAND_SECRET", "sixteen letters or more")
+    monkeypatch.setenv("EVENHAND_REDIS_URL", "redis://:hunter2@redis/0")
+
+    settings = read_settings(bundle="b")
+
+    assert settings.secret is not None
+    assert settings.secret.get_secret_value() == "sixteen letters or more"
+    assert not any(secret in f"{settings!r} {settings}" for secret in ("hunter2", "sixteen"))
 
 
 def test_no_bundle_is_said_with_both_ways_to_name_one():

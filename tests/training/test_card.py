@@ -14,7 +14,7 @@ from training.card import make_card
 from training.masks import masks_to_measure
 
 LOOK = Profile("look", ("logistic",), 2, 1, 1, 20, 50, fit_rows=300, verdict=False)
-LONG_LOOK = replace(LOOK, name="long look", verdict=True)
+LONG_LOOK = replace(LOOK, name="long look", lists=(10, 50))
 USERS, ITEMS, D = 450, 60, 6
 EVERY_MASK = {
     names: SupportedMasks(kind="list", masks=[list(mask) for mask in masks_to_measure(names)])

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from service.index import Ranker, open_index
+from bundle import Reranker, build_reranker
+from measure.scoring import Scorer
+from service.index import CandidateRanker, Ranker, open_index
 from training.card.ranking import top_items
+from training.scoring import scorer_of
 
 
 def by_hand(u, items, count, dropped=()):
@@ -35,7 +39,7 @@ def test_lists_are_ordered_by_rounded_score_and_then_by_item(rng, step):
     users, items = users.astype(np.float32), items.astype(np.float32)
     dropped = [sorted(rng.choice(300, size, replace=False).tolist()) for size in (0, 1, 150, 295, 300) * 4]
 
-    plain, rest = top_items(users, items, 10), top_items(users, items, 10, csr(dropped))
+    plain, rest = top_items(users, Scorer(items), 10), top_items(users, Scorer(items), 10, csr(dropped))
 
     for row, u in enumerate(users):
         assert plain[row].tolist() == by_hand(u, items, 10)
@@ -45,13 +49,13 @@ def test_lists_are_ordered_by_rounded_score_and_then_by_item(rng, step):
 def test_a_user_without_a_vector_gets_the_first_items(rng):
     items = rng.normal(size=(300, 4)).astype(np.float32)
 
-    assert top_items(np.zeros((2, 4), np.float32), items, 10).tolist() == [list(range(10))] * 2
+    assert top_items(np.zeros((2, 4), np.float32), Scorer(items), 10).tolist() == [list(range(10))] * 2
 
 
 def test_a_list_longer_than_the_catalogue_ends_with_empty_places(rng):
     items = rng.normal(size=(3, 4)).astype(np.float32)
 
-    lists = top_items(rng.normal(size=(5, 4)).astype(np.float32), items, 5, csr([[1]] * 5))
+    lists = top_items(rng.normal(size=(5, 4)).astype(np.float32), Scorer(items), 5, csr([[1]] * 5))
 
     assert (lists[:, 2:] == -1).all()
     assert (np.sort(lists[:, :2]) == [0, 2]).all()
@@ -63,4 +67,21 @@ def test_the_lists_are_those_of_the_service(rng):
 
     served = Ranker(open_index(items, "cpu")[0], items).top(users, seen, [10] * 50)
 
-    assert top_items(users, items, 10, csr(seen)).tolist() == [ranking.rows.tolist() for ranking in served]
+    assert top_items(users, Scorer(items), 10, csr(seen)).tolist() == [ranking.rows.tolist() for ranking in served]
+
+
+@pytest.mark.parametrize("count", [1, 10, 50])
+def test_the_lists_of_a_reranker_are_those_of_the_service_too(rng, count):
+    users, items = (rng.normal(size=(n, 16)).astype(np.float32) for n in (50, 500))
+    reranker = build_reranker(Reranker(kind="mlp", sizes={"layers": [32, 8, 1]}, candidates=20), 16, 500)
+    generator = torch.Generator().manual_seed(3)
+    for parameter in reranker.requires_grad_(False).parameters():
+        parameter.normal_(0, 1, generator=generator)
+    seen = [np.sort(rng.choice(500, size, replace=False)).astype(np.int32) for size in (0, 40, 475, 495, 500) * 10]
+
+    listed = top_items(users, scorer_of(items, reranker), count, csr(seen))
+    ranker = CandidateRanker(Ranker(open_index(items, "cpu")[0], items), reranker)
+    served = ranker.top(users, seen, [count] * 50)
+
+    for rows, ranking in zip(listed, served, strict=True):
+        assert rows[rows >= 0].tolist() == ranking.rows.tolist()

@@ -66,9 +66,9 @@ def test_the_bundle_says_who_they_are(a_run, small_data, out, cpu):
     config = a_run()
     experiment = an_experiment(small_data)
     base = train_base(experiment, config.base, out / "base.safetensors", cpu)
-    encoder = train_fair(experiment, base, config.fair, out, cpu)
+    fair = train_fair(experiment, base, config.fair, out, cpu)
 
-    path = write_bundle(export(config, experiment, base, encoder), out)
+    path = write_bundle(export(config, experiment, fair), out)
 
     assert np.array_equal(read_bundle(path).audit.folded_in, experiment.folded_in)
 

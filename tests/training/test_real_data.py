@@ -12,6 +12,7 @@ import torch
 from measure.accuracy import accuracy, full_ranks, sample_negatives, sampled_ranks
 from measure.leakage import Users, leakage
 from measure.profiles import QUICK
+from measure.scoring import Scorer
 from training.base.pmf import PmfConfig
 from training.base.train import train_base
 from training.data.config import MovieLensConfig
@@ -45,8 +46,8 @@ def test_the_base_ranks_far_better_than_popularity(trained):
     negatives = sample_negatives(*seen, len(base.items), seed=1)
 
     def ndcg(users, items):
-        near = sampled_ranks(users, items, experiment.held_out.test, negatives)
-        far = full_ranks(users, items, experiment.held_out.test, *seen)
+        near = sampled_ranks(users, Scorer(items), experiment.held_out.test, negatives)
+        far = full_ranks(users, Scorer(items), experiment.held_out.test, *seen)
         return accuracy(near, far)["sampled"]["ndcg@10"]
 
     popularity = np.bincount(experiment.train[1], minlength=len(base.items)).astype(np.float32)[:, None]

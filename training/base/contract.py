@@ -5,7 +5,9 @@ Letters: U users, I items, d dimensions, C contexts, B batch, R items a row.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bundle import History, MlpReranker
+from measure.scoring import Scorer
+from training.scoring import scorer_of
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,11 @@ class Base:
     reranker: MlpReranker | None = None
     """Scores candidates where the model is no inner product."""
 
+    @cached_property
+    def scorer(self) -> Scorer:
+        """What orders items for a user vector of this base."""
+        return scorer_of(self.items, self.reranker)
+
 
 class RankingLoss(nn.Module):
     """BPR through the frozen base: mean of softplus(−(s⁺ − s⁻)).
@@ -62,7 +71,7 @@ class RankingLoss(nn.Module):
     def __init__(self, base: Base, device: torch.device) -> None:
         super().__init__()
         self._items = torch.from_numpy(base.items).to(device)
-        self._reranker = base.reranker.to(device) if base.reranker else None
+        self._reranker = copy.deepcopy(base.reranker).to(device) if base.reranker else None
 
     def forward(self, u: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         """Loss of (B, d) vectors for (B, R) positive and negative item rows."""

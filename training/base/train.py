@@ -9,7 +9,10 @@ import torch
 from pydantic import Discriminator, Tag
 
 from training.base.contract import Base
+from training.base.deep import DeepConfig, train_deep
 from training.base.pmf import PmfConfig, train_pmf
+from training.base.sequence.config import Bert4recConfig, SasrecConfig
+from training.base.sequence.train import train_sequence
 from training.experiment import Experiment
 
 
@@ -18,9 +21,21 @@ def _model(value: object) -> object:
     return value.get("model", "pmf") if isinstance(value, dict) else getattr(value, "model", None)
 
 
-BaseConfig = Annotated[Annotated[PmfConfig, Tag("pmf")], Discriminator(_model)]
+BaseConfig = Annotated[
+    Annotated[PmfConfig, Tag("pmf")]
+    | Annotated[DeepConfig, Tag("deep")]
+    | Annotated[SasrecConfig, Tag("sasrec")]
+    | Annotated[Bert4recConfig, Tag("bert4rec")],
+    Discriminator(_model),
+]
 
 
 def train_base(experiment: Experiment, config: BaseConfig, checkpoint: Path, device: torch.device) -> Base:
     """Train the configured base on the training positives; the best epoch is chosen on validation positives."""
-    return train_pmf(experiment, config, checkpoint, device)
+    match config:
+        case PmfConfig():
+            return train_pmf(experiment, config, checkpoint, device)
+        case DeepConfig():
+            return train_deep(experiment, config, checkpoint, device)
+        case SasrecConfig() | Bert4recConfig():
+            return train_sequence(experiment, config, checkpoint, device)

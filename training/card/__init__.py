@@ -6,6 +6,7 @@ ranking    exact lists for many users at once
 accuracy   held-out positives: by mask, by group, for new users
 targets    what is attacked, under which masks, and what it is compared with
 leakage    the attacks, and the rows they become
+reference  the leakage figure of the paper's own code, in `reproduce`
 workers    many attacks side by side, with the same result for any number of processes
 """
 

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from measure.accuracy import accuracy, full_ranks, sample_negatives, sampled_ranks
+from measure.accuracy import accuracy, full_ranks, ndcg_at, sample_negatives, sampled_ranks
+from measure.candidates import CandidateStep, candidate_step
 from measure.errors import MeasureError
 from measure.labels import merge_rare
 from training.card.views import Views
@@ -17,6 +18,8 @@ from training.masks import Mask
 
 Row = dict[str, Any]
 Rows = NDArray[np.bool_]
+RECALLED = 10
+"""Length of the list that candidates should hold."""
 REST = "other"
 """What the classes too rare to be measured are called together."""
 
@@ -26,6 +29,8 @@ class Ranks(NamedTuple):
 
     sampled: NDArray[np.int64]
     full: NDArray[np.int64]
+    step: CandidateStep | None
+    """Where a model's own scores order candidates only."""
 
 
 def accuracy_of(views: Views, masks: Sequence[Mask]) -> Row:
@@ -36,12 +41,14 @@ def accuracy_of(views: Views, masks: Sequence[Mask]) -> Row:
     rows = (audit.split == AUDIT) & ~new if strict else ~new
     indptr, indices = _not_ranked_against(views)
     seed = description.seeds["run"] + 1
-    negatives = sample_negatives(indptr, indices, len(views.items), seed=seed)
+    negatives = sample_negatives(indptr, indices, len(views.scorer.items), seed=seed)
     positive = np.where(rows | new, audit.test, -1)
 
     def ranked(users: NDArray[np.float32]) -> Ranks:
-        near = sampled_ranks(users, views.items, positive, negatives)
-        return Ranks(near, full_ranks(users, views.items, positive, indptr, indices))
+        near = sampled_ranks(users, views.scorer, positive, negatives)
+        far = full_ranks(users, views.scorer, positive, indptr, indices)
+        step = candidate_step(RECALLED, users, views.scorer, positive, indptr, indices) if views.scorer.own else None
+        return Ranks(near, far, step)
 
     base = ranked(views.scored(audit.base))
     by_mask = {mask: ranked(views.fair(mask)) for mask in masks}
@@ -52,6 +59,7 @@ def accuracy_of(views: Views, masks: Sequence[Mask]) -> Row:
             "against": "items not in seen" if strict else "items that are no positive of the user",
             "sampled_negatives": negatives.shape[1],
             "seed": seed,
+            **({"candidates": views.scorer.candidates} if views.scorer.own else {}),
         },
         "by_mask": [_row(views, mask, found, base, rows) for mask, found in by_mask.items()],
     }
@@ -70,7 +78,19 @@ def _not_ranked_against(views: Views) -> tuple[NDArray[np.int64], NDArray[np.int
 
 
 def _row(views: Views, mask: Mask, found: Ranks, base: Ranks, rows: Rows) -> Row:
-    return {"sensitive": list(mask), **_beside_base(found, base, rows), "groups": _by_group(views, found, base, rows)}
+    row = {"sensitive": list(mask), **_beside_base(found, base, rows), "groups": _by_group(views, found, base, rows)}
+    if found.step and base.step:
+        row["candidates"] = _candidates(found.step, rows) | {"base": _candidates(base.step, rows)}
+    return row
+
+
+def _candidates(step: CandidateStep, rows: Rows) -> Row:
+    """Share of the model's own first items that are candidates, and accuracy were every item one."""
+    ranks = step.ranks[rows]
+    return {
+        f"recall@{RECALLED}": float(np.nanmean(step.recall[rows])),
+        "full_without": {"ndcg@10": float(ndcg_at(10, ranks[ranks >= 0]).mean())},
+    }
 
 
 def _beside_base(found: Ranks, base: Ranks, rows: Rows) -> Row:

@@ -10,6 +10,7 @@ from bundle import Bundle
 from measure.profiles import QUICK, Profile
 from training.card.accuracy import accuracy_of
 from training.card.leakage import leakage_of
+from training.card.reference import reference_of
 from training.card.views import Views
 from training.card.workers import available
 from training.errors import EvaluationError
@@ -44,6 +45,8 @@ def make_card(bundle: Bundle, profile: Profile = QUICK, workers: int | None = 1)
         "accuracy": accuracy_of(views, masks),
         "leakage": leakage_of(views, masks, profile, workers or available()),
     }
+    if description.mode == "reproduce":
+        card["reference"] = reference_of(views, masks)
     rows = len(card["leakage"]["by_mask"])
     log.info("card: %d rows of leakage, profile %s, %.0f s", rows, profile.name, time.monotonic() - started)
     return card

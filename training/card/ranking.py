@@ -2,7 +2,7 @@
 
 The order is by float64 inner product rounded to 1e-6, ties by item row (DESIGN 6). A matrix product proposes; the
 proposals are scored again one item at a time, as serving does, and where they could end too early (many ties) the
-whole catalogue is ordered for that user.
+whole catalogue is ordered for that user. Where the model has scores of its own, they order what comes out of that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from measure.accuracy import SCORE_STEP
+from measure.scoring import SCORE_STEP, Scorer
 
 DECIMALS = 6
 MARGIN = 16
@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 def top_items(
     users: NDArray[np.float32],
-    items: NDArray[np.float32],
+    scorer: Scorer,
     count: int,
     dropped: tuple[NDArray[np.int64], NDArray[np.int32]] | None = None,
 ) -> NDArray[np.int32]:
@@ -32,13 +32,27 @@ def top_items(
 
     Args:
         users: (n, d) vectors.
-        items: (I, d) vectors.
+        scorer: of I items.
         count: how many items to list, at least 1.
         dropped: item rows never to list, as CSR with one row per user; None for none.
 
     Returns:
         (n, count) item rows, best first; -1 in the places that are left over where fewer items remain.
     """
+    if scorer.own is None:
+        return _by_inner_product(users, scorer.items, count, dropped)
+    candidates = _by_inner_product(users, scorer.items, max(count, scorer.candidates), dropped)
+    scores = np.where(candidates < 0, -np.inf, np.round(scorer.scores(users, candidates), DECIMALS))
+    order = np.lexsort((candidates, -scores), axis=1)[:, :count]
+    return np.take_along_axis(candidates, order, axis=1)
+
+
+def _by_inner_product(
+    users: NDArray[np.float32],
+    items: NDArray[np.float32],
+    count: int,
+    dropped: tuple[NDArray[np.int64], NDArray[np.int32]] | None,
+) -> NDArray[np.int32]:
     exact_items = items.astype(np.float64)
     lists = np.full((len(users), count), -1, np.int32)
     size = max(1, _BLOCK_SCORES // len(items))

@@ -40,13 +40,12 @@ class Target:
 
 
 def targets_of(views: Views, masks: Sequence[Mask], profile: Profile) -> list[Target]:
-    """Everything that a card attacks; lists of 50 only where the profile gives a verdict."""
-    lengths = (10, 50) if profile.verdict else (10,)
+    """Everything that a card attacks; lists of the lengths that the profile names."""
     return [
         *_vectors(views, masks),
         *_vectors_together(views, masks),
-        *_lists(views, masks, lengths),
-        *_lists_together(views, masks, max(lengths)),
+        *(_lists(views, masks, profile.lists) if profile.lists else ()),
+        *(_lists_together(views, masks, max(profile.lists)) if profile.lists else ()),
         *(_new_users(views, masks) if views.audit.folded_in.any() else ()),
     ]
 
@@ -127,7 +126,7 @@ def _part(views: Views, row: int) -> Features:
 
 
 def _listed(views: Views, k: int, lists: Callable[[], Lists]) -> Features:
-    return list_features(lists()[:, :k], len(views.items))
+    return list_features(lists()[:, :k], len(views.scorer.items))
 
 
 def _once(make: Callable[[], Lists]) -> Callable[[], Lists]:

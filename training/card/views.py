@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bundle import Audit, Bundle
 from training.card.ranking import top_items
 from training.masks import Mask
+from training.scoring import scorer_of
 
 _BLOCK_USERS = 8_192
 
@@ -37,7 +38,7 @@ class Views:
         """Take a bundle and its audit/, which must be there."""
         self.bundle, self.audit = bundle, audit
         self._cosine = bundle.description.scorer == "cosine"
-        self.items = self.scored(bundle.items.vectors)
+        self.scorer = scorer_of(self.scored(bundle.items.vectors), bundle.reranker)
         self._fair: dict[Mask, NDArray[np.float32]] = {}
         self._lists: dict[tuple[Mask, bool, int], Lists] = {}
 
@@ -64,4 +65,4 @@ class Views:
     def lists_of(self, users: NDArray[np.float32], count: int, *, drop_seen: bool = False) -> Lists:
         """Top ``count`` lists for (U, d) vectors; dropping seen items drops those of the user in that row."""
         seen = (self.bundle.seen.indptr, self.bundle.seen.indices) if drop_seen else None
-        return top_items(users, self.items, count, seen)
+        return top_items(users, self.scorer, count, seen)

@@ -37,13 +37,13 @@ def measure_front(
     positive, names = experiment.validation[select], experiment.attributes
     everyone = np.concatenate([select, train])
     attacked = Users(audit=np.arange(len(select)), train=np.arange(len(select), len(everyone)))
-    views = Validation(base.selection[everyone], base.items, positive, experiment.validation_negatives[select], names)
+    views = Validation(base.selection[everyone], base.scorer, positive, experiment.validation_negatives[select], names)
     bounds = [experiment.dataset.indptr[select], experiment.dataset.indptr[select + 1]]
     seen = np.concatenate([experiment.dataset.indices[low:high] for low, high in zip(*bounds, strict=True)])
     indptr = np.concatenate([[0], np.cumsum(bounds[1] - bounds[0])])
 
     def full(vectors: Any) -> float:
-        ranks = full_ranks(vectors, base.items, positive, indptr, seen)
+        ranks = full_ranks(vectors, base.scorer, positive, indptr, seen)
         return float(ndcg_at(10, ranks[ranks >= 0]).mean())
 
     unprotected = base.selection[select]

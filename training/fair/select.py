@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from measure.accuracy import ndcg_at, sampled_ranks
 from measure.errors import MeasureError
 from measure.leakage import Users, leakage
 from measure.profiles import Profile
+from measure.scoring import Scorer
+from training import scalars
 from training.base.contract import Base
 from training.data.split import SELECT, TRAIN
 from training.experiment import Experiment
@@ -29,7 +31,7 @@ class Validation:
 
     users: NDArray[np.float32]
     """(n, d) user vectors of the users validated on."""
-    items: NDArray[np.float32]
+    scorer: Scorer
     positive: NDArray[np.int32]
     """(n,), -1 for none."""
     negatives: NDArray[np.int32]
@@ -38,7 +40,7 @@ class Validation:
 
     def ndcg(self, vectors: NDArray[np.float32]) -> float:
         """Sampled N@10 of (n, d) vectors."""
-        ranks = sampled_ranks(vectors, self.items, self.positive, self.negatives)
+        ranks = sampled_ranks(vectors, self.scorer, self.positive, self.negatives)
         return float(ndcg_at(10, ranks[ranks >= 0]).mean())
 
     def fair(self, encoder: FairEncoder, mask: Mask) -> NDArray[np.float32]:
@@ -60,7 +62,11 @@ def by_accuracy(validation: Validation, masks: Sequence[Mask]) -> Callable[[Fair
 
 
 def by_accuracy_and_leakage(
-    validation: Validation, masks: Sequence[Mask], leaked: Callable[[NDArray[np.float32], str], float], price: float
+    validation: Validation,
+    masks: Sequence[Mask],
+    leaked: Callable[[NDArray[np.float32], str], float],
+    price: float,
+    full: float | None = None,
 ) -> Callable[[FairEncoder], float]:
     """`strict`: mean over masks of N@10 kept, less ``price`` times the mean AUC above .5 of the protected attributes.
 
@@ -69,29 +75,48 @@ def by_accuracy_and_leakage(
         masks: all that the card will report.
         leaked: (vectors of the select users, attribute) → folded AUC in [.5, 1].
         price: accuracy points that one AUC point costs.
+        full: N@10 that counts as all kept; None for that of the user vectors themselves.
     """
-    base = validation.ndcg(validation.users)
+    base = validation.ndcg(validation.users) if full is None else full
 
     def score(encoder: FairEncoder) -> float:
         kept, excess = [], []
         for mask in masks:
             vectors = validation.fair(encoder, mask)
             kept.append(validation.ndcg(vectors) / base)
-            excess += [leaked(vectors, name) - 0.5 for name in mask]
+            found = {name: leaked(vectors, name) for name in mask}
+            excess += [auc - 0.5 for auc in found.values()]
+            for name, auc in found.items():
+                scalars.record(f"leakage/{'+'.join(mask)}/{name}", auc)
         return float(np.mean(kept) - price * np.mean(excess))
 
     return score
 
 
-def selection(experiment: Experiment, base: Base, leakage_price: float) -> Callable[[FairEncoder], float]:
-    """What the experiment's mode chooses an epoch by; `strict` looks at select users only."""
+def selection(
+    experiment: Experiment,
+    base: Base,
+    leakage_price: float,
+    before: Base | None = None,
+    masks: Sequence[Mask] | None = None,
+) -> Callable[[FairEncoder], float]:
+    """What the experiment's mode chooses an epoch by; `strict` looks at select users only.
+
+    Args:
+        experiment: what is trained on.
+        base: whose user vectors and items are validated.
+        leakage_price: accuracy points that one AUC point costs.
+        before: the base as it was, where ``base`` has been trained further: what is kept is kept of this one.
+        masks: those that can be validated; None for all.
+    """
     names = experiment.attributes
     strict = experiment.mode == "strict"
     rows = np.flatnonzero(experiment.user_split == SELECT) if strict else np.arange(len(base.selection))
     positive, negatives = experiment.validation[rows], experiment.validation_negatives[rows]
-    validation = Validation(base.selection[rows], base.items, positive, negatives, names)
+    validation = Validation(base.selection[rows], base.scorer, positive, negatives, names)
     if not strict:
-        return by_accuracy(validation, [(), names])  # the reference's --fix_one
+        ends = [mask for mask in ((), names) if masks is None or mask in masks]
+        return by_accuracy(validation, ends)  # the reference's --fix_one
 
     labels = {name: experiment.dataset.labels[rows, index].astype(np.int64) for index, name in enumerate(names)}
     everyone, seed = Users(audit=np.arange(len(rows))), experiment.seed
@@ -99,7 +124,10 @@ def selection(experiment: Experiment, base: Base, leakage_price: float) -> Calla
     def leaked(vectors: NDArray[np.float32], name: str) -> float:
         return selection_leakage(vectors, labels[name], everyone, name, seed)
 
-    return by_accuracy_and_leakage(validation, masks_to_measure(names), leaked, leakage_price)
+    full = None
+    if before is not None:
+        full = replace(validation, scorer=before.scorer).ndcg(before.selection[rows])
+    return by_accuracy_and_leakage(validation, masks or masks_to_measure(names), leaked, leakage_price, full)
 
 
 def leaked_where_protected_alone(experiment: Experiment, base: Base) -> Callable[[FairEncoder, str], float]:

@@ -10,13 +10,19 @@ from pydantic import Field
 
 from training.base.contract import Base
 from training.experiment import Experiment
-from training.fair.afrl.step import AfrlConfig
+from training.fair.afrl.config import AfrlConfig
 from training.fair.afrl.train import train_afrl
 from training.fair.contract import Fair
+from training.fair.ffvae.config import FfvaeConfig
+from training.fair.ffvae.train import train_ffvae
 from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.train import train_lattice
+from training.fair.pfrec.config import PfrecConfig
+from training.fair.pfrec.train import train_pfrec
+from training.fair.sm.config import SmConfig
+from training.fair.sm.train import train_sm
 
-FairConfig = Annotated[AfrlConfig | LatticeConfig, Field(discriminator="method")]
+FairConfig = Annotated[AfrlConfig | FfvaeConfig | LatticeConfig | PfrecConfig | SmConfig, Field(discriminator="method")]
 
 
 def train_fair(experiment: Experiment, base: Base, config: FairConfig, work: Path, device: torch.device) -> Fair:
@@ -24,5 +30,11 @@ def train_fair(experiment: Experiment, base: Base, config: FairConfig, work: Pat
     match config:
         case AfrlConfig():
             return train_afrl(experiment, base, config, work, device)
+        case FfvaeConfig():
+            return train_ffvae(experiment, base, config, work, device)
         case LatticeConfig():
             return train_lattice(experiment, base, config)
+        case PfrecConfig():
+            return train_pfrec(experiment, base, config, work, device)
+        case SmConfig():
+            return train_sm(experiment, base, config, work, device)

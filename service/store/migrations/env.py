@@ -1,4 +1,4 @@
-"""Run by Alembic with the connection that `service.store.migrate` hands it."""
+"""Run by Alembic with the connection that `service.store.migration` hands it."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
 """AFRL by epochs, in both modes: what a row is, and what mask it is trained under.
 
-reproduce   a row is an interaction, one mask for the whole batch, labels of all users (methods of the reference)
-strict      a row is a user, a mask for each row, labels of train users only
+reproduce   contexts as often as they have positives, one mask for the whole batch, labels of all users
+strict      every user once, a mask for each row, labels of train users only
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -14,14 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bundle.networks import AfrlEncoder
+from training import parallel, scalars
 from training.base.contract import Contexts, RankingLoss
 from training.checkpoint import State, pack, unpack
-from training.fair.afrl.step import AfrlConfig, Batch, FairNets, Optimisers, training_step
+from training.experiment import Mode
+from training.fair.afrl.config import AfrlConfig
+from training.fair.afrl.networks import FairNets
+from training.fair.afrl.step import Batch, Optimisers, training_step
 from training.fair.heads import AttributeLoss
+from training.fair.rows import ContextRows, draw_masks
 from training.negatives import NegativeSampler
-
-Rows = tuple[Tensor, Tensor, Tensor]
-"""Context rows (B,), positive items (B, R), masks (B, M)."""
 
 
 class AfrlStage:
@@ -33,70 +36,95 @@ class AfrlStage:
         self,
         nets: FairNets,
         config: AfrlConfig,
+        mode: Mode,
         contexts: Contexts,
         labels: NDArray[np.int16],
         classes: Sequence[int],
         ranking: RankingLoss,
         negatives: NegativeSampler,
-        rows: Callable[[AfrlStage, torch.Generator], Iterator[Rows]],
         validate: Callable[[AfrlEncoder], float],
         device: torch.device,
     ) -> None:
         for module in nets.modules().values():
             module.to(device)
-        self.config = config
-        self.attributes = len(classes)
-        self.users = torch.from_numpy(contexts.users).to(device)
-        self.indptr = torch.from_numpy(contexts.indptr).to(device)
-        self.indices = torch.from_numpy(contexts.indices.astype(np.int64)).to(device)
+        self._config, self._mode, self._device = config, mode, device
+        self._rows = ContextRows(contexts, device)
         self._vectors = torch.from_numpy(contexts.vectors).to(device)
         self._labels = torch.from_numpy(labels).to(device)
         self._loss, self._ranking = AttributeLoss(self._labels, classes), ranking
         self._nets, self._opts = nets, Optimisers.create(nets, config)
-        self._negatives, self._rows, self._validate = negatives, rows, validate
+        self._average = copy.deepcopy(nets.encoder) if config.average else nets.encoder
+        self._negatives, self._validate = negatives, validate
+        self._steps = 0
 
     def epoch(self, rng: torch.Generator) -> int:
-        """One pass over the rows of this mode."""
-        count = 0
-        for contexts, positives, protect in self._rows(self, rng):
-            users = self.users[contexts]
-            negatives = self._negatives.draw(users[:, None].expand_as(positives), rng)
-            batch = Batch(self._vectors[contexts], self._labels[users], protect, positives, negatives)
-            training_step(self._nets, self._opts, batch, self._loss, self._ranking, self.config)
-            count += len(users)
-        return count
+        """One pass over the rows of this mode; gives the (positive, negative) pairs learned from."""
+        config, pairs = self._config, 0
+        total: dict[str, Tensor] = {}
+        steps = -(-self._count() // config.batch)
+        for step, (contexts, positives) in enumerate(self._draw(rng), self._steps + 1):
+            self._opts.slow_to(config.rate(step / (steps * config.schedule.epochs)))
+            batch = self._batch(contexts, positives, rng)
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+                terms = training_step(self._nets, self._opts, batch, self._loss, self._ranking, config)
+            self._follow(step)
+            total = {name: value + total.get(name, 0) for name, value in terms.items()}
+            pairs += positives.numel()
+        self._steps += steps
+        for name, value in total.items():
+            scalars.record(f"loss/{name}", float(value) / steps)
+        return pairs
+
+    def _count(self) -> int:
+        """Contexts in one epoch."""
+        return (
+            self._rows.rows_of_each_user()
+            if self._mode == "strict"
+            else self._rows.rows_by_activity(self._config.pairs)
+        )
+
+    def _draw(self, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Context rows (B,) and their positives (B, R) by batch."""
+        batch, pairs = self._config.batch, self._config.pairs
+        if self._mode == "strict":
+            return self._rows.each_user(batch, pairs, rng)
+        return self._rows.interactions(batch, rng) if pairs == 1 else self._rows.by_activity(batch, pairs, rng)
+
+    def _batch(self, contexts: Tensor, positives: Tensor, rng: torch.Generator) -> Batch:
+        """This process's share of a batch; every process makes all draws, so that they stay in step."""
+        users = self._rows.users[contexts]
+        negatives = self._negatives.draw(users[:, None].expand_as(positives), rng)
+        masks: Mode = "strict" if self._config.row_masks else self._mode
+        protect = draw_masks(masks, len(contexts), self._labels.shape[1], rng)
+        vectors, labels = self._vectors[contexts], self._labels[users]
+        return Batch(*(parallel.share(rows) for rows in (vectors, labels, protect, positives, negatives)))
+
+    def _follow(self, step: int) -> None:
+        """Move the average towards the encoder; faster in the first steps, so that it forgets the initial weights."""
+        if self._average is not self._nets.encoder:
+            decay = min(self._config.average, step / (step + 10))
+            with torch.no_grad():
+                pairs = zip(self._average.parameters(), self._nets.encoder.parameters(), strict=True)
+                for average, weight in pairs:
+                    average.lerp_(weight, 1 - decay)
+
+    @property
+    def encoder(self) -> AfrlEncoder:
+        """What is validated and exported."""
+        return self._average
 
     def validate(self) -> float:
         """Whatever the mode selects by."""
-        return self._validate(self._nets.encoder)
+        return self._validate(self._average)
 
     def state(self) -> State:
         """Networks and optimisers."""
-        return pack(self._nets.modules(), self._opts.by_name())
+        return pack(self._modules(), self._opts.by_name()) | {"steps": torch.tensor(self._steps)}
 
     def restore(self, state: State) -> None:
         """Go on from ``state``."""
-        unpack(state, self._nets.modules(), self._opts.by_name())
+        unpack(state, self._modules(), self._opts.by_name())
+        self._steps = int(state["steps"])
 
-
-def interaction_rows(stage: AfrlStage, rng: torch.Generator) -> Iterator[Rows]:
-    """`reproduce`: every training positive once, one mask a batch, uniform over all 2^M."""
-    device = stage.users.device
-    owners = torch.repeat_interleave(torch.arange(len(stage.indptr) - 1, device=device), stage.indptr.diff())
-    order = torch.randperm(len(owners), generator=rng, device=device)
-    for rows in torch.split(order, stage.config.batch):
-        mask = torch.randint(2, (1, stage.attributes), generator=rng, device=device, dtype=torch.bool)
-        yield owners[rows], stage.indices[rows][:, None], mask.expand(len(rows), -1)
-
-
-def user_rows(stage: AfrlStage, rng: torch.Generator) -> Iterator[Rows]:
-    """`strict`: every user with a training positive once, several of their positives, a mask for each row."""
-    device = stage.users.device
-    counts = stage.indptr.diff()
-    eligible = torch.nonzero(counts)[:, 0]
-    order = eligible[torch.randperm(len(eligible), generator=rng, device=device)]
-    for users in torch.split(order, stage.config.batch):
-        draws = torch.rand((len(users), stage.config.pairs), generator=rng, device=device)
-        offsets = (draws * counts[users, None]).long().clamp_(max=counts[users, None] - 1)
-        masks = torch.randint(2, (len(users), stage.attributes), generator=rng, device=device, dtype=torch.bool)
-        yield users, stage.indices[stage.indptr[users, None] + offsets], masks
+    def _modules(self) -> dict[str, torch.nn.Module]:
+        return self._nets.modules() | ({"average": self._average} if self._config.average else {})

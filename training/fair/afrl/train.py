@@ -9,8 +9,9 @@ import torch
 
 from training.base.contract import Base, RankingLoss
 from training.experiment import Experiment
-from training.fair.afrl.stage import AfrlStage, interaction_rows, user_rows
-from training.fair.afrl.step import AfrlConfig, FairNets, afrl_network, afrl_parts
+from training.fair.afrl.config import AfrlConfig
+from training.fair.afrl.networks import FairNets, afrl_network, afrl_parts
+from training.fair.afrl.stage import AfrlStage
 from training.fair.contract import Fair, allowed_labels
 from training.fair.select import selection
 from training.loop import fit
@@ -22,19 +23,19 @@ log = logging.getLogger(__name__)
 def train_afrl(experiment: Experiment, base: Base, config: AfrlConfig, work: Path, device: torch.device) -> Fair:
     """Train the encoder on the frozen base's contexts."""
     names, dimensions = experiment.attributes, base.users.shape[1]
-    nets = FairNets.create(dimensions, names, experiment.class_counts, experiment.seed)
+    parts = afrl_parts(names, config.without)
     stage = AfrlStage(
-        nets,
+        FairNets.create(dimensions, names, experiment.class_counts, experiment.seed, config.without),
         config,
+        experiment.mode,
         base.contexts,
         allowed_labels(experiment),
         experiment.class_counts,
         RankingLoss(base, device),
         NegativeSampler(*experiment.no_negatives, len(base.items), device),
-        user_rows if experiment.mode == "strict" else interaction_rows,
         selection(experiment, base, config.leakage_price),
         device,
     )
     result = fit(stage, config.schedule, experiment.seed, work / "fair.safetensors", device)
     log.info("fair: validation score %s", result)
-    return Fair(base, nets.encoder, afrl_network(dimensions, len(names)), afrl_parts(names), "fair")
+    return Fair(base, stage.encoder, afrl_network(dimensions, len(parts)), parts, "fair")

@@ -1,0 +1,87 @@
+"""Who may ask what: an API key opens the routes of its scopes, at a bounded rate.
+
+Where no key was ever made, everyone has every scope and no limit, and the service listens on loopback only. Once there
+is a key it stays closed, also after the last one is revoked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from service.errors import InvalidKeyError, MissingKeyError, MissingScopeError
+from service.limits import RateLimits
+from service.store import Known, find_key, now_us
+
+Scope = Literal["recommend", "requirement", "feedback", "admin", "audit"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks."""
+
+    key_id: int | None
+    """None where there are no keys."""
+    name: str
+    scopes: frozenset[str]
+
+
+EVERYONE = Caller(None, "", frozenset(SCOPES))
+
+
+class Gate:
+    """Lets callers in, by what is known of the keys at this moment."""
+
+    def __init__(self, known: Known, limits: RateLimits | None = None) -> None:
+        """Without limits every key may ask as often as it likes."""
+        self._known = known
+        self._limits = limits
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are no keys, so that everyone may ask."""
+        return not self._known.keys
+
+    def recognise(self, authorization: Sequence[bytes]) -> Caller:
+        """Who asks.
+
+        Args:
+            authorization: every ``Authorization`` header of the request.
+
+        Raises:
+            MissingKeyError: there is none.
+            InvalidKeyError: it is no key of this service, or one that is revoked or expired.
+        """
+        if self.is_open:
+            return EVERYONE
+        if not authorization:
+            raise MissingKeyError
+        kind, _, secret = authorization[0].partition(b" ")
+        if len(authorization) > 1 or kind.lower() != b"bearer":
+            raise InvalidKeyError
+        key = find_key(self._known.keys, secret.strip(b" ").decode("latin-1"), now_us())
+        if key is None:
+            raise InvalidKeyError
+        return Caller(key.id, key.name, key.scopes)
+
+    async def admit(self, caller: Caller, needed: Scope) -> None:
+        """Let a caller do what needs a scope, once.
+
+        Raises:
+            MissingScopeError: the key does not have it.
+            RateLimitedError: the key has asked too often.
+        """
+        if needed not in caller.scopes:
+            raise MissingScopeError(needed)
+        await self.count(caller)
+
+    async def count(self, caller: Caller, requests: int = 1) -> None:
+        """Count requests against the rate limit; `admit` has counted the first of them.
+
+        Raises:
+            RateLimitedError: the key has asked too often.
+        """
+        if requests and caller.key_id is not None and self._limits is not None:
+            await self._limits.take(str(caller.key_id), requests)

@@ -1,0 +1,127 @@
+"""Which scope each route needs: one table, which guards the routes and is written into the published schema.
+
+A route that is not in the table cannot be served.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from fastapi import Request
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as Connection
+
+from service.access import Caller, Scope
+from service.api.problems import problems
+from service.api.state import State
+from service.api.trace import Trace
+from service.errors import BodyTooLargeError, InvalidKeyError, MissingKeyError, MissingScopeError, RateLimitedError
+
+SCOPE_OF: Mapping[tuple[str, str], Scope | None] = {
+    ("GET", "/recommend"): "recommend",
+    ("POST", "/recommend/batch"): "recommend",
+    ("POST", "/recommend/session"): "recommend",
+    ("GET", "/similar"): "recommend",
+    ("GET", "/popular"): "recommend",
+    ("GET", "/attributes"): "recommend",
+    ("GET", "/models"): "recommend",
+    ("GET", "/users/{user}/requirement"): "recommend",
+    ("PUT", "/users/{user}/requirement"): "requirement",
+    ("DELETE", "/users/{user}/requirement"): "requirement",
+    ("POST", "/interactions"): "feedback",
+    ("GET", "/users/{user}/data"): "admin",
+    ("DELETE", "/users/{user}"): "admin",
+    ("DELETE", "/users/{user}/suppression"): "admin",
+    ("PUT", "/items/{item}/hidden"): "admin",
+    ("DELETE", "/items/{item}/hidden"): "admin",
+    ("POST", "/models/{version}/activate"): "admin",
+    ("GET", "/health/live"): None,
+    ("GET", "/health/ready"): None,
+    ("GET", "/metrics"): None,
+    ("GET", "/openapi.json"): None,
+}
+"""(method, path) → scope; None for what anyone may ask."""
+
+_CALLER = "evenhand.caller"
+_BODILESS = frozenset({"GET", "HEAD"})
+
+
+def guard(routes: Iterable[BaseRoute]) -> list[BaseRoute]:
+    """Copies of the routes that ask for a key first; several apps may be made of the same routes.
+
+    Raises:
+        KeyError: a route is not in `SCOPE_OF`.
+    """
+    guarded: list[BaseRoute] = []
+    for route in routes:
+        assert isinstance(route, Route)  # noqa: S101  nothing else can be guarded
+        (needed,) = {SCOPE_OF[method, route.path] for method in route.methods or ()}
+        mine = copy.copy(route)
+        mine.app = route.app if needed is None else _Guarded(route.app, needed)
+        guarded.append(mine)
+    return guarded
+
+
+def caller_of(request: Request) -> Caller:
+    """Who asks; on a guarded route."""
+    return cast(Caller, request.scope[_CALLER])
+
+
+def describe_access(schema: dict[str, Any]) -> None:
+    """Write into an OpenAPI document which key each operation needs, and how it is refused."""
+    scheme = {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key with the scope that the operation names. Where no key is defined, none is needed.",
+    }
+    schema.setdefault("components", {})["securitySchemes"] = {"key": scheme}
+    refusals = problems(MissingKeyError, InvalidKeyError, MissingScopeError, RateLimitedError)
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            needed = SCOPE_OF[method.upper(), path]
+            operation["security"] = [] if needed is None else [{"key": [needed]}]
+            if needed is not None:
+                for status in (MissingKeyError.status, MissingScopeError.status, RateLimitedError.status):
+                    operation["responses"].setdefault(str(status), refusals[status])
+                operation["responses"] = dict(sorted(operation["responses"].items()))
+
+
+class _Guarded:
+    """Pure ASGI, around one route."""
+
+    def __init__(self, app: ASGIApp, needed: Scope) -> None:
+        self._app = app
+        self._needed = needed
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        """Let the request through, or raise why not."""
+        state: State = scope["app"].state.evenhand
+        caller = state.gate.recognise([value for name, value in scope["headers"] if name == b"authorization"])
+        trace: Trace = scope["evenhand.trace"]
+        trace.key = caller.name or None
+        await state.gate.admit(caller, self._needed)
+        scope[_CALLER] = caller
+        if scope["method"] not in _BODILESS:
+            receive = _bounded(scope, receive, state.max_body_bytes)
+        await self._app(scope, receive, send)
+
+
+def _bounded(scope: Connection, receive: Receive, allowed: int) -> Receive:
+    """A body that ends in a refusal where it grows too large."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and (len(value) > 12 or int(value) > allowed):
+            raise BodyTooLargeError(allowed)
+    received = 0
+
+    async def bounded() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > allowed:
+            raise BodyTooLargeError(allowed)
+        return message
+
+    return bounded

@@ -1,0 +1,30 @@
+"""What can be protected."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from pydantic_core import to_json
+
+from service.api.problems import problems
+from service.api.query import NoParameters, parse
+from service.api.schemas import AttributesPage
+from service.api.state import state_of
+from service.errors import InvalidQueryError, QueryTooLongError
+
+router = APIRouter(tags=["recommendations"], generate_unique_id_function=lambda route: route.name)
+
+
+@router.get("/attributes", response_model=AttributesPage, responses=problems(InvalidQueryError, QueryTooLongError))
+async def attributes(request: Request) -> Response:
+    """List what can be protected, in which combinations, and what is protected whether asked for or not."""
+    parse(NoParameters, request.scope["query_string"])
+    recommender = state_of(request).recommender
+    description, policy = recommender.model.bundle.description, recommender.policy
+    page: AttributesPage = {
+        "attributes": [{"name": one.name, "classes": one.classes} for one in description.attributes],
+        "supported_masks": {"kind": description.supported_masks.kind, "masks": description.supported_masks.masks},
+        "always_protected": description.always_protected,
+        "required": list(policy.required),
+        "default": list(policy.default),
+    }
+    return Response(to_json(page), media_type="application/json")

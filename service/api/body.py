@@ -1,0 +1,109 @@
+"""Request bodies → frozen values. As with query strings, nothing unknown, repeated or out of bounds passes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn, TypeVar
+
+from fastapi import Request
+from pydantic import TypeAdapter, ValidationError
+from starlette.requests import ClientDisconnect
+
+from service.errors import InvalidBodyError, MediaTypeError
+
+MAX_ERRORS = 20
+"""Errors listed in one problem."""
+MAX_ECHO = 100
+"""Characters of a name or a wrong value that are sent back."""
+
+Value = TypeVar("Value")
+
+
+async def read_body(request: Request, wanted: TypeAdapter[Value]) -> tuple[Value, bytes]:
+    """The body as a value, and as it came.
+
+    Raises:
+        MediaTypeError: it does not say that it is JSON. A web page cannot say so of another origin without asking.
+        BodyTooLargeError: longer than the operator allows.
+        InvalidBodyError: lists every field that is wrong.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise MediaTypeError
+    try:
+        raw = await request.body()
+    except ClientDisconnect:  # nobody reads the answer
+        raise InvalidBodyError([_error("body", None, "ended before its end")]) from None
+    return parse(wanted, raw), raw
+
+
+def parse(wanted: TypeAdapter[Value], raw: bytes) -> Value:
+    """Read JSON as a value.
+
+    Raises:
+        InvalidBodyError: lists every field that is wrong.
+    """
+    try:
+        json.loads(raw, object_pairs_hook=_without_repetition, parse_constant=_refuse)
+        return wanted.validate_json(raw, strict=True)
+    except _RepeatedError as error:
+        raise InvalidBodyError([_error(error.name, None, "given more than once")]) from None
+    except ValidationError as error:
+        raise refusal(error) from None
+    except (ValueError, RecursionError):
+        raise InvalidBodyError([_error("body", None, "not JSON (RFC 8259), or nested too deeply")]) from None
+
+
+def refusal(error: ValidationError) -> InvalidBodyError:
+    """What is wrong with a value, as a client reads it."""
+    found = error.errors(include_url=False, include_context=False)
+    return InvalidBodyError([_explain(dict(problem)) for problem in found[:MAX_ERRORS]])
+
+
+def openapi_body(wanted: TypeAdapter[Any]) -> dict[str, Any]:
+    """The body as OpenAPI describes it."""
+    schema = wanted.json_schema()
+    return {"required": True, "content": {"application/json": {"schema": _inlined(schema, schema.pop("$defs", {}))}}}
+
+
+def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """The schema with every reference replaced by what it stands for."""
+    if isinstance(schema, list):
+        return [_inlined(part, definitions) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {name: _inlined(part, definitions) for name, part in schema.items()}
+
+
+class _RepeatedError(Exception):
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    read: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in read:
+            raise _RepeatedError(name)
+        read[name] = value
+    return read
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+def _explain(problem: Mapping[str, Any]) -> dict[str, Any]:
+    found = problem["input"]
+    place = ".".join(map(str, problem["loc"])) or "body"
+    return _error(place, found if isinstance(found, str | int | float | bool) else None, problem["msg"])
+
+
+def _error(field: str, value: object, reason: str) -> dict[str, Any]:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)[:MAX_ECHO] if abs(value) < 10**MAX_ECHO else None
+    if isinstance(value, str) and len(value) > MAX_ECHO:
+        value = value[:MAX_ECHO] + "…"
+    return {"field": field[:MAX_ECHO], "value": value, "reason": reason[:300]}

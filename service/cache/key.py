@@ -1,0 +1,54 @@
+"""What an answer depends on, all of it: two requests with the same key have the same list."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from hashlib import blake2b
+
+DIGEST_BYTES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerKey:
+    """One list, as far as its making goes. How it is shown (titles, scores) is not part of it."""
+
+    content_hash: str
+    """Of the bundle."""
+    route: str
+    """Which kind of list: answers of different routes never meet."""
+    user: str
+    mask: tuple[bool, ...]
+    """The resolved requirement, in manifest order."""
+    k: int
+    exclude_seen: bool
+    exclude: tuple[str, ...]
+    """Item ids, in any order; repeated ones count once."""
+    groups: tuple[str, ...]
+    """Of the group filter, in any order; repeated ones count once."""
+    fallback: str | None
+    after: int | None
+    """Item row that a cursor continues after."""
+    user_revision: int
+    """Of all that is stored of the user: requirement, interactions, erasure."""
+    hidden_revision: int
+    """Of the hidden items."""
+
+    def digest(self, secret: bytes = b"") -> bytes:
+        """20 bytes that stand for the key and, with a secret, tell nobody without it anything of the user."""
+        parts = (
+            self.content_hash,
+            self.route,
+            self.user,
+            self.mask,
+            self.k,
+            self.exclude_seen,
+            sorted({*self.exclude}),
+            sorted({*self.groups}),
+            self.fallback,
+            self.after,
+            self.user_revision,
+            self.hidden_revision,
+        )
+        # JSON, because different lists of numbers, texts, flags and nothing never look the same in it.
+        return blake2b(json.dumps(parts).encode(), digest_size=DIGEST_BYTES, key=secret).digest()

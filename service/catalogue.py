@@ -1,0 +1,61 @@
+"""Rows of one bundle's items: by id, by group, and those that are hidden."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+REMEMBERED = 64
+"""Group filters whose rows are kept."""
+Rows = NDArray[np.int32]
+
+
+class Catalogue:
+    """What a request says of items, as rows. Used from the event loop alone."""
+
+    def __init__(self, row: Mapping[str, int], groups: Sequence[Sequence[str]]) -> None:
+        """Take item id → row, and the groups of each row."""
+        self._row = row
+        members: dict[str, list[int]] = defaultdict(list)
+        for item, names in enumerate(groups):
+            for name in names:
+                members[name].append(item)
+        self._members = {name: np.array(members[name], np.int32) for name in sorted(members)}
+        self._outside: OrderedDict[frozenset[str], Rows] = OrderedDict()
+        self._hidden: tuple[frozenset[str] | None, Rows] = (None, np.zeros(0, np.int32))
+
+    @property
+    def groups(self) -> list[str]:
+        """Every group, sorted."""
+        return list(self._members)
+
+    def has(self, group: str) -> bool:
+        """Whether any item is in this group."""
+        return group in self._members
+
+    def rows(self, ids: Iterable[str]) -> list[int]:
+        """Rows of the items that the bundle has, in the order of ``ids``."""
+        row = self._row
+        return [row[item] for item in ids if item in row]
+
+    def outside(self, groups: Iterable[str]) -> Rows:
+        """Rows of the items that are in none of these groups, all of which are known."""
+        wanted = frozenset(groups)
+        if wanted not in self._outside:
+            kept = np.zeros(len(self._row), np.bool_)
+            for name in wanted:
+                kept[self._members[name]] = True
+            self._outside[wanted] = np.flatnonzero(~kept).astype(np.int32)
+            if len(self._outside) > REMEMBERED:
+                self._outside.popitem(last=False)
+        self._outside.move_to_end(wanted)
+        return self._outside[wanted]
+
+    def hidden(self, items: frozenset[str]) -> Rows:
+        """Rows of hidden items; the same set asked for again costs nothing."""
+        if self._hidden[0] is not items:
+            self._hidden = (items, np.array(self.rows(items), np.int32))
+        return self._hidden[1]

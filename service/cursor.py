@@ -1,0 +1,112 @@
+"""Where a list continues: opaque to clients, signed, and good for one request on one bundle for a while.
+
+A cursor holds the row of the last item shown and hashes of what it is bound to; no score, no user id. What a position
+means when items are hidden or seen between two pages is in docs/decisions/.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import re
+import secrets
+import struct
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from service.errors import InvalidQueryError, StaleCursorError
+from service.secret import derive_key
+
+MAX_ECHO = 100
+"""Characters of a wrong cursor that are sent back."""
+TAG_BYTES = 16
+_BODY = struct.Struct("<IQI15s8s8s")
+"""Expiry in seconds since the epoch, after, shown; hashes of request, bundle and mask."""
+_TEXT = re.compile(r"[A-Za-z0-9_-]{84}")
+"""63 bytes in base64url leave no bit over, so that no two texts mean the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a list."""
+
+    after: int
+    """Row of the last item shown: the list continues strictly after it in its total order."""
+    shown: int
+    """Items shown so far: the rank before the next one, and how deep a search has to go at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a cursor is good for."""
+
+    request: Sequence[object]
+    """Route, user and every parameter as asked for (the requested ``sensitive``, not the resolved one), without the
+    cursor: texts, numbers, flags, None, and lists of them; always in the same order."""
+    bundle: str = ""
+    """Content hash; empty where the list is not made from a bundle."""
+    mask: Sequence[bool] = ()
+    """The resolved requirement."""
+
+
+class Cursors:
+    """Makes cursors and reads those it has made."""
+
+    def __init__(self, secret: str | None, *, ttl_s: int, clock: Callable[[], float] = time.time) -> None:
+        """Sign with EVENHAND_SECRET; without one, cursors are good in this process alone and until it ends.
+
+        Raises:
+            StartError: the secret is too short.
+        """
+        self._key = derive_key(secret, "cursor 1") or secrets.token_bytes(32)
+        self._ttl_s = ttl_s
+        self._clock = clock
+
+    def make(self, place: Place, bound: Bound) -> str:
+        """84 characters of base64url."""
+        expires = int(self._clock()) + self._ttl_s
+        body = _BODY.pack(expires, place.after, place.shown, *self._hashes(bound))
+        return base64.urlsafe_b64encode(body + self._tag(body)).decode()
+
+    def read(self, text: str, bound: Bound) -> Place:
+        """The place that a cursor stands for.
+
+        Raises:
+            InvalidQueryError: not a cursor, not one of ours, or one of another request.
+            StaleCursorError: it has expired, the bundle has changed, or the resolved requirement has.
+        """
+        raw = base64.urlsafe_b64decode(text) if _TEXT.fullmatch(text) else b""
+        body, tag = raw[:-TAG_BYTES], raw[-TAG_BYTES:]
+        if not raw or not hmac.compare_digest(self._tag(body), tag):
+            raise _invalid(text, "not a cursor of this service, or damaged")
+        expires, after, shown, *hashes = _BODY.unpack(body)
+        request, bundle, mask = (hmac.compare_digest(*pair) for pair in zip(hashes, self._hashes(bound), strict=True))
+        if not request:
+            raise _invalid(text, "belongs to a request with another user or other parameters")
+        if self._clock() >= expires:
+            raise StaleCursorError("expired")
+        if not bundle:
+            raise StaleCursorError("bundle")
+        if not mask:
+            raise StaleCursorError("requirement")
+        return Place(after, shown)
+
+    def _hashes(self, bound: Bound) -> tuple[bytes, bytes, bytes]:
+        request = json.dumps(bound.request).encode()
+        return (
+            blake2b(request, digest_size=15, key=self._key, person=b"request").digest(),
+            blake2b(bound.bundle.encode(), digest_size=8, key=self._key, person=b"bundle").digest(),
+            blake2b(bytes(bound.mask), digest_size=8, key=self._key, person=b"mask").digest(),
+        )
+
+    def _tag(self, body: bytes) -> bytes:
+        return hmac.digest(self._key, body, "sha256")[:TAG_BYTES]
+
+
+def _invalid(text: str, reason: str) -> InvalidQueryError:
+    short = text if len(text) <= MAX_ECHO else text[:MAX_ECHO] + "…"
+    allowed = "the next_cursor of a page of the same request"
+    return InvalidQueryError([{"field": "cursor", "value": short, "reason": reason, "allowed": allowed}])

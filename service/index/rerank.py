@@ -1,0 +1,67 @@
+"""Candidates in the model's own order, for a base model that is no inner product.
+
+The fair vector's inner products propose the best items that may be shown; the bundle's reranker scores them in float64,
+one request at a time, so that a list does not depend on company. Order: score rounded to `STEP`, ties by item row.
+Pages go through the candidates and end with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle import ExactReranker, MlpReranker
+from service.index.exact import DECIMALS, Position, Ranker, Ranking, ScoreError
+
+
+class CandidateRanker:
+    """Answers as `Ranker` does, in the order of the reranker."""
+
+    def __init__(self, ranker: Ranker, reranker: MlpReranker) -> None:
+        """Take what proposes candidates and the bundle's reranker."""
+        self._ranker = ranker
+        self._scores = ExactReranker(reranker)
+        self._candidates = reranker.spec.candidates
+
+    def top(
+        self,
+        fair: NDArray[np.float32],
+        dropped: Sequence[NDArray[np.int32]],
+        counts: Sequence[int],
+        after: Sequence[Position | None] | None = None,
+    ) -> list[Ranking]:
+        """Rank candidates for each row.
+
+        Args:
+            fair: (B, d) fair vectors.
+            dropped: for each row the item rows never to show; they are no candidates.
+            counts: for each row how many items to show; there are at least as many candidates.
+            after: for each row where its list goes on, in the order of the reranker.
+
+        Returns:
+            A ranking for each row, a function of that row alone.
+        """
+        proposed = self._ranker.top(fair, dropped, [max(count, self._candidates) for count in counts])
+        after = [None] * len(fair) if after is None else after
+        rows = zip(fair, proposed, counts, after, strict=True)
+        return [self._reordered(u, each.rows, count, begin) for u, each, count, begin in rows]
+
+    def _reordered(
+        self, u: NDArray[np.float32], rows: NDArray[np.int64], count: int, after: Position | None
+    ) -> Ranking:
+        scores = self._rounded(u, rows)
+        if after is not None:
+            (last,) = self._rounded(u, np.array([after.row]))
+            later = (scores < last) | ((scores == last) & (rows > after.row))
+            rows, scores = rows[later], scores[later]
+        order = np.lexsort((rows, -scores))[:count]
+        return Ranking(rows[order], scores[order])
+
+    def _rounded(self, u: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        exact = self._scores(u[None], rows[None])[0]
+        scores: NDArray[np.float64] = np.round(exact, DECIMALS) + 0.0  # + 0.0: no negative zero
+        if not np.isfinite(scores).all():
+            raise ScoreError("a score is not finite: these candidates cannot be ordered")
+        return scores

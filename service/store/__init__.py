@@ -1,0 +1,116 @@
+"""What outlives the process: the request log, requirements, interactions, hidden items, keys, models, audit runs.
+
+The only place that knows SQL. `Store` is the way in; the functions beside it are what `Store.change` and `Store.read`
+take.
+"""
+
+from service.store.backup import back_up, restore
+from service.store.database import Database, Transaction, now_us
+from service.store.errors import (
+    IdempotencyConflictError,
+    KeyNameTakenError,
+    RunConflictError,
+    StoreStartError,
+    StoreUnavailableError,
+    UnstorableError,
+)
+from service.store.items import hide_item
+from service.store.keys import create_key, find_key, list_keys, retire_key, revoke_key
+from service.store.known import HiddenItems, Key, Known, StoredModel, UserState
+from service.store.log import LogColumns, LogFilter, LogRow, log_columns, log_page
+from service.store.migration import check_schema, migrate
+from service.store.models import activate_model, list_models, register_model
+from service.store.pseudonym import Pseudonyms
+from service.store.record import LogRecord, Purpose, pack_names, pack_sources
+from service.store.runs import (
+    Run,
+    cancel_run,
+    claim_run,
+    create_run,
+    delete_run,
+    finish_run,
+    get_run,
+    list_runs,
+    report_run,
+)
+from service.store.store import Store
+from service.store.users import (
+    Erased,
+    Idempotency,
+    Interaction,
+    Taken,
+    UserData,
+    add_interactions,
+    erase_user,
+    forget_idempotency,
+    forget_interactions,
+    interactions_page,
+    lift_erasure,
+    put_requirement,
+    stored_requirement,
+    user_data,
+)
+
+__all__ = [
+    "Database",
+    "Erased",
+    "HiddenItems",
+    "Idempotency",
+    "IdempotencyConflictError",
+    "Interaction",
+    "Key",
+    "KeyNameTakenError",
+    "Known",
+    "LogColumns",
+    "LogFilter",
+    "LogRecord",
+    "LogRow",
+    "Pseudonyms",
+    "Purpose",
+    "Run",
+    "RunConflictError",
+    "Store",
+    "StoreStartError",
+    "StoreUnavailableError",
+    "StoredModel",
+    "Taken",
+    "Transaction",
+    "UnstorableError",
+    "UserData",
+    "UserState",
+    "activate_model",
+    "add_interactions",
+    "back_up",
+    "cancel_run",
+    "check_schema",
+    "claim_run",
+    "create_key",
+    "create_run",
+    "delete_run",
+    "erase_user",
+    "find_key",
+    "finish_run",
+    "forget_idempotency",
+    "forget_interactions",
+    "get_run",
+    "hide_item",
+    "interactions_page",
+    "lift_erasure",
+    "list_keys",
+    "list_models",
+    "list_runs",
+    "log_columns",
+    "log_page",
+    "migrate",
+    "now_us",
+    "pack_names",
+    "pack_sources",
+    "put_requirement",
+    "register_model",
+    "report_run",
+    "restore",
+    "retire_key",
+    "revoke_key",
+    "stored_requirement",
+    "user_data",
+]

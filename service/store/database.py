@@ -1,0 +1,194 @@
+"""One database by its URL: how it is connected to so that a commit is durable, and what its errors mean.
+
+SQLite: WAL with ``synchronous=FULL``; every transaction that writes begins IMMEDIATE, so that it never finds at its
+end that it may not. PostgreSQL: ``synchronous_commit=on`` whatever the server's default, and no statement of a writer
+takes longer than `STATEMENT_S`, so that a server that hangs is found out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import time_ns
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, update
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from service.store.errors import StoreStartError, StoreUnavailableError, UnstorableError
+from service.store.schema import state
+
+BUSY_S = 5.0
+"""SQLite: how long to wait for another process (`keys create`, `backup`) that writes."""
+CONNECT_S = 2
+"""PostgreSQL: how long to wait for a connection."""
+STATEMENT_S = 5
+"""PostgreSQL: how long one statement of a writer may take."""
+READERS = 4
+"""Connections for reading."""
+CHECKPOINT_PAGES = 1000
+"""SQLite: pages (4 KiB) of the write-ahead log that are moved to the file at once."""
+
+
+class Transaction:
+    """One transaction that writes: what a change is given."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.now_us = now_us()
+
+    def next_revision(self) -> int:
+        """Count one change that others must hear of; the counter stays locked until the transaction ends."""
+        counted = update(state).values(revision=state.c.revision + 1).returning(state.c.revision)
+        return int(self.connection.execute(counted).scalar_one())
+
+
+class Database:
+    """Connections to one database. Those that write and those that read never share one."""
+
+    def __init__(self, url: str) -> None:
+        """Nothing is connected yet.
+
+        Raises:
+            StoreStartError: the URL is not one of SQLite or PostgreSQL.
+        """
+        self.url = _parsed(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self.writers = create_engine(self.url, poolclass=NullPool)
+            self.readers = create_engine(self.url, pool_size=READERS, max_overflow=0)
+            event.listen(self.writers, "connect", _prepare_sqlite)
+            event.listen(self.readers, "connect", _prepare_sqlite_reader)
+            event.listen(self.writers, "begin", _begin_immediate)
+            event.listen(self.readers, "begin", _begin)
+        else:
+            self.writers = create_engine(self.url, poolclass=NullPool, connect_args=_postgres(STATEMENT_S))
+            self.readers = create_engine(
+                self.url, pool_size=READERS, max_overflow=0, pool_pre_ping=True, connect_args=_postgres(0)
+            )
+
+    @property
+    def path(self) -> Path | None:
+        """The file of a SQLite database."""
+        return Path(self.url.database).absolute() if self.is_sqlite and self.url.database else None
+
+    @property
+    def mark(self) -> str:
+        """How the driver writes a parameter in SQL."""
+        return "?" if self.is_sqlite else "%s"
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection to read with; several SELECTs see one state in SQLite, each its own in PostgreSQL.
+
+        Raises:
+            StoreUnavailableError: the database is lost.
+        """
+        with translated(), self.readers.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Transaction]:
+        """A transaction of its own, for commands and start-up; the running service writes by `Writer` alone.
+
+        Raises:
+            StoreUnavailableError: the database is lost, or full.
+        """
+        with translated(), self.writers.begin() as connection:
+            yield Transaction(connection)
+
+    def close(self) -> None:
+        """Close every connection that rests."""
+        self.readers.dispose()
+        self.writers.dispose()
+
+
+def now_us() -> int:
+    """Microseconds since 1970 in UTC."""
+    return time_ns() // 1000
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """The driver's errors as ours."""
+    try:
+        yield
+    except Exception as error:
+        if is_unstorable(error):
+            raise UnstorableError from error
+        if isinstance(error, SQLAlchemyError) and not is_wrong_row(error):
+            raise StoreUnavailableError(complaint(error)) from error
+        raise
+
+
+def is_wrong_row(error: BaseException) -> bool:
+    """Whether one row of a transaction is to blame, so that the others may well be written without it."""
+    return isinstance(error, IntegrityError) or not isinstance(error, SQLAlchemyError) or is_unstorable(error)
+
+
+def is_unstorable(error: BaseException) -> bool:
+    """Whether a value does not fit its column: NUL or a lone surrogate in a text, a number too large."""
+    return isinstance(error, DataError | UnicodeEncodeError | OverflowError)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the connection is gone, so that another one may do."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def complaint(error: BaseException) -> str:
+    """What is wrong with the database in one line, without SQL, parameters or the address."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
+    kind = type(cause).__name__
+    return f"the database does not answer as it should ({kind}{f' {code}' if code else ''})"
+
+
+def _parsed(text: str) -> URL:
+    try:
+        url = make_url(text.replace("postgres://", "postgresql://", 1))
+        if url.get_backend_name() == "postgresql":
+            return url.set(drivername="postgresql+psycopg")
+        if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+            return url
+    except (ArgumentError, NoSuchModuleError):
+        pass
+    raise StoreStartError(
+        "EVENHAND_DATABASE_URL must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
+    ) from None
+
+
+def _postgres(statement_s: int) -> dict[str, Any]:
+    options = f"-c synchronous_commit=on -c statement_timeout={statement_s}s -c timezone=UTC"
+    alive = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 5000}
+    return {"connect_timeout": CONNECT_S, "options": options, "application_name": "evenhand", **alive}
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # the driver would begin transactions where it sees fit
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {int(1000 * BUSY_S)}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    cursor.execute("PRAGMA journal_size_limit = 67108864")
+    cursor.close()
+
+
+def _prepare_sqlite_reader(connection: Any, _: Any) -> None:
+    _prepare_sqlite(connection, _)
+    connection.execute("PRAGMA query_only = ON")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+__all__ = ["Connection", "Database", "Engine", "Transaction", "complaint", "now_us", "translated"]

@@ -1,0 +1,192 @@
+"""Reading the request log: pages for people, columns for numbers. Every call is one short read of bounded size.
+
+A long export is many pages, each after the last position of the one before. On PostgreSQL two replicas may commit in
+another order than they were given positions: a page that reaches to the newest rows may miss one that appears a moment
+later. Ask for what is ``until`` some seconds ago where that matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Column, ColumnElement, Connection, Row, and_, false, or_, select, true
+
+from service.store.known import StoredModel
+from service.store.models import list_models
+from service.store.pseudonym import Pseudonyms
+from service.store.record import Purpose, unpack_names, unpack_sources
+from service.store.schema import keys, request_log
+
+log = request_log.c
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Which rows of the request log; everything that is not None must hold."""
+
+    user: str | None = None
+    since_us: int | None = None
+    """From this time on."""
+    until_us: int | None = None
+    """Before this time."""
+    version: str | None = None
+    """Of the model."""
+    attribute: str | None = None
+    """Applied in the answer."""
+    purposes: tuple[Purpose, ...] | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True)
+class LogRow:
+    """One answered list."""
+
+    position: int
+    """Grows with every row; what a cursor holds."""
+    request_id: str
+    time_us: int
+    purpose: Purpose
+    user_key: str | None
+    """The user's id, or its pseudonym."""
+    key: str | None
+    """Name of the API key."""
+    model: StoredModel
+    requested: tuple[str, ...] | None
+    applied: Mapping[str, str]
+    """Attribute → source."""
+    k: int
+    fallback: str | None
+    cached: bool
+    rows: NDArray[np.int32]
+    """(n,) rows of the model's catalogue, best first."""
+
+    def items(self, catalogue: Sequence[str]) -> list[str]:
+        """Item ids, by the ids of the model's catalogue in its order (``bundle.items.ids`` of that version)."""
+        return [catalogue[row] for row in self.rows.tolist()]
+
+
+@dataclass(frozen=True)
+class LogColumns:
+    """A stretch of the request log for counting."""
+
+    last: int
+    """Position of the last row: ask for what is ``after`` it next."""
+    model_ids: NDArray[np.int64]
+    """(n,)"""
+    user_keys: tuple[str | None, ...]
+    """n of them."""
+    applied: NDArray[np.int64]
+    """(n,) masks, bits by `StoredModel.attributes`."""
+    lengths: NDArray[np.int64]
+    """(n,) items of each list."""
+    items: NDArray[np.int32]
+    """(sum of lengths,) catalogue rows of all lists, one after the other."""
+
+    @cached_property
+    def owners(self) -> NDArray[np.int64]:
+        """(sum of lengths,) which of the n lists each item belongs to."""
+        return np.repeat(np.arange(len(self.lengths)), self.lengths)
+
+
+def log_page(
+    connection: Connection,
+    wanted: LogFilter,
+    pseudonyms: Pseudonyms,
+    *,
+    limit: int,
+    after: int | None = None,
+    newest_first: bool = True,
+) -> list[LogRow]:
+    """Up to ``limit`` rows in order of position. A read.
+
+    Args:
+        connection: the connection.
+        wanted: which rows.
+        pseudonyms: how users are written in the log.
+        limit: how many rows.
+        after: position of the last row of the page before; None for the first page.
+        newest_first: the order.
+    """
+    models = {model.id: model for model in list_models(connection)}
+    rows = select(request_log, keys.c.name.label("key")).outerjoin(keys, keys.c.id == log.key_id)
+    rows = rows.where(_condition(wanted, models, pseudonyms)).limit(limit)
+    if after is not None:
+        rows = rows.where(log.position < after if newest_first else log.position > after)
+    rows = rows.order_by(log.position.desc() if newest_first else log.position)
+    return [_as_log_row(row, models[row.model_id]) for row in connection.execute(rows)]
+
+
+def log_columns(
+    connection: Connection, wanted: LogFilter, pseudonyms: Pseudonyms, *, after: int = 0, limit: int = 20_000
+) -> LogColumns | None:
+    """Up to ``limit`` rows after a position, oldest first; None where there are no more. A read.
+
+    Cheap by the row: 1,000,000 lists of ten are read and counted in seconds (`benchmarks/store.py`).
+    """
+    models = {model.id: model for model in list_models(connection)}
+    columns = select(log.position, log.model_id, log.user_key, log.applied, log.item_rows)
+    rows = columns.where(log.position > after, _condition(wanted, models, pseudonyms))
+    # The driver's own rows: a third less work than SQLAlchemy's, and there are a million of them.
+    found = connection.execute(rows.order_by(log.position).limit(limit)).cursor.fetchall()
+    if not found:
+        return None
+    positions, model_ids, user_keys, applied, blobs = zip(*found, strict=True)
+    lengths = np.fromiter(map(len, blobs), np.int64, len(blobs)) // 4
+    items = np.frombuffer(b"".join(blobs), "<i4").astype(np.int32, copy=False)
+    return LogColumns(positions[-1], np.array(model_ids), user_keys, np.array(applied), lengths, items)
+
+
+def _condition(wanted: LogFilter, models: Mapping[int, StoredModel], pseudonyms: Pseudonyms) -> ColumnElement[bool]:
+    parts: list[ColumnElement[bool]] = []
+    if wanted.user is not None:
+        parts.append(log.user_key.in_(pseudonyms.keys_of(wanted.user)))
+    if wanted.since_us is not None:
+        parts.append(log.time_us >= wanted.since_us)
+    if wanted.until_us is not None:
+        parts.append(log.time_us < wanted.until_us)
+    if wanted.version is not None:
+        parts.append(log.model_id.in_([model.id for model in models.values() if model.version == wanted.version]))
+    if wanted.attribute is not None:
+        parts.append(or_(false(), *_applied(wanted.attribute, models.values())))
+    if wanted.purposes is not None:
+        parts.append(log.purpose.in_([int(purpose) for purpose in wanted.purposes]))
+    if wanted.request_id is not None:
+        parts.append(log.request_id == bytes.fromhex(wanted.request_id))
+    return and_(true(), *parts)
+
+
+def _applied(attribute: str, models: Any) -> list[ColumnElement[bool]]:
+    """That the attribute's bit is set; which bit that is, each model has its own mind about."""
+    bits: dict[int, list[int]] = {}
+    for model in models:
+        if attribute in model.bit:
+            bits.setdefault(model.bit[attribute], []).append(model.id)
+    mask: Column[int] = log.applied
+    return [log.model_id.in_(ids) & (mask.bitwise_and(_signed(bit)) != 0) for bit, ids in bits.items()]
+
+
+def _signed(bit: int) -> int:
+    return bit - (1 << 64) if bit >> 63 else bit
+
+
+def _as_log_row(row: Row[Any], model: StoredModel) -> LogRow:
+    return LogRow(
+        row.position,
+        row.request_id.hex(),
+        row.time_us,
+        Purpose(row.purpose),
+        row.user_key,
+        row.key,
+        model,
+        None if row.requested is None else unpack_names(row.requested, model.attributes),
+        unpack_sources(row.applied, row.sources, model.attributes),
+        row.k,
+        row.fallback,
+        row.cached,
+        np.frombuffer(row.item_rows, "<i4").astype(np.int32, copy=False),
+    )

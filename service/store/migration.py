@@ -1,0 +1,81 @@
+"""Bringing a database to the schema of this version: by itself for SQLite, by `python -m service migrate` otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from service.store.database import Database, translated
+from service.store.errors import StoreStartError
+
+LOCK = 7_318_001
+"""PostgreSQL's advisory lock of whoever migrates, so that two replicas' commands do not meet."""
+
+
+def newest_revision() -> str:
+    """The schema that this version of the service works with."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
+def schema_revision(connection: Connection) -> str | None:
+    """The schema that the database has; None where it has none of ours."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def migrate(database: Database, to: str = "head") -> None:
+    """Bring the schema to a revision: later ones by upgrading, earlier ones (``base`` for none) by downgrading.
+
+    Raises:
+        StoreStartError: the database has a schema that this version does not know.
+        StoreUnavailableError: the database is lost, or full.
+    """
+    with translated(), database.writers.begin() as connection:
+        if not database.is_sqlite:
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        _check_known(schema_revision(connection))
+        config = _config(connection)
+        known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]  # newest first
+        have, wanted = schema_revision(connection), known[0] if to == "head" else to
+        if have in known and (wanted == "base" or known.index(wanted) > known.index(have)):
+            command.downgrade(config, wanted)
+        elif wanted != "base":
+            command.upgrade(config, wanted)
+
+
+def check_schema(database: Database) -> None:
+    """Pass only where the schema is the one that this version works with.
+
+    Raises:
+        StoreStartError: says which of the two is older, and what to do.
+        StoreUnavailableError: the database is lost.
+    """
+    with database.reading() as connection:
+        have = schema_revision(connection)
+    _check_known(have)
+    if have != newest_revision():
+        raise StoreStartError(
+            f"the database has schema {have or 'none'}, this version needs {newest_revision()}: "
+            "run `python -m service migrate`"
+        )
+
+
+def _check_known(have: str | None) -> None:
+    known = [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+    if have is not None and have not in known:
+        raise StoreStartError(
+            f"the database has schema {have}, which this version does not know (it knows up to {known[0]}): "
+            "a newer version made it"
+        )
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config

@@ -1,0 +1,32 @@
+"""Users in the request log: their ids, or keyed hashes of them where the operator sets a secret."""
+
+from __future__ import annotations
+
+import hmac
+
+PREFIX = "hmac-sha256:"
+
+
+class Pseudonyms:
+    """Maps a user's id to what the request log holds of it."""
+
+    def __init__(self, secret: str | None) -> None:
+        """Without a secret the log holds ids."""
+        self._secret = secret.encode() if secret else None
+
+    def key_of(self, user: str) -> str:
+        """What is written for this user now: 128 bits of HMAC-SHA256 in hexadecimal, or the id."""
+        if self._secret is None:
+            return user
+        return PREFIX + hmac.digest(self._secret, user.encode(), "sha256")[:16].hex()
+
+    def keys_of(self, user: str) -> tuple[str, ...]:
+        """What may have been written for this user: also the id, from before there was a secret."""
+        return (user,) if self._secret is None else (self.key_of(user), user)
+
+    @property
+    def check(self) -> str | None:
+        """Tells one secret from another without giving it away; None without one."""
+        if self._secret is None:
+            return None
+        return hmac.digest(self._secret, b"evenhand: which secret is this?", "sha256").hex()

@@ -1,0 +1,40 @@
+"""How long the request log is kept. Old rows go a few at a time, between the groups of the writer."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, select
+
+from service.store.database import Transaction
+from service.store.schema import request_log
+
+CHUNK = 200
+"""Rows deleted in one transaction: few milliseconds."""
+
+
+def rows_cutoff(connection: Connection, max_rows: int) -> int:
+    """Position up to which rows go so that ``max_rows`` stay; 0 where none need to. A read.
+
+    It walks over the rows that stay, so it is no work for the writer.
+    """
+    beyond = select(request_log.c.position).order_by(request_log.c.position.desc()).offset(max_rows).limit(1)
+    return int(connection.execute(beyond).scalar_one_or_none() or 0)
+
+
+def prune_log(tx: Transaction, before_us: int | None, cutoff: int, limit: int = CHUNK) -> int:
+    """Delete some of the oldest rows. A change for `Writer`, again and again until it returns 0.
+
+    Args:
+        tx: the transaction.
+        before_us: rows of an earlier time go; None keeps them whatever their age.
+        cutoff: rows up to this position go, from `rows_cutoff`.
+        limit: how many at once.
+
+    Returns:
+        How many were deleted.
+    """
+    log = request_log.c
+    deleted = 0
+    for old, order in ((log.position <= cutoff, log.position), (log.time_us < (before_us or 0), log.time_us)):
+        some = select(log.position).where(old).order_by(order).limit(limit - deleted).scalar_subquery()
+        deleted += tx.connection.execute(delete(request_log).where(log.position.in_(some))).rowcount
+    return deleted

@@ -1,0 +1,73 @@
+"""One history for both databases; it makes what `schema` says, and takes it away again."""
+
+from __future__ import annotations
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from service.store import Database, Store, StoreStartError, check_schema, migrate
+from service.store.migration import newest_revision, schema_revision
+from service.store.schema import metadata
+
+
+@pytest.fixture
+def database(url):
+    database = Database(url)
+    yield database
+    database.close()
+
+
+def _tables(database):
+    with database.reading() as connection:
+        return set(inspect(connection).get_table_names())
+
+
+def test_the_history_makes_exactly_the_tables_of_the_schema(database):
+    migrate(database)
+
+    with database.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+        assert schema_revision(connection) == newest_revision()
+
+
+def test_down_and_up_again(database):
+    migrate(database)
+    migrate(database)
+    assert _tables(database) > {"request_log", "state"}
+
+    migrate(database, "base")
+    assert _tables(database) == {"alembic_version"}
+
+    migrate(database)
+    check_schema(database)
+    with database.writing() as tx:
+        assert tx.next_revision() == 1
+
+
+def test_a_schema_of_a_newer_version_is_refused(database):
+    migrate(database)
+    with database.writing() as tx:
+        tx.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    for use in (check_schema, migrate):
+        with pytest.raises(StoreStartError, match="9999"):
+            use(database)
+
+
+def test_postgresql_waits_for_the_command_and_sqlite_helps_itself(url):
+    if url.startswith("sqlite"):
+        store = Store(url)
+        check_schema(store.database)
+        store._let_go()
+    else:
+        with pytest.raises(StoreStartError, match="python -m service migrate"):
+            Store(url)
+
+
+@pytest.mark.parametrize("wrong", ["mysql://root@localhost/x", "sqlite://", "sqlite:///:memory:", "not a url", ""])
+def test_an_url_of_nothing_we_know_is_refused(wrong):
+    with pytest.raises(StoreStartError, match="EVENHAND_DATABASE_URL"):
+        Database(wrong)
