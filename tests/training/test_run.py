@@ -20,9 +20,9 @@ from training.run import run
 
 @pytest.mark.parametrize("mode", ["strict", "reproduce"])
 def test_a_run_writes_a_bundle_that_reads_back_and_measures_the_same(a_run, out, cpu, mode):
-    path = run(a_run(mode=mode), None, out, cpu)
+    config = a_run(mode=mode)
 
-    bundle = read_bundle(path)
+    bundle = read_bundle(run(config, None, out, cpu))
 
     again = json.loads(json.dumps(make_card(bundle)))
     assert again | {"run": config.model_dump(mode="json")} == bundle.card

