@@ -81,9 +81,9 @@ def main() -> int:
 
 
 def _changed(config: str, name: str, fields: Mapping[str, Any]) -> RunConfig:
-    """The configuration under another name; the card measures vectors alone."""
+    """The configuration under another name; the card measures what is protected alone."""
     whole = read_config(CONFIGS / f"{config}.toml").model_dump()
-    whole |= {"name": name, "profile": "vectors", "threads": 1, "fair": whole["fair"] | dict(fields)}
+    whole |= {"name": name, "profile": "protected", "threads": 1, "fair": whole["fair"] | dict(fields)}
     return RunConfig.model_validate(whole)
 
 

@@ -14,11 +14,13 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "training" / "configs" / "demo.toml"
 READY_WITHIN_S = 60
+STOPS_WITHIN_S = 30
 
 
 def main() -> int:
@@ -41,7 +43,7 @@ def main() -> int:
     bundle = options.out / "demo"
     serve = [sys.executable, "-m", "service", "serve", "--bundle", str(bundle), "--port", str(options.port)]
     settings = {"EVENHAND_LOG_LEVEL": "warning"}
-    settings["EVENHAND_DATABASE_URL"] = f"sqlite:///{options.out.absolute().parent / 'evenhand.db'}"
+    settings["EVENHAND_DATABASE_URL"] = f"sqlite:///{options.out.absolute().parent / 'state' / 'demo.db'}"
     service = subprocess.Popen(serve, cwd=ROOT, env={**settings, **os.environ})
     try:
         wait_until_ready(address, service)
@@ -50,10 +52,12 @@ def main() -> int:
             say(f"The service goes on answering at {address}; Ctrl-C stops it")
             service.wait()
     except KeyboardInterrupt:
-        pass
+        with suppress(subprocess.TimeoutExpired):
+            service.wait(timeout=STOPS_WITHIN_S)  # Ctrl-C has reached it too
     finally:
-        service.terminate()
-        service.wait(timeout=30)
+        if service.poll() is None:
+            service.terminate()
+        service.wait(timeout=STOPS_WITHIN_S)
     return 0
 
 

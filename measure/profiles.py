@@ -28,7 +28,9 @@ class Profile:
     verdict: bool
     """Whether the result may be judged; a quick look may not."""
     lists: tuple[int, ...] = (10,)
-    """Lengths of the recommended lists that are attacked besides vectors; none for vectors alone."""
+    """Lengths of the recommended lists that are attacked besides vectors."""
+    protected_only: bool = False
+    """Attack each fair vector for the attributes that it protects, and nothing else."""
 
     def __post_init__(self) -> None:
         for name in self.attackers:
@@ -43,10 +45,10 @@ class Profile:
 QUICK = Profile("quick", ("logistic", "mlp", "knn"), 3, 1, 1, 200, 200, fit_rows=4_000, verdict=False)
 """Seconds for a row: a look, not a verdict."""
 
-VECTORS = replace(QUICK, name="vectors", lists=())
-"""The quick look at vectors alone, for comparing many bundles."""
+PROTECTED = replace(QUICK, name="protected", protected_only=True)
+"""The quick look at what is protected alone, for comparing many bundles."""
 
 FULL = Profile("full", tuple(ATTACKERS), 5, 2, 3, 1_000, 1_000, fit_rows=10_000, verdict=True, lists=(10, 50))
 """Up to a minute for a row: every attacker, fitted eleven times."""
 
-PROFILES = {profile.name: profile for profile in (QUICK, VECTORS, FULL)}
+PROFILES = {profile.name: profile for profile in (QUICK, PROTECTED, FULL)}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 from structlog.typing import FilteringBoundLogger
 
@@ -28,6 +28,10 @@ LAST_WAIT_S = 30.0
 """How long it waits at most before it tries again to follow."""
 SHOWN = 20
 """Stored requirements that a refusal lists."""
+
+Ending = Literal["activated", "followed", "refused", "failed"]
+"""Asked for here, and done; done after another replica; the model or the request cannot be; something else is wrong."""
+ENDINGS: tuple[Ending, ...] = get_args(Ending)
 
 Value = TypeVar("Value")
 Result = TypeVar("Result")
@@ -56,6 +60,7 @@ class Activations:
         device: Literal["auto", "cpu", "cuda"],
         log: FilteringBoundLogger,
         swap: Callable[[Served], Served],
+        observe: Callable[[Ending], None],
     ) -> None:
         """Nothing runs before `start`.
 
@@ -66,6 +71,7 @@ class Activations:
             device: where indexes search.
             log: for operators.
             swap: puts another model in its place, and returns the one before.
+            observe: told how each attempt ended.
         """
         self.models = models
         self.trouble: str | None = None
@@ -75,6 +81,7 @@ class Activations:
         self._device = device
         self._log = log
         self._put = swap
+        self._observe = observe
         self._running: str | None = None
         self._thread = ThreadPoolExecutor(1, "activation", initializer=use_one_thread)
         self._follower: asyncio.Task[None] | None = None
@@ -108,6 +115,7 @@ class Activations:
         if self._running is not None:
             raise ActivationRunningError(self._running)
         self._running = version
+        ending: Ending = "failed"
         try:
             folder = self.models.find(version)
             prepared, compared = await self._run(self._prepare_and_compare, folder)
@@ -120,9 +128,14 @@ class Activations:
             stored = await self._store.change(register_model, *names)
             await self._store.change(activate_model, stored.id, by)
             before = self._swap(prepared, stored.id, by=by, users_unmet=compared.users_unmet)
+            ending = "activated"
             return Activated(self._store.known.models[stored.id], before, compared, prepared.timings_ms)
+        except ServiceError as error:
+            ending = "refused" if error.status < 500 else "failed"
+            raise
         finally:
             self._running = None
+            self._observe(ending)
 
     def _prepare_and_compare(self, folder: Path) -> tuple[Prepared, Compared]:
         serving = self._active.current
@@ -151,10 +164,12 @@ class Activations:
                 # What was decided about stored requirements where it was activated holds here as well.
                 self._swap(await self._run(self._prepare, wanted), wanted.id, by=wanted.activated_by)
                 wait_s, self.trouble = FOLLOW_S, None
+                self._observe("followed")
             except Exception as error:  # whatever it is: the follower lives on, and so does the model that serves
                 wait_s = min(2 * wait_s, LAST_WAIT_S)
                 reason = str(error) if isinstance(error, ServiceError) else type(error).__name__
                 self.trouble = f"{wanted.name}/{wanted.version} was activated, but cannot be served here: {reason}"
+                self._observe("failed")
                 self._log.error("model not followed", bundle=f"{wanted.name}/{wanted.version}", reason=reason)
             finally:
                 self._running = None

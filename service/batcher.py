@@ -80,6 +80,7 @@ class Batcher(Generic[Task, Answer]):
         self._beat = monotonic()
         self._stopping = False
         metrics.queue_depth.set_function(self._jobs.qsize)
+        metrics.queue_limit.set(queue_size)
 
     def start(self) -> None:
         """Start the worker; from the event loop that will submit."""
@@ -166,7 +167,9 @@ class Batcher(Generic[Task, Answer]):
             for job in jobs:
                 self._answer([job])
             return
-        compute_ms = 1e3 * (monotonic() - started)
+        took = monotonic() - started
+        self._metrics.compute_seconds.observe(took)
+        compute_ms = 1e3 * took
         done = [
             (job.future, Computed(answer, 1e3 * (started - job.queued), compute_ms))
             for job, answer in zip(jobs, answers, strict=True)

@@ -123,6 +123,8 @@ def status_of(key: Key) -> str:
 def update_schema(url: str) -> None:
     """Bring the database to the schema of this version."""
     with _database(url) as database:
+        if database.path is not None:
+            _make_folder(database.path)
         migrate(database)
 
 
@@ -145,6 +147,7 @@ def _opened(url: str) -> Iterator[Database]:
     """A database with the present schema; a SQLite file that is not there yet is made."""
     with _database(url) as database:
         if database.path is not None and not database.path.is_file():
+            _make_folder(database.path)
             migrate(database)
         check_schema(database)
         yield database
@@ -163,3 +166,11 @@ def _database(url: str) -> Iterator[Database]:
     finally:
         database.close()
         os.umask(before)
+
+
+def _make_folder(file: Path) -> None:
+    """The folder of a new database; not those around it, whose name may be a mistake."""
+    try:
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StartError(f"{file.parent} cannot be made: {error.strerror}") from error

@@ -427,6 +427,10 @@ class NotReadyError(UnavailableError):
 
     code = "not_ready"
 
+    def __init__(self, detail: str, components: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.components = dict(components or {})
+
 
 class QueueFullError(UnavailableError):
     """More requests wait than the operator allows."""

@@ -12,8 +12,6 @@ import re
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import Enum
 from time import monotonic
 
 from service.link import FIRST_WAIT_S, LAST_WAIT_S, REACH_S, LinkError, RedisLink
@@ -24,43 +22,28 @@ SILENT_S = 1.5
 """Silence after which it does not."""
 
 
-class Kind(Enum):
-    """What has changed."""
-
-    REQUIREMENT = "requirement"
-    SEEN = "seen"
-    HIDDEN = "hidden"
-    KEYS = "keys"
-    MODEL = "model"
-    MISSED = "missed"
-    """Never sent: this process was not listening for a while, so anything may have changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something is new in the database."""
-
-    kind: Kind
-    revision: int
-    """Of the database, at the least; 0 with `Kind.MISSED`."""
+MISSED = 0
+"""Never sent: this process was not listening for a while, so anything may have changed."""
 
 
 class Events:
     """Publishes this process's changes and hears of the others'."""
 
-    def __init__(self, link: RedisLink, *, prefix: str, on_change: Callable[[Change], None]) -> None:
+    def __init__(self, link: RedisLink, *, prefix: str, on_change: Callable[[int], None]) -> None:
         """Nothing runs before `start`.
 
         Args:
             link: Redis, started and closed by the caller.
             prefix: of the channel's name.
-            on_change: told of changes by other processes, in the event loop; must be quick. What it raises is lost.
+            on_change: told of the database's revision after changes by other processes, or `MISSED`; in the event
+                loop, and must be quick. What it raises is lost.
         """
         self._link = link
         self._channel = f"{prefix}changes:1"
         self._on_change = on_change
         self._sender = secrets.token_hex(8)
-        self._waiting: dict[Kind, int] = {}
+        self._waiting = 0
+        """The revision to be sent; 0 for none."""
         self._sending: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
         self._heard = False
@@ -82,21 +65,21 @@ class Events:
         if self._sending is not None:
             await asyncio.wait([self._sending])
 
-    def publish(self, kind: Kind, revision: int) -> None:
+    def publish(self, revision: int) -> None:
         """Tell the others, soon and if possible. Of several revisions that wait, the last one is sent."""
         if not self._link.is_up:
             return
-        self._waiting[kind] = max(revision, self._waiting.get(kind, 0))
+        self._waiting = max(revision, self._waiting)
         if self._sending is None:
             self._sending = asyncio.create_task(self._send())
 
     async def _send(self) -> None:
         try:
             while self._waiting:
-                message = "{} {} {}".format(self._sender, *_take(self._waiting))
+                message, self._waiting = f"{self._sender} {self._waiting}", 0
                 await self._link.run(lambda message=message: self._link.client.publish(self._channel, message))  # type: ignore[misc]
         except LinkError:
-            self._waiting.clear()
+            self._waiting = 0
         finally:
             self._sending = None
 
@@ -125,25 +108,15 @@ class Events:
                 last = monotonic()
                 if message["type"] == "subscribe":
                     self._heard = True
-                    self._tell(Change(Kind.MISSED, 0))
-                elif message["type"] == "message" and (change := self._read(message["data"])) is not None:
-                    self._tell(change)
+                    self._tell(MISSED)
+                elif message["type"] == "message" and (revision := self._read(message["data"])):
+                    self._tell(revision)
 
-    def _read(self, message: bytes) -> Change | None:
-        """The change; None where the message is our own or not one of ours."""
-        found = re.fullmatch(rb"([0-9a-f]{16}) ([a-z]{1,20}) ([0-9]{1,18})", message)
-        if found is None or found[1].decode() == self._sender:
-            return None
-        try:
-            return Change(Kind(found[2].decode()), int(found[3]))
-        except ValueError:  # a kind of a later version
-            return Change(Kind.MISSED, 0)
+    def _read(self, message: bytes) -> int | None:
+        """The revision; None where the message is our own or not one of ours."""
+        found = re.fullmatch(rb"([0-9a-f]{16}) ([0-9]{1,18})", message)
+        return None if found is None or found[1].decode() == self._sender else int(found[2])
 
-    def _tell(self, change: Change) -> None:
+    def _tell(self, revision: int) -> None:
         with suppress(Exception):  # the database is looked at anyway, only later
-            self._on_change(change)
-
-
-def _take(waiting: dict[Kind, int]) -> tuple[str, int]:
-    kind, revision = waiting.popitem()
-    return kind.value, revision
+            self._on_change(revision)

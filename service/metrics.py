@@ -1,14 +1,32 @@
-"""What Prometheus may ask. One registry per app, no global state; no user, no attribute value in any label."""
+"""What Prometheus may ask. One registry per app; no user, no attribute value, no key in any label."""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
+from functools import cache
+from typing import TypeVar
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    start_http_server,
+)
 
 from service.errors import StartError
 
 _REQUEST_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
-_QUEUE_S = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2)
+_STAGE_S = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
 _BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096)
+BUSY = ("queue_full", "deadline_exceeded", "store_unavailable", "rate_limited", "outdated", "internal_error")
+"""Refusals that there should be none of: counted from 0, so that the first one is seen to be one more."""
+
+Labelled = TypeVar("Labelled", Counter, Histogram)
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a time beside every number: twice the lines, and nobody asks
 
 
 class Metrics:
@@ -16,41 +34,83 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self.requests = Counter(
-            "evenhand_requests_total", "Answers by route and HTTP status.", ["route", "status"], registry=registry
+        ProcessCollector(namespace="evenhand", registry=registry)
+
+        # Requests, in the event loop.
+        self.requests = _remembering(
+            Counter(
+                "evenhand_requests_total", "Answers by route and HTTP status.", ["route", "status"], registry=registry
+            )
         )
-        self.request_seconds = Histogram(
-            "evenhand_request_seconds", "Time to answer.", ["route"], buckets=_REQUEST_S, registry=registry
+        self.request_seconds = _remembering(
+            Histogram("evenhand_request_seconds", "Time to answer.", ["route"], buckets=_REQUEST_S, registry=registry)
         )
-        self.recommendations = Counter(
-            "evenhand_recommendations_total",
-            "Lists answered, by how many attributes were protected.",
-            ["protected"],
-            registry=registry,
+        self.in_flight = Gauge("evenhand_requests_in_flight", "Requests being answered.", registry=registry)
+        self.recommendations = _remembering(
+            Counter(
+                "evenhand_recommendations_total",
+                "Lists answered, by how many attributes were protected.",
+                ["protected"],
+                registry=registry,
+            )
         )
         self.refused = Counter(
             "evenhand_refused_total", "Requests answered with a problem, by its code.", ["reason"], registry=registry
         )
-        self.bundle = Info("evenhand_bundle", "The bundle that is served.", registry=registry)
-        self.batch_size = Histogram(
-            "evenhand_batch_size", "Requests computed together.", buckets=_BATCH, registry=registry
-        )
-        self.queue_seconds = Histogram(
-            "evenhand_queue_seconds", "Time a request waited for the worker.", buckets=_QUEUE_S, registry=registry
-        )
-        self.cache = Counter(
-            "evenhand_cache_total", "Looks into the cache and writes to it.", ["outcome"], registry=registry
+        for reason in BUSY:
+            self.refused.labels(reason)
+        self.cache = _remembering(
+            Counter(
+                "evenhand_cache_total",
+                "Looks into the cache and writes to it.",
+                ["backend", "outcome"],
+                registry=registry,
+            )
         )
         self.outdated = Counter(
             "evenhand_outdated_total", "Answers computed again, because what they depend on changed.", registry=registry
         )
-        self.commit_seconds = Histogram(
-            "evenhand_commit_seconds", "Time of a commit to the database.", buckets=_QUEUE_S, registry=registry
-        )
-        self.commit_size = Histogram("evenhand_commit_size", "Writes in one commit.", buckets=_BATCH, registry=registry)
+
+        # The worker.
         self.queue_depth = Gauge(
             "evenhand_queue_depth", "Requests waiting for the worker at this moment.", registry=registry
         )
+        self.queue_limit = Gauge("evenhand_queue_limit", "Requests that may wait for it.", registry=registry)
+        self.queue_seconds = Histogram(
+            "evenhand_queue_seconds", "Time a request waited for the worker.", buckets=_STAGE_S, registry=registry
+        )
+        self.batch_size = Histogram(
+            "evenhand_batch_size", "Requests computed together.", buckets=_BATCH, registry=registry
+        )
+        self.compute_seconds = Histogram(
+            "evenhand_compute_seconds", "Time of a batch in the worker.", buckets=_STAGE_S, registry=registry
+        )
+
+        # The database.
+        self.writes_waiting = Gauge(
+            "evenhand_writes_waiting", "Log records and changes that wait for a commit.", registry=registry
+        )
+        self.commit_seconds = Histogram(
+            "evenhand_commit_seconds", "Time of a commit to the database.", buckets=_STAGE_S, registry=registry
+        )
+        self.commit_size = Histogram("evenhand_commit_size", "Writes in one commit.", buckets=_BATCH, registry=registry)
+        self.log_pruned = Counter(
+            "evenhand_log_pruned_total", "Rows of the request log deleted for their age or number.", registry=registry
+        )
+        self.disk_free = Gauge(
+            "evenhand_disk_free_bytes", "Room left where files of the service are.", ["disk"], registry=registry
+        )
+
+        # The model.
+        self.bundle = Info("evenhand_bundle", "The bundle that is served.", registry=registry)
+        self.index_recall = Gauge(
+            "evenhand_index_recall", "Share of the true best items that the index finds.", registry=registry
+        )
+        self.activations = Counter(
+            "evenhand_activations_total", "Attempts to serve another bundle.", ["outcome"], registry=registry
+        )
+
+        self.up = Gauge("evenhand_up", "1 where a part of the service works, else 0.", ["part"], registry=registry)
 
     def listen(self, host: str, port: int) -> None:
         """Serve the metrics on a port of their own, from a thread that ends with the process.
@@ -62,3 +122,9 @@ class Metrics:
             start_http_server(port, addr=host, registry=self.registry)
         except OSError as error:
             raise StartError(f"EVENHAND_METRICS_PORT is {port}: it cannot be listened on ({error.strerror})") from error
+
+
+def _remembering(metric: Labelled) -> Labelled:
+    """A metric that finds the child of labels it has seen without a lock: every request asks for some."""
+    metric.labels = cache(metric.labels)  # type: ignore[method-assign]
+    return metric

@@ -137,6 +137,11 @@ class Recommender:
         """The operator's."""
         return self.active.current.policy
 
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the worker from answering; None where nothing does."""
+        return self._batcher.trouble
+
     def check_ready(self) -> None:
         """Pass only where a recommendation would be answered.
 

@@ -15,6 +15,7 @@ from service.errors import StartError
 from service.logs import adopt_uvicorn, make_logger
 from service.model import load_model
 from service.models import folder_to_serve, glance
+from service.server import Server
 from service.settings import Settings
 
 LISTENING_FAILED = 3
@@ -22,7 +23,7 @@ LISTENING_FAILED = 3
 
 
 def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; what waits by then is answered.
+    """Serve until SIGTERM or SIGINT; what waits by then is answered. A second signal ends the process at once.
 
     Returns:
         The exit status.
@@ -34,7 +35,8 @@ def serve(settings: Settings) -> int:
     if stored is not None:
         _check_address(settings, has_keys=stored.has_keys)
     # uvicorn sends itself the signal again once it has stopped; this makes the process end with status 0.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda *_: sys.exit(0))
     folder = folder_to_serve(settings, stored.active if stored is not None else None, make_logger(settings.log_level))
     app = create_app(settings, load_model(folder, settings.device))
     state: State = app.state.evenhand
@@ -54,7 +56,12 @@ def serve(settings: Settings) -> int:
         server_header=False,
         timeout_graceful_shutdown=math.ceil(settings.deadline_s) + 1,
     )
-    server = uvicorn.Server(config)
+
+    def stop_taking() -> None:
+        state.runtime.draining = True
+        state.log.info("stopping", drain_s=settings.drain_s)
+
+    server = Server(config, drain_s=settings.drain_s, on_stop=stop_taking)
     server.run()
     return 0 if server.started else LISTENING_FAILED
 

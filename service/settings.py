@@ -76,12 +76,21 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe operational log event that is written; `debug` adds probes and scrapes."""
 
-    database_url: SecretStr = SecretStr("sqlite:///evenhand.db")
+    database_url: SecretStr = SecretStr("sqlite:///state/evenhand.db")
     """Where keys, requirements, interactions, hidden items and the request log are: `sqlite:///FILE` for one process,
     `postgresql://USER:PASSWORD@HOST/DATABASE` for replicas."""
 
     pseudonym_secret: SecretStr | None = None
     """Makes the request log hold keyed hashes instead of user ids. Never change it for a database that has rows."""
+
+    log_max_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
+    """Days that a row of the request log is kept; for good where not set."""
+
+    log_max_rows: Annotated[int, Field(ge=1, le=10_000_000_000)] | None = None
+    """Rows of the request log that are kept, the newest ones; all where not set."""
+
+    drain_s: Annotated[float, Field(ge=0, le=300)] = 0.0
+    """Seconds between not being ready any more and taking no more requests, for load balancers to notice."""
 
     cache: Literal["off", "memory", "redis"] = "memory"
     """Where answers are kept for the same request: nowhere, in this process, or in Redis for all replicas."""

@@ -35,8 +35,8 @@ class RunConfig(BaseModel):
     """Share of users that the base never sees: they are folded in from their history, and audited as new users."""
     threads: NonNegativeInt = 0
     """CPU threads; 0 for all. The same seed and thread count give the same content hash."""
-    profile: Literal["quick", "vectors", "full"] = "quick"
-    """How much the card measures: a quick look, that at vectors alone, or everything a verdict needs."""
+    profile: Literal["quick", "protected", "full"] = "quick"
+    """How much the card measures: a quick look, one at what is protected alone, or everything a verdict needs."""
     data: DataConfig
     base: BaseConfig = Field(default_factory=PmfConfig)
     fair: FairConfig = Field(default_factory=LatticeConfig)

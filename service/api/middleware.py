@@ -36,6 +36,8 @@ class RequestMiddleware:
         self._app = app
         self._metrics = metrics
         self._log = log
+        self._in_flight = 0
+        metrics.in_flight.set_function(lambda: self._in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -46,6 +48,7 @@ class RequestMiddleware:
         trace = Trace(new_request_id())
         put_trace(scope, trace)
         keep_slashes(scope)
+        self._in_flight += 1
         headers = [(b"x-request-id", trace.request_id.encode()), *SECURE]
 
         async def send_with_id(message: Message) -> None:
@@ -65,6 +68,7 @@ class RequestMiddleware:
             trace.refused = error.code
             await problem_response(error, trace.request_id)(scope, receive, send_with_id)
         finally:
+            self._in_flight -= 1
             self._record(trace, _route(scope), scope["method"], perf_counter() - started)
 
     def _record(self, trace: Trace, route: str, method: str, seconds: float) -> None:

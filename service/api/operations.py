@@ -7,7 +7,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from pydantic_core import to_json
 
 from service.api.problems import problems
-from service.api.schemas import Health
+from service.api.schemas import Health, Readiness
 from service.api.state import state_of
 from service.errors import NotFoundError, NotReadyError
 
@@ -21,15 +21,17 @@ async def live() -> Health:
 
 
 @router.get("/health/ready", responses=problems(NotReadyError))
-async def ready(request: Request) -> Health:
+async def ready(request: Request) -> Readiness:
     """Tell that a recommendation would be answered: the bundle is loaded and proven, the worker and the database alive.
 
-    What the service can do without is no reason to send it no requests: `degraded` names it.
+    What the service can do without is no reason to send it no requests: `degraded` says what is wrong with it.
     """
-    state = state_of(request)
-    state.recommender.check_ready()
-    degraded = state.runtime.degraded
-    return {"status": "ready", "degraded": degraded} if degraded else {"status": "ready"}
+    runtime = state_of(request).runtime
+    runtime.check_ready()
+    ready: Readiness = {"status": "ready", "components": runtime.components}
+    if degraded := runtime.degraded:
+        ready["degraded"] = degraded
+    return ready
 
 
 @router.get(

@@ -118,9 +118,17 @@ class AttributesPage(TypedDict):
 
 
 class Health(TypedDict):
-    """Answer of the probes."""
+    """Answer of the liveness probe."""
 
-    status: Literal["alive", "ready"]
+    status: Literal["alive"]
+
+
+class Readiness(TypedDict):
+    """Answer of the readiness probe where the service is ready."""
+
+    status: Literal["ready"]
+    components: dict[str, str]
+    """Each part of the service: `ok` or `trouble`."""
     degraded: NotRequired[dict[str, str]]
     """What the service goes on without: part → why."""
 

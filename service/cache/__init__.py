@@ -7,7 +7,7 @@ made with; the request log's transaction looks at them again before the answer l
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from service.cache.key import AnswerKey
 from service.cache.memory import MemoryCache
@@ -17,6 +17,7 @@ from service.errors import StartError
 from service.link import RedisLink
 
 Outcome = Literal["hit", "miss", "error", "damaged", "stored", "dropped"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """Of a lookup: hit; miss; error: Redis lost or too slow; damaged: not what was put there. Of a put: stored; dropped."""
 
 

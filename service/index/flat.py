@@ -26,6 +26,8 @@ class Index(Protocol):
     device: Literal["cpu", "cuda"]
     max_count: int
     """Most items that one search returns."""
+    recall: float
+    """Share of the true best items that a search proposes: 1 where it is exact, else measured when it was loaded."""
 
     def search(self, vectors: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """(B, d) vectors → rows (B, count) and scores (B, count), best first; 1 ≤ count ≤ ``max_count``."""
@@ -38,6 +40,8 @@ class Index(Protocol):
 
 class FlatIndex:
     """Exact up to float32 rounding."""
+
+    recall = 1.0
 
     def __init__(self, vectors: NDArray[np.float32], device: Literal["cpu", "cuda"]) -> None:
         self.device = device

@@ -22,6 +22,7 @@ from service.store.migration import check_schema, migrate
 from service.store.models import activate_model, list_models, register_model
 from service.store.pseudonym import Pseudonyms
 from service.store.record import LogRecord, Purpose, pack_names, pack_sources
+from service.store.retention import prune_idempotency
 from service.store.runs import (
     Run,
     cancel_run,
@@ -105,6 +106,7 @@ __all__ = [
     "now_us",
     "pack_names",
     "pack_sources",
+    "prune_idempotency",
     "put_requirement",
     "register_model",
     "report_run",

@@ -20,6 +20,7 @@ class ProcessLock:
         """
         self.path = database.with_name(database.name + ".lock")
         try:
+            database.parent.mkdir(mode=0o700, exist_ok=True)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StoreStartError(f"{self.path} cannot be written: {error.strerror}") from error

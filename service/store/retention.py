@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from service.store.database import Transaction
 from service.store.schema import request_log
+from service.store.users import forget_idempotency
 
 CHUNK = 200
 """Rows deleted in one transaction: few milliseconds."""
+PRUNING = 0x6576656E68616E64
+"""PostgreSQL: the advisory lock of whoever deletes old rows. Replicas that did so at once would wait for each other."""
 
 
 def rows_cutoff(connection: Connection, max_rows: int) -> int:
@@ -30,11 +33,25 @@ def prune_log(tx: Transaction, before_us: int | None, cutoff: int, limit: int = 
         limit: how many at once.
 
     Returns:
-        How many were deleted.
+        How many were deleted; 0 also while another replica is at it.
     """
+    if not _is_alone(tx.connection):
+        return 0
     log = request_log.c
     deleted = 0
     for old, order in ((log.position <= cutoff, log.position), (log.time_us < (before_us or 0), log.time_us)):
         some = select(log.position).where(old).order_by(order).limit(limit - deleted).scalar_subquery()
         deleted += tx.connection.execute(delete(request_log).where(log.position.in_(some))).rowcount
     return deleted
+
+
+def prune_idempotency(tx: Transaction) -> int:
+    """`forget_idempotency`, by one replica at a time. A change for `Writer`, again and again until it returns 0."""
+    return forget_idempotency(tx) if _is_alone(tx.connection) else 0
+
+
+def _is_alone(connection: Connection) -> bool:
+    """Whether no other replica deletes old rows in this moment; held to the end of the transaction."""
+    if connection.dialect.name != "postgresql":
+        return True
+    return bool(connection.execute(select(func.pg_try_advisory_xact_lock(PRUNING))).scalar_one())

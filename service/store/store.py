@@ -80,6 +80,8 @@ class Store:
             observe=observe,
         )
         self._threads = ThreadPoolExecutor(READERS, "store-reader")
+        self.on_change: Callable[[int], None] | None = None
+        """Told, in the event loop, of the revision after a change by this process that others should hear of."""
 
     def start(self) -> None:
         """Start the writer; from the event loop that will write."""
@@ -109,7 +111,16 @@ class Store:
         self, change: Callable[Concatenate[Transaction, P], Result], *args: P.args, **kwargs: P.kwargs
     ) -> Result:
         """Make a change durable, like ``await store.change(put_requirement, user, attributes)``."""
-        return await self.writer.change(lambda tx: change(tx, *args, **kwargs))
+        before = self.known.revision
+        result = await self.writer.change(lambda tx: change(tx, *args, **kwargs))
+        if self.on_change is not None and self.known.revision > before:
+            self.on_change(self.known.revision)
+        return result
+
+    def hear(self, revision: int) -> None:
+        """Look soon for what another process has changed, up to a revision; 0: whatever it is."""
+        if not 0 < revision <= self.known.revision:
+            self.writer.wake()
 
     async def read(
         self, read: Callable[Concatenate[Connection, P], Result], *args: P.args, **kwargs: P.kwargs

@@ -95,6 +95,8 @@ class Writer:
     def start(self) -> None:
         """Start the thread; from the event loop that will submit."""
         self._loop = asyncio.get_running_loop()
+        self._nothing = Job(self._loop.create_future(), Write())
+        self._nothing.future.set_result(None)
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
         self._thread.start()
 
@@ -123,6 +125,11 @@ class Writer:
         """
         result: Result = await self._submit(Write(change=change))
         return result
+
+    def wake(self) -> None:
+        """Look now, and not at the next beat, for what others have changed; from the event loop."""
+        if not self._jobs.qsize():  # whatever waits there looks as well
+            self._jobs.put(self._nothing)
 
     @property
     def trouble(self) -> str | None:

@@ -1,13 +1,17 @@
-"""Builders of services around tiny real bundles."""
+"""Builders of services around tiny real bundles, and the real servers that they use: PostgreSQL and Redis."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
+import os
+import pwd
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
@@ -17,6 +21,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import psycopg
 import pytest
 import torch
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -35,7 +40,7 @@ from service.recommend import Asker, Recommendation
 from service.requirement import Policy
 from service.runtime import Runtime
 from service.settings import Settings
-from service.store import LogFilter, LogRow, Purpose, Store
+from service.store import Database, LogFilter, LogRow, Purpose, Store, migrate
 
 MakeApp = Callable[..., FastAPI]
 MakeClient = Callable[..., "Client"]
@@ -322,6 +327,24 @@ def ready_postgres(postgres: Postgres) -> str:
     migrate(database)
     database.close()
     return database.url.render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/store.db"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.empty_database()
+
+
+@pytest.fixture
+def ready_url(url: str) -> str:
+    """A database with the present schema."""
+    database = Database(url)
+    migrate(database)
+    database.close()
+    return url
 
 
 class RedisServer:

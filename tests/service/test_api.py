@@ -220,7 +220,8 @@ def test_a_full_queue_and_a_late_answer_are_503_with_retry_after(an_app, run_app
 
 
 def test_ready_means_that_a_recommendation_would_be_answered(client, monkeypatch):
-    assert client.get("/health/ready").json() == {"status": "ready"}
+    parts = dict.fromkeys(("worker", "store", "model", "upkeep"), "ok")
+    assert client.get("/health/ready").json() == {"status": "ready", "components": parts}
 
     monkeypatch.setattr("service.batcher.STALL_S", -1.0)
 

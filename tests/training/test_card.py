@@ -128,6 +128,16 @@ def test_every_row_is_there_once(a_measured_bundle, attributes, profile, lengths
     assert "folded_in" not in card["accuracy"]
 
 
+def test_the_profile_for_comparing_bundles_attacks_what_is_protected_and_nothing_else(a_measured_bundle):
+    names = ("gender", "age", "occupation")
+    card = make_card(a_measured_bundle(attributes=names), replace(LOOK, protected_only=True))
+
+    found = sorted((tuple(row["sensitive"]), row["attribute"], row["target"]) for row in card["leakage"]["by_mask"])
+    masks = [mask for size in (1, 2, 3) for mask in combinations(names, size)]
+    expected = [((), name, "base") for name in names] + [(mask, name, "fair") for mask in masks for name in mask]
+    assert found == sorted(expected)
+
+
 def test_a_list_is_held_against_the_unprotected_list_of_its_own_kind(a_measured_bundle):
     card = make_card(a_measured_bundle(attributes=("gender",)), LOOK)
 

@@ -41,13 +41,23 @@ class Target:
 
 def targets_of(views: Views, masks: Sequence[Mask], profile: Profile) -> list[Target]:
     """Everything that a card attacks; lists of the lengths that the profile names."""
+    if profile.protected_only:
+        return list(_protected(views, masks))
     return [
         *_vectors(views, masks),
         *_vectors_together(views, masks),
-        *(_lists(views, masks, profile.lists) if profile.lists else ()),
-        *(_lists_together(views, masks, max(profile.lists)) if profile.lists else ()),
+        *_lists(views, masks, profile.lists),
+        *_lists_together(views, masks, max(profile.lists)),
         *(_new_users(views, masks) if views.audit.folded_in.any() else ()),
     ]
+
+
+def _protected(views: Views, masks: Sequence[Mask]) -> Iterator[Target]:
+    """User vectors, and fair vectors for what they protect."""
+    u = views.audit.base
+    yield Target("base", (), views.bundle.description.attribute_names, lambda: u, None)
+    for mask in filter(None, masks):
+        yield Target("fair", mask, mask, partial(views.fair, mask), "base")
 
 
 def _vectors(views: Views, masks: Sequence[Mask]) -> Iterator[Target]:

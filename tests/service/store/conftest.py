@@ -1,35 +1,24 @@
-"""Real databases: a SQLite file per test, and a PostgreSQL server of our own with a database per test."""
+"""Stores on real databases."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import os
-import pwd
 import secrets
-import shutil
-import signal
-import subprocess
-import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psycopg
 import pytest
 
 from service.store import (
-    Database,
     LogFilter,
     LogRecord,
     LogRow,
     Purpose,
     Store,
     StoredModel,
-    migrate,
     now_us,
     register_model,
 )
@@ -40,24 +29,6 @@ ARecord = Callable[..., LogRecord]
 Logged = Callable[..., Awaitable[list[LogRow]]]
 Eventually = Callable[[Callable[[], bool], float], Awaitable[float]]
 OpenStore = Callable[..., AbstractAsyncContextManager[Store]]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/store.db"
-    server: Postgres = request.getfixturevalue("postgres")
-    return server.empty_database()
-
-
-@pytest.fixture
-def ready_url(url: str) -> str:
-    """A database with the present schema."""
-    database = Database(url)
-    migrate(database)
-    database.close()
-    return url
 
 
 @pytest.fixture

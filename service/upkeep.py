@@ -1,0 +1,78 @@
+"""What a running service tidies up: old rows of the request log, if the operator wants so, and old Idempotency-Keys."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+from structlog.typing import FilteringBoundLogger
+
+from service.errors import ServiceError
+from service.store import Store, prune_idempotency
+
+EVERY_S = 300.0
+"""Between two rounds, less up to half of it by chance, so that replicas seldom meet."""
+
+
+class Upkeep:
+    """Rounds in the background. What a round cannot do, the next one does."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        max_age_s: float | None,
+        max_rows: int | None,
+        observe: Callable[[int], None],
+        log: FilteringBoundLogger,
+        every_s: float = EVERY_S,
+    ) -> None:
+        """Nothing runs before `start`.
+
+        Args:
+            store: what is tidied up.
+            max_age_s: older rows of the request log go; None keeps them whatever their age.
+            max_rows: more rows than these go, the oldest first; None keeps them whatever their number.
+            observe: told how many rows went.
+            log: for operators.
+            every_s: time between two rounds at most.
+        """
+        self.trouble: str | None = None
+        """Why the last round did not end well; None where it did."""
+        self._store = store
+        self._max_age_s = max_age_s
+        self._max_rows = max_rows
+        self._observe = observe
+        self._log = log
+        self._every_s = every_s
+        self._rounds: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin; from the event loop."""
+        self._rounds = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """End, between two transactions."""
+        if self._rounds is not None:
+            self._rounds.cancel()
+            await asyncio.wait([self._rounds])
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._every_s * random.uniform(0.5, 1))
+            try:
+                await self._round()
+                self.trouble = None
+            except Exception as error:  # whatever it is: the next round comes
+                self.trouble = str(error) if isinstance(error, ServiceError) else type(error).__name__
+                self._log.warning("upkeep failed", reason=self.trouble)
+
+    async def _round(self) -> None:
+        if self._max_age_s is not None or self._max_rows is not None:
+            deleted = await self._store.prune(max_age_s=self._max_age_s, max_rows=self._max_rows)
+            self._observe(deleted)
+            if deleted:
+                self._log.info("request log pruned", rows=deleted)
+        while await self._store.change(prune_idempotency):
+            pass
