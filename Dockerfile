@@ -35,18 +35,20 @@ COPY service service
 RUN chmod -R a+rX,go-w . && python3 -m compileall -q --invalidation-mode unchecked-hash bundle measure service
 
 
-# What both targets share. Nothing is written outside /tmp, so the root can be read-only.
+# What both targets share. Nothing is written outside /tmp and /state (SQLite), so the root can be read-only.
 FROM ${BASE} AS runtime
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin evenhand \
-    && mkdir /bundles
+    && mkdir /bundles && install -d -o evenhand -g evenhand -m 700 /state
 WORKDIR /app
 ENV PATH=/app/venv/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     EVENHAND_HOST=0.0.0.0 \
-    EVENHAND_PORT=8000
+    EVENHAND_PORT=8000 \
+    EVENHAND_DATABASE_URL=sqlite:////state/evenhand.db
 EXPOSE 8000
+VOLUME /state
 USER 10001:10001
 # Ready, not merely alive: unhealthy means "send no requests here".
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \

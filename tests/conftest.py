@@ -143,7 +143,7 @@ def make_bundle(
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def a_bundle() -> MakeBundle:
     """The builder of tiny bundles, in memory."""
     return make_bundle

@@ -45,6 +45,11 @@ SCOPE_OF: Mapping[tuple[str, str], Scope | None] = {
 }
 """(method, path) → scope; None for what anyone may ask."""
 
+UNREADABLE: Mapping[str, Any] = {
+    "description": "What was sent is not HTTP, or its first line is longer than 64 KiB. No request id, no problem.",
+    "content": {"text/plain": {"schema": {"type": "string"}}},
+}
+"""The server's own refusal, before any route."""
 _CALLER = "evenhand.caller"
 _BODILESS = frozenset({"GET", "HEAD"})
 
@@ -81,12 +86,13 @@ def describe_access(schema: dict[str, Any]) -> None:
     refusals = problems(MissingKeyError, InvalidKeyError, MissingScopeError, RateLimitedError)
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
+            operation["responses"]["400"] = UNREADABLE
             needed = SCOPE_OF[method.upper(), path]
             operation["security"] = [] if needed is None else [{"key": [needed]}]
             if needed is not None:
                 for status in (MissingKeyError.status, MissingScopeError.status, RateLimitedError.status):
                     operation["responses"].setdefault(str(status), refusals[status])
-                operation["responses"] = dict(sorted(operation["responses"].items()))
+            operation["responses"] = dict(sorted(operation["responses"].items()))
 
 
 class _Guarded:

@@ -24,10 +24,13 @@ class _ListBody(BaseModel):
 
     sensitive: Annotated[
         Annotated[list[Name], MaxLen(64)] | None,
-        Field(description="Attributes to protect. Absent or null: the operator's default. Empty: only what is always."),
+        Field(
+            description="Attributes to protect. Absent or null: the operator's default. Empty: only what is always.",
+            examples=[["gender", "age"]],
+        ),
     ] = None
     k: Count = 10
-    exclude: Annotated[list[Id], MaxLen(1000), Field(description="Item ids never to show.")] = Field(
+    exclude: Annotated[list[Id], MaxLen(1000), Field(description="Item ids never to show.", examples=[["50"]])] = Field(
         default_factory=list
     )
     group: Annotated[list[Id], MaxLen(64), Field(description="Only items in one of these groups.")] = Field(
@@ -55,7 +58,7 @@ class _ListBody(BaseModel):
 class UserBody(_ListBody):
     """One request of a batch: GET /recommend as JSON."""
 
-    user: Annotated[Id, Field(description="User id.")]
+    user: Annotated[Id, Field(description="User id.", examples=["42"])]
     exclude_seen: Annotated[bool, Field(description="Leave out what the user has interacted with.")] = True
 
     def query(self) -> Query:
@@ -69,7 +72,10 @@ class SessionBody(_ListBody):
     history: Annotated[
         list[Id],
         MaxLen(MAX_HISTORY),
-        Field(description="Item ids, oldest first. Unknown ones are left out; the answer says which."),
+        Field(
+            description="Item ids, oldest first. Unknown ones are left out; the answer says which.",
+            examples=[["50", "181"]],
+        ),
     ]
     exclude_seen: Annotated[bool, Field(description="Leave out the items of the history.")] = True
 

@@ -47,10 +47,15 @@ class InteractionBody(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    user: Annotated[StoredId, Field(description="User id. The bundle need not know it.")]
-    item: Annotated[StoredId, Field(description="Item id. One that the bundle does not know is kept for the next.")]
-    time: Annotated[AwareDatetime | None, Field(description="RFC 3339, with offset; now where absent.")] = None
-    rating: Annotated[float | None, Field(allow_inf_nan=False)] = None
+    user: Annotated[StoredId, Field(description="User id. The bundle need not know it.", examples=["42"])]
+    item: Annotated[
+        StoredId, Field(description="Item id. One that the bundle does not know is kept for the next.", examples=["50"])
+    ]
+    time: Annotated[
+        AwareDatetime | None,
+        Field(description="RFC 3339, with offset; now where absent.", examples=["2026-01-31T12:00:00Z"]),
+    ] = None
+    rating: Annotated[float | None, Field(allow_inf_nan=False, examples=[4.5])] = None
 
 
 class TakenPage(TypedDict):
@@ -69,6 +74,7 @@ _HEADER: dict[str, Any] = {
     "required": False,
     "description": "Names this request: sent again with the same body within a day, it is answered as it was the first "
     "time, with `Idempotent-Replayed: true`, and nothing is taken twice.",
+    "example": "2f1c7a5e-order-1001",
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"},
 }
 

@@ -31,6 +31,7 @@ StoredId = Annotated[
 
 _ID = TypeAdapter(StoredId)
 _AS_SENT = "evenhand.path_as_sent"
+EXAMPLES = {"user": "42", "item": "50", "version": "2026-01-31"}
 
 
 def keep_slashes(scope: MutableMapping[str, Any]) -> None:
@@ -61,6 +62,6 @@ def openapi_path(**names: str) -> list[dict[str, Any]]:
     """Path parameters as OpenAPI describes them: name → description."""
     schema = _ID.json_schema()
     return [
-        {"name": name, "in": "path", "required": True, "description": text, "schema": schema}
+        {"name": name, "in": "path", "required": True, "description": text, "example": EXAMPLES[name], "schema": schema}
         for name, text in names.items()
     ]

@@ -9,12 +9,14 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
 from service.api.trace import trace_of
 from service.errors import InternalError, MethodNotAllowedError, NotFoundError, ServiceError
 
 MEDIA_TYPE = "application/problem+json"
+EXAMPLE_ID = "01a2055b7e527219f4aa209bf47e51d6"
 
 
 class Problem(TypedDict):
@@ -63,9 +65,14 @@ def answer_router_error(request: Request, error: Exception) -> Response:
     """Handler of what the router itself refuses."""
     assert isinstance(error, HTTPException)  # noqa: S101  what it is registered for
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "").split(", ")
-        return answer_service_error(request, MethodNotAllowedError(request.method, allowed))
+        return answer_service_error(request, MethodNotAllowedError(request.method, _possible_methods(request)))
     return answer_service_error(request, NotFoundError() if error.status_code == 404 else InternalError())
+
+
+def _possible_methods(request: Request) -> list[str]:
+    """Of all routes with this path; the router names those of the first alone."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in routes for method in route.methods})
 
 
 def problems(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
@@ -80,10 +87,17 @@ def problems(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
         }
         declared[status] = {
             "description": "\n\n".join(f"`{error.code}`: {(error.__doc__ or '').splitlines()[0]}" for error in found),
-            "content": {MEDIA_TYPE: {"schema": schema}},
+            "content": {MEDIA_TYPE: {"schema": schema, "examples": {error.code: _example(error) for error in found}}},
         }
     return declared
 
 
-def _title(error: ServiceError) -> str:
+def _example(error: type[ServiceError]) -> dict[str, Any]:
+    """What every document with this code has; most have more."""
+    detail = (error.__doc__ or "").splitlines()[0]
+    members = {"type": f"urn:evenhand:problem:{error.code}", "title": _title(error), "status": error.status}
+    return {"value": {**members, "detail": detail, "code": error.code, "request_id": EXAMPLE_ID}}
+
+
+def _title(error: ServiceError | type[ServiceError]) -> str:
     return error.code.replace("_", " ").capitalize()

@@ -22,6 +22,8 @@ MAX_ERRORS = 20
 """Errors listed in one problem."""
 MAX_ECHO = 100
 """Characters of a wrong value that are sent back."""
+WORDS = frozenset({"title", "description", "examples", "anyOf"})
+"""In a field's JSON schema, what does not say which values are allowed; `anyOf` is looked into."""
 
 Id = Annotated[str, Field(min_length=1, max_length=256)]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
@@ -40,7 +42,10 @@ Groups = Annotated[
     tuple[Id, ...],
     MaxLen(64),
     COMMA_SEPARATED,
-    Field(description="Only items in one of these groups, comma-separated; a repeated parameter is joined."),
+    Field(
+        description="Only items in one of these groups, comma-separated; a repeated parameter is joined.",
+        examples=[["Drama", "Comedy"]],
+    ),
 ]
 
 
@@ -57,13 +62,14 @@ class NoParameters(Parameters):
 class RecommendationParameters(Parameters):
     """What GET /recommend takes."""
 
-    user: Annotated[Id, Field(description="User id.")]
+    user: Annotated[Id, Field(description="User id.", examples=["42"])]
     sensitive: Annotated[
         Annotated[tuple[Name, ...], MaxLen(64)] | None,
         COMMA_SEPARATED,
         Field(
             description="Attributes to protect, comma-separated; a repeated parameter is joined. Absent: the "
             "operator's default is protected. Empty: nothing but what the operator or the bundle always protects.",
+            examples=[["gender", "age"]],
         ),
     ] = None
     k: Count = 10
@@ -75,6 +81,7 @@ class RecommendationParameters(Parameters):
         Field(
             description="Item ids never to show, comma-separated; a repeated parameter is joined. Unknown ids are "
             "accepted and change nothing. An id that contains a comma cannot be named.",
+            examples=[["50", "181"]],
         ),
     ] = ()
     group: Groups = ()
@@ -90,7 +97,7 @@ class RecommendationParameters(Parameters):
 class SimilarParameters(Parameters):
     """What GET /similar takes."""
 
-    item: Annotated[Id, Field(description="Item id.")]
+    item: Annotated[Id, Field(description="Item id.", examples=["50"])]
     k: Count = 10
 
 
@@ -144,6 +151,8 @@ def openapi_parameters(model: type[Parameters]) -> list[dict[str, Any]]:
     for name, value in schema["properties"].items():
         parameter = {"name": name, "in": "query", "required": name in schema.get("required", ())}
         parameter["description"] = value["description"]
+        if "examples" in value:
+            parameter["example"] = value["examples"][0]
         if _is_list(model, name):
             parameter |= {"style": "form", "explode": False}
         listed.append(parameter | {"schema": _allowed(value)})
@@ -161,7 +170,7 @@ def _is_list(model: type[Parameters], name: str) -> bool:
 
 def _allowed(schema: Mapping[str, Any]) -> dict[str, Any]:
     """A field's JSON schema without its words and without null, which a query string cannot say."""
-    kept = {key: value for key, value in schema.items() if key not in ("title", "description", "anyOf")}
+    kept = {key: value for key, value in schema.items() if key not in WORDS}
     for choice in schema.get("anyOf", ()):
         if choice != {"type": "null"}:
             kept = {key: value for key, value in kept.items() if value is not None} | choice

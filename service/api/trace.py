@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import MutableMapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from starlette.requests import Request
 
 _KEY = "evenhand.trace"
 _random = random.Random()  # ids are no secrets, so no system call for each
+os.register_at_fork(after_in_child=_random.seed)
 
 
 def new_request_id() -> str:

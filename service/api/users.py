@@ -54,7 +54,12 @@ class RequirementBody(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     attributes: Annotated[
-        tuple[Name, ...], Field(max_length=64, description="Protected in every answer to this user, with what else is.")
+        tuple[Name, ...],
+        Field(
+            max_length=64,
+            description="Protected in every answer to this user, with what else is.",
+            examples=[["gender"]],
+        ),
     ]
 
 

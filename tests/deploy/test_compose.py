@@ -11,14 +11,16 @@ import yaml
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
 SERVICES = yaml.safe_load(TEXT)["services"]
-NEEDED = {"GRAFANA_ADMIN_PASSWORD": "only-for-this-test"}
+NEEDED = dict.fromkeys(("GRAFANA_ADMIN_PASSWORD", "POSTGRES_PASSWORD", "EVENHAND_SECRET"), "only-for-this-test")
+ONE_SHOT = "migrate"
 
 every_service = pytest.mark.parametrize("name", sorted(SERVICES))
 
 
 def resolved(value: str) -> str:
-    """Put in the default of ${NAME:-default}."""
-    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value)
+    """Put in the default of ${NAME:-default}, and a value where one must be given."""
+    given = re.sub(r"\$\{(\w+):\?[^}]*\}", lambda found: NEEDED[found[1]], value)
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", given)
 
 
 def mounts(name: str) -> list[tuple[str, str, str]]:
@@ -43,6 +45,49 @@ def test_the_service_is_given_settings_that_it_has_and_accepts(monkeypatch):
 
     assert str(settings.bundle) == given["EVENHAND_BUNDLE"]
     assert settings.allow_no_keys
+    assert settings.cache == "redis"
+
+
+def test_the_schema_is_made_before_the_service_starts_and_in_the_same_database():
+    from service.store import Database
+
+    order = {name: SERVICES[name]["depends_on"] for name in ("service", ONE_SHOT)}
+    urls = {resolved(SERVICES[name]["environment"]["EVENHAND_DATABASE_URL"]) for name in order}
+    (url,) = urls
+
+    assert order["service"][ONE_SHOT] == {"condition": "service_completed_successfully"}
+    assert order[ONE_SHOT]["postgres"] == {"condition": "service_healthy"}
+    assert SERVICES[ONE_SHOT]["command"] == ["migrate"]
+    assert SERVICES[ONE_SHOT]["image"] == SERVICES["service"]["image"]
+    assert SERVICES[ONE_SHOT]["restart"] == "no"
+    assert (Database(url).url.host, Database(url).url.password) == ("postgres", NEEDED["POSTGRES_PASSWORD"])
+
+
+def test_database_and_redis_are_published_nowhere_and_on_a_network_of_their_own():
+    for name in ("postgres", "redis"):
+        assert "ports" not in SERVICES[name]
+        assert SERVICES[name]["networks"] == ["stores"]
+    assert yaml.safe_load(TEXT)["networks"]["stores"]["internal"] is True
+    assert [name for name, one in SERVICES.items() if "stores" in one.get("networks", ())] == [
+        "service",
+        ONE_SHOT,
+        "postgres",
+        "redis",
+    ]
+
+
+def test_what_must_outlive_a_container_is_in_a_volume():
+    kept = {source for name in SERVICES for source, _, mode in mounts(name) if mode == "rw"}
+
+    assert kept == set(yaml.safe_load(TEXT)["volumes"])
+    assert ("postgres-data", "/var/lib/postgresql/data", "rw") in mounts("postgres")
+
+
+def test_the_example_of_the_secrets_names_all_that_must_be_given_and_holds_none():
+    lines = [line for line in (ROOT / "deploy/env.example").read_text().splitlines() if line and line[0] != "#"]
+
+    assert dict(line.split("=") for line in lines) == dict.fromkeys(NEEDED, "")
+    assert "/.env" in (ROOT / ".gitignore").read_text().splitlines()
 
 
 def test_the_bundle_is_served_from_the_folder_that_is_mounted_read_only():
@@ -53,7 +98,7 @@ def test_the_bundle_is_served_from_the_folder_that_is_mounted_read_only():
 
 
 def test_without_keys_the_service_is_published_on_loopback_only():
-    assert all(port.startswith("127.0.0.1:") for service in SERVICES.values() for port in service["ports"])
+    assert all(port.startswith("127.0.0.1:") for service in SERVICES.values() for port in service.get("ports", ()))
 
 
 @every_service
@@ -61,7 +106,7 @@ def test_each_container_has_a_read_only_root_and_no_way_to_more_rights(name):
     service = SERVICES[name]
 
     assert service["read_only"] is True
-    assert service["tmpfs"] == ["/tmp"]
+    assert "/tmp" in service["tmpfs"]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert not service.get("privileged")
@@ -69,6 +114,9 @@ def test_each_container_has_a_read_only_root_and_no_way_to_more_rights(name):
 
 @every_service
 def test_each_container_has_a_health_check(name):
+    if name == ONE_SHOT:
+        assert SERVICES[name]["healthcheck"] == {"disable": True}
+        return
     in_the_image = "build" in SERVICES[name] and "HEALTHCHECK" in (ROOT / "Dockerfile").read_text()
 
     assert in_the_image or "healthcheck" in SERVICES[name]
@@ -82,8 +130,8 @@ def test_each_image_is_built_here_or_pinned(name):
         stages = re.findall(r"^FROM .* AS (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
         assert service["build"]["target"] in stages
         assert all(f"ARG {argument}=" in (ROOT / "Dockerfile").read_text() for argument in service["build"]["args"])
-    else:
-        assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+", service["image"])
+    elif name != ONE_SHOT:
+        assert re.fullmatch(r"[\w./-]+:v?\d+(\.\d+){1,2}(-bookworm)?", service["image"])
 
 
 @every_service
@@ -159,4 +207,4 @@ def test_docker_compose_accepts_the_file():
 
     assert accepted.returncode == 0, accepted.stderr
     assert without_password.returncode != 0
-    assert "GRAFANA_ADMIN_PASSWORD" in without_password.stderr
+    assert any(name in without_password.stderr for name in NEEDED)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import select
 import signal
 import socket
 import subprocess
@@ -127,42 +128,76 @@ class Load:
         """What a user would have noticed."""
         return [*self.broken, *((one.asked, one.body) for one in self.answers if one.status != 200)]
 
+    async def goes_on(self, at_least_s: float = 0.1) -> None:
+        """Wait until some more was answered, however busy the machine is."""
+        enough = len(self.answers) + 2 * CONNECTIONS
+        await asyncio.sleep(at_least_s)
+        async with asyncio.timeout(60):
+            while len(self.answers) < enough:
+                await asyncio.sleep(0.005)
+
     @property
     def lists(self) -> list[str]:
         """Request ids of all that was answered."""
         return [one for answer in self.answers for one in answer.lists]
 
 
+class Nursery:
+    """Starts services quickly: forks of one process that has imported everything."""
+
+    def __init__(self) -> None:
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("EVENHAND_")}
+        command = [sys.executable, Path(__file__).with_name("nursery.py")]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=plain | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def start(self, arguments: list[str], settings: dict[str, str], output: Path) -> int:
+        """Its process id."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        wanted = {"arguments": arguments, "settings": settings, "output": str(output)}
+        self._process.stdin.write(json.dumps(wanted).encode() + b"\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """End it; what it has started lives on."""
+        self._process.communicate(timeout=30)
+
+
 class Service:
     """`python -m service serve`, on one port through all its lives."""
 
-    def __init__(self, folder: Path, settings: dict[str, str], output: Path) -> None:
+    def __init__(self, nursery: Nursery, folder: Path, settings: dict[str, str], output: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self._command = [sys.executable, "-m", "service", "serve", "--bundle", str(folder), "--port", str(self.port)]
-        plain = {name: value for name, value in os.environ.items() if not name.startswith("EVENHAND_")}
-        self._environment = plain | {f"EVENHAND_{name.upper()}": value for name, value in settings.items()}
+        self._nursery = nursery
+        self._arguments = ["serve", "--bundle", str(folder), "--port", str(self.port)]
+        self._settings = {f"EVENHAND_{name.upper()}": value for name, value in settings.items()}
         self._output = output
-        self._process: subprocess.Popen[bytes] | None = None
+        self._pid: int | None = None
+        self._end_seen = -1
 
     def begin(self) -> None:
         """Start it and do not wait."""
-        with self._output.open("ab") as output:
-            self._process = subprocess.Popen(
-                self._command, cwd=ROOT, env=self._environment, stdout=output, stderr=output
-            )
+        self._pid = self._nursery.start(self._arguments, self._settings, self._output)
+        self._end_seen = os.pidfd_open(self._pid)
 
     def start(self) -> None:
         """Start it, and wait until it is ready."""
         self.begin()
         self.wait_until_ready()
 
+    def has_ended(self, within_s: float = 0) -> bool:
+        """Whether its process is gone."""
+        return bool(select.select([self._end_seen], [], [], within_s)[0])
+
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_S
         while time.monotonic() < deadline:
-            assert self._process is not None
-            assert self._process.poll() is None, self.output[-3000:]
+            assert not self.has_ended(), self.output[-3000:]
             try:
                 if httpx.get(f"{self.url}/health/ready").status_code == 200:
                     return
@@ -191,10 +226,12 @@ class Service:
         self._end(signal.SIGTERM)
 
     def _end(self, how: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(how)
-            self._process.wait(30)
-            self._process = None
+        if self._pid is not None:
+            if not self.has_ended():
+                signal.pidfd_send_signal(self._end_seen, how)
+            assert self.has_ended(30), "it does not end"
+            os.close(self._end_seen)
+            self._pid = None
 
     @property
     def output(self) -> str:
@@ -204,8 +241,7 @@ class Service:
     @property
     def rss_mb(self) -> float:
         """Resident memory."""
-        assert self._process is not None
-        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
+        lines = Path(f"/proc/{self._pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
     @asynccontextmanager
@@ -240,13 +276,21 @@ async def _ask_something(connection: Connection, searches: tuple[str, ...], head
     return await connection.ask("GET", path, **headers)
 
 
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Where services come from."""
+    one = Nursery()
+    yield one
+    one.close()
+
+
 @pytest.fixture
-def a_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """The builder of services, started unless ``begin=False``; what still runs in the end is killed."""
+def a_service(nursery: Nursery, tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """The builder of services, started unless ``start=False``; what still runs in the end is killed."""
     made: list[Service] = []
 
     def make(folder: Path, *, start: bool = True, **settings: str) -> Service:
-        made.append(Service(folder, settings, tmp_path / f"service-{len(made)}.log"))
+        made.append(Service(nursery, folder, settings, tmp_path / f"service-{len(made)}.log"))
         if start:
             made[-1].start()
         return made[-1]

@@ -27,8 +27,8 @@ def test_a_requirement_stored_here_is_applied_by_the_very_next_answer_there(
     async def story():
         next_answers = []
         searches = ("/recommend?user=u{user}",)
-        async with there.loaded(8, searches) as elsewhere, here.loaded(4, searches):
-            await asyncio.sleep(0.3)  # both caches have everybody's list
+        async with there.loaded(8, searches) as elsewhere, here.loaded(4, searches) as nearby:
+            await asyncio.gather(elsewhere.goes_on(), nearby.goes_on())  # both caches have everybody's list
             await asyncio.to_thread(redis_server.kill)
             asking = there.connect()
             for count in range(rounds(40, 400)):

@@ -20,19 +20,20 @@ def test_without_postgresql_nothing_is_answered_unlogged_and_all_is_well_soon_af
     async def story():
         async with service.loaded() as load:
             for _ in range(rounds(1, 5)):
-                await asyncio.sleep(1)
+                await load.goes_on()
                 await asyncio.to_thread(postgres.stop, how)
                 stopped = time.monotonic()
                 await asyncio.sleep(1.5)
+                starting = time.monotonic()
                 await asyncio.to_thread(postgres.start)
                 returned = time.monotonic()
                 while not any(one.status == 200 and one.began > returned for one in load.answers):
                     assert time.monotonic() - returned < 5, "no answer within 5 s of PostgreSQL's return"
                     await asyncio.sleep(0.01)
-                between = [one for one in load.answers if stopped < one.began and one.ended < returned - 1]
+                between = [one for one in load.answers if stopped < one.began and one.ended < starting]
                 assert between
                 assert {one.status for one in between} == {503}
-            await asyncio.sleep(0.5)
+            await load.goes_on()
         return load
 
     load = asyncio.run(story())
@@ -43,7 +44,6 @@ def test_without_postgresql_nothing_is_answered_unlogged_and_all_is_well_soon_af
     assert {one.json["code"] for one in refused} == {"store_unavailable"}
     assert all(int(one.headers["retry-after"]) >= 1 for one in refused)
     ids = logged(ready_postgres)
-    assert len(load.lists) > 100
     assert not set(load.lists) - set(ids)
     assert len(ids) == len(set(ids))
 
@@ -60,7 +60,7 @@ def test_redis_that_dies_hangs_and_returns_fails_no_request(redis_server, tmp_pa
         async with service.loaded(authorization=f"Bearer {key}") as load:
             for _ in range(rounds(2, 10)):
                 for change in changes:
-                    await asyncio.sleep(0.5)
+                    await load.goes_on(0.5)
                     await asyncio.to_thread(change)
                     degraded.append("degraded" in (await service.ask("GET", "/health/ready")).json)
             healed = time.monotonic()
@@ -72,6 +72,5 @@ def test_redis_that_dies_hangs_and_returns_fails_no_request(redis_server, tmp_pa
     load, degraded = asyncio.run(story())
 
     assert load.failed == []
-    assert len(load.answers) > 200
     assert any(degraded)  # it was lost indeed
     assert redis_server.ask("DBSIZE") != b":0\r\n"  # and is used again

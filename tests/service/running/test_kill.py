@@ -15,14 +15,15 @@ def test_after_every_kill_all_that_was_answered_is_logged_once(ready_url, a_bund
     answered, posted = [], []
     for _ in range(rounds(3, 20)):
         service.start()
-        lists, items = asyncio.run(_until_killed(service, random.uniform(0.05, 1.5)))
+        lists, items = asyncio.run(_until_killed(service, random.uniform(0, 1)))
         answered += lists
         posted += items
 
     service.start()
 
     ids = Counter(logged(ready_url))
-    assert len(answered) > 100
+    assert len(answered) >= 20
+    assert posted
     assert not set(answered) - set(ids)
     assert set(ids.values()) == {1}
     assert not set(posted) - _stored_items(ready_url)
@@ -48,7 +49,7 @@ async def _until_killed(service, after_s):
 
     async with service.loaded() as load:
         posting = [asyncio.create_task(post(number)) for number in range(2)]
-        await asyncio.sleep(after_s)
+        await load.goes_on(after_s)
         service.kill()
         await asyncio.gather(*posting)
     assert {one.status for one in load.answers} <= {200}
