@@ -12,11 +12,11 @@ help:     ## Show this list
 
 setup: $(READY)    ## Create the environment in .venv from constraints.txt
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml clients/python/pyproject.toml constraints.txt
 	@echo "==> Creating $(VENV) and installing the pinned packages (a few minutes the first time)"
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "python3 cannot create environments here: install its venv package (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,serve,audit,test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,serve,audit,test]' --editable clients/python
 	@touch $@
 
 format: $(READY)    ## Rewrite files the way the formatter likes

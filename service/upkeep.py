@@ -26,7 +26,6 @@ class Upkeep:
         max_rows: int | None,
         observe: Callable[[int], None],
         log: FilteringBoundLogger,
-        every_s: float = EVERY_S,
     ) -> None:
         """Nothing runs before `start`.
 
@@ -36,7 +35,6 @@ class Upkeep:
             max_rows: more rows than these go, the oldest first; None keeps them whatever their number.
             observe: told how many rows went.
             log: for operators.
-            every_s: time between two rounds at most.
         """
         self.trouble: str | None = None
         """Why the last round did not end well; None where it did."""
@@ -45,7 +43,6 @@ class Upkeep:
         self._max_rows = max_rows
         self._observe = observe
         self._log = log
-        self._every_s = every_s
         self._rounds: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -60,7 +57,7 @@ class Upkeep:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(self._every_s * random.uniform(0.5, 1))
+            await asyncio.sleep(EVERY_S * random.uniform(0.5, 1))
             try:
                 await self._round()
                 self.trouble = None

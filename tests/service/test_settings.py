@@ -75,6 +75,10 @@ def test_variables_of_the_tests_and_the_deployment_are_left_alone(monkeypatch):
         ("REDIS_PREFIX", "two words"),
         ("REDIS_TIMEOUT_MS", "0"),
         ("CURSOR_TTL_S", "0"),
+        ("LOG_MAX_DAYS", "0"),
+        ("LOG_MAX_ROWS", "0"),
+        ("DRAIN_S", "-1"),
+        ("DRAIN_S", "inf"),
     ],
 )
 def test_a_value_out_of_bounds_refuses_the_start_in_one_line_that_names_it(monkeypatch, name, value):

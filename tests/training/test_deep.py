@@ -13,7 +13,8 @@ from measure.accuracy import full_ranks, ndcg_at, sampled_ranks
 from measure.profiles import Profile
 from measure.scoring import Scorer
 from training.base.contract import Base, RankingLoss
-from training.base.deep import Deep, DeepConfig, DeepStage
+from training.base.deep import Deep, DeepConfig
+from training.base.tables import TableStage
 from training.base.train import train_base
 from training.card import make_card
 from training.config import RunConfig
@@ -23,7 +24,6 @@ from training.export import export
 from training.fair.select import selection
 from training.fair.train import train_fair
 from training.masks import masks_to_measure
-from training.negatives import NegativeSampler
 from training.summary import summary
 
 CONFIG = DeepConfig(dimensions=8, learning_rate=1e-2, batch=512, candidates=20, schedule={"epochs": 6})
@@ -63,7 +63,7 @@ def test_both_scores_learn_to_rank(experiment, base):
         return float(ndcg_at(10, ranks[ranks >= 0]).mean())
 
     untrained = Deep(len(base.users), len(base.items), CONFIG, seed=8)
-    chance = ndcg(Scorer(untrained.candidates.detach().numpy()))
+    chance = ndcg(Scorer(untrained.items.detach().numpy()))
     assert ndcg(base.scorer) > chance + 0.05
     assert ndcg(Scorer(base.items)) > chance + 0.05
 
@@ -89,11 +89,10 @@ def test_the_same_seed_gives_the_same_base_again(experiment, base, tmp_path, cpu
 
 def test_a_restored_stage_goes_on_as_the_one_that_was_saved(experiment, cpu):
     users, items = len(experiment.dataset.users), len(experiment.dataset.items)
-    negatives = NegativeSampler(*experiment.no_negatives, items, cpu)
 
     def a_stage(seed):
         model = Deep(users, items, CONFIG, seed)
-        return DeepStage(model, CONFIG, *experiment.train, negatives, lambda model: 0.0)
+        return TableStage(model, CONFIG, experiment, lambda: 0.0)
 
     def epoch(stage, seed):
         assert stage.epoch(torch.Generator().manual_seed(seed)) == len(experiment.train[1])

@@ -143,6 +143,16 @@ def test_a_pmf_trains_along_and_other_bases_stay():
     assert not list(frozen.users.parameters())
 
 
+def test_without_protection_nothing_moves_on_a_frozen_base():
+    nets = nets_of("sasrec", variant="separate")
+    before = [weights(module) for module in (nets.encoder, nets.adversaries)]
+
+    step(nets, a_batch(protect=(False, False)))
+
+    after = [weights(module) for module in (nets.encoder, nets.adversaries)]
+    assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
 def test_without_protection_the_tables_learn_from_ranking_alone():
     first, second = nets_of(), nets_of()
 

@@ -5,28 +5,18 @@ Source: methods named PMF in Zhu et al., SIGIR 2024; the ranking loss is Rendle 
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
-from torch import nn
+from torch import Tensor, nn
 
-from training.base.contract import Base, Contexts, softplus_loss
-from training.base.foldin import fit_fold_in
+from training.base.contract import Base, softplus_loss
+from training.base.tables import TableModel, table, train_tables
 from training.base.validation import validation_ndcg
-from training.checkpoint import State, pack, unpack
-from training.data.split import SELECT
 from training.experiment import Experiment
-from training.loop import Schedule, fit
-from training.negatives import NegativeSampler
-
-log = logging.getLogger(__name__)
+from training.loop import Schedule
 
 
 class PmfConfig(BaseModel):
@@ -46,7 +36,7 @@ class PmfConfig(BaseModel):
     schedule: Schedule = Field(default_factory=Schedule)
 
 
-class Pmf(nn.Module):
+class Pmf(TableModel):
     """User and item tables; a score is their inner product."""
 
     def __init__(self, users: int, items: int, config: PmfConfig, seed: int) -> None:
@@ -58,71 +48,17 @@ class Pmf(nn.Module):
             self.users.normal_(0, config.initial_deviation, generator=rng)
             self.items.normal_(0, config.initial_deviation, generator=rng)
 
-
-class PmfStage:
-    """Trains a PMF; one epoch visits every training positive once."""
-
-    name = "base"
-
-    def __init__(
-        self,
-        model: Pmf,
-        config: PmfConfig,
-        indptr: NDArray[np.int64],
-        indices: NDArray[np.int32],
-        negatives: NegativeSampler,
-        validate: Callable[[NDArray[np.float32], NDArray[np.float32]], float],
-    ) -> None:
-        device = model.users.device
-        self._model = model
-        self._batch = config.batch
-        self._users = torch.from_numpy(np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))).to(device)
-        self._items = torch.from_numpy(indices.astype(np.int64)).to(device)
-        self._negatives = negatives
-        self._validate = validate
-        self._adam = torch.optim.Adam(
-            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
-
-    def epoch(self, rng: torch.Generator) -> int:
-        """One pass over the positives in random order, a fresh negative for each."""
-        order = torch.randperm(len(self._users), generator=rng, device=self._users.device)
-        negatives = self._negatives.draw(self._users, rng)
-        for rows in torch.split(order, self._batch):
-            u = self._model.users[self._users[rows]]
-            difference = self._model.items[self._items[rows]] - self._model.items[negatives[rows]]
-            loss = softplus_loss((u * difference).sum(-1))
-            self._adam.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            self._adam.step()
-        return len(order)
-
-    def validate(self) -> float:
-        """Whatever the run selects the base by: sampled N@10 on the validation positives."""
-        return self._validate(self._model.users.detach().cpu().numpy(), self._model.items.detach().cpu().numpy())
-
-    def state(self) -> State:
-        """Tables and optimiser."""
-        return pack({"model": self._model}, {"adam": self._adam})
-
-    def restore(self, state: State) -> None:
-        """Go on from ``state``."""
-        unpack(state, {"model": self._model}, {"adam": self._adam})
+    def loss(self, users: Tensor, positives: Tensor, negatives: Tensor, rng: torch.Generator) -> Tensor:
+        """BPR of (B,) rows."""
+        return softplus_loss((self.users[users] * (self.items[positives] - self.items[negatives])).sum(-1))
 
 
 def train_pmf(experiment: Experiment, config: PmfConfig, checkpoint: Path, device: torch.device) -> Base:
-    """Train the tables; folded-in users take no part, their vector comes from their history as it would in serving."""
+    """Train the tables."""
     users, items = len(experiment.dataset.users), len(experiment.dataset.items)
     model = Pmf(users, items, config, experiment.seed).to(device)
-    sampler = NegativeSampler(*experiment.no_negatives, items, device)
-    stage = PmfStage(model, config, *experiment.train, sampler, partial(validation_ndcg, experiment))
-    result = fit(stage, config.schedule, experiment.seed, checkpoint, device)
-    log.info("base: validation N@10 %s", result)
 
-    user_vectors, item_vectors = model.users.detach().cpu().numpy().copy(), model.items.detach().cpu().numpy()
-    select = np.flatnonzero(experiment.user_split == SELECT)
-    history = fit_fold_in(user_vectors, item_vectors, *experiment.train, select)
-    new = np.flatnonzero(experiment.folded_in).tolist()
-    user_vectors[new] = history.user_vectors([experiment.held_out.history(row) for row in new], item_vectors)
-    contexts = Contexts(user_vectors, np.arange(users), *experiment.train)
-    return Base("pmf", user_vectors, user_vectors, item_vectors, contexts, history)
+    def validate() -> float:
+        return validation_ndcg(experiment, table(model.users), table(model.items))
+
+    return train_tables("pmf", model, config, experiment, validate, checkpoint)

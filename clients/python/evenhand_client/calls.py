@@ -1,4 +1,4 @@
-"""What can be asked, as values: a request, whether it may be repeated, and how its answer is read. Nothing is sent here."""
+"""What can be asked, as values: a request, whether it may be repeated, how its answer is read. Nothing is sent here."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Call(Generic[Answer]):
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = True
-    """Whether doing it twice is as good as once, so that it may be sent again where nobody knows whether it was done."""
+    """Whether doing it twice is as good as once: it may be sent again where nobody knows whether it was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,8 @@ def recommend(ask: Ask) -> Call[Recommendations]:
             return Call("POST", "/recommend/batch", _only, body={"requests": [_body(ask)]})
         if ids:
             parameters[name] = ",".join(ids)
-    for name, value in (("fallback", ask.fallback), ("cursor", ask.cursor)):
-        if value is not None:
-            parameters[name] = value
+    rest = {"fallback": ask.fallback, "cursor": ask.cursor}
+    parameters |= {name: value for name, value in rest.items() if value is not None}
     return Call("GET", "/recommend", Recommendations.of, parameters)
 
 

@@ -76,9 +76,7 @@ class Client:
             Problem: the service refuses.
             UnreachableError: there is no answer.
         """
-        return self._ask(
-            calls.recommend(Ask(user, sensitive, k, exclude_seen, exclude, group, fallback, cursor))
-        )
+        return self._ask(calls.recommend(Ask(user, sensitive, k, exclude_seen, exclude, group, fallback, cursor)))
 
     def pages(
         self,
@@ -228,9 +226,7 @@ class AsyncClient:
         cursor: str | None = None,
     ) -> Recommendations:
         """Items for one user, withholding what ``sensitive`` names and whatever else applies to them."""
-        return await self._ask(
-            calls.recommend(Ask(user, sensitive, k, exclude_seen, exclude, group, fallback, cursor))
-        )
+        return await self._ask(calls.recommend(Ask(user, sensitive, k, exclude_seen, exclude, group, fallback, cursor)))
 
     async def pages(
         self,

@@ -54,6 +54,13 @@ class Answer:
             return []
         return [page["request_id"] for page in self.json.get("results", [self.json]) if "items" in page]
 
+    @property
+    def problems(self) -> list[Any]:
+        """Refusals in it: the answer itself, or rows of a batch."""
+        if self.status != 200:
+            return [self.json]
+        return [page for page in self.json.get("results", ()) if "items" not in page]
+
 
 class Connection:
     """One HTTP/1.1 connection, a few times faster than a client library: it leaves the service the machine."""
@@ -79,21 +86,21 @@ class Connection:
         began = time.monotonic()
         try:
             async with asyncio.timeout(ANSWER_S):
-                status, answered, text = await self._send(message, close=headers.get("connection") == "close")
+                status, answered, text = await self._send(message, has_body=method != "HEAD")
         except BaseException:
             self.close()
             raise
         return Answer(f"{method} {path}", began, time.monotonic(), status, answered, text)
 
-    async def _send(self, message: bytes, *, close: bool) -> tuple[int, dict[str, str], bytes]:
+    async def _send(self, message: bytes, *, has_body: bool) -> tuple[int, dict[str, str], bytes]:
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 24)
         reader, writer = self._streams
         writer.write(message)
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
-        text = await _body(reader, headers)
-        if close or headers.get("connection") == "close":
+        text = await _body(reader, headers) if has_body else b""
+        if headers.get("connection") == "close":
             self.close()
         return int(head[0].split()[1]), headers, text
 
@@ -126,7 +133,7 @@ class Load:
     @property
     def failed(self) -> list[object]:
         """What a user would have noticed."""
-        return [*self.broken, *((one.asked, one.body) for one in self.answers if one.status != 200)]
+        return [*self.broken, *(problem for one in self.answers for problem in one.problems)]
 
     async def goes_on(self, at_least_s: float = 0.1) -> None:
         """Wait until some more was answered, however busy the machine is."""

@@ -190,7 +190,6 @@ def test_ten_thousand_hostile_requests(tmp_path, a_bundle_folder, a_service, rou
             assert one.json["code"]
     assert "request failed" not in service.output
     assert after_mb < before_mb + MARGIN_MB, f"{before_mb:.0f} MiB before, {after_mb:.0f} MiB after"
-    print(f"memory: {before_mb:.0f} MiB before, {after_mb:.0f} MiB after {many} requests")
 
 
 def test_bytes_that_are_no_requests(tmp_path, a_bundle_folder, a_service, rounds):

@@ -73,6 +73,8 @@ def training_step(nets: SmNets, opts: Optimisers, batch: Batch, config: SmConfig
 
     labels = protected_labels(batch.labels, batch.protect)  # 3: what is not protected is nobody's business
     fair = nets.encoder.combine(nets.encoder.split(nets.users(batch.contexts)), batch.protect)  # 4
+    if not fair.requires_grad:  # nothing is protected and the base is frozen: no filter has anything to learn
+        return
     rank = nets.users.ranking_loss(fair, batch.positives, batch.negatives)  # 5
     rows = some_rows()
     leak = nets.adversaries(fair[rows], labels[rows], rng)  # 6
