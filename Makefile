@@ -40,7 +40,7 @@ demo: export DEMO_STARTED := $(shell date +%s)
 demo: $(READY)    ## Train a small bundle, serve it, print requests to paste (DATA=DIR: from your own data)
 	@$(BIN)/python deploy/demo.py $(if $(DATA),--data $(DATA))
 
-bench: $(READY)    ## Throughput and p99 against a bare route, in one run (needs wrk)
+bench: $(READY)    ## The serving budgets as ratios to a bare route, in one run (needs wrk)
 	@$(BIN)/python benchmarks/serving.py
 
 image-check: $(READY)    ## Build the container and ask it for one recommendation (root, Debian's buildah and debootstrap)

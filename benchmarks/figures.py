@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 Point = Mapping[str, Any]
 TITLES = {"pmf": "PMF", "sasrec": "SASRec"}
 WEIGHTS = {"adversary_weight": "λ (adversary)", "alignment_weight": "β (alignment)"}
-USED = {None: "both kinds of parts", "shared": "without the shared part", "attributes": "without the attribute parts"}
+USED = {"none": "both kinds of parts", "shared": "without the shared part", "attributes": "without the attribute parts"}
 KEPT, LEAKED = "#0b6e99", "#b3402a"
 
 mpl.use("Agg")
@@ -54,7 +54,7 @@ def figures(point: Point) -> tuple[float, float, float]:
 def swept(points: Sequence[Point], field: str) -> list[Point]:
     """The runs that differ in this field alone from the configuration, which is one of them, in order."""
     other = next(name for name in WEIGHTS if name != field)
-    whole = [point for point in points if not point["without"]]
+    whole = [point for point in points if point["without"] == "none"]
     usual = max({point[other] for point in whole}, key=lambda value: sum(point[other] == value for point in whole))
     return sorted((point for point in whole if point[other] == usual), key=lambda point: point[field])
 
@@ -106,7 +106,7 @@ def _table(shown: Mapping[str, Sequence[Point]]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for base, points in shown.items():
-        key = lambda point: (point["without"] or "", point["alignment_weight"], point["adversary_weight"])  # noqa: E731
+        key = lambda point: (point["without"], point["alignment_weight"], point["adversary_weight"])  # noqa: E731
         for point in sorted(points, key=key):
             kept, leaked, hard = figures(point)
             weights = f"{point['adversary_weight']:g} | {point['alignment_weight']:g}"

@@ -89,6 +89,6 @@ def generated_bundle(version: int = 1) -> Bundle:
 
 def array_bytes(bundle: Bundle) -> int:
     """Bytes of the arrays that serving reads."""
-    weights = sum(weight.nbytes for weight in bundle.encoder.state_dict().values())
+    weights: int = sum(weight.nbytes for weight in bundle.encoder.state_dict().values())
     arrays = (bundle.items.vectors, bundle.items.popularity, bundle.users.parts, bundle.seen.indptr)
     return weights + sum(array.nbytes for array in (*arrays, bundle.seen.indices))

@@ -112,7 +112,13 @@ def _leaked(card: Mapping[str, Any], target: str) -> dict[tuple[Mask, str], floa
 
 def render(rows: Sequence[Row]) -> str:
     """The tables as Markdown: one for each base model."""
-    lines: list[str] = []
+    lines = [
+        "# The AFRL paper's Table 2, on our data",
+        "",
+        "The reference's leakage figure / sampled N@10 / sampled H@10; **score AUC of our strongest attacker**.",
+        "Leakage is the mean over what is protected. How to read it, and what differs: [paper.md](paper.md).",
+        "",
+    ]
     for base, title in BASES.items():
         found = {(row["method"], tuple(row["sensitive"])): row for row in rows if row["base_model"] == base}
         methods = [name for name in METHODS if name != "pfrec" or base in ("sasrec", "bert4rec")]
