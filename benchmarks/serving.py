@@ -90,10 +90,10 @@ def measure(folder: Path, scratch: Path, seconds: int, rounds: int) -> dict[str,
     busy = os.getloadavg()[0]
     first_start_s, _ = _start_and_stop(folder, scratch)
     start_s = statistics.median(_start_and_stop(folder, scratch)[0] for _ in range(3))
-    with _bare(), _serving(folder, scratch / "log.db") as pid:
+    with _bare() as bare_pid, _serving(folder, scratch / "log.db") as pid:
         for port in (BARE, OURS):
             load(port, script, 2)  # warm
-        pairs = [(load(BARE, script, seconds), load(OURS, script, seconds)) for _ in range(rounds)]
+        pairs = [(load(BARE, script, seconds, bare_pid), load(OURS, script, seconds, pid)) for _ in range(rounds)]
         swaps = [_swapped(folder, script, seconds) for _ in range(max(1, rounds // 2))]
         memory_mb = _rss_mb(pid)
     return {
@@ -114,17 +114,20 @@ def measure(folder: Path, scratch: Path, seconds: int, rounds: int) -> dict[str,
         "memory_mb": _memory(memory_mb, bundle),
         "ratios": {
             "throughput": _spread([ours["requests_per_s"] / bare["requests_per_s"] for bare, ours in pairs]),
+            "cpu": _spread([ours["cpu_ms"] / bare["cpu_ms"] for bare, ours in pairs]),
             "p99": _spread([ours["p99_ms"] / bare["p99_ms"] for bare, ours in pairs]),
             "p99_swap": _spread([one["during"]["p99_ms"] / one["before"]["p99_ms"] for one in swaps]),
         },
     }
 
 
-def load(port: int, script: Path, seconds: int) -> Row:
-    """One wrk run; any answer that is not 200 ends the benchmark."""
+def load(port: int, script: Path, seconds: int, pid: int | None = None) -> Row:
+    """One wrk run, with the processor time of the process that answers; any answer that is not 200 ends the benchmark."""
     address = f"http://127.0.0.1:{port}"
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(script), address]
+    before_s = 0.0 if pid is None else _processor_s(pid)
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    used_s = 0.0 if pid is None else _processor_s(pid) - before_s
     if "Non-2xx" in printed or "Socket errors" in printed:
         sys.exit(f"{address} did not answer everything with 200:\n{printed}")
     rate = re.search(r"Requests/sec:\s+([\d.]+)", printed)
@@ -133,7 +136,10 @@ def load(port: int, script: Path, seconds: int) -> Row:
         sys.exit(f"wrk printed something else than expected:\n{printed}")
     unit = {"us": 1e-3, "ms": 1.0, "s": 1e3}
     times = {f"p{name}_ms": float(match[1]) * unit[match[2]] for name, match in latency.items() if match}
-    return {"requests_per_s": float(rate[1]), **times}
+    requests = re.search(r"(\d+) requests in", printed)
+    assert requests is not None
+    cpu = {} if pid is None else {"cpu_ms": 1e3 * used_s / int(requests[1])}
+    return {"requests_per_s": float(rate[1]), **times, **cpu}
 
 
 def as_table(result: Mapping[str, Any]) -> str:
@@ -142,6 +148,7 @@ def as_table(result: Mapping[str, Any]) -> str:
     swaps = sum(one["swaps"] for one in result["swap"])
     rows = [
         ("throughput, × bare route", "≥ 0.5", _text(ratios["throughput"])),
+        ("processor time, × bare route (less moved by other work)", "", _text(ratios["cpu"], 1)),
         ("p99, × bare route", "≤ 3", _text(ratios["p99"], 1)),
         (
             f"p99 while activations follow each other ({swaps} of them, 0 failed requests), × before",
@@ -162,7 +169,7 @@ def as_table(result: Mapping[str, Any]) -> str:
     ]
     each = [
         f"| {name} | {_median(result, name, 'requests_per_s'):,.0f} | {_median(result, name, 'p50_ms'):.1f} "
-        f"| {_median(result, name, 'p99_ms'):.1f} |"
+        f"| {_median(result, name, 'p99_ms'):.1f} | {_median(result, name, 'cpu_ms'):.3f} |"
         for name in ("bare", "ours")
     ]
     versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
@@ -171,8 +178,8 @@ def as_table(result: Mapping[str, Any]) -> str:
         "|---|---|---|",
         *(f"| {what} | {budget} | {measured} |" for what, budget, measured in rows),
         "",
-        f"| median of {len(result['rounds'])} rounds | requests/s | p50 ms | p99 ms |",
-        "|---|---|---|---|",
+        f"| median of {len(result['rounds'])} rounds | requests/s | p50 ms | p99 ms | processor ms each |",
+        "|---|---|---|---|---|",
         *each,
         "",
         f"{result['date']}; {machine['cpus']} × {machine['processor']}, on which other work kept {machine['busy']:g} "
@@ -188,12 +195,13 @@ def _generated(scratch: Path) -> Path:
 
 
 @contextmanager
-def _bare() -> Iterator[None]:
+def _bare() -> Iterator[int]:
+    """The bare route; its process id."""
     command = [sys.executable, "-m", "uvicorn", "bare:app", "--app-dir", str(HERE), "--no-access-log"]
     server = subprocess.Popen([*command, "--port", str(BARE)], stderr=subprocess.DEVNULL, env=_environment())
     try:
         _wait(f"http://127.0.0.1:{BARE}/recommend?user=0")
-        yield
+        yield server.pid
     finally:
         server.terminate()
         server.wait(timeout=30)
@@ -277,6 +285,13 @@ def _wait(url: str) -> None:
         else:
             return
     sys.exit(f"no answer from {url}")
+
+
+def _processor_s(pid: int) -> float:
+    """Used by all threads of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = int(fields[11]) + int(fields[12])
+    return float(ticks / os.sysconf("SC_CLK_TCK"))
 
 
 def _rss_mb(pid: int) -> float:

@@ -8,7 +8,7 @@ from measure.attackers import ATTACKERS
 from measure.errors import MeasureError, OutOfRangeError, OverlapError, ShapeError, UnknownAttackerError
 from measure.features import list_features, noise_like, side_by_side
 from measure.leakage import Users, leakage, refitted_null
-from measure.profiles import FULL, PROFILES, QUICK, Profile
+from measure.profiles import FULL, PROFILES, PROTECTED, QUICK, Profile
 from measure.tuning import DEFAULTS, GRIDS, tune
 
 BRISK = Profile("brisk", tuple(ATTACKERS), 3, 1, 1, bootstrap=100, permutations=200, fit_rows=2_000, verdict=False)
@@ -203,8 +203,9 @@ def test_tuning_some_attackers_leaves_the_defaults_of_the_others(a_population):
 
 
 def test_a_quick_look_gives_no_verdict():
-    assert PROFILES == {"quick": QUICK, "full": FULL}
+    assert PROFILES == {"quick": QUICK, "protected": PROTECTED, "full": FULL}
     assert not QUICK.verdict
+    assert not PROTECTED.verdict
     assert FULL.verdict
     assert FULL.attackers == tuple(ATTACKERS)
     assert FULL.bootstrap >= 1_000

@@ -7,6 +7,8 @@ import inspect
 import socket
 import time
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 from evenhand_client import Ask, AsyncClient, Client, Interaction, Problem, Recommendations, Retries, UnreachableError
@@ -144,11 +146,22 @@ def test_a_service_that_is_not_there_is_tried_again_only_where_that_is_safe():
     assert time.monotonic() - middle < 0.3
 
 
-def test_something_else_than_evenhand_is_told_from_it(a_client):
-    evenhand = a_client()
+def test_something_else_than_evenhand_is_told_from_it():
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(502)
 
-    with pytest.raises(UnreachableError, match="something else"):
-        evenhand.recommend("u1", exclude=["a" * 200] * 400)  # 80 KiB: the HTTP server refuses it before the service
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        Thread(target=proxy.serve_forever, daemon=True).start()
+        with (
+            Client(f"http://127.0.0.1:{proxy.server_port}", retries=Retries(0)) as evenhand,
+            pytest.raises(UnreachableError, match="something else"),
+        ):
+            evenhand.recommend("u1")
+        proxy.shutdown()
 
 
 def test_the_coroutines_are_the_same_methods(a_client):
