@@ -122,7 +122,7 @@ def measure(folder: Path, scratch: Path, seconds: int, rounds: int) -> dict[str,
 
 
 def load(port: int, script: Path, seconds: int, pid: int | None = None) -> Row:
-    """One wrk run, with the processor time of the process that answers; any answer that is not 200 ends the benchmark."""
+    """One wrk run, with the processor time of the process asked; any answer that is not 200 ends the benchmark."""
     address = f"http://127.0.0.1:{port}"
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(script), address]
     before_s = 0.0 if pid is None else _processor_s(pid)
@@ -291,7 +291,7 @@ def _processor_s(pid: int) -> float:
     """Used by all threads of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     ticks = int(fields[11]) + int(fields[12])
-    return float(ticks / os.sysconf("SC_CLK_TCK"))
+    return ticks / float(os.sysconf("SC_CLK_TCK"))
 
 
 def _rss_mb(pid: int) -> float:

@@ -20,7 +20,7 @@ name = "short"
 mode = "reproduce"
 seed = 5
 threads = 1
-profile = "vectors"
+profile = "protected"
 [data]
 reader = "generated"
 users = 200

@@ -23,6 +23,8 @@ from evenhand_client.errors import Problem
 
 Answer = TypeVar("Answer")
 Fallback = Literal["popular"]
+LONGEST_QUERY = 2_000
+"""Characters of ids in a query string; services and the proxies before them read a few KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,14 @@ class Interaction:
 
 
 def recommend(ask: Ask) -> Call[Recommendations]:
-    """GET /recommend; in a batch of one where an id has a comma, which a query string cannot say."""
+    """GET /recommend; in a batch of one where a query string cannot say it: an id has a comma, or they are too many."""
+    named = [*ask.exclude, *ask.group]
+    if any("," in one for one in named) or sum(map(len, named)) > LONGEST_QUERY:
+        return Call("POST", "/recommend/batch", _only, body={"requests": [_body(ask)]})
     parameters = {"user": ask.user, "k": str(ask.k), "exclude_seen": str(ask.exclude_seen).lower()}
     if ask.sensitive is not None:
         parameters["sensitive"] = ",".join(ask.sensitive)
     for name, ids in (("exclude", ask.exclude), ("group", ask.group)):
-        if any("," in one for one in ids):
-            return Call("POST", "/recommend/batch", _only, body={"requests": [_body(ask)]})
         if ids:
             parameters[name] = ",".join(ids)
     rest = {"fallback": ask.fallback, "cursor": ask.cursor}

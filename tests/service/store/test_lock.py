@@ -45,6 +45,10 @@ def test_the_file_is_for_its_owner_alone(tmp_path):
     store._let_go()
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
+def test_a_folder_is_made_for_its_owner_and_the_one_above_it_is_not(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/state/store.db")
+    store._let_go()
+
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
     with pytest.raises(StoreStartError, match="nowhere"):
-        Store(f"sqlite:///{tmp_path}/nowhere/store.db")
+        Store(f"sqlite:///{tmp_path}/nowhere/state/store.db")
