@@ -37,12 +37,22 @@ def write_figures(points: Sequence[Point], folder: Path) -> list[Path]:
     shown = {base: found for base, found in shown.items() if found}
     table = folder / "paper-figures.md"
     table.write_text(_table(shown), encoding="utf-8")
-    drawn = [_front(shown), _curves(shown)]
-    paths = [folder / "paper-front.svg", folder / "paper-curves.svg"]
-    for figure, path in zip(drawn, paths, strict=True):
-        figure.savefig(path, metadata={"Date": None})
-        plt.close(figure)
-    return [table, *paths]
+    panels = {
+        field: {base: runs for base, found in shown.items() if len(runs := swept(found, field)) > 1}
+        for field in WEIGHTS
+    }
+    written = [table]
+    if fronts := panels["adversary_weight"]:
+        written.append(_saved(_front(fronts, shown), folder / "paper-front.svg"))
+    if curves := [(base, field, runs) for field, found in panels.items() for base, runs in found.items()]:
+        written.append(_saved(_curves(curves), folder / "paper-curves.svg"))
+    return written
+
+
+def _saved(figure: Any, path: Path) -> Path:
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+    return path
 
 
 def figures(point: Point) -> tuple[float, float, float]:
@@ -59,31 +69,30 @@ def swept(points: Sequence[Point], field: str) -> list[Point]:
     return sorted((point for point in whole if point[other] == usual), key=lambda point: point[field])
 
 
-def _front(shown: Mapping[str, Sequence[Point]]) -> Any:
-    figure, axes = plt.subplots(1, len(shown), figsize=(4.2 * len(shown), 3.4), squeeze=False)
-    for place, (base, points) in zip(axes[0], shown.items(), strict=True):
-        front = swept(points, "adversary_weight")
+def _front(fronts: Mapping[str, Sequence[Point]], shown: Mapping[str, Sequence[Point]]) -> Any:
+    figure, axes = plt.subplots(1, len(fronts), figsize=(4.6 * len(fronts), 3.4), squeeze=False)
+    for place, (base, front) in zip(axes[0], fronts.items(), strict=True):
         leaked, kept = zip(*((figures(point)[1], figures(point)[0]) for point in front), strict=True)
         place.plot(leaked, kept, "o-", color=KEPT)
         for point, x, y in zip(front, leaked, kept, strict=True):
             place.annotate(f"λ {point['adversary_weight']:g}", (x, y), xytext=(5, -10), textcoords="offset points")
         for marker, (without, said) in zip("s^", list(USED.items())[1:], strict=True):
-            for point in points:
+            for point in shown[base]:
                 if point["without"] == without:
                     x, y = figures(point)[1::-1]
                     place.plot([x], [y], marker, color=LEAKED, label=said)
+        place.margins(x=0.12)
         place.set(title=TITLES[base], xlabel="leakage (score AUC, strongest attacker)", ylabel="sampled N@10 kept")
         if place.get_legend_handles_labels()[1]:
             place.legend(frameon=False, fontsize=8)
     return figure
 
 
-def _curves(shown: Mapping[str, Sequence[Point]]) -> Any:
-    figure, axes = plt.subplots(len(shown), 2, figsize=(8.4, 3.0 * len(shown)), squeeze=False)
-    for row, (base, points) in zip(axes, shown.items(), strict=True):
-        for place, (field, said) in zip(row, WEIGHTS.items(), strict=True):
-            _curve(place, swept(points, field), field)
-            place.set(title=f"{TITLES[base]}, {said}", xscale="log", xlabel=said)
+def _curves(panels: Sequence[tuple[str, str, Sequence[Point]]]) -> Any:
+    figure, axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 3.2), squeeze=False)
+    for place, (base, field, runs) in zip(axes[0], panels, strict=True):
+        _curve(place, runs, field)
+        place.set(title=TITLES[base], xscale="log", xlabel=WEIGHTS[field])
     return figure
 
 
