@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -44,6 +45,7 @@ def main() -> int:
     serve = [sys.executable, "-m", "service", "serve", "--bundle", str(bundle), "--port", str(options.port)]
     settings = {"EVENHAND_LOG_LEVEL": "warning"}
     settings["EVENHAND_DATABASE_URL"] = f"sqlite:///{options.out.absolute().parent / 'state' / 'demo.db'}"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as Ctrl-C: the service must not outlive the demo
     service = subprocess.Popen(serve, cwd=ROOT, env={**settings, **os.environ})
     try:
         wait_until_ready(address, service)
