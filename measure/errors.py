@@ -7,7 +7,9 @@ MeasureError                    anything below, also a ValueError
 ├── TooFewUsersError            too few users to say anything
 ├── SingleClassError            one class only: there is nothing to recover
 ├── OverlapError                users on both sides of a split
-└── UnknownAttackerError        an attacker this suite does not have
+├── UnknownAttackerError        an attacker this suite does not have
+├── ListsError                  recommended lists that are no lists
+└── WorkerDiedError             a process that measured was ended by something else
 """
 
 from collections.abc import Sequence
@@ -84,3 +86,19 @@ class UnknownAttackerError(MeasureError):
         super().__init__(f"no attacker {name!r}; the suite has {', '.join(known)}")
         self.name = name
         self.known = tuple(known)
+
+
+class ListsError(MeasureError):
+    """A row of recommended items that is no list."""
+
+    def __init__(self, row: int, found: str) -> None:
+        super().__init__(f"lists: row {row} has {found}")
+        self.row = row
+        self.found = found
+
+
+class WorkerDiedError(MeasureError):
+    """A process that measured was ended from outside."""
+
+    def __init__(self) -> None:
+        super().__init__("a worker process died, perhaps for lack of memory: use fewer workers")

@@ -49,3 +49,10 @@ class Scorer:
 def in_steps(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Round scores to whole steps of 1e-6, kept as whole numbers so that equal means equal."""
     return np.rint(scores / SCORE_STEP)
+
+
+def to_unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, d) vectors scaled to length 1, for a cosine; zero vectors stay zero."""
+    exact = vectors.astype(np.float64)
+    length = np.sqrt(np.square(exact).sum(axis=1, keepdims=True))
+    return (exact / np.where(length > 0, length, 1)).astype(np.float32)

@@ -8,10 +8,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Literal, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bundle import Bundle, BundleError, Manifest, read_bundle
+from measure.scoring import to_unit
 from service.catalogue import Catalogue
 from service.encoder import UserEncoder
 from service.errors import StartError
@@ -65,7 +63,7 @@ def load_model(path: Path, device: Literal["auto", "cpu", "cuda"], *, trust_stam
     read = perf_counter()
     manifest = cast(Manifest, bundle.description)  # what is read from a folder has its files and their hash
     cosine = manifest.scorer == "cosine"
-    vectors = _unit(bundle.items.vectors) if cosine else bundle.items.vectors
+    vectors = to_unit(bundle.items.vectors) if cosine else bundle.items.vectors
     index, note = open_index(vectors, device)
     encoder = UserEncoder(bundle.encoder, bundle.users.parts, unit_length=cosine)
     inner = Ranker(index, vectors)
@@ -76,9 +74,3 @@ def load_model(path: Path, device: Literal["auto", "cpu", "cuda"], *, trust_stam
     loading_ms = {"read_ms": 1e3 * (read - started), "index_ms": 1e3 * (perf_counter() - read)}
     return Model(bundle, manifest.content_hash, encoder, index, ranker, *orders, catalogue, note, loading_ms)
 
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows scaled to length 1; zero rows stay zero."""
-    exact = vectors.astype(np.float64)
-    length = np.sqrt(np.square(exact).sum(axis=1, keepdims=True))
-    return (exact / np.where(length > 0, length, 1)).astype(np.float32)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bundle import Bundle, read_bundle
+from measure.masks import Mask, masks_to_measure
 from training.errors import EvaluationError
-from training.masks import Mask, masks_to_measure
 
 BASES = {"pmf": "PMF", "deep": "DeepModel", "sasrec": "SASRec", "bert4rec": "BERT4Rec"}
 METHODS = {"base": "base", "sm": "SM", "pfrec": "PFRec", "ffvae": "FFVAE", "afrl": "AFRL"}

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from bundle import SupportedMasks, Users
+from measure.masks import masks_to_measure
 from measure.profiles import Profile
 from training.card import make_card
-from training.masks import masks_to_measure
 
 LOOK = Profile("look", ("logistic",), 2, 1, 1, 20, 50, fit_rows=300, verdict=False)
 LONG_LOOK = replace(LOOK, name="long look", lists=(10, 50))

@@ -51,12 +51,13 @@ def test_more_classes_are_judged_by_their_scores():
 def test_a_planted_attribute_is_found_and_noise_is_not(a_bundle):
     planted, noise = views_of(a_bundle, 3.0), views_of(a_bundle, 0.0)
 
-    assert reference_auc(planted, planted.audit.base, "gender") > 0.95
-    assert reference_auc(noise, noise.audit.base, "gender") < 0.6
+    assert reference_auc(planted.population, planted.population.base, "gender") > 0.95
+    assert reference_auc(noise.population, noise.population.base, "gender") < 0.6
 
 
 def test_there_is_a_row_for_every_mask_that_protects_something(a_bundle):
-    card = reference_of(views_of(a_bundle, 3.0), [(), ("gender",), ("gender", "age")])
+    views = views_of(a_bundle, 3.0)
+    card = reference_of(views.population, views.fair, [(), ("gender",), ("gender", "age")])
 
     assert [row["sensitive"] for row in card["by_mask"]] == [["gender"], ["gender", "age"]]
     row = card["by_mask"][1]

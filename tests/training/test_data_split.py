@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from measure.split import AUDIT, SELECT, TRAIN
 from training.data.dataset import Attribute, Dataset
-from training.data.split import AUDIT, SELECT, TRAIN, hold_out, split_users
+from training.data.split import hold_out, split_users
 
 ITEMS = 6
 

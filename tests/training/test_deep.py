@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from measure.accuracy import full_ranks, ndcg_at, sampled_ranks
+from measure.masks import masks_to_measure
 from measure.profiles import Profile
 from measure.scoring import Scorer
 from training.base.contract import Base, RankingLoss
@@ -23,7 +24,6 @@ from training.experiment import Experiment
 from training.export import export
 from training.fair.select import selection
 from training.fair.train import train_fair
-from training.masks import masks_to_measure
 from training.summary import summary
 
 CONFIG = DeepConfig(dimensions=8, learning_rate=1e-2, batch=512, candidates=20, schedule={"epochs": 6})

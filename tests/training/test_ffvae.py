@@ -8,9 +8,10 @@ import torch
 
 from bundle import build_encoder, read_bundle
 from bundle.networks.ffvae import ffvae_parts
+from measure.split import TRAIN
 from training.base.pmf import PmfConfig
 from training.base.train import train_base
-from training.data.split import TRAIN, hold_out, split_users
+from training.data.split import hold_out, split_users
 from training.experiment import Experiment
 from training.fair.ffvae.config import FfvaeConfig
 from training.fair.ffvae.step import FfvaeNets, Optimisers, shuffled, training_step

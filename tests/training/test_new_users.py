@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from bundle import read_bundle
+from measure.split import AUDIT
 from training.base.pmf import PmfConfig
 from training.base.train import train_base
-from training.data.split import AUDIT, MOST_NEW, draw_new_users, hold_out, split_users
+from training.data.split import MOST_NEW, draw_new_users, hold_out, split_users
 from training.errors import ConfigError
 from training.experiment import Experiment
 from training.export import export

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from bundle import Network, SequenceEncoder, read_bundle
+from measure.split import TRAIN
 from training.base.sequence.config import SasrecConfig
 from training.base.train import train_base
-from training.data.split import TRAIN, hold_out, split_users
+from training.data.split import hold_out, split_users
 from training.errors import ConfigError
 from training.experiment import Experiment
 from training.fair.pfrec.config import PfrecConfig

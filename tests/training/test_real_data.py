@@ -13,11 +13,12 @@ from measure.accuracy import accuracy, full_ranks, sample_negatives, sampled_ran
 from measure.leakage import Users, leakage
 from measure.profiles import QUICK
 from measure.scoring import Scorer
+from measure.split import AUDIT, TRAIN
 from training.base.pmf import PmfConfig
 from training.base.train import train_base
 from training.data.config import MovieLensConfig
 from training.data.load import load
-from training.data.split import AUDIT, TRAIN, hold_out, split_users
+from training.data.split import hold_out, split_users
 from training.experiment import Experiment
 from training.fair.lattice.config import LatticeConfig
 from training.fair.train import train_fair

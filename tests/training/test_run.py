@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from bundle import read_bundle
+from measure.masks import masks_to_measure
+from measure.split import AUDIT
 from training.__main__ import main
 from training.card import fair_vectors, make_card
 from training.config import read_config
-from training.data.split import AUDIT, split_users
+from training.data.split import split_users
 from training.errors import ConfigError
-from training.masks import masks_to_measure
 from training.run import run
 
 

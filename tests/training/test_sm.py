@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from bundle import build_encoder, read_bundle
+from measure.split import TRAIN
 from training.base.contract import Base, Contexts
 from training.base.pmf import PmfConfig
 from training.base.train import train_base
-from training.data.split import TRAIN, hold_out, split_users
+from training.data.split import hold_out, split_users
 from training.errors import ConfigError
 from training.experiment import Experiment
 from training.fair.sm.adversaries import Adversaries, protected_labels

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from bundle import write_bundle
+from measure.masks import masks_to_measure
 from training.errors import EvaluationError
-from training.masks import masks_to_measure
 from training.table import ALL, write_table
 
 MASKS = [mask for mask in masks_to_measure(ALL) if mask]

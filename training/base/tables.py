@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from measure.split import SELECT
 from training.base.contract import Base, Contexts
 from training.base.foldin import fit_fold_in
 from training.checkpoint import State, pack, unpack
-from training.data.split import SELECT
 from training.experiment import Experiment
 from training.loop import Schedule, fit
 from training.negatives import NegativeSampler

@@ -1,4 +1,4 @@
-"""One card: the bundle's views, accuracy, leakage."""
+"""One card: the bundle's views, measured as every audit measures; in `reproduce`, the reference's own figure too."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import time
 from typing import Any
 
 from bundle import Bundle
+from measure.audit import METRICS, Wanted, measure
+from measure.audit.progress import bar
+from measure.audit.workers import available
+from measure.errors import WorkerDiedError
+from measure.masks import masks_to_measure
 from measure.profiles import QUICK, Profile
-from training.card.accuracy import accuracy_of
-from training.card.leakage import leakage_of
 from training.card.reference import reference_of
 from training.card.views import Views
-from training.card.workers import available
 from training.errors import EvaluationError
-from training.masks import masks_to_measure
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +40,18 @@ def make_card(bundle: Bundle, profile: Profile = QUICK, workers: int | None = 1)
         raise EvaluationError("this bundle came without audit/: there are no labels and held-out items to measure with")
     started = time.monotonic()
     description = bundle.description
-    masks = [mask for mask in masks_to_measure(description.attribute_names) if description.supports(mask)]
+    masks = tuple(mask for mask in masks_to_measure(description.attribute_names) if description.supports(mask))
     views = Views(bundle, bundle.audit)
-    card = {
-        "accuracy": accuracy_of(views, masks),
-        "leakage": leakage_of(views, masks, profile, workers or available()),
-    }
+    metrics = frozenset(("accuracy", "leakage") if profile.protected_only else METRICS)
+    wanted = Wanted(masks, profile, metrics, views.population.seed)
+    try:
+        with bar("card") as progress:
+            card = measure(views, wanted, workers=workers or available(), progress=progress)
+    except WorkerDiedError as error:
+        raise EvaluationError(str(error)) from None
+    del card["seconds"]  # a card says the same each time
     if description.mode == "reproduce":
-        card["reference"] = reference_of(views, masks)
+        card["reference"] = reference_of(views.population, views.fair, masks)
     rows = len(card["leakage"]["by_mask"])
     log.info("card: %d rows of leakage, profile %s, %.0f s", rows, profile.name, time.monotonic() - started)
     return card

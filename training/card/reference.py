@@ -10,7 +10,7 @@ Source: AFRL's public code, as described in docs/results/paper-table.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,36 +19,41 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from measure.auc import fold, macro_auc
-from training.card.views import Views
-from training.data.split import AUDIT, SELECT, TRAIN
-from training.masks import Mask
+from measure.audit import Population
+from measure.masks import Mask
+from measure.split import AUDIT, SELECT, TRAIN
+
+Vectors = NDArray[np.float32]
 
 EPOCHS, FIRST, PATIENCE, BATCH = 300, 100, 10, 128
 """At most, before stopping is thought of, evaluations without a new best, users in a step."""
 
 
-def reference_of(views: Views, masks: Sequence[Mask]) -> dict[str, Any]:
-    """The card's ``reference``: one row per mask that protects something, and what u itself gives away."""
-    names = views.bundle.description.attribute_names
-    base = {name: reference_auc(views, views.audit.base, name) for name in names}
+def reference_of(population: Population, fair: Callable[[Mask], Vectors], masks: Sequence[Mask]) -> dict[str, Any]:
+    """The card's ``reference``: one row per mask that protects something, and what u itself gives away.
+
+    Args:
+        population: who.
+        fair: (U, d) fair vectors under a mask.
+        masks: which.
+    """
+    base = {name: reference_auc(population, population.base, name) for name in population.names}
     rows = []
     for mask in filter(None, masks):
-        fair = views.fair(mask)
-        aucs = {name: reference_auc(views, fair, name) for name in mask}
+        vectors = fair(mask)
+        aucs = {name: reference_auc(population, vectors, name) for name in mask}
         means = {"mean": float(np.mean(list(aucs.values()))), "base": float(np.mean([base[name] for name in mask]))}
         rows.append({"sensitive": list(mask), "auc": aucs, **means})
     protocol = {"attacker": "the discriminator's shape", "two classes": "AUC of predicted labels", "users": "audit"}
     return {"protocol": protocol, "by_mask": rows}
 
 
-def reference_auc(views: Views, vectors: NDArray[np.float32], attribute: str) -> float:
+def reference_auc(population: Population, vectors: Vectors, attribute: str) -> float:
     """Folded AUC of one attribute, as the reference takes it, from (U, d) vectors."""
-    index = views.bundle.description.attribute_names.index(attribute)
-    labels, split = views.audit.labels[:, index].astype(np.int64), views.audit.split
+    labels, split = population.label(attribute), population.split
     known = [np.flatnonzero((split == part) & (labels >= 0)) for part in (TRAIN, SELECT, AUDIT)]
-    classes = len(views.bundle.description.attributes[index].classes)
     train, select, audit = ((torch.from_numpy(vectors[rows]), torch.from_numpy(labels[rows])) for rows in known)
-    attacker = _fitted(train, select, classes, views.bundle.description.seeds["run"])
+    attacker = _fitted(train, select, len(population.attributes[attribute]), population.seed)
     return float(fold(label_auc(attacker, *audit)))
 
 

@@ -1,4 +1,4 @@
-"""Vectors and lists of all users of a bundle, as serving makes them; each is made once."""
+"""A bundle as training sees it, before anything serves it: what its card is measured on."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from bundle import Audit, Bundle
+from measure.audit import Lists, Population, Subject
+from measure.masks import Mask
+from measure.scoring import to_unit
 from training.card.ranking import top_items
-from training.masks import Mask
 from training.scoring import scorer_of
 
 _BLOCK_USERS = 8_192
-
-Lists = NDArray[np.int32]
-"""(U, k) item rows by rank, -1 for an empty place."""
 
 
 def fair_vectors(bundle: Bundle, mask: Mask) -> NDArray[np.float32]:
@@ -31,38 +30,41 @@ def fair_vectors(bundle: Bundle, mask: Mask) -> NDArray[np.float32]:
     return np.concatenate(blocks)
 
 
-class Views:
-    """What a card is measured on."""
+class Views(Subject):
+    """Vectors and lists of all users, by the bundle's own encoder."""
 
     def __init__(self, bundle: Bundle, audit: Audit) -> None:
         """Take a bundle and its audit/, which must be there."""
-        self.bundle, self.audit = bundle, audit
-        self._cosine = bundle.description.scorer == "cosine"
-        self.scorer = scorer_of(self.scored(bundle.items.vectors), bundle.reranker)
-        self._fair: dict[Mask, NDArray[np.float32]] = {}
-        self._lists: dict[tuple[Mask, bool, int], Lists] = {}
+        self.bundle = bundle
+        description = bundle.description
+        population = Population(
+            attributes={each.name: each.classes for each in description.attributes},
+            labels=audit.labels,
+            base=audit.base,
+            split=audit.split,
+            folded_in=audit.folded_in,
+            test=audit.test,
+            seen_indptr=bundle.seen.indptr,
+            seen_indices=bundle.seen.indices,
+            positive=audit.positive,
+            item_groups=bundle.items.groups,
+            strict=description.mode == "strict",
+            seed=description.seeds["run"],
+        )
+        cosine = description.scorer == "cosine"
+        items = to_unit(bundle.items.vectors) if cosine else bundle.items.vectors
+        parts = [part.name for part in description.parts]
+        super().__init__(population, scorer_of(items, bundle.reranker), parts, unit_length=cosine)
 
-    def scored(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Vectors as they enter a score: of length 1 where the scorer is the cosine; a zero vector stays zero."""
-        if not self._cosine:
-            return vectors
-        lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-        return (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+    def part(self, place: int) -> NDArray[np.float32]:
+        """(U, d) one part of every user, by its place in ``parts``."""
+        return np.ascontiguousarray(self.bundle.users.parts[:, place])
 
-    def fair(self, mask: Mask) -> NDArray[np.float32]:
-        """(U, d) fair vectors under ``mask``, as scored."""
-        if mask not in self._fair:
-            self._fair[mask] = self.scored(fair_vectors(self.bundle, mask))
-        return self._fair[mask]
+    def fair_vectors(self, mask: Mask) -> NDArray[np.float32]:
+        """(U, d) fair vectors of every user under one mask."""
+        return fair_vectors(self.bundle, mask)
 
-    def lists(self, mask: Mask, count: int, *, drop_seen: bool = False) -> Lists:
-        """Top ``count`` lists of every user under ``mask``."""
-        key = mask, drop_seen, count
-        if key not in self._lists:
-            self._lists[key] = self.lists_of(self.fair(mask), count, drop_seen=drop_seen)
-        return self._lists[key]
-
-    def lists_of(self, users: NDArray[np.float32], count: int, *, drop_seen: bool = False) -> Lists:
-        """Top ``count`` lists for (U, d) vectors; dropping seen items drops those of the user in that row."""
+    def lists_of(self, vectors: NDArray[np.float32], count: int, *, drop_seen: bool = False) -> Lists:
+        """Top ``count`` lists for (U, d) vectors as scored; dropping seen items drops those of the user in that row."""
         seen = (self.bundle.seen.indptr, self.bundle.seen.indices) if drop_seen else None
-        return top_items(users, self.scorer, count, seen)
+        return top_items(vectors, self.scorer, count, seen)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from measure.split import AUDIT, SELECT, TRAIN
 from training.data.dataset import Dataset
 from training.errors import ConfigError
 
-TRAIN, SELECT, AUDIT = 0, 1, 2
 NOTHING = -1
 MIN_POSITIVES = 3
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bundle import FairEncoder, Network, Part, SupportedMasks
+from measure.split import TRAIN
 from training.base.contract import Base
-from training.data.split import TRAIN
 from training.experiment import Experiment
 
 

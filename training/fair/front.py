@@ -12,8 +12,8 @@ from measure.accuracy import full_ranks, ndcg_at
 from measure.errors import MeasureError
 from measure.leakage import Users, leakage
 from measure.profiles import QUICK
+from measure.split import SELECT, TRAIN
 from training.base.contract import Base
-from training.data.split import SELECT, TRAIN
 from training.experiment import Experiment
 from training.fair.select import Validation
 

@@ -13,13 +13,13 @@ from bundle import FairEncoder
 from measure.accuracy import ndcg_at, sampled_ranks
 from measure.errors import MeasureError
 from measure.leakage import Users, leakage
+from measure.masks import Mask, masks_to_measure
 from measure.profiles import Profile
 from measure.scoring import Scorer
+from measure.split import SELECT, TRAIN
 from training import scalars
 from training.base.contract import Base
-from training.data.split import SELECT, TRAIN
 from training.experiment import Experiment
-from training.masks import Mask, masks_to_measure
 
 SELECTION = Profile("selection", ("logistic",), 3, 1, 1, 1, 1, fit_rows=4_000, verdict=False)
 """The attacker that chooses an epoch: cheap, run after every few epochs, on every mask."""

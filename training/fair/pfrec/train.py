@@ -11,8 +11,9 @@ import torch
 
 from bundle import Network, SequenceEncoder, SupportedMasks, build_encoder
 from bundle.networks import TableEncoder
+from measure.masks import Mask, masks_to_measure
+from measure.split import SELECT
 from training.base.contract import Base, RankingLoss
-from training.data.split import SELECT
 from training.errors import ConfigError
 from training.experiment import Experiment
 from training.fair.contract import Fair, allowed_labels
@@ -24,7 +25,6 @@ from training.fair.pfrec.prompted import PromptedEncoder
 from training.fair.pfrec.stage import PfrecStage
 from training.fair.select import selection
 from training.loop import fit
-from training.masks import Mask, masks_to_measure
 from training.negatives import NegativeSampler
 
 log = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from measure.split import SELECT
 from training.base.contract import Base, Contexts, RankingLoss, softplus_loss
 from training.base.foldin import fit_fold_in
-from training.data.split import SELECT
 from training.experiment import Experiment
 
 

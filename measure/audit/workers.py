@@ -5,16 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
-from training.errors import EvaluationError
+from measure.errors import WorkerDiedError
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -36,6 +36,7 @@ class Workers:
     def __init__(self, count: int) -> None:
         """Take how many processes to use; they start with the first work."""
         self._pool: ProcessPoolExecutor | None = None
+        self._ahead = 2 * count
         if count > 1:
             fresh = multiprocessing.get_context("spawn")  # a fork would inherit the threads of torch and BLAS
             self._pool = ProcessPoolExecutor(count, mp_context=fresh, initializer=_leave_interrupts_to_the_parent)
@@ -50,36 +51,42 @@ class Workers:
             self._pool.shutdown(cancel_futures=True)
 
     def run(
-        self, function: Callable[[Argument], Result], arguments: Iterable[Argument], total: int, title: str
+        self,
+        function: Callable[[Argument], Result],
+        arguments: Iterable[Argument],
+        step: Callable[[], None] = lambda: None,
     ) -> list[Result]:
         """Apply ``function``, a module's own, to every argument.
 
         Args:
             function: what it takes and gives is pickled where there are several processes.
             arguments: taken one by one, while earlier ones are being worked on.
-            total: how many there are, for the progress bar.
-            title: of the progress bar.
+            step: called after each, in order.
 
         Raises:
-            EvaluationError: a process died.
+            WorkerDiedError: a process died.
         """
-        with tqdm(total=total, desc=title, unit="row", disable=None) as bar:
-            if self._pool is None:
-                results = []
-                for argument in arguments:
-                    results.append(_one_thread(function, argument))
-                    bar.update()
-                return results
+        results: list[Result] = []
+        try:
+            for done in self._done(function, arguments):
+                results.append(done)
+                step()
+        except BrokenProcessPool:
+            raise WorkerDiedError from None
+        return results
 
-            def submit(pool: ProcessPoolExecutor, argument: Argument) -> Future[Result]:
-                future = pool.submit(_one_thread, function, argument)
-                future.add_done_callback(lambda _: bar.update())
-                return future
-
-            try:
-                return [future.result() for future in [submit(self._pool, argument) for argument in arguments]]
-            except BrokenProcessPool:
-                raise EvaluationError("a worker process died, perhaps for lack of memory: use fewer workers") from None
+    def _done(self, function: Callable[[Argument], Result], arguments: Iterable[Argument]) -> Iterator[Result]:
+        """Results in order; so many arguments are made ahead that no process waits for one."""
+        if self._pool is None:
+            yield from (_one_thread(function, argument) for argument in arguments)
+            return
+        waiting: deque[Future[Result]] = deque()
+        for argument in arguments:
+            waiting.append(self._pool.submit(_one_thread, function, argument))
+            if len(waiting) > self._ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _one_thread(function: Callable[[Argument], Result], argument: Argument) -> Result:

@@ -1,0 +1,123 @@
+"""Two audits side by side: two bundles, or one before and after. Plain data in, plain data out.
+
+Rows are matched by what they are of. A row that only one of the two has is there too, the other side null: what was not
+measured is not zero, and a difference of it is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Row = Mapping[str, Any]
+Key = tuple[Any, ...]
+Found = Iterator[tuple[Key, Any]]
+"""What a row is of, and its number or estimate."""
+
+ACCURACY = (("sampled", "ndcg@10"), ("sampled", "hit@10"), ("full", "ndcg@10"), ("full", "recall@20"))
+ASKED = ("profile", "users", "seed")
+"""Of a request: where these differ, so may the numbers, whatever the bundles."""
+NOT_MEASURED = frozenset({"sensitive", "attribute", "n", "clients", "item_group"})
+"""Members of a fairness row that say what it is of."""
+
+
+def compare(first: Row, second: Row) -> dict[str, Any]:
+    """Set two results of audits side by side.
+
+    Args:
+        first: a result, as `service.audit` stores it.
+        second: another one; differences are this one less the first.
+
+    Returns:
+        ``differs`` (what was asked otherwise), ``verdict``, and rows of ``accuracy``, ``leakage`` and ``fairness``.
+    """
+    return {
+        "differs": list(_differs(first["request"], second["request"])),
+        "verdict": _verdicts(first["verdict"], second["verdict"]),
+        "accuracy": [
+            {"sensitive": list(mask), "metric": metric, **_beside(values)}
+            for (mask, metric), values in _matched(_accuracy(first), _accuracy(second))
+        ],
+        "leakage": [
+            {"sensitive": list(mask), "attribute": attribute, "target": target, **_beside(values, "auc")}
+            for (mask, attribute, target), values in _matched(_leakage(first), _leakage(second))
+        ],
+        "fairness": [
+            {
+                "section": section,
+                "sensitive": list(mask),
+                "attribute": attribute,
+                "metric": metric,
+                **_beside(values, "value"),
+            }
+            for (section, mask, attribute, metric), values in _matched(_fairness(first), _fairness(second))
+        ],
+    }
+
+
+def _differs(first: Row, second: Row) -> Iterator[Row]:
+    for what in ASKED:
+        if first.get(what) != second.get(what):
+            yield {"what": what, "first": first.get(what), "second": second.get(what)}
+
+
+def _verdicts(first: Row, second: Row) -> Row:
+    one, other = ({each["attribute"]: each["verdict"] for each in verdict["attributes"]} for verdict in (first, second))
+    names = [*one, *(name for name in other if name not in one)]
+    return {
+        "first": first["overall"],
+        "second": second["overall"],
+        "attributes": [{"attribute": name, "first": one.get(name), "second": other.get(name)} for name in names],
+    }
+
+
+def _accuracy(result: Row) -> Found:
+    for row in result["card"].get("accuracy", {}).get("by_mask", ()):
+        for kind, metric in ACCURACY:
+            if metric in row.get(kind, {}):
+                yield (tuple(row["sensitive"]), f"{kind} {metric}"), row[kind][metric]
+
+
+def _leakage(result: Row) -> Found:
+    for row in result["card"].get("leakage", {}).get("by_mask", ()):
+        strongest = {name: row["strongest"][name] for name in ("auc", "ci95") if name in row["strongest"]}
+        yield (tuple(row["sensitive"]), row["attribute"], row["target"]), strongest
+
+
+def _fairness(result: Row) -> Found:
+    """Every number of every row: estimates as they are, plain numbers as estimates without an interval."""
+    for section, rows in result["card"].get("fairness", {}).items():
+        if section == "protocol":
+            continue
+        for row in rows:
+            for metric, value in _numbers(row):
+                yield (section, tuple(row["sensitive"]), row.get("attribute"), metric), value
+
+
+def _numbers(row: Row) -> Iterator[tuple[str, Row]]:
+    for name, value in row.items():
+        if name in NOT_MEASURED:
+            continue
+        if isinstance(value, Mapping) and "value" in value:
+            if value["value"] is not None:
+                yield name, {part: value[part] for part in ("value", "ci95") if part in value}
+        elif isinstance(value, Mapping):
+            yield from ((f"{name}.{inner}", found) for inner, found in _numbers(value))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield name, {"value": value}
+
+
+def _matched(first: Found, second: Found) -> Iterator[tuple[Key, tuple[Any, Any]]]:
+    """(key, (first, second)) in the order of the first, then what only the second has; None for what one lacks."""
+    one, other = dict(first), dict(second)
+    for key in one | other:
+        yield key, (one.get(key), other.get(key))
+
+
+def _beside(values: tuple[Any, Any], of: str | None = None) -> Row:
+    """Both, and the difference of their numbers: of what has that name in them, or of themselves."""
+    first, second = values
+    if first is None or second is None:
+        return {"first": first, "second": second, "difference": None}
+    difference = second - first if of is None else second[of] - first[of]
+    return {"first": first, "second": second, "difference": difference}

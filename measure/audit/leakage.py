@@ -1,0 +1,160 @@
+"""The card's leakage: who is attacked, and the rows that the attacks become."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from measure.audit.attacks import Attack, NotMeasured, Tuning, attacked, tuned_on
+from measure.audit.progress import Steps
+from measure.audit.subject import Population, Subject
+from measure.audit.targets import UNLISTED, Target, targets_of
+from measure.audit.workers import Workers
+from measure.errors import MeasureError
+from measure.labels import merge_rare
+from measure.leakage import Leakage, Users
+from measure.masks import Mask
+from measure.profiles import Profile
+from measure.split import SELECT, TRAIN
+from measure.tuning import Tuned
+
+Row = dict[str, Any]
+Labels = Mapping[str, NDArray[np.int64]]
+Found = Mapping[tuple[Target, str], Leakage | NotMeasured]
+"""By target and attribute, in the card's order."""
+
+
+class Attacks:
+    """All attacks of one audit: planned first, so that their number is known, then run kind by kind."""
+
+    def __init__(
+        self, kinds: Iterable[str], subject: Subject, masks: Sequence[Mask], profile: Profile, seed: int
+    ) -> None:
+        """Plan.
+
+        Args:
+            kinds: of `measure.audit.targets.KINDS`.
+            subject: what is attacked.
+            masks: under which masks.
+            profile: how much work a row is worth.
+            seed: of everything that is drawn.
+        """
+        self._population, self._profile, self._seed = subject.population, profile, seed
+        self._labels, self._skipped = _measurable(subject.population)
+        planned = targets_of(kinds, subject, masks, profile, seed)
+        self._targets = {kind: [each.only(self._labels) for each in targets] for kind, targets in planned.items()}
+
+    @property
+    def steps(self) -> int:
+        """How many there are, the choice of settings included."""
+        return len(self._labels) + sum(len(each.attributes) for targets in self._targets.values() for each in targets)
+
+    def run(self, workers: int, steps: Steps) -> tuple[Row, dict[str, float]]:
+        """Attack.
+
+        Returns:
+            The card's ``leakage``, one row per (sensitive, attribute, target), and the seconds that each kind took.
+        """
+        seconds: dict[str, float] = {}
+        found: dict[tuple[Target, str], Leakage | NotMeasured] = {}
+        with Workers(workers) as pool:
+            steps.begin("choosing the attackers' settings")
+            tunings = (
+                Tuning(*_select(self._population, known), self._profile, self._seed) for known in self._labels.values()
+            )
+            settings = dict(zip(self._labels, pool.run(tuned_on, tunings, steps.step), strict=True))
+            for kind, targets in self._targets.items():
+                started = time.monotonic()
+                steps.begin(f"attacking {_NAMED[kind]}")
+                keys = [(target, name) for target in targets for name in target.attributes]
+                results = pool.run(attacked, self._attacks(targets, settings), steps.step)
+                found |= zip(keys, results, strict=True)
+                seconds[kind] = time.monotonic() - started
+        return {"protocol": self._protocol(settings, found), "by_mask": list(_rows(found))}, seconds
+
+    def _attacks(self, targets: Sequence[Target], settings: Mapping[str, Tuned]) -> Iterator[Attack]:
+        """One attack a row; features are made when it is their turn."""
+        users = _users(self._population)
+        for target in targets:
+            if target.attributes:
+                features = target.features()
+                for name in target.attributes:
+                    whom, known = users[target.users], self._labels[name]
+                    yield Attack(features, known, whom, self._profile, name, target.name, settings[name], self._seed)
+
+    def _protocol(self, settings: Mapping[str, Tuned], found: Found) -> Row:
+        return {
+            "profile": self._profile.name,
+            "verdict": self._profile.verdict,
+            "users": "audit",
+            "labels": "train users only" if self._population.strict else "all users: transductive",
+            "score": "macro one-vs-rest AUC of scores, .5 + |AUC - .5|, the worse of cross-validated and fitted on "
+            "train",
+            "lists": "items as served: float64 scores rounded to 1e-6, ties by item row",
+            "settings": {name: dict(sorted(tuned.settings.items())) for name, tuned in settings.items()},
+            "not_tuned": [name for name, tuned in settings.items() if not tuned.aucs],
+            "not_measured": [*self._skipped, *_reasons(found)],
+            "seed": self._seed,
+        }
+
+
+_NAMED = {
+    "leakage": "fair vectors",
+    "parts": "the parts of user vectors",
+    "lists": "lists",
+    "joined": "answers to several masks",
+}
+
+
+def _measurable(population: Population) -> tuple[Labels, list[Row]]:
+    """Labels of the attributes that audit users are enough to measure, and why the others are not."""
+    labels: dict[str, NDArray[np.int64]] = {}
+    skipped = []
+    for name in population.names:
+        known = population.label(name)
+        try:
+            merge_rare(known, _users(population)["audit"].audit)
+            labels[name] = known
+        except MeasureError as error:
+            skipped.append({"attribute": name, "reason": str(error)})
+    return labels, skipped
+
+
+def _users(population: Population) -> dict[str, Users]:
+    """Whom the attackers are tested on, and the train users that they may learn from."""
+    train = np.flatnonzero(population.split == TRAIN)
+    return {
+        "audit": Users(np.flatnonzero(population.audited), train),
+        "folded_in": Users(np.flatnonzero(population.new), train),
+    }
+
+
+def _select(population: Population, known: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    select = population.split == SELECT
+    return population.base[select], known[select]
+
+
+def _rows(found: Found) -> Iterator[Row]:
+    aucs = {(target.name, name): each.auc for (target, name), each in found.items() if isinstance(each, Leakage)}
+    for (target, name), each in found.items():
+        if isinstance(each, Leakage) and target.name != UNLISTED:
+            base = aucs.get((target.reference, name)) if target.reference else None
+            yield {"sensitive": list(target.sensitive), **replace(each, base_auc=base).as_row()}
+
+
+def _reasons(found: Found) -> list[Row]:
+    """Say each reason once for a target and attribute, whatever the mask."""
+    reasons = {
+        (name, target.name): each.reason
+        for (target, name), each in found.items()
+        if isinstance(each, NotMeasured) and target.name != UNLISTED
+    }
+    return [
+        {"attribute": name, "target": target, "reason": f"{target}: {reason}"}
+        for (name, target), reason in reasons.items()
+    ]

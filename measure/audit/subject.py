@@ -1,0 +1,195 @@
+"""What is audited: the users and items of one bundle, and the vectors and lists that are made for them.
+
+Letters: U users, I items, d dimensions, M attributes, N interactions.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from measure.accuracy import full_ranks
+from measure.errors import TooFewUsersError
+from measure.masks import Mask
+from measure.scoring import Scorer, to_unit
+from measure.split import AUDIT
+
+Lists = NDArray[np.int32]
+"""(U, k) item rows by rank, -1 for an empty place."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """Who is audited, and what is known of them."""
+
+    attributes: Mapping[str, Sequence[str]]
+    """Attribute → its classes, in the order of every mask."""
+    labels: NDArray[np.int16]
+    """(U, M) class of each attribute, -1 where unknown."""
+    base: NDArray[np.float32]
+    """(U, d) user vectors u."""
+    split: NDArray[np.uint8]
+    """(U,) a part of `measure.split`."""
+    folded_in: NDArray[np.bool_]
+    """(U,) audit users that the base model never saw."""
+    test: NDArray[np.int32]
+    """(U,) item row of the held-out positive, -1 for none."""
+    seen_indptr: NDArray[np.int64]
+    """(U + 1,)"""
+    seen_indices: NDArray[np.int32]
+    """(N,) item rows of every interaction known."""
+    positive: NDArray[np.bool_]
+    """(N,) whether that interaction counts as positive."""
+    item_groups: Sequence[Sequence[str]]
+    """(I,) groups of each item; may be empty."""
+    strict: bool
+    """Whether training left the labels of audit users alone."""
+    seed: int
+    """Of the training run; of what an audit draws, unless it is given another."""
+    left_out: NDArray[np.bool_] | None = None
+    """(U,) users that this audit does not look at."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The attributes."""
+        return tuple(self.attributes)
+
+    @cached_property
+    def looked_at(self) -> NDArray[np.bool_]:
+        """(U,) audit users that this audit looks at."""
+        found: NDArray[np.bool_] = (self.split == AUDIT) & self._in
+        return found
+
+    @cached_property
+    def audited(self) -> NDArray[np.bool_]:
+        """(U,) those of them that the base model saw."""
+        return self.looked_at & ~self.folded_in
+
+    @cached_property
+    def rated(self) -> NDArray[np.bool_]:
+        """(U,) users whose accuracy counts: the audited ones; in `reproduce` all that the base model saw."""
+        return self.audited if self.strict else ~self.folded_in & self._in
+
+    @cached_property
+    def held_out(self) -> NDArray[np.int32]:
+        """(U,) item row of the positive that is ranked, -1 for none and for users that are not looked at."""
+        return np.where(self.rated | self.new, self.test, -1).astype(np.int32)
+
+    @cached_property
+    def not_ranked_against(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Items that a positive is not ranked against (CSR): seen ones; in `reproduce`, the user's positives."""
+        if self.strict:
+            return self.seen_indptr, self.seen_indices
+        ends = np.concatenate([[0], np.cumsum(self.positive)])
+        return ends[self.seen_indptr].astype(np.int64), self.seen_indices[self.positive]
+
+    @cached_property
+    def new(self) -> NDArray[np.bool_]:
+        """(U,) those that it never saw."""
+        return self.folded_in & self._in
+
+    @cached_property
+    def _in(self) -> NDArray[np.bool_]:
+        return np.ones(len(self.split), np.bool_) if self.left_out is None else ~self.left_out
+
+    def label(self, attribute: str) -> NDArray[np.int64]:
+        """(U,) class of one attribute, -1 where unknown."""
+        return self.labels[:, self.names.index(attribute)].astype(np.int64)
+
+    def at_most(self, users: int, seed: int) -> Population:
+        """The same with so many audit users, drawn at random; the others are not looked at.
+
+        Raises:
+            TooFewUsersError: fewer than one is asked for.
+        """
+        if users < 1:
+            raise TooFewUsersError("audit users", users, 1)
+        rows = np.flatnonzero(self.looked_at)
+        left_out = np.zeros(len(self.split), np.bool_)
+        if users < len(rows):
+            left_out[np.random.default_rng(seed).choice(rows, len(rows) - users, replace=False)] = True
+        return replace(self, left_out=left_out)
+
+
+class Subject(ABC):
+    """A bundle as an audit sees it; each of its vectors and lists is made once."""
+
+    def __init__(self, population: Population, scorer: Scorer, parts: Sequence[str], *, unit_length: bool) -> None:
+        """Describe what is audited.
+
+        Args:
+            population: who.
+            scorer: what orders items, of vectors as they are scored.
+            parts: names of the users' parts.
+            unit_length: whether vectors are brought to length 1 before they are scored, as for the cosine.
+        """
+        self.population = population
+        self.scorer = scorer
+        self.parts = tuple(parts)
+        self._unit_length = unit_length
+        self._fair: dict[Mask, NDArray[np.float32]] = {}
+        self._lists: dict[tuple[Mask | None, bool], Lists] = {}
+        self._ranks: dict[Mask | None, NDArray[np.int64]] = {}
+
+    @abstractmethod
+    def part(self, place: int) -> NDArray[np.float32]:
+        """(U, d) one part of every user, by its place in ``parts``."""
+
+    @abstractmethod
+    def fair_vectors(self, mask: Mask) -> NDArray[np.float32]:
+        """(U, d) fair vectors of every user under one mask."""
+
+    @abstractmethod
+    def lists_of(self, vectors: NDArray[np.float32], count: int, *, drop_seen: bool = False) -> Lists:
+        """Top ``count`` lists for (U, d) vectors as scored; dropping seen items drops those of the user in that row."""
+
+    def scored(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Vectors as they enter a score; a zero vector stays zero."""
+        return to_unit(vectors) if self._unit_length else vectors
+
+    def fair(self, mask: Mask) -> NDArray[np.float32]:
+        """(U, d) fair vectors under ``mask``, as scored."""
+        if mask not in self._fair:
+            self._fair[mask] = self.scored(self.fair_vectors(mask))
+        return self._fair[mask]
+
+    @cached_property
+    def base(self) -> NDArray[np.float32]:
+        """(U, d) user vectors, as scored."""
+        return self.scored(self.population.base)
+
+    def lists(self, mask: Mask, count: int, *, drop_seen: bool = False) -> Lists:
+        """(U, ``count``) lists of every user under ``mask``."""
+        return self._listed(mask, count, drop_seen)
+
+    def base_lists(self, count: int, *, drop_seen: bool = False) -> Lists:
+        """(U, ``count``) lists by the user vectors themselves."""
+        return self._listed(None, count, drop_seen)
+
+    def full_ranks(self, mask: Mask) -> NDArray[np.int64]:
+        """(U,) rank of the held-out positive under ``mask`` among all items to rank it against; -1 for none."""
+        return self._ranked(mask)
+
+    def base_ranks(self) -> NDArray[np.int64]:
+        """The same by the user vectors themselves."""
+        return self._ranked(None)
+
+    def _vectors(self, mask: Mask | None) -> NDArray[np.float32]:
+        return self.base if mask is None else self.fair(mask)
+
+    def _listed(self, mask: Mask | None, count: int, drop_seen: bool) -> Lists:
+        key = mask, drop_seen
+        if key not in self._lists or self._lists[key].shape[1] < count:
+            self._lists[key] = self.lists_of(self._vectors(mask), count, drop_seen=drop_seen)
+        return self._lists[key][:, :count]  # a shorter list is how a longer one begins
+
+    def _ranked(self, mask: Mask | None) -> NDArray[np.int64]:
+        if mask not in self._ranks:
+            held_out, against = self.population.held_out, self.population.not_ranked_against
+            self._ranks[mask] = full_ranks(self._vectors(mask), self.scorer, held_out, *against)
+        return self._ranks[mask]
