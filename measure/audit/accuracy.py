@@ -14,6 +14,7 @@ from measure.audit.subject import Subject
 from measure.candidates import CandidateStep, candidate_step
 from measure.errors import MeasureError
 from measure.fairness.estimate import Bootstrap
+from measure.fairness.groups import named
 from measure.labels import merge_rare
 from measure.masks import Mask
 
@@ -21,8 +22,6 @@ Row = dict[str, Any]
 Rows = NDArray[np.bool_]
 RECALLED = 10
 """Length of the list that candidates should hold."""
-REST = "other"
-"""What the classes too rare to be measured are called together."""
 
 
 class Ranks(NamedTuple):
@@ -123,6 +122,6 @@ def _by_group(subject: Subject, found: Ranks, base: Ranks, rows: Rows) -> Row:
 def _groups(subject: Subject, name: str, classes: Sequence[str], rows: Rows) -> Iterator[tuple[str, Rows]]:
     """Each class with the flags of its users; those with under 30 audit users are one class."""
     labels, counted = subject.population.label(name), rows & subject.population.looked_at
-    for members in merge_rare(labels, np.flatnonzero(counted)).classes:
-        together = REST if REST not in classes else f"{REST} (together)"
-        yield classes[members[0]] if len(members) == 1 else together, rows & np.isin(labels, members)
+    merge = merge_rare(labels, np.flatnonzero(counted))
+    for label, members in zip(named(merge, classes), merge.classes, strict=True):
+        yield label, rows & np.isin(labels, members)

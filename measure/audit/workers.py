@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import TypeVar
 
@@ -39,7 +41,7 @@ class Workers:
         self._ahead = 2 * count
         if count > 1:
             fresh = multiprocessing.get_context("spawn")  # a fork would inherit the threads of torch and BLAS
-            self._pool = ProcessPoolExecutor(count, mp_context=fresh, initializer=_leave_interrupts_to_the_parent)
+            self._pool = ProcessPoolExecutor(count, mp_context=fresh, initializer=_begin)
 
     def __enter__(self) -> Workers:
         return self
@@ -94,5 +96,13 @@ def _one_thread(function: Callable[[Argument], Result], argument: Argument) -> R
         return function(argument)
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _begin() -> None:
+    """In each process: interrupts are the parent's to hear, and none works on for a parent that is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess | None) -> None:
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -74,7 +74,6 @@ def gaps(
     inside = totals(columns, groups)[:, len(clients) :]  # (G, K) rows
     users = inside.sum(axis=0).astype(np.int64)
     compared = (inside >= inside_at_least) & (users >= at_least)
-    compared &= compared.sum(axis=0) >= 2
 
     def local(sums: NDArray[Any]) -> NDArray[Any]:
         shown, all_ = sums[..., : len(clients)], sums[..., len(clients) :]

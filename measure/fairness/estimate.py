@@ -45,10 +45,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Gap:
-    """The largest difference between two groups of users, and which two."""
+    """The largest difference between two groups of users, and which two.
+
+    The interval is of the difference between these two, in the direction that the users as they are give it: below 0
+    means that even the direction is not certain. That it is the largest of many is not in the interval, but in what
+    chance alone gives. (The largest difference of each resample, found anew, leans upwards, past the number itself.)
+    """
 
     estimate: Estimate
-    """The difference; in each resample the largest one anew, so that both ends lean upwards."""
     between: tuple[str, str]
     item_group: str | None = None
     """The item group it is in, where it is one of several."""
@@ -118,8 +122,7 @@ class Bootstrap:
     def difference(self, values: Floats, groups: Groups) -> Estimate:
         """How far the means of two groups lie apart, over users that have a value; NaN is none.
 
-        The difference is taken in the direction that the users as they are give it, so an interval that reaches below
-        0 says that even the direction is not certain.
+        The interval is in the direction that the users as they are give it, as in `Gap`.
         """
         if len(groups) != 2:
             raise ShapeError("groups", (len(groups),), "two groups")

@@ -62,18 +62,24 @@ def distances(shared: NDArray[Any]) -> NDArray[Any]:
 
 
 def total_variation(shared: NDArray[Any]) -> NDArray[Any]:
-    """The largest of `distances`, (..., G, C) → (...); NaN where fewer than one group was shown something."""
-    return largest(distances(shared), 2)
+    """The largest of `distances`, (..., G, C) → (...); NaN where fewer than two groups were shown something."""
+    several = (~np.isnan(shared).any(axis=-1)).sum(axis=-1) >= 2
+    return np.where(several, largest(distances(shared), 2), np.nan)
 
 
 def farthest(shared: Floats) -> tuple[int, int]:
-    """The two groups, in order, that lie farthest apart by (G, C) shares; the first two that do."""
-    first, second = np.unravel_index(int(np.nanargmax(distances(shared))), (len(shared), len(shared)))
+    """Find the two groups, in order, that lie farthest apart by (G, C) shares; the first two of those that do."""
+    apart = distances(shared)
+    apart[np.tril_indices(len(shared))] = np.nan  # every pair once, and nobody with itself
+    first, second = np.unravel_index(int(np.nanargmax(apart)), apart.shape)
     return int(first), int(second)
 
 
 def gap(rows: Floats, groups: Groups, bootstrap: Bootstrap, shuffles: Shuffles | None = None) -> Gap | None:
     """Total variation of exposure between user groups, with its interval and the pair it is between.
+
+    Total variation is the largest difference that two groups have in the share of any set of item groups, which is that
+    of those that the first group sees more of. The interval is of this difference, for this set.
 
     Args:
         rows: shape (n, C), of `rows_of`, or added up from a log.
@@ -85,15 +91,18 @@ def gap(rows: Floats, groups: Groups, bootstrap: Bootstrap, shuffles: Shuffles |
         None where fewer than two groups were shown anything.
     """
     shared = shares(totals(rows, groups))
-    if (~np.isnan(shared).any(axis=1)).sum() < 2:
+    if np.isnan(total_variation(shared)):
         return None
 
-    def statistic(sums: NDArray[Any]) -> NDArray[Any]:
-        return total_variation(shares(sums))
-
     first, second = farthest(shared)
+    more = shared[first] > shared[second]
+
+    def between(sums: NDArray[Any]) -> NDArray[Any]:
+        found = shares(sums)
+        return (found[..., first, :] - found[..., second, :])[..., more].sum(axis=-1)  # type: ignore[no-any-return]
+
     return Gap(
-        bootstrap.estimate(statistic, rows, groups),
+        bootstrap.estimate(between, rows, groups),
         (groups.names[first], groups.names[second]),
-        permutation95=shuffles.percentile95(statistic, rows) if shuffles else None,
+        permutation95=shuffles.percentile95(lambda sums: total_variation(shares(sums)), rows) if shuffles else None,
     )

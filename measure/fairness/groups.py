@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measure.errors import ShapeError, TooFewUsersError
-from measure.labels import RARE_BELOW, UNKNOWN, Labels, merge_rare
+from measure.labels import RARE_BELOW, UNKNOWN, Labels, Merge, merge_rare
 
 REST = "other"
 """What the classes too rare to be measured are called together."""
@@ -76,11 +76,23 @@ def by_class(
         SingleClassError: only one group would be left.
     """
     merge = merge_rare(labels, np.arange(len(labels)), at_least)
+    names = named(merge, classes)
+    withheld = [
+        Withheld(
+            attribute,
+            tuple(classes[member] for member in members),
+            f"too few audit users in a class of them (under {at_least}): measured together as {name!r}",
+        )
+        for name, members in zip(names, merge.classes, strict=True)
+        if len(members) > 1
+    ]
+    return Groups(names, merge.apply(labels)), withheld
+
+
+def named(merge: Merge, classes: Sequence[str]) -> tuple[str, ...]:
+    """Names of merged classes: a class that stays alone keeps its own."""
     rest = REST if REST not in classes else f"{REST} (together)"
-    names = tuple(classes[members[0]] if len(members) == 1 else rest for members in merge.classes)
-    together = [tuple(classes[member] for member in members) for members in merge.classes if len(members) > 1]
-    reason = f"too few audit users in a class of them (under {at_least}): measured together as {rest!r}"
-    return Groups(names, merge.apply(labels)), [Withheld(attribute, members, reason) for members in together]
+    return tuple(classes[members[0]] if len(members) == 1 else rest for members in merge.classes)
 
 
 def crossed(parts: Mapping[str, Groups], at_least: int = RARE_BELOW) -> tuple[str, Groups, list[Withheld]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from measure.fairness.estimate import Bootstrap, Estimate, Gap
 from measure.fairness.groups import Groups
 from measure.fairness.shuffles import Shuffles
-from measure.fairness.totals import divided, spread
+from measure.fairness.totals import divided, ends, spread, totals
 from measure.scoring import Floats
 
 
@@ -61,11 +61,13 @@ def opportunity(hits: Floats, groups: Groups, bootstrap: Bootstrap, shuffles: Sh
 
     columns = np.stack([np.where(there, hits, 0.0), there.astype(np.float64)], axis=1)
 
-    def statistic(sums: NDArray[Any]) -> NDArray[Any]:
-        return spread(divided(sums[..., :1], sums[..., 1:]))[..., 0]
+    def by_group(sums: NDArray[Any]) -> NDArray[Any]:
+        return divided(sums[..., 0], sums[..., 1])
 
-    interval = bootstrap.estimate(statistic, columns, groups).ci95
-    value = Estimate(float(frame.difference(method="between_groups")["hits"]), interval)
-    between = max(rates, key=lambda name: rates[name]), min(rates, key=lambda name: rates[name])
-    chance = shuffles.percentile95(statistic, columns) if shuffles else None
-    return Opportunity(users, rates, Gap(value, between, permutation95=chance))
+    most, least = ends(by_group(totals(columns, groups)))
+    interval = bootstrap.estimate(lambda sums: by_group(sums)[..., most] - by_group(sums)[..., least], columns, groups)
+    value = Estimate(float(frame.difference(method="between_groups")["hits"]), interval.ci95)
+    chance = (
+        shuffles.percentile95(lambda sums: spread(by_group(sums)[..., None])[..., 0], columns) if shuffles else None
+    )
+    return Opportunity(users, rates, Gap(value, (groups.names[most], groups.names[least]), permutation95=chance))

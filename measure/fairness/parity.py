@@ -63,15 +63,18 @@ def demographic(
     if (groups.sizes > 0).sum() < 2:
         return None
 
-    def statistic(sums: NDArray[Any]) -> NDArray[Any]:
-        return largest(spread(_rates(sums)), 1)
-
     worst = int(np.nanargmax(spread(by_group)))
+    most, least = ends(by_group[:, worst])
+
+    def between(sums: NDArray[Any]) -> NDArray[Any]:
+        shown_to = _rates(sums[..., [worst, -1]])[..., 0]
+        return shown_to[..., most] - shown_to[..., least]  # type: ignore[no-any-return]
+
     return Gap(
-        bootstrap.estimate(statistic, _counted(flags), groups),
-        ends(by_group[:, worst], groups.names),
+        bootstrap.estimate(between, _counted(flags), groups),
+        (groups.names[most], groups.names[least]),
         names[worst],
-        shuffles.percentile95(statistic, _counted(flags)) if shuffles else None,
+        shuffles.percentile95(lambda sums: largest(spread(_rates(sums)), 1), _counted(flags)) if shuffles else None,
     )
 
 
@@ -153,7 +156,8 @@ def differential(
     found = of_all(sums)
     worst = int(found.argmax())
     chance = shuffles.percentile95(lambda each: of_all(each).max(axis=-1), _counted(flags)) if shuffles else None
-    between = ends(_rates(sums)[:, worst], groups.names)
+    most, least = ends(_rates(sums)[:, worst])
+    between = groups.names[most], groups.names[least]
     return Differential(float(found[worst]), int(often[worst]), between, len(often), chance)
 
 

@@ -7,7 +7,7 @@ all. It may be NaN where it is not defined (nobody of a group was drawn); such d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,15 +41,21 @@ def largest(values: NDArray[Any], axes: int) -> NDArray[Any]:
 
 
 def spread(values: NDArray[Any]) -> NDArray[Any]:
-    """Largest less smallest over the groups, (..., G, C) → (..., C); NaN left out."""
-    high = np.where(np.isnan(values), -np.inf, values).max(axis=-2)
-    low = np.where(np.isnan(values), np.inf, values).min(axis=-2)
-    return np.where(high >= low, high - low, np.nan)
+    """Largest less smallest over the groups, (..., G, C) → (..., C), NaN left out; NaN of fewer than two."""
+    known = ~np.isnan(values)
+    high = np.where(known, values, -np.inf).max(axis=-2)
+    low = np.where(known, values, np.inf).min(axis=-2)
+    return np.where(known.sum(axis=-2) >= 2, high - low, np.nan)
 
 
-def ends(values: Floats, names: Sequence[str]) -> tuple[str, str]:
-    """The names of the largest and the smallest of (G,) values."""
-    return names[int(np.nanargmax(values))], names[int(np.nanargmin(values))]
+def ends(values: Floats) -> tuple[int, int]:
+    """Find the largest and the smallest of (G,) values, NaN left out: two different ones, even if all are equal.
+
+    At least two are not NaN.
+    """
+    known = np.flatnonzero(~np.isnan(values))
+    order = known[np.argsort(-values[known], kind="stable")]
+    return int(order[0]), int(order[-1])
 
 
 def members(groups: Groups | None, users: int) -> list[NDArray[np.intp]]:

@@ -45,7 +45,8 @@ def _errors(scene: Scene, answers: Answers) -> Iterator[Row]:
         if (users > 0).sum() < 2:
             continue
         gap = errors(float(np.nanmax(rates)), float(np.nanmin(rates)), K)
-        row: Row = {"attribute": name, "between": list(ends(rates, groups.names)), "n": int(users.sum())}
+        between = [groups.names[place] for place in ends(rates)]
+        row: Row = {"attribute": name, "between": between, "n": int(users.sum())}
         yield row | {f"e@{K}": gap.e, "precision_gap": gap.precision}
 
 
