@@ -10,6 +10,7 @@ import torch
 from bundle import (
     SCHEMA_VERSION,
     Attribute,
+    Audit,
     Bundle,
     DataSource,
     Description,
@@ -45,6 +46,15 @@ def generated_bundle(version: int = 1) -> Bundle:
         split = encoder.split(base).contiguous().numpy()
     items = rng.normal(size=(ITEMS, D)).astype(np.float32)
     seen = np.sort(np.argpartition(rng.random((USERS, ITEMS)), SEEN, axis=1)[:, :SEEN], axis=1)
+    audit = Audit(
+        base=base.numpy(),
+        labels=np.stack([rng.integers(count, size=USERS) for count in CLASSES.values()], axis=1).astype(np.int16),
+        validation=np.full(USERS, -1, np.int32),
+        test=seen[np.arange(USERS), rng.integers(SEEN, size=USERS)].astype(np.int32),
+        split=rng.choice(3, size=USERS, p=(0.6, 0.1, 0.3)).astype(np.uint8),
+        folded_in=np.zeros(USERS, np.bool_),
+        positive=np.ones(USERS * SEEN, np.bool_),
+    )
     attributes = [Attribute(name=name, classes=list(map(str, range(count)))) for name, count in CLASSES.items()]
     description = Description(
         schema_version=SCHEMA_VERSION,
@@ -84,6 +94,7 @@ def generated_bundle(version: int = 1) -> Bundle:
         history=FoldIn((items.T @ items).astype(np.float32), 1.0, 1.0, 1.0),
         seen=Seen(np.arange(USERS + 1, dtype=np.int64) * SEEN, seen.astype(np.int32).ravel()),
         card={},
+        audit=audit,
     )
 
 

@@ -61,7 +61,7 @@ Row = Mapping[str, float]
 
 
 def main() -> None:
-    """Throughput and p99, then the swap, then start and memory."""
+    """Throughput and p99, then the swap, then an audit run, then start and memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--seconds", type=int, default=8)
@@ -95,6 +95,7 @@ def measure(folder: Path, scratch: Path, seconds: int, rounds: int) -> dict[str,
             load(port, script, 2)  # warm
         pairs = [(load(BARE, script, seconds, bare_pid), load(OURS, script, seconds, pid)) for _ in range(rounds)]
         swaps = [_swapped(folder, script, seconds) for _ in range(max(1, rounds // 2))]
+        audits = [_audited(folder, script, seconds) for _ in range(max(1, rounds // 2))]
         memory_mb = _rss_mb(pid)
     return {
         "date": datetime.now(UTC).date().isoformat(),
@@ -110,6 +111,7 @@ def measure(folder: Path, scratch: Path, seconds: int, rounds: int) -> dict[str,
         "seconds": seconds,
         "rounds": [{"bare": bare, "ours": ours} for bare, ours in pairs],
         "swap": swaps,
+        "audit": audits,
         "start_s": {"first": first_start_s, "later": start_s},
         "memory_mb": _memory(memory_mb, bundle),
         "ratios": {
@@ -117,6 +119,7 @@ def measure(folder: Path, scratch: Path, seconds: int, rounds: int) -> dict[str,
             "cpu": _spread([ours["cpu_ms"] / bare["cpu_ms"] for bare, ours in pairs]),
             "p99": _spread([ours["p99_ms"] / bare["p99_ms"] for bare, ours in pairs]),
             "p99_swap": _spread([one["during"]["p99_ms"] / one["before"]["p99_ms"] for one in swaps]),
+            "p99_audit": _spread([one["during"]["p99_ms"] / one["before"]["p99_ms"] for one in audits]),
         },
     }
 
@@ -154,6 +157,12 @@ def as_table(result: Mapping[str, Any]) -> str:
             f"p99 while activations follow each other ({swaps} of them, 0 failed requests), × before",
             "≤ 2",
             _text(ratios["p99_swap"], 1),
+        ),
+        (
+            f"p99 while a full audit run measures the same bundle ({_p99(result, 'before'):.1f} ms without it, "
+            f"{_p99(result, 'during'):.1f} ms with it), × before",
+            "≤ 2",
+            _text(ratios["p99_audit"], 1),
         ),
         (
             "ready after the imports (first start, which verifies all files)",
@@ -257,6 +266,33 @@ def _swapped(folder: Path, script: Path, seconds: int) -> dict[str, Any]:
     return {"before": before, "during": during, "swaps": swaps}
 
 
+def _audited(folder: Path, script: Path, seconds: int) -> dict[str, Any]:
+    """The load without and with a full audit run of the bundle that is served, which is at its attacks by then."""
+    runs = f"http://127.0.0.1:{OURS}/audit/runs"
+    before = load(OURS, script, seconds)
+    body = json.dumps({"profile": "full", "version": folder.name}).encode()
+    run = _asked("POST", runs, body)["id"]
+    try:
+        while not ((state := _asked("GET", f"{runs}/{run}"))["doing"] or "").startswith("attacking"):
+            if state["status"] not in ("queued", "running"):
+                break
+            time.sleep(0.2)
+        during = load(OURS, script, seconds)
+        state = _asked("GET", f"{runs}/{run}")
+    finally:
+        _asked("DELETE", f"{runs}/{run}")
+    if state["status"] != "running":
+        sys.exit(f"the audit run should have gone on all the time, but is {state['status']}: {state['error']}")
+    return {"before": before, "during": during, "doing": state["doing"], "progress": state["progress"]}
+
+
+def _asked(method: str, url: str, body: bytes | None = None) -> dict[str, Any]:
+    request = urllib.request.Request(url, body, {"content-type": "application/json"}, method=method)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        found: dict[str, Any] = json.load(answer)
+        return found
+
+
 def _memory(service_mb: float, bundle: Bundle) -> dict[str, float]:
     printed = subprocess.run([sys.executable, "-c", INTERPRETER], capture_output=True, text=True, check=True).stdout
     interpreter, arrays = int(printed) / 1024, array_bytes(bundle) / 2**20
@@ -311,6 +347,10 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 def _text(spread: Row, digits: int = 2) -> str:
     return f"**{spread['median']:.{digits}f}** ({spread['least']:.{digits}f} - {spread['most']:.{digits}f})"
+
+
+def _p99(result: Mapping[str, Any], when: str) -> float:
+    return statistics.median(one[when]["p99_ms"] for one in result["audit"])
 
 
 def _median(result: Mapping[str, Any], name: str, what: str) -> float:

@@ -24,6 +24,7 @@ from service.store import (
     Store,
     StoredModel,
     log_columns,
+    log_span,
     migrate,
     now_us,
     register_model,
@@ -32,6 +33,8 @@ from service.store import (
 ITEMS = 3706
 USERS = 6040
 K = 10
+PART = 10_000
+"""Rows read at a time."""
 
 
 def _record(model: StoredModel, rng: np.random.Generator) -> LogRecord:
@@ -71,17 +74,17 @@ async def _fill(store: Store, model: StoredModel, rows: int) -> None:
 
 def _count(database: Database) -> None:
     started = time.perf_counter()
-    shown, after, lists = np.zeros(ITEMS, np.int64), 0, 0
+    shown, lists = np.zeros(ITEMS, np.int64), 0
     pseudonyms = Pseudonyms(None)
     wanted = LogFilter(purposes=tuple(purpose for purpose in Purpose if purpose.is_exposure))
-    while True:
+    with database.reading() as connection:
+        span = log_span(connection, wanted)
+    for start in range(span.start, span.stop, PART):
         with database.reading() as connection:
-            part = log_columns(connection, wanted, pseudonyms, after=after)
-        if part is None:
-            break
-        shown += np.bincount(part.items, minlength=ITEMS)
-        lists += len(part.lengths)
-        after = part.last
+            part = log_columns(connection, wanted, pseudonyms, range(start, start + PART))
+        if part is not None:
+            shown += np.bincount(part.items, minlength=ITEMS)
+            lists += len(part.lengths)
     assert shown.sum() == lists * K
     print(f"counting {lists:,} lists by item: {time.perf_counter() - started:.2f} s")
 

@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", help="port to listen on (EVENHAND_PORT, else 8000)")
     serve.set_defaults(run=_serve)
     commands.add_parser("openapi", help="print the published schema").set_defaults(run=_openapi)
+    _add_audit(commands.add_parser("audit", help="measure a bundle through the code that serves it"))
     stored = argparse.ArgumentParser(add_help=False)
     stored.add_argument("--url", help="the database (EVENHAND_DATABASE_URL, where a password is not seen by others)")
     _add_keys(commands.add_parser("keys", help="API keys: create, list, revoke, rotate"), stored)
@@ -46,6 +47,23 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("file", metavar="FILE", type=Path)
         command.set_defaults(run=run)
     return parser
+
+
+def _add_audit(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Ends with 1 where the verdict is a failure, 2 where it was refused, else 0."
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="folder of a version, or of a bundle (its newest)")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="folder of the files (audits/NAME-VERSION)")
+    parser.add_argument("--profile", choices=("quick", "full"), help="quick: a look, no verdict (the default)")
+    parser.add_argument("--masks", metavar="SETS", help='attributes to protect, like "gender;gender,age;" (all sets)')
+    parser.add_argument("--metrics", metavar="NAMES", help="comma-separated (everything)")
+    parser.add_argument("--users", metavar="N", type=int, help="audit users to look at, at most (all)")
+    parser.add_argument("--seed", metavar="N", type=int, help="of all that is drawn (that of the training run)")
+    parser.add_argument("--workers", metavar="N", type=_positive, default=1, help="processes that attack side by side")
+    parser.add_argument("--leakage-at-most", metavar="AUC", type=float, help="for a pass, with its interval (0.6)")
+    parser.add_argument("--kept-at-least", metavar="SHARE", type=float, help="of the accuracy, for a pass (0.8)")
+    parser.add_argument("--index", choices=("flat", "ivf", "hnsw"), default="flat", help="the kind that serves (flat)")
+    parser.add_argument("--progress", action="store_true", help="lines of JSON for a supervising process, nothing else")
+    parser.set_defaults(run=_audit)
 
 
 def _add_keys(parser: argparse.ArgumentParser, stored: argparse.ArgumentParser) -> None:
@@ -82,6 +100,28 @@ def _openapi(_: argparse.Namespace) -> int:
     json.dump(published_schema(), sys.stdout, indent=1, sort_keys=True, ensure_ascii=False)
     print()
     return 0
+
+
+def _audit(options: argparse.Namespace) -> int:
+    try:
+        from service.audit.command import audit, read_request
+    except ModuleNotFoundError as error:
+        raise StartError(f"audits need the package {error.name}: install evenhand with its extra `audit`") from error
+
+    asked = {name: getattr(options, name) for name in ("profile", "masks", "metrics", "users", "seed")}
+    outcome = audit(
+        options.bundle,
+        options.out,
+        read_request(**asked),
+        workers=options.workers,
+        leakage_at_most=options.leakage_at_most,
+        kept_at_least=options.kept_at_least,
+        index=options.index,
+        supervised=options.progress,
+    )
+    for line in outcome.lines:
+        print(line)
+    return outcome.status
 
 
 def _create(options: argparse.Namespace) -> int:
@@ -137,6 +177,13 @@ def _restore(options: argparse.Namespace) -> int:
 
     put_back(_url(options), options.file)
     return 0
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
 
 
 def _url(options: argparse.Namespace) -> str:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
@@ -18,6 +19,7 @@ from structlog.typing import FilteringBoundLogger
 from service.active import ActiveModel, Served
 from service.compute import use_one_thread
 from service.errors import ActivationRunningError, ModelRefusedError, RequirementsUnmetError, ServiceError
+from service.index import Device, Kind
 from service.models import ModelsFolder
 from service.preparation import Compared, Prepared, compare, prepare
 from service.store import Store, StoredModel, activate_model, register_model
@@ -57,7 +59,9 @@ class Activations:
         active: ActiveModel,
         store: Store,
         *,
-        device: Literal["auto", "cpu", "cuda"],
+        device: Device,
+        index: Kind = "auto",
+        milvus_url: str | None = None,
         log: FilteringBoundLogger,
         swap: Callable[[Served], Served],
         observe: Callable[[Ending], None],
@@ -69,6 +73,8 @@ class Activations:
             active: what serves.
             store: where activations are recorded and heard of.
             device: where indexes search.
+            index: which ones.
+            milvus_url: where Milvus is, for that kind.
             log: for operators.
             swap: puts another model in its place, and returns the one before.
             observe: told how each attempt ended.
@@ -78,7 +84,7 @@ class Activations:
         """Why this process does not serve the model that was activated last; None where it does."""
         self._active = active
         self._store = store
-        self._device = device
+        self._prepared = partial(prepare, device=device, kind=index, milvus_url=milvus_url)
         self._log = log
         self._put = swap
         self._observe = observe
@@ -139,12 +145,12 @@ class Activations:
 
     def _prepare_and_compare(self, folder: Path) -> tuple[Prepared, Compared]:
         serving = self._active.current
-        prepared = prepare(folder, serving.policy, self._device)
+        prepared = self._prepared(folder, serving.policy)
         compared = compare(serving.model.bundle, prepared.model.bundle, serving.policy, self._store.known)
         return prepared, compared
 
     def _prepare(self, wanted: StoredModel) -> Prepared:
-        prepared = prepare(self.models.find(wanted.version), self._active.current.policy, self._device)
+        prepared = self._prepared(self.models.find(wanted.version), self._active.current.policy)
         if prepared.model.content_hash != wanted.content_hash:
             raise ModelRefusedError(
                 wanted.version, f"its content hash is {prepared.model.content_hash}, not {wanted.content_hash}"
@@ -181,6 +187,7 @@ class Activations:
         timings_ms = {name: round(value, 1) for name, value in prepared.timings_ms.items()}
         names = {"bundle": f"{model.name}/{model.version}", "previous": f"{before.name}/{before.version}"}
         self._log.info("model activated", **names, **facts, **timings_ms)
+        self._log.info("index", bundle=names["bundle"], **model.index_report.facts())
         return before.name, before.version
 
     async def _run(self, work: Callable[[Value], Result], value: Value) -> Result:

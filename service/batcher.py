@@ -7,15 +7,14 @@ queue is bounded, waiting is bounded, and who has gone is not computed for. A ro
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Generic, TypeVar
 
-from service.errors import DeadlineError, QueueFullError, StoppingError
+from service.errors import DeadlineError, StoppingError
+from service.handover import Handed, Handover
 from service.metrics import Metrics
 
 BEAT_S = 1.0
@@ -37,13 +36,6 @@ class Computed(Generic[Answer]):
     queue_ms: float
     compute_ms: float
     """Time of the whole batch that this answer was part of."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Job(Generic[Task, Answer]):
-    task: Task
-    future: asyncio.Future[Computed[Answer]]
-    queued: float
 
 
 class Batcher(Generic[Task, Answer]):
@@ -73,18 +65,18 @@ class Batcher(Generic[Task, Answer]):
         self._metrics = metrics
         self._prepare = prepare
         self._max_batch = max_batch
-        self._queue_size = queue_size
-        self._deadline_s = deadline_s
-        self._jobs: queue.SimpleQueue[_Job[Task, Answer] | None] = queue.SimpleQueue()
+        self._handover: Handover[Task] = Handover(
+            limit=queue_size, deadline_s=deadline_s, late=lambda: DeadlineError(f"no answer within {deadline_s:g} s")
+        )
         self._worker = threading.Thread(target=self._run, name="batcher", daemon=True)
         self._beat = monotonic()
         self._stopping = False
-        metrics.queue_depth.set_function(self._jobs.qsize)
+        metrics.queue_depth.set_function(lambda: self._handover.depth)
         metrics.queue_limit.set(queue_size)
 
     def start(self) -> None:
         """Start the worker; from the event loop that will submit."""
-        self._loop = asyncio.get_running_loop()
+        self._handover.open()
         self._worker.start()
 
     async def submit(self, task: Task) -> Computed[Answer]:
@@ -97,15 +89,8 @@ class Batcher(Generic[Task, Answer]):
         """
         if self._stopping:
             raise StoppingError("the service is shutting down")
-        if self._jobs.qsize() >= self._queue_size:
-            raise QueueFullError(f"{self._queue_size} requests are waiting already")
-        future: asyncio.Future[Computed[Answer]] = self._loop.create_future()
-        alarm = self._loop.call_later(self._deadline_s, self._give_up, future)
-        self._jobs.put(_Job(task, future, monotonic()))
-        try:
-            return await future
-        finally:
-            alarm.cancel()
+        computed: Computed[Answer] = await self._handover.ask(task)
+        return computed
 
     @property
     def trouble(self) -> str | None:
@@ -118,71 +103,42 @@ class Batcher(Generic[Task, Answer]):
     async def close(self) -> None:
         """Answer what waits, then end the worker."""
         self._stopping = True
-        self._jobs.put(None)
+        self._handover.end()
         await asyncio.to_thread(self._worker.join, STOP_S)
-
-    def _give_up(self, future: asyncio.Future[Computed[Answer]]) -> None:
-        if not future.done():
-            future.set_exception(DeadlineError(f"no answer within {self._deadline_s:g} s"))
+        self._handover.close(StoppingError("the service is shutting down"))
 
     def _run(self) -> None:
         self._prepare()
-        while True:
+        while not self._handover.ended:
             self._beat = monotonic()
-            batch = self._next_batch()
-            # A future is only looked at here; every change to it is made in the event loop.
-            waiting = [job for job in batch if job is not None and not job.future.done()]
-            if waiting:
-                self._count(waiting)
-                self._answer(waiting)
-            if None in batch:
-                return
+            while batch := self._handover.take(self._max_batch, BEAT_S):
+                self._beat = monotonic()
+                self._count(batch)
+                self._answer(batch)
 
-    def _next_batch(self) -> list[_Job[Task, Answer] | None]:
-        """What waits, nothing after `BEAT_S` without a job; None among them is the call to end."""
-        try:
-            batch = [self._jobs.get(timeout=BEAT_S)]
-        except queue.Empty:
-            return []
-        with suppress(queue.Empty):
-            while len(batch) < self._max_batch:
-                batch.append(self._jobs.get_nowait())
-        return batch
-
-    def _count(self, jobs: Sequence[_Job[Task, Answer]]) -> None:
+    def _count(self, batch: Sequence[Handed[Task]]) -> None:
         now = monotonic()
-        self._metrics.batch_size.observe(len(jobs))
-        for job in jobs:
-            self._metrics.queue_seconds.observe(now - job.queued)
+        self._metrics.batch_size.observe(len(batch))
+        for handed in batch:
+            self._metrics.queue_seconds.observe(now - handed.since)
 
-    def _answer(self, jobs: Sequence[_Job[Task, Answer]]) -> None:
+    def _answer(self, batch: Sequence[Handed[Task]]) -> None:
         """Compute and deliver; where that fails, each alone, so that a failing row fails none of its neighbours."""
         started = monotonic()
         try:
-            answers = self._compute([job.task for job in jobs])
+            answers = self._compute([handed.work for handed in batch])
         except Exception as error:  # whatever it is: it belongs to the request, and the worker lives on
-            if len(jobs) == 1:
-                self._loop.call_soon_threadsafe(_fail, jobs[0].future, error)
+            if len(batch) == 1:
+                self._handover.settle(batch, [error])
                 return
-            for job in jobs:
-                self._answer([job])
+            for handed in batch:
+                self._answer([handed])
             return
         took = monotonic() - started
         self._metrics.compute_seconds.observe(took)
         compute_ms = 1e3 * took
         done = [
-            (job.future, Computed(answer, 1e3 * (started - job.queued), compute_ms))
-            for job, answer in zip(jobs, answers, strict=True)
+            Computed(answer, 1e3 * (started - handed.since), compute_ms)
+            for handed, answer in zip(batch, answers, strict=True)
         ]
-        self._loop.call_soon_threadsafe(_deliver, done)
-
-
-def _deliver(done: Sequence[tuple[asyncio.Future[Computed[Answer]], Computed[Answer]]]) -> None:
-    for future, answer in done:
-        if not future.done():
-            future.set_result(answer)
-
-
-def _fail(future: asyncio.Future[Computed[Answer]], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
+        self._handover.settle(batch, done)

@@ -103,11 +103,32 @@ class Metrics:
 
         # The model.
         self.bundle = Info("evenhand_bundle", "The bundle that is served.", registry=registry)
+        self.index = Info("evenhand_index", "The index that is searched, and why it is that one.", registry=registry)
         self.index_recall = Gauge(
             "evenhand_index_recall", "Share of the true best items that the index finds.", registry=registry
         )
+        self.index_build_seconds = Gauge(
+            "evenhand_index_build_seconds", "Time the index took to build, tuning included.", registry=registry
+        )
+        self.index_search_seconds = Gauge(
+            "evenhand_index_search_seconds",
+            "Time of a request alone in the index, as measured when it was loaded.",
+            registry=registry,
+        )
         self.activations = Counter(
             "evenhand_activations_total", "Attempts to serve another bundle.", ["outcome"], registry=registry
+        )
+
+        # Audits.
+        self.audit_runs = Counter(
+            "evenhand_audit_runs_total", "Audit runs that ended here.", ["outcome"], registry=registry
+        )
+        self.audit_leakage = Gauge(
+            "evenhand_audit_leakage",
+            "AUC of the strongest attacker on an attribute while it is protected, by the last full audit run of the "
+            "bundle that is served.",
+            ["attribute"],
+            registry=registry,
         )
 
         self.up = Gauge("evenhand_up", "1 where a part of the service works, else 0.", ["part"], registry=registry)

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Literal, cast
+from typing import cast
+
+import numpy as np
 
 from bundle import Bundle, BundleError, Manifest, read_bundle
 from measure.scoring import to_unit
 from service.catalogue import Catalogue
 from service.encoder import UserEncoder
 from service.errors import StartError
-from service.index import CandidateRanker, Index, Neighbours, PopularOrder, Ranker, open_index
+from service.index import (
+    AnyRanker,
+    CandidateRanker,
+    Device,
+    Index,
+    IndexReport,
+    Kind,
+    Neighbours,
+    PopularOrder,
+    Sample,
+    make_ranker,
+    open_index,
+)
 
 
 @dataclass(frozen=True)
@@ -24,7 +39,9 @@ class Model:
     content_hash: str
     encoder: UserEncoder
     index: Index
-    ranker: Ranker | CandidateRanker
+    index_report: IndexReport
+    """Which index it is, and why."""
+    ranker: AnyRanker | CandidateRanker
     """Fair vectors in, what to show out."""
     neighbours: Neighbours
     popular: PopularOrder
@@ -44,12 +61,16 @@ class Model:
         return self.bundle.description.version
 
 
-def load_model(path: Path, device: Literal["auto", "cpu", "cuda"], *, trust_stamp: bool = True) -> Model:
+def load_model(
+    path: Path, device: Device, kind: Kind = "auto", *, milvus_url: str | None = None, trust_stamp: bool = True
+) -> Model:
     """Read a bundle and make it searchable.
 
     Args:
         path: folder of a version, or of a bundle, whose newest version is taken.
         device: where the index searches.
+        kind: which index.
+        milvus_url: where Milvus is, for that kind.
         trust_stamp: skip hashes and values where these very files passed before.
 
     Raises:
@@ -64,13 +85,36 @@ def load_model(path: Path, device: Literal["auto", "cpu", "cuda"], *, trust_stam
     manifest = cast(Manifest, bundle.description)  # what is read from a folder has its files and their hash
     cosine = manifest.scorer == "cosine"
     vectors = to_unit(bundle.items.vectors) if cosine else bundle.items.vectors
-    index, note = open_index(vectors, device)
     encoder = UserEncoder(bundle.encoder, bundle.users.parts, unit_length=cosine)
-    inner = Ranker(index, vectors)
+    draw = partial(_sample, bundle, encoder) if bundle.users.ids else None
+    opened = open_index(vectors, device, kind, sample=draw, milvus_url=milvus_url)
+    inner = make_ranker(opened.index, vectors)
     ranker = inner if bundle.reranker is None else CandidateRanker(inner, bundle.reranker)
     catalogue = Catalogue(bundle.items.row, bundle.items.groups)
     orders = Neighbours(bundle.items.vectors), PopularOrder(bundle.items.popularity)
     _ = bundle.users.row  # built on first use; the first request should not pay
     loading_ms = {"read_ms": 1e3 * (read - started), "index_ms": 1e3 * (perf_counter() - read)}
-    return Model(bundle, manifest.content_hash, encoder, index, ranker, *orders, catalogue, note, loading_ms)
+    return Model(
+        bundle,
+        manifest.content_hash,
+        encoder,
+        opened.index,
+        opened.report,
+        ranker,
+        *orders,
+        catalogue,
+        opened.note,
+        loading_ms,
+    )
 
+
+def _sample(bundle: Bundle, encoder: UserEncoder, size: int) -> Sample:
+    """Requests of users from all over the bundle, each under some mask that it supports; the same ones every time."""
+    description, rng = bundle.description, np.random.default_rng(0)
+    users = np.unique(np.linspace(0, len(bundle.users.ids) - 1, size).astype(np.int64)).tolist()
+    listed = description.supported_masks.masks
+    masks = []
+    for _ in users:
+        drawn = {name for name in description.attribute_names if rng.random() < 0.5} | {*description.always_protected}
+        masks.append(description.mask(listed[rng.integers(len(listed))] if listed else drawn))
+    return Sample(encoder.fair_vectors(users, masks), [bundle.seen.of(user) for user in users])

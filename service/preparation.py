@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Literal
 
 import numpy as np
 
 from bundle import Bundle, BundleError, Description
 from service.compute import ByPopularity, History, KnownUser, SimilarTo, Task, compute
 from service.errors import ModelRefusedError, StartError
+from service.index import Device, Kind
 from service.model import Model, load_model
 from service.requirement import Policy, check_policy, covering_mask
 from service.store import Known
@@ -48,15 +48,24 @@ class Prepared:
     timings_ms: Mapping[str, float]
 
 
-def prepare(folder: Path, policy: Policy, device: Literal["auto", "cpu", "cuda"]) -> Prepared:
+def prepare(
+    folder: Path, policy: Policy, device: Device, kind: Kind = "auto", *, milvus_url: str | None = None
+) -> Prepared:
     """Load a version, every hash checked whatever a stamp says, and make real lists with it.
+
+    Args:
+        folder: of the version.
+        policy: the operator's.
+        device: where its index searches.
+        kind: which index.
+        milvus_url: where Milvus is, for that kind.
 
     Raises:
         ModelRefusedError: it is damaged, or cannot meet what the operator demands.
     """
     version = folder.name
     try:
-        model = load_model(folder, device, trust_stamp=False)
+        model = load_model(folder, device, kind, milvus_url=milvus_url, trust_stamp=False)
         check_policy(model.bundle.description, policy)
     except StartError as error:
         cause = error.__cause__

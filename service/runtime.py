@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from pydantic import SecretStr
 from structlog.typing import FilteringBoundLogger
@@ -11,6 +13,11 @@ from structlog.typing import FilteringBoundLogger
 from service.access import Gate
 from service.activation import ENDINGS, Activations
 from service.active import ActiveModel, Served
+from service.audit.catalogues import Catalogues
+from service.audit.exposure import ServedLog
+from service.audit.runs import ENDINGS as RUN_ENDINGS
+from service.audit.runs import AuditRuns
+from service.audit.versions import Versions
 from service.cache import OUTCOMES, open_cache
 from service.cursor import Cursors
 from service.errors import NotReadyError
@@ -24,7 +31,7 @@ from service.models import ModelsFolder
 from service.recommend import Recommender
 from service.requirement import Policy, check_policy
 from service.settings import Settings
-from service.store import Store, register_model
+from service.store import Store, StoredModel, register_model
 from service.upkeep import Upkeep
 
 NEEDED = frozenset({"worker", "store"})
@@ -45,7 +52,7 @@ class Runtime:
         policy = Policy(settings.default, settings.required, settings.pinned)
         check_policy(model.bundle.description, policy)
         secret = _opened(settings.secret)
-        cursors = Cursors(secret, ttl_s=settings.cursor_ttl_s)
+        self.cursors = cursors = Cursors(secret, ttl_s=settings.cursor_ttl_s)
         rate = parse_rate(settings.rate_limit)
         log = log or make_logger(settings.log_level)
         self.draining = False
@@ -77,6 +84,7 @@ class Runtime:
             self.store.on_change = self.events.publish
         limits = None if rate is None else RateLimits(rate, self.link, prefix=settings.redis_prefix)
         self.gate = Gate(self.store.known, limits)
+        self._searches_elsewhere = settings.index == "milvus"
         self.active = ActiveModel(Served(model, self._registered(model), policy))
         self._name(model)
         self.recommender = Recommender(
@@ -91,21 +99,37 @@ class Runtime:
             deadline_s=settings.deadline_s,
         )
 
+        models = ModelsFolder.of(settings.bundle, settings.models)
         self.activations = Activations(
-            ModelsFolder.of(settings.bundle, settings.models),
+            models,
             self.active,
             self.store,
             device=settings.device,
+            index=settings.index,
+            milvus_url=_opened(settings.milvus_url),
             log=log,
             swap=self.swap,
             observe=lambda outcome: metrics.activations.labels(outcome).inc(),
         )
+        self.catalogues = Catalogues(self.active, models)
+        self.served_log = ServedLog(self.store, self.active, self.catalogues)
         self.upkeep = Upkeep(
             self.store,
             max_age_s=settings.log_max_days and 86_400 * settings.log_max_days,
             max_rows=settings.log_max_rows,
             observe=metrics.log_pruned.inc,
             log=log,
+        )
+        self.versions = Versions(models, settings.bundle, self.active)
+        self.audits = AuditRuns(
+            self.versions,
+            self.store,
+            leakage_at_most=settings.audit_leakage_at_most,
+            kept_at_least=settings.audit_kept_at_least,
+            workers=settings.audit_workers,
+            log=log,
+            observe=lambda outcome: metrics.audit_runs.labels(outcome).inc(),
+            measured=self._audited,
         )
         self._watch(settings.cache)
 
@@ -117,11 +141,13 @@ class Runtime:
         await self.recommender.start()
         self.activations.start()
         self.upkeep.start()
+        self.audits.start()
         if self.events is not None:
             self.events.start()
 
     async def close(self) -> None:
         """Answer what waits, write what waits, and let everything go."""
+        await self.audits.close()
         await self.upkeep.close()
         await self.activations.close()
         await self.recommender.close()
@@ -140,7 +166,10 @@ class Runtime:
             "store": self.store.trouble,
             "model": self.activations.trouble,
             "upkeep": self.upkeep.trouble,
+            "audits": self.audits.trouble,
         }
+        if self._searches_elsewhere:
+            parts["index"] = self.active.current.model.index.trouble
         if self.link is not None and self.events is not None:
             parts |= {"redis": self.link.trouble, "news": self.events.trouble}
         return parts
@@ -170,6 +199,8 @@ class Runtime:
 
     def swap(self, served: Served) -> Served:
         """Serve another model from now on; returns the one before."""
+        if served.model.content_hash != self.active.current.model.content_hash:
+            self.metrics.audit_leakage.clear()  # what was measured on the bundle before says nothing of this one
         self._name(served.model)
         return self.active.swap(served)
 
@@ -189,14 +220,29 @@ class Runtime:
                 metrics.cache.labels(cache, outcome)
         for ending in ENDINGS:
             metrics.activations.labels(ending)
+        for run_ending in RUN_ENDINGS:
+            metrics.audit_runs.labels(run_ending)
         if (path := self.store.database.path) is not None:
             metrics.disk_free.labels("database").set_function(lambda: shutil.disk_usage(path.parent).free)
 
     def _is_up(self, part: str) -> float:
         return float(self.troubles[part] is None)
 
+    def _audited(self, model: StoredModel, result: Mapping[str, Any]) -> None:
+        request, serving = result["request"], self.active.current.model
+        if request["profile"] == "full" and request["users"] is None and model.content_hash == serving.content_hash:
+            for each in result["verdict"]["attributes"]:
+                if each["worst"] is not None:
+                    self.metrics.audit_leakage.labels(each["attribute"]).set(each["worst"]["auc"])
+
     def _name(self, model: Model) -> None:
-        self.metrics.index_recall.set(model.index.recall)
+        report = model.index_report
+        self.metrics.index_recall.set(report.recall)
+        self.metrics.index_build_seconds.set(report.build_s)
+        self.metrics.index_search_seconds.set(report.search_ms / 1e3)
+        exact = "true" if report.exact else "false"
+        named = {"kind": report.kind, "device": report.device, "exact": exact, "parameters": report.parameters}
+        self.metrics.index.info({**named, "reason": report.reason})
         self.metrics.bundle.info({"name": model.name, "version": model.version, "content_hash": model.content_hash})
 
     def _committed(self, writes: int, seconds: float) -> None:

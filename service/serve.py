@@ -17,6 +17,7 @@ from service.model import load_model
 from service.models import folder_to_serve, glance
 from service.server import Server
 from service.settings import Settings
+from service.wire import HttpProtocol
 
 LISTENING_FAILED = 3
 """Exit status where the app came up but its address or its first recommendation did not."""
@@ -38,7 +39,8 @@ def serve(settings: Settings) -> int:
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: sys.exit(0))
     folder = folder_to_serve(settings, stored.active if stored is not None else None, make_logger(settings.log_level))
-    app = create_app(settings, load_model(folder, settings.device))
+    milvus_url = None if settings.milvus_url is None else settings.milvus_url.get_secret_value()
+    app = create_app(settings, load_model(folder, settings.device, settings.index, milvus_url=milvus_url))
     state: State = app.state.evenhand
     _check_address(settings, has_keys=not state.gate.is_open)
     if settings.metrics_port is not None:
@@ -53,6 +55,8 @@ def serve(settings: Settings) -> int:
         port=settings.port,
         log_config=None,
         access_log=False,
+        proxy_headers=False,
+        http=HttpProtocol,
         server_header=False,
         timeout_graceful_shutdown=math.ceil(settings.deadline_s) + 1,
     )

@@ -58,8 +58,13 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the index searches. `auto` takes a GPU where FAISS can use one; `cuda` refuses to start without."""
 
-    index: Literal["auto", "flat"] = "auto"
-    """Kind of index. `flat` is exact, and so far what `auto` means."""
+    index: Literal["auto", "flat", "ivf", "hnsw", "torch", "milvus"] = "auto"
+    """Kind of index. `flat` and `torch` compare every item; `ivf`, `hnsw` and `milvus` miss some of the best, up to one
+    in fifty; `auto` measures at the start, and is exact while that is quick."""
+
+    milvus_url: SecretStr | None = None
+    """Where vectors are searched with `EVENHAND_INDEX=milvus`: `http[s]://[USER:PASSWORD@]HOST:PORT[/DATABASE]`, or a
+    file that ends in `.db` for Milvus Lite in this process."""
 
     scores: Literal["off", "audit"] = "off"
     """Whether answers carry scores: never, or for callers with the audit scope. 65 scores reconstruct a user vector."""
@@ -140,6 +145,15 @@ class Settings(BaseSettings):
 
     cursor_ttl_s: Annotated[int, Field(ge=1, le=86_400)] = 900
     """Seconds that a cursor is good for."""
+
+    audit_leakage_at_most: Annotated[float, Field(ge=0.5, le=1)] = 0.6
+    """AUC of the strongest attacker, its interval included, with which an audit run still passes."""
+
+    audit_kept_at_least: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """Share of the unprotected accuracy, its interval included, with which an audit run still passes."""
+
+    audit_workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that an audit run may keep busy, with what requests leave over."""
 
 
 def read_settings(**given: Any) -> Settings:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 
 from bundle import BundleError, read_bundle
 from measure.profiles import PROFILES
@@ -22,7 +23,7 @@ from training.data.fetch import fetch
 from training.data.generated import generate
 from training.data.load import load
 from training.data.write import write_tables
-from training.errors import TrainingError
+from training.errors import ConfigError, TrainingError
 from training.report import default_folder, write_report
 from training.run import run
 from training.summary import summary
@@ -74,7 +75,13 @@ def _table(options: argparse.Namespace) -> None:
 
 
 def _generate(options: argparse.Namespace) -> None:
-    write_tables(generate(GeneratedConfig(users=options.users, seed=options.seed)), options.folder, options.format)
+    sizes = {name: getattr(options, name) for name in ("users", "items", "interactions_per_user", "seed")}
+    try:
+        config = GeneratedConfig.model_validate(sizes)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(".".join(map(str, first["loc"])) or "data generate", first["msg"], value=sizes) from None
+    write_tables(generate(config), options.folder, options.format)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -144,6 +151,8 @@ def _parser() -> argparse.ArgumentParser:
     command = data.add_parser("generate", help="write synthetic tables with planted attribute effects")
     command.add_argument("folder", type=Path)
     command.add_argument("--users", type=int, default=1000)
+    command.add_argument("--items", type=int, default=500)
+    command.add_argument("--interactions-per-user", type=int, default=60, metavar="MEAN")
     command.add_argument("--seed", type=int, default=2020)
     command.add_argument("--format", choices=("csv", "parquet"), default="csv")
     command.set_defaults(command=_generate)

@@ -1,4 +1,4 @@
-"""One report from a bundle's facts and its card: a self-contained HTML page, and Markdown with the same tables.
+"""One report of what was measured on a bundle: a self-contained HTML page, and Markdown with the same tables.
 
 Plain data in, text out; the page needs no network and runs no script. ``story`` tells it in order, from sections
 that share a few plain pieces (``page``); ``html`` and ``markdown`` write those down.
@@ -18,9 +18,11 @@ def render_html(report: Mapping[str, Any]) -> str:
     """Write a report as one HTML page with inline plots.
 
     Args:
-        report: ``{"bundle": facts, "card": card.json}``, as JSON data. ``bundle`` may hold name, version, created,
+        report: ``{"bundle": facts, "card": card.json}`` as training has it, or the result of an audit with
+            ``request``, ``measured`` and ``verdict`` besides; JSON data. ``bundle`` may hold name, version, created,
             method, mode, base_model, attributes (``[{name, classes}]``), data, content_hash and any other facts;
-            what is absent from either is left out of the page, and names are escaped.
+            ``card`` accuracy, leakage, fairness, front. What is absent anywhere is left out of the page, what is not
+            of its kind counts as absent, and names are escaped.
     """
     return html.render(tell(read(report)))
 

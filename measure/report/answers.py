@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 
 from measure.report import words
 from measure.report.axes import over_leaks
-from measure.report.page import Block, Figure, Panel, Section
+from measure.report.figures import Figure, Panel
+from measure.report.page import Block, Section
 from measure.report.rows import Card, LeakRow
 from measure.report.tables import by_attribute, key_of, leak_mark, leak_table
 
@@ -25,6 +26,7 @@ def lists(card: Card) -> Section:
         "These attackers see only which items were recommended. Dropping seen items tells something by itself, as what "
         "is missing was seen: the control ranks items alike for everyone, and drops what each has seen."
     )
+    text += " The threshold is for lists with seen items kept." if card.leakage_at_most is not None else ""
     note = f"Drawn: {words.sentence_mask(shown)} protected." if len(masks) > 1 else ""
     return _joint(card, "lists", "Lists", text, rows, drawn, note)
 
@@ -37,6 +39,7 @@ def together(card: Card) -> Section:
         "attribute open, they should give away no more than the unprotected vector or list; joined over the masks that "
         "protect it, hardly more than one of them."
     )
+    text += " The threshold is for what protects it." if card.leakage_at_most is not None else ""
     return _joint(card, "together", "Several masks together", text, rows, rows)
 
 
@@ -65,14 +68,23 @@ def _joint(
         return Section(slug, title, [])
     reference = _like_for_like(card)
     alone = len({(row.attribute, row.target) for row in rows}) == len(rows)  # the target tells which masks were joined
-    axis = over_leaks(drawn, [reference(row) for row in drawn])
+    axis = over_leaks(drawn, [*map(reference, drawn), card.leakage_at_most])
     panels = []
     for attribute, mine in by_attribute(card, drawn):
         marks = []
         for row in sorted(mine, key=_order):
             told = row.target.startswith(("list@", "protecting", "all_masks", "lists@"))
             marks.append(leak_mark(row, words.capital(words.target(row.target)), reference(row), strong=told))
-        panels.append(Panel(attribute, f"n {words.counts(row.n for row in mine)}", "dot", axis, marks))
+        panels.append(
+            Panel(
+                attribute,
+                f"n {words.counts(row.n for row in mine)}",
+                "dot",
+                axis,
+                marks,
+                threshold=card.leakage_at_most,
+            )
+        )
     more = [("strong", "of this bundle"), ("weak", "control")] if slug == "lists" else []
     blocks: list[Block] = [text, Figure(title, panels, key_of(panels, *more), note)]
     table = leak_table(

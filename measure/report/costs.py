@@ -1,12 +1,13 @@
-"""What protection costs: accuracy kept by mask, by group, for new users, and over the method's strength."""
+"""What protection costs: accuracy kept by mask, by group, and for new users."""
 
 from collections.abc import Sequence
 
 from measure.report import words
-from measure.report.axes import over_auc, over_marks, over_share
-from measure.report.page import Block, Cell, Curve, Figure, Mark, Panel, Point, Section, Table
-from measure.report.rows import FULL, SAMPLED, AccuracyRow, Card, FrontRow, Metric
-from measure.report.tables import LONG, accuracy_table, auc, leak_table, name, number
+from measure.report.axes import over_marks
+from measure.report.figures import Figure, Mark, Panel, Shape
+from measure.report.page import Block, Section, Table
+from measure.report.rows import FULL, SAMPLED, AccuracyRow, Card, Metric
+from measure.report.tables import LONG, accuracy_table, key_of, leak_table, name, number
 
 TITLES = {SAMPLED: "Sampled N@10 kept", FULL: "Full N@10 kept"}
 
@@ -15,10 +16,26 @@ def by_mask(card: Card) -> Section:
     """Show accuracy under every mask."""
     if not card.accuracy:
         return Section("accuracy", "", [])
-    panels = _panels([(words.mask(row.sensitive), row) for row in card.accuracy])
+    panels = _panels([(words.mask(row.sensitive), row) for row in card.accuracy], card.kept_at_least)
     table = accuracy_table("Accuracy by mask", card.accuracy, "Protected", lambda row: words.mask(row.sensitive))
     text = "How much of the unprotected accuracy is left when a request protects these attributes."
-    return Section("accuracy", "Accuracy kept", [text, Figure("Accuracy kept by mask", panels), table])
+    figure = Figure("Accuracy kept by mask", panels, key_of(panels))
+    return Section("accuracy", "Accuracy kept", [text, figure, table, *_candidates(card)])
+
+
+def _candidates(card: Card) -> list[Table]:
+    """Tell what is lost where the model orders only the items that an inner product proposed."""
+    rows = [row for row in card.accuracy if row.candidates]
+    if not rows:
+        return []
+    known = list(dict.fromkeys(metric for row in rows for metric in row.candidates))
+    titles = {"held": "{} of the model's own list", "full_without": "Full {} were every item a candidate"}
+    columns = ["Protected", *(titles[kind].format(words.measure(metric)) for kind, metric in known), "n"]
+    body = []
+    for row in rows:
+        cells = [number(words.score(row.candidates.get(metric))) for metric in known]
+        body.append([name(words.mask(row.sensitive)), *cells, number(words.count(row.n))])
+    return [Table("Candidates, which alone the model's own scores order", columns, body)]
 
 
 def by_group(card: Card) -> Section:
@@ -78,57 +95,19 @@ def new_users(card: Card) -> Section:
     return Section("new-users", "New users", blocks)
 
 
-def front(card: Card) -> Section:
-    """Show accuracy against leakage over the method's strength."""
-    if not card.front:
-        return Section("front", "", [])
-    leaks = [value for row in card.front for value in row.leakage.values()]
-    across, up = over_auc(leaks), over_share(row.sampled for row in card.front)
-    curves = []
-    for mask in dict.fromkeys(row.sensitive for row in card.front):
-        rows = sorted((row for row in card.front if row.sensitive == mask), key=lambda row: row.strength)
-        for attribute in mask:
-            points = [
-                Point(f"{row.strength:g}", row.leakage[attribute], row.sampled)
-                for row in rows
-                if attribute in row.leakage and row.sampled is not None
-            ]
-            note = f"{words.mask(mask)} protected"
-            if points:
-                curves.append(Curve(attribute, note, across, up, points))
-    users = words.listed(sorted({row.users for row in card.front if row.users}))
-    text = "What each strength of the method keeps and leaves; the better, the further up and to the left."
-    text += f" Measured on {users} users, so it need not match the tables above." if users else ""
-    blocks: list[Block] = [text, *([Figure("Accuracy kept and leakage by strength", curves)] if curves else [])]
-    return Section("front", "Accuracy against leakage", [*blocks, _front_table(card)])
-
-
-def _front_table(card: Card) -> Table:
-    names = [each for each in card.attributes if any(each in row.leakage for row in card.front)]
-    names += sorted({each for row in card.front for each in row.leakage} - set(names))
-    counted = any(row.n is not None for row in card.front)
-    columns = ["Protected", "Strength", "Sampled N@10 kept", "Full N@10 kept", *(f"{each}, AUC" for each in names)]
-    columns += ["n"] if counted else []
-
-    def line(row: FrontRow) -> list[Cell]:
-        cells = [name(words.mask(row.sensitive)), number(f"{row.strength:g}")]
-        cells += [number(words.share(row.sampled)), number(words.share(row.full))]
-        cells += [auc(row.leakage.get(each), strong=each in row.sensitive) for each in names]
-        return [*cells, *([number(words.count(row.n))] if counted else [])]
-
-    return Table("Accuracy kept and leakage by strength", columns, [line(row) for row in card.front])
-
-
-def _panels(rows: Sequence[tuple[str, AccuracyRow]]) -> list[Panel]:
+def _panels(rows: Sequence[tuple[str, AccuracyRow]], threshold: float | None) -> list[Panel]:
     plots = [(metric, _marks(rows, metric)) for metric in TITLES]
-    axis = over_marks([mark for _, marks in plots for mark in marks])
+    axis = over_marks([mark for _, marks in plots for mark in marks], threshold)
     note = f"n {words.counts(row.n for _, row in rows)}"
-    return [Panel(TITLES[metric], note, "stem", axis, marks) for metric, marks in plots if marks]
+    shape: Shape = "dot" if any(mark.interval for _, marks in plots for mark in marks) else "stem"
+    return [Panel(TITLES[metric], note, shape, axis, marks, threshold=threshold) for metric, marks in plots if marks]
 
 
 def _marks(rows: Sequence[tuple[str, AccuracyRow]], metric: Metric, overall: float | None = None) -> list[Mark]:
-    shares = [(label, row.kept(metric)) for label, row in rows]
-    return [Mark(label, kept, words.share(kept), reference=overall) for label, kept in shares if kept is not None]
+    shares = [(label, row.kept(metric), row.kept_ci.get(metric)) for label, row in rows]
+    return [
+        Mark(label, kept, words.share(kept), ci, reference=overall) for label, kept, ci in shares if kept is not None
+    ]
 
 
 def _group_table(rows: Sequence[AccuracyRow]) -> Table:

@@ -26,11 +26,11 @@ _OF_LEAKAGE = (
         "The one that finds most is reported.",
     ),
     (
-        "95 % interval",
+        "95\u00a0% interval",
         "Where the AUC falls when the audit users are drawn again (bootstrap). It does not cover another training run.",
     ),
     (
-        "Permuted 95 %",
+        "Permuted 95\u00a0%",
         "With shuffled labels the strongest attacker stays below this 95 times in 100. Within it, a finding cannot be "
         "told from chance. Fewer users, wider bound.",
     ),

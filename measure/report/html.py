@@ -6,7 +6,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from measure.report import page, plots
+from measure.report import page, plots, words
 
 
 def render(content: page.Page) -> str:
@@ -26,5 +26,6 @@ def _template() -> Template:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     style = folder.joinpath("page.css").read_text(encoding="utf-8")
-    environment.globals.update(kind=_kind, draw=plots.draw, swatch=plots.swatch, style=Markup(style))  # noqa: S704  ours
+    drawn = {"draw": plots.draw, "swatch": plots.swatch, "shape": plots.shape}
+    environment.globals.update(kind=_kind, outcome=words.outcome, style=Markup(style), **drawn)  # noqa: S704  ours
     return environment.from_string(folder.joinpath("page.html.jinja").read_text(encoding="utf-8"))

@@ -2,8 +2,9 @@
 
 from measure.report import words
 from measure.report.axes import over_leaks
-from measure.report.page import Cell, Figure, Mark, Panel, Section, Table
-from measure.report.rows import Card, LeakRow
+from measure.report.figures import Figure, Mark, Panel
+from measure.report.page import Cell, Section, Table
+from measure.report.rows import Card
 from measure.report.tables import OPEN, PROTECTED, TINT, auc, by_attribute, key_of, leak_mark, leak_table, name, number
 
 MANY_MASKS = 8
@@ -15,13 +16,14 @@ def fair_vectors(card: Card) -> Section:
     rows = card.attacked("fair")
     if not rows:
         return Section("leakage", "", [])
-    axis = over_leaks(rows, [card.unprotected(row.attribute) for row in rows])
+    axis = over_leaks(rows, [*(card.unprotected(row.attribute) for row in rows), card.leakage_at_most])
     crowded = len(card.masks) > MANY_MASKS
     panels = []
     for attribute, mine in by_attribute(card, rows):
         drawn = [row for row in mine if row.protected or not row.sensitive or not crowded]
-        marks = [leak_mark(row, _named(row), card.unprotected(attribute)) for row in drawn]
-        panels.append(Panel(attribute, f"n {words.counts(row.n for row in mine)}", "dot", axis, marks))
+        marks = [leak_mark(row, words.protecting(row.sensitive), card.unprotected(attribute)) for row in drawn]
+        note = f"n {words.counts(row.n for row in mine)}"
+        panels.append(Panel(attribute, note, "dot", axis, marks, threshold=card.leakage_at_most))
     text = (
         "How well the strongest attacker recovers each attribute from the fair vector, the one that is searched with."
     )
@@ -63,7 +65,7 @@ def attackers(card: Card) -> Section:
         "Attribute",
         "Attacker",
         "AUC",
-        "95 % interval",
+        "95\u00a0% interval",
         "cross-validated",
         "fitted on train",
         "Permuted 95\u00a0%",
@@ -136,10 +138,6 @@ def unprotected(card: Card) -> Section:
     )
     table = Table("Excess AUC kept by attributes that are not protected", ["Protected", *attributes, "n"], body)
     return Section("unprotected", "Unprotected attributes", [text, table])
-
-
-def _named(row: LeakRow) -> str:
-    return words.mask(row.sensitive) if row.sensitive else "nothing protected"
 
 
 def _excess(value: float, base: float | None) -> float | None:

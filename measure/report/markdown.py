@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from measure.report.page import Block, Bullets, Cell, Facts, Figure, Page, Table
+from measure.report import words
+from measure.report.figures import Figure
+from measure.report.page import Block, Bullets, Cell, Facts, Heading, Page, Ruling, Rulings, Table
 
 _SPECIAL = re.compile(r"([\\`*\[\]|~])|(?<![^\W_])_|_(?![^\W_])")
 _BLOCK = re.compile(r"^(?=[#+-]\s|>)|^(\d+)(?=[.)]\s)")
@@ -12,6 +14,7 @@ _BLOCK = re.compile(r"^(?=[#+-]\s|>)|^(\d+)(?=[.)]\s)")
 def render(page: Page) -> str:
     """Write a page."""
     blocks = [escape(page.kicker), f"# {escape(page.headline)}"]
+    blocks += [f"> {_ruling(page.ruling)}"] if page.ruling else []
     blocks += [f"> {escape(page.warning)}"] if page.warning else []
     blocks += [escape(text) for text in page.lead]
     for section in page.sections:
@@ -33,12 +36,20 @@ def _block(block: Block) -> str:
             return escape(block)
         case Table():
             return _table(block)
+        case Heading():
+            return f"### {escape(block.text)}"
+        case Rulings():
+            return "\n".join(f"- {_ruling(ruling)}" for ruling in block.items)
         case Facts():
             return "\n".join(f"- **{escape(term)}:** {escape(value)}" for term, value in block.rows)
         case Bullets():
             return "\n".join(f"- {escape(item)}" for item in block.items)
         case Figure():
             return ""
+
+
+def _ruling(ruling: Ruling) -> str:
+    return f"**{escape(f'{ruling.subject}: {words.outcome(ruling.outcome)}.')}** {escape(ruling.sentence)}".rstrip()
 
 
 def _table(table: Table) -> str:

@@ -17,7 +17,12 @@ def kicker(card: Card) -> str:
     facts = [words.clean(card.bundle[key]) for key in ("name", "version") if card.bundle.get(key) is not None]
     created = card.bundle.get("created")
     day = [words.clean(created)[:10]] if created else []
-    return " · ".join(["What was measured", *([" ".join(facts)] if facts else []), *day])
+    told = [*([" ".join(facts)] if facts else []), *day]
+    if not card.run and not card.request:
+        return " · ".join(["What was measured", *told])
+    at = [f"measured {words.clean(card.run['at'])[:10]}"] if card.run.get("at") else []
+    profile = [f"{words.clean(card.request['profile'])} profile"] if card.request.get("profile") else []
+    return " · ".join(["Audit", *told[:1], *at, *profile])
 
 
 def headline(card: Card) -> str:
@@ -48,6 +53,8 @@ def lead(card: Card) -> list[str]:
 def warning(card: Card) -> str:
     """Say what keeps these numbers from being a verdict, if anything does."""
     said = []
+    if card.verdict and card.verdict.reason:
+        return ""  # it is what the verdict itself says
     profile = card.leakage_protocol.get("profile")
     if card.leakage_protocol.get("verdict") is False:
         named = f"the {words.clean(profile)} profile" if profile else "a profile"

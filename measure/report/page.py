@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+
+from measure.report.figures import Figure
+from measure.report.rows import Outcome
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,8 @@ class Cell:
     """Set for what a protected attribute leaks."""
     shade: float | None = None
     """How deep the cell is tinted, 0 to 1."""
+    withheld: bool = False
+    """Set where there is a number that is not told."""
 
 
 @dataclass(frozen=True)
@@ -28,77 +32,8 @@ class Table:
     """Long or a mere repetition in numbers of the plot above: closed on screen, open in print."""
     legend: str = ""
     """What its tints mean, for writers that show them."""
-
-
-@dataclass(frozen=True)
-class Mark:
-    """One line of a panel: a label, a number, and where it lies."""
-
-    label: str
-    value: float
-    text: str
-    interval: tuple[float, float] | None = None
-    bound: float | None = None
-    """Right end of the shaded band that starts at the axis' origin."""
-    reference: float | None = None
-    strong: bool = True
-
-
-@dataclass(frozen=True)
-class Axis:
-    """What a panel is drawn over."""
-
-    low: float
-    high: float
-    ticks: Sequence[float]
-    origin: float
-    """Where bars start: chance for an AUC, the base for accuracy kept."""
-    percent: bool = False
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A small plot of some numbers on one axis."""
-
-    heading: str
-    note: str
-    shape: Literal["dot", "bar", "stem"]
-    axis: Axis
-    marks: Sequence[Mark]
-    reference: str = "unprotected"
-    """What the marks' references are."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """One strength on the front: leakage across, accuracy kept upwards."""
-
-    label: str
-    x: float
-    y: float
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Points joined in order of strength."""
-
-    heading: str
-    note: str
-    across: Axis
-    up: Axis
-    points: Sequence[Point]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """Small plots side by side that share one reading key."""
-
-    title: str
-    panels: Sequence[Panel | Curve]
-    key: Sequence[tuple[str, str]] = ()
-    """(kind of mark, what it means), for the legend."""
-    note: str = ""
-    """Which of the measured numbers are drawn, where not all are."""
+    slim: bool = False
+    """Many columns of short numbers: their names stand upright."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +51,30 @@ class Bullets:
     items: Sequence[str]
 
 
-Block = str | Table | Figure | Facts | Bullets
+@dataclass(frozen=True)
+class Heading:
+    """A heading inside a section."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What was found of one subject: told in a word and a shape."""
+
+    outcome: Outcome
+    subject: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Rulings:
+    """Findings side by side."""
+
+    items: Sequence[Ruling]
+
+
+Block = str | Heading | Table | Figure | Facts | Bullets | Rulings
 """A string is a paragraph."""
 
 
@@ -145,6 +103,14 @@ class Page:
     kicker: str
     headline: str
     lead: Sequence[str]
+    ruling: Ruling | None
+    """The overall finding, where there is a verdict."""
     warning: str
     tiles: Sequence[Tile]
-    sections: Sequence[Section]
+    chapters: Sequence[tuple[str, Sequence[Section]]]
+    """Sections by what they are about."""
+
+    @property
+    def sections(self) -> list[Section]:
+        """All of them, in order."""
+        return [section for _, sections in self.chapters for section in sections]

@@ -35,3 +35,17 @@ def number(value: object) -> float | None:
         return float(value) if math.isfinite(value) else None
     except OverflowError:
         return None
+
+
+def count(value: object) -> int | None:
+    """Give a whole number of something."""
+    found = number(value)
+    return None if found is None else int(found)
+
+
+def pair(value: object) -> tuple[float, float] | None:
+    """Give both ends of an interval."""
+    ends = [number(end) for end in items(value)]
+    if len(ends) != 2 or ends[0] is None or ends[1] is None:
+        return None
+    return ends[0], ends[1]

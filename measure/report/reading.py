@@ -4,9 +4,15 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from measure.report.plain import items, names, number, table, tables
-from measure.report.rows import AccuracyRow, Attacker, Card, FrontRow, LeakRow, Mask, Metric
+from measure.report.fair_reading import read_fairness
+from measure.report.fair_rows import Mask
+from measure.report.plain import count, names, number, pair, table, tables
+from measure.report.rows import AccuracyRow, Attacker, Card, FrontRow, LeakRow, Metric
+from measure.report.verdict_reading import read_verdict
 from measure.report.words import clean
+
+KINDS = ("sampled", "full")
+"""Of accuracy."""
 
 
 def read(report: Mapping[str, Any]) -> Card:
@@ -24,26 +30,16 @@ def read(report: Mapping[str, Any]) -> Card:
         front=tuple(_front(card.get("front"))),
         accuracy_protocol=table(accuracy.get("protocol")),
         leakage_protocol=table(leakage.get("protocol")),
+        fairness=read_fairness(card.get("fairness")),
+        verdict=read_verdict(report.get("verdict")),
+        request=table(report.get("request")),
+        run=table(report.get("measured")),
     )
-
-
-def _count(value: object) -> int | None:
-    found = number(value)
-    return None if found is None else int(found)
-
-
-def _pair(value: object) -> tuple[float, float] | None:
-    ends = [number(end) for end in items(value)]
-    if len(ends) != 2 or ends[0] is None or ends[1] is None:
-        return None
-    return ends[0], ends[1]
 
 
 def _metrics(value: Mapping[str, Any]) -> dict[Metric, float]:
     """Read the values under sampled and full, in that order."""
-    pairs = (
-        ((kind, clean(name)), number(x)) for kind in ("sampled", "full") for name, x in table(value.get(kind)).items()
-    )
+    pairs = (((kind, clean(name)), number(x)) for kind in KINDS for name, x in table(value.get(kind)).items())
     return {metric: found for metric, found in pairs if found is not None}
 
 
@@ -54,8 +50,27 @@ def _accuracy(row: Mapping[str, Any], sensitive: Mask | None = None) -> Accuracy
         for name, rows in table(row.get("groups")).items()
     }
     return AccuracyRow(
-        mask, _count(row.get("n")), _metrics(row), _metrics(table(row.get("base"))), clean(row.get("class", "")), groups
+        mask,
+        count(row.get("n")),
+        _metrics(row),
+        _metrics(table(row.get("base"))),
+        clean(row.get("class", "")),
+        groups,
+        _candidates(table(row.get("candidates"))),
+        _kept(table(row.get("kept"))),
     )
+
+
+def _kept(row: Mapping[str, Any]) -> dict[Metric, tuple[float, float]]:
+    entries = (((kind, clean(name)), table(x)) for kind in KINDS for name, x in table(row.get(kind)).items())
+    pairs = ((metric, pair(entry.get("ci95"))) for metric, entry in entries)
+    return {metric: found for metric, found in pairs if found is not None}
+
+
+def _candidates(row: Mapping[str, Any]) -> dict[Metric, float]:
+    found = (("held", row), ("full_without", table(row.get("full_without"))))
+    pairs = (((kind, clean(name)), number(value)) for kind, values in found for name, value in values.items())
+    return {metric: value for metric, value in pairs if value is not None}
 
 
 def _leaks(rows: object) -> Iterator[LeakRow]:
@@ -70,9 +85,9 @@ def _leaks(rows: object) -> Iterator[LeakRow]:
             sensitive=names(row.get("sensitive")),
             attribute=clean(row.get("attribute", "")),
             target=clean(row.get("target", "fair")),
-            n=_count(row.get("n")),
+            n=count(row.get("n")),
             auc=auc if auc is not None else top.auc if top else math.nan,
-            ci=_pair(strongest.get("ci95")) or (top.ci if top and auc is None else None),
+            ci=pair(strongest.get("ci95")) or (top.ci if top and auc is None else None),
             attacker=clean(strongest.get("attacker") or (top.name if top else "")),
             bound=number(row.get("permutation95")),
             base=number(row.get("base_auc")),
@@ -86,7 +101,7 @@ def _attackers(found: Mapping[str, Any]) -> Iterator[Attacker]:
         auc = number(values.get("auc"))
         if auc is not None:
             ways = number(values.get("cross_validated")), number(values.get("fitted_on_train"))
-            yield Attacker(clean(name), auc, _pair(values.get("ci95")), *ways)
+            yield Attacker(clean(name), auc, pair(values.get("ci95")), *ways)
 
 
 def _front(rows: object) -> Iterator[FrontRow]:
@@ -102,5 +117,5 @@ def _front(rows: object) -> Iterator[FrontRow]:
             full=number(row.get("full_kept")),
             leakage={name: value for name, value in leaks if value is not None},
             users=clean(row.get("users", "")),
-            n=_count(row.get("n")),
+            n=count(row.get("n")),
         )

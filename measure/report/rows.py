@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-Mask = tuple[str, ...]
+from measure.report.fair_rows import Fairness, Mask
+
+Outcome = Literal["pass", "fail", "inconclusive", "not_judged"]
 Metric = tuple[str, str]
 """Kind and name: ("sampled", "ndcg@10")."""
 
@@ -23,6 +25,10 @@ class AccuracyRow:
     label: str = ""
     """The class, in a row of `groups`."""
     groups: Mapping[str, tuple["AccuracyRow", ...]] = field(default_factory=dict)
+    candidates: Mapping[Metric, float] = field(default_factory=dict)
+    """Where a model's own scores order candidates only: what those hold, and accuracy were every item one."""
+    kept_ci: Mapping[Metric, tuple[float, float]] = field(default_factory=dict)
+    """Intervals of the shares kept, where they were measured."""
 
     def kept(self, metric: Metric) -> float | None:
         """Share of the base's value; absent where the base has none or zero."""
@@ -77,6 +83,40 @@ class FrontRow:
 
 
 @dataclass(frozen=True)
+class Worst:
+    """The row that a verdict hangs on."""
+
+    sensitive: Mask
+    what: str
+    """The target attacked, or the metric."""
+    value: float
+    ci: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What was found of one attribute's leakage, or of accuracy."""
+
+    subject: str
+    outcome: Outcome
+    worst: Worst | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """An audit's verdict, and the thresholds that it is against."""
+
+    overall: Outcome
+    reason: str
+    """Why nothing was judged; empty where something was."""
+    leakage_at_most: float | None
+    kept_at_least: float | None
+    attributes: tuple[Judged, ...]
+    accuracy: Judged | None
+
+
+@dataclass(frozen=True)
 class Card:
     """Everything a report is told from."""
 
@@ -88,6 +128,21 @@ class Card:
     front: tuple[FrontRow, ...]
     accuracy_protocol: Mapping[str, Any]
     leakage_protocol: Mapping[str, Any]
+    fairness: Fairness
+    verdict: Verdict | None
+    request: Mapping[str, Any]
+    run: Mapping[str, Any]
+    """When it was measured, and how long each part of it took."""
+
+    @property
+    def leakage_at_most(self) -> float | None:
+        """The threshold of leakage, where there is one."""
+        return self.verdict.leakage_at_most if self.verdict else None
+
+    @property
+    def kept_at_least(self) -> float | None:
+        """The threshold of accuracy kept, where there is one."""
+        return self.verdict.kept_at_least if self.verdict else None
 
     @property
     def masks(self) -> tuple[Mask, ...]:

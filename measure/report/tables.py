@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from measure.report import words
-from measure.report.page import Cell, Mark, Panel, Table
+from measure.report.drawing import number as number_of
+from measure.report.figures import Mark, Panel
+from measure.report.page import Cell, Table
 from measure.report.rows import SAMPLED, AccuracyRow, Card, LeakRow, Metric
 
 Reference = Callable[[LeakRow], float | None]
@@ -13,9 +15,7 @@ LONG = 30
 """Rows from which a table is folded away on screen."""
 
 TINT = "the deeper the tint, the more is recovered"
-INTERVALS = ("interval", "95 % bootstrap interval")
-BOUND = ("bound", "what permuted labels give (95 % point)")
-REFERENCE = ("reference", "unprotected")
+INTERVALS = ("interval", "95\u00a0% bootstrap interval")
 PROTECTED = ("strong", "protected by this mask")
 OPEN = ("weak", "not protected by this mask")
 
@@ -111,8 +111,13 @@ def by_attribute(card: Card, rows: Sequence[LeakRow]) -> list[tuple[str, list[Le
 def key_of(panels: Sequence[Panel], *more: tuple[str, str]) -> list[tuple[str, str]]:
     """Give the legend of what these panels carry, nothing that they do not."""
     marks = [mark for panel in panels for mark in panel.marks]
-    carried = [(INTERVALS, "interval"), (BOUND, "bound"), (REFERENCE, "reference")]
-    return [*more, *(entry for entry, field in carried if any(getattr(mark, field) is not None for mark in marks))]
+    lines = {number_of(panel.axis, panel.threshold) for panel in panels if panel.threshold is not None}
+    lined = [("threshold", f"threshold {words.listed(sorted(lines))}")] if lines else []
+    bound = ("bound", f"what {panels[0].bound} give (95\u00a0% point)" if panels else "")
+    reference = ("reference", panels[0].reference if panels else "")
+    carried = [(INTERVALS, "interval"), (bound, "bound"), (reference, "reference")]
+    found = (entry for entry, field in carried if any(getattr(mark, field) is not None for mark in marks))
+    return [*more, *found, *lined]
 
 
 def _metrics(rows: Sequence[AccuracyRow]) -> list[Metric]:

@@ -1,5 +1,6 @@
 """Numbers and names as the report writes them."""
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 
@@ -23,7 +24,23 @@ _TARGETS = {
     "all_masks": "fair vectors of all masks together",
     "protecting_masks": "fair vectors of all masks that protect it",
 }
-_METRICS = {"ndcg": "N", "hit": "Hit", "recall": "Recall"}
+_METRICS = {
+    "ndcg": "N",
+    "hit": "Hit",
+    "recall": "Recall",
+    "jaccard": "Jaccard",
+    "rbo": "RBO",
+    "e": "E",
+    "a": "A",
+    "user_kl": "user KL",
+    "system_kl": "system KL",
+    "gini": "Gini",
+    "cv": "CV",
+    "min": "MIN",
+    "ucv": "UCV",
+    "icv": "ICV",
+}
+_OUTCOMES = {"pass": "pass", "fail": "fail", "inconclusive": "inconclusive", "not_judged": "not judged"}
 _ATTACKERS = {
     "logistic": "logistic regression",
     "mlp": "MLP",
@@ -34,23 +51,56 @@ _ATTACKERS = {
 
 
 def clean(text: object) -> str:
-    """Turn a name from the card into one line without control or direction-changing characters."""
+    """Turn a name from the card into one line without control or direction-changing characters.
+
+    What is no name, null or a number that is none, becomes the dash of what is missing.
+    """
+    if text is None or (isinstance(text, float) and not math.isfinite(text)):
+        return MISSING
     return " ".join(_CONTROL.sub("\ufffd", str(text)).split())
 
 
 def auc(value: float | None) -> str:
     """Three decimals: 0.571."""
-    return MISSING if value is None else f"{value:.3f}"
+    return MISSING if value is None else _three(value)
 
 
 def interval(ends: tuple[float, float] | None) -> str:
-    """Give both ends, like 0.528–0.580."""
-    return MISSING if ends is None else f"{ends[0]:.3f}–{ends[1]:.3f}"
+    """Give both ends, like 0.528–0.580, or -0.012 to 0.031."""
+    if ends is None:
+        return MISSING
+    low, high = map(_three, ends)
+    return f"{low} to {high}" if "-" in low + high else f"{low}–{high}"
 
 
 def share(value: float | None) -> str:
     """Percent with one decimal: 95.5 %, the space a no-break one."""
     return MISSING if value is None else f"{value * 100:.1f}\u00a0%"
+
+
+def share_interval(ends: tuple[float, float] | None) -> str:
+    """Give both ends of a share: 78.1–83.0 %."""
+    return MISSING if ends is None else f"{ends[0] * 100:.1f}–{share(ends[1])}"
+
+
+def bare_share(value: float | None) -> str:
+    """Give a percentage without its sign, for tables whose caption has it: 95.5."""
+    return MISSING if value is None else f"{value * 100:.1f}"
+
+
+def decimal(value: float | None) -> str:
+    """Three decimals: 0.082."""
+    return auc(value)
+
+
+def between(classes: Sequence[str]) -> str:
+    """Name the classes that a difference is between: F and M."""
+    return listed(classes) or MISSING
+
+
+def _three(value: float) -> str:
+    """Round, without a sign before zero."""
+    return f"{round(value, 3) + 0.0:.3f}"
 
 
 def score(value: float | None) -> str:
@@ -91,10 +141,31 @@ def sentence_mask(names: Sequence[str]) -> str:
     return listed(names) or "nothing"
 
 
+def protecting(names: Sequence[str]) -> str:
+    """Name a mask as the label of a mark."""
+    return mask(names) if names else "nothing protected"
+
+
 def metric(kind: str, name: str) -> str:
     """Name a metric: ("sampled", "ndcg@10") is sampled N@10."""
+    return f"{kind} {measure(name)}"
+
+
+def named_metric(text: str) -> str:
+    """Name a metric by its kind and name in one: "full ndcg@10" is full N@10."""
+    kind, _, name = text.partition(" ")
+    return metric(kind, name).strip()
+
+
+def measure(name: str) -> str:
+    """Name a number of lists: ndcg@10 is N@10, user_kl is user KL."""
     head, at, tail = name.partition("@")
-    return f"{kind} {_METRICS.get(head, head)}{at}{tail}"
+    return f"{_METRICS.get(head, head.replace('_', ' '))}{at}{tail}"
+
+
+def outcome(name: str) -> str:
+    """Say a verdict."""
+    return _OUTCOMES.get(name, "not judged")
 
 
 def target(name: str) -> str:
@@ -115,6 +186,12 @@ def attacker(name: str) -> str:
 def capital(text: str) -> str:
     """Raise the first letter and leave the rest as it is."""
     return text[:1].upper() + text[1:]
+
+
+def sentence(text: str, *, raised: bool = True) -> str:
+    """End with a full stop, and begin with a capital unless it goes on from other words."""
+    ended = text if text.endswith((".", "!", "?")) else f"{text}."
+    return capital(ended) if raised else ended
 
 
 def shorten(text: str, width: int) -> str:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
 from service.access import Caller, Scope
+from service.api.dispatch import asgi
 from service.api.problems import problems
 from service.api.state import State
 from service.api.trace import Trace
@@ -38,10 +39,26 @@ SCOPE_OF: Mapping[tuple[str, str], Scope | None] = {
     ("PUT", "/items/{item}/hidden"): "admin",
     ("DELETE", "/items/{item}/hidden"): "admin",
     ("POST", "/models/{version}/activate"): "admin",
+    ("POST", "/audit/runs"): "audit",
+    ("GET", "/audit/runs"): "audit",
+    ("GET", "/audit/runs/{id}"): "audit",
+    ("DELETE", "/audit/runs/{id}"): "audit",
+    ("GET", "/audit/runs/{id}/report"): "audit",
+    ("GET", "/audit/runs/{id}/comparison"): "audit",
+    ("GET", "/audit/card"): "audit",
+    ("GET", "/audit/exposure"): "audit",
+    ("GET", "/audit/requirements"): "audit",
+    ("GET", "/audit/requests"): "audit",
+    ("GET", "/audit/users"): "audit",
+    ("GET", "/audit/users/{user}"): "audit",
     ("GET", "/health/live"): None,
     ("GET", "/health/ready"): None,
     ("GET", "/metrics"): None,
     ("GET", "/openapi.json"): None,
+    ("GET", "/"): None,
+    ("GET", "/ui/audits"): None,
+    ("GET", "/ui/models"): None,
+    ("GET", "/ui/static/{file}"): None,
 }
 """(method, path) → scope; None for what anyone may ask."""
 
@@ -65,7 +82,8 @@ def guard(routes: Iterable[BaseRoute]) -> list[BaseRoute]:
         assert isinstance(route, Route)  # noqa: S101  nothing else can be guarded
         (needed,) = {SCOPE_OF[method, route.path] for method in route.methods or ()}
         mine = copy.copy(route)
-        mine.app = route.app if needed is None else _Guarded(route.app, needed)
+        app = asgi(route.endpoint)
+        mine.app = app if needed is None else _Guarded(app, needed)
         guarded.append(mine)
     return guarded
 

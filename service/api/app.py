@@ -9,22 +9,48 @@ from time import perf_counter
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api import attributes, interactions, items, models, operations, recommendations, users
+from service.api import (
+    attributes,
+    audits,
+    exposure,
+    interactions,
+    items,
+    models,
+    operations,
+    pages,
+    people,
+    recommendations,
+    users,
+)
+from service.api import log as request_log
 from service.api.access import describe_access, guard
+from service.api.dispatch import Dispatch
 from service.api.middleware import RequestMiddleware
-from service.api.problems import PROBLEM_SCHEMA, answer_router_error, answer_service_error
+from service.api.problems import PROBLEM_SCHEMA
 from service.api.state import State
-from service.errors import ServiceError
 from service.logs import make_logger
 from service.model import Model
 from service.runtime import Runtime
 from service.settings import Settings
 
 API_VERSION = "0.1.0"
-PARTS = (recommendations, attributes, users, interactions, items, models, operations)
+PARTS = (
+    recommendations,
+    attributes,
+    users,
+    interactions,
+    items,
+    models,
+    people,
+    exposure,
+    request_log,
+    audits,
+    operations,
+    pages,
+)
 """In the order that requests are matched: what is asked most comes first."""
 CROSS_ORIGIN: dict[str, Any] = {
     "allow_methods": ["GET", "POST", "PUT", "DELETE"],
@@ -45,6 +71,7 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
     runtime = Runtime(settings, model, log)
 
     served = {"bundle": f"{model.name}/{model.version}", "device": model.index.device}
+    log.info("index", bundle=served["bundle"], **model.index_report.facts())
     loading_ms = model.loading_ms  # and not the model: nothing of the app may hold one that does not serve any more
 
     @asynccontextmanager
@@ -91,9 +118,27 @@ def published_schema() -> dict[str, Any]:
     return schema
 
 
-def _routed(**options: Any) -> FastAPI:
-    """Routes and handlers. Routes are given, not included: an included router is matched twice per request."""
-    app = FastAPI(
+class _App(FastAPI):
+    """FastAPI's schema, and the short way to the routes."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; without FastAPI's look for tracers at every request."""
+        scope["app"] = self
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+        await self.middleware_stack(scope, receive, send)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Our middleware around our own dispatch, nothing else."""
+        app: ASGIApp = Dispatch(self.router, self.routes)
+        for layer in reversed(self.user_middleware):
+            app = layer.cls(app, *layer.args, **layer.kwargs)
+        return app
+
+
+def _routed(**options: Any) -> _App:
+    """Routes, given and not included: an included router is matched twice per request."""
+    return _App(
         title="Evenhand",
         version=API_VERSION,
         summary="Recommendations in which the attributes that a request names are withheld.",
@@ -103,6 +148,3 @@ def _routed(**options: Any) -> FastAPI:
         redirect_slashes=False,
         **options,
     )
-    app.add_exception_handler(ServiceError, answer_service_error)
-    app.add_exception_handler(HTTPException, answer_router_error)
-    return app

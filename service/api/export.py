@@ -7,18 +7,19 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from service.api.logged import logged_lists
 from service.api.times import as_text
-from service.model import Model
-from service.store import LogFilter, LogRow, Store, UserData, user_data
+from service.audit.catalogues import Catalogues
+from service.store import LogFilter, Store, UserData, user_data
 
 CHUNK = 500
 """Rows of the request log in one piece."""
 
 
-async def user_export(store: Store, model: Model, user: str) -> AsyncIterator[bytes]:
+async def user_export(store: Store, catalogues: Catalogues, user: str) -> AsyncIterator[bytes]:
     """One JSON object: user, suppressed, requirement, interactions, requests.
 
-    Items of lists from bundles that are not loaded any more are counted, not named.
+    Items of lists from bundles that are not in the models folder any more are counted, not named.
 
     Raises:
         StoreUnavailableError: the database is lost.
@@ -27,7 +28,7 @@ async def user_export(store: Store, model: Model, user: str) -> AsyncIterator[by
     yield head[:-1] + b',"requests":['
     first = True
     async for rows in store.export_log(LogFilter(user=user), CHUNK):
-        text = b",".join(to_json(_request(row, model)) for row in rows)
+        text = b",".join(map(to_json, await logged_lists(rows, catalogues)))
         yield text if first else b"," + text
         first = False
     yield b"]}"
@@ -44,21 +45,4 @@ def _head(user: str, data: UserData) -> dict[str, Any]:
         "interactions": [
             {"item": one.item, "time": as_text(one.time_us), "rating": one.rating} for one in data.interactions
         ],
-    }
-
-
-def _request(row: LogRow, model: Model) -> dict[str, Any]:
-    loaded = row.model.content_hash == model.content_hash
-    return {
-        "request_id": row.request_id,
-        "time": as_text(row.time_us),
-        "purpose": row.purpose.name.lower(),
-        "key": row.key,
-        "model": {"name": row.model.name, "version": row.model.version},
-        "requested": row.requested,
-        "applied": [{"attribute": name, "source": source} for name, source in row.applied.items()],
-        "k": row.k,
-        "fallback": row.fallback,
-        "shown": len(row.rows),
-        "items": row.items(model.bundle.items.ids) if loaded else None,
     }

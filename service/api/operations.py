@@ -14,14 +14,14 @@ from service.errors import NotFoundError, NotReadyError
 router = APIRouter(tags=["operations"], generate_unique_id_function=lambda route: route.name)
 
 
-@router.get("/health/live")
-async def live() -> Health:
+@router.get("/health/live", response_model=Health)
+async def live(_: Request) -> Response:
     """Tell that the process answers. A restart helps where it does not."""
-    return {"status": "alive"}
+    return Response(to_json({"status": "alive"}), media_type="application/json")
 
 
-@router.get("/health/ready", responses=problems(NotReadyError))
-async def ready(request: Request) -> Readiness:
+@router.get("/health/ready", response_model=Readiness, responses=problems(NotReadyError))
+async def ready(request: Request) -> Response:
     """Tell that a recommendation would be answered: the bundle is loaded and proven, the worker and the database alive.
 
     What the service can do without is no reason to send it no requests: `degraded` says what is wrong with it.
@@ -31,7 +31,7 @@ async def ready(request: Request) -> Readiness:
     ready: Readiness = {"status": "ready", "components": runtime.components}
     if degraded := runtime.degraded:
         ready["degraded"] = degraded
-    return ready
+    return Response(to_json(ready), media_type="application/json")
 
 
 @router.get(

@@ -31,7 +31,7 @@ StoredId = Annotated[
 
 _ID = TypeAdapter(StoredId)
 _AS_SENT = "evenhand.path_as_sent"
-EXAMPLES = {"user": "42", "item": "50", "version": "2026-01-31"}
+EXAMPLES = {"user": "42", "item": "50", "version": "2026-01-31", "id": "2f6d1c0a9b3e4d57"}
 
 
 def keep_slashes(scope: MutableMapping[str, Any]) -> None:

@@ -144,6 +144,16 @@ def parse(model: type[Query], query_string: bytes) -> Query:
     return query
 
 
+def check_length(k: int, allowed: int) -> None:
+    """Refuse a list that would be longer than the operator allows.
+
+    Raises:
+        InvalidQueryError: it would.
+    """
+    if k > allowed:
+        raise InvalidQueryError([_error("k", str(k), f"this service gives at most {allowed} items", allowed)])
+
+
 def openapi_parameters(model: type[Parameters]) -> list[dict[str, Any]]:
     """The parameters as OpenAPI describes them."""
     schema = _schema(model)

@@ -18,6 +18,7 @@ from service.api.query import (
     PopularParameters,
     RecommendationParameters,
     SimilarParameters,
+    check_length,
     openapi_parameters,
     parse,
 )
@@ -194,9 +195,7 @@ def _refused(state: State, error: ServiceError, request_id: str) -> dict[str, An
 
 async def _counted(state: State, query: AnyQuery, asker: Asker) -> Recommendation:
     """The list; refused where it would be longer than the operator allows."""
-    if query.k > state.max_k:
-        reason = f"this service gives at most {state.max_k} items"
-        raise InvalidQueryError([{"field": "k", "value": str(query.k), "reason": reason, "allowed": state.max_k}])
+    check_length(query.k, state.max_k)
     made = await state.recommender.recommend(query, asker)
     state.metrics.recommendations.labels(len(made.requirement.sources)).inc()
     return made

@@ -143,7 +143,7 @@ async def remove_requirement(request: Request) -> Response:
 async def export_user(request: Request) -> Response:
     """Give everything that is stored of a user: requirement, interactions since export, every logged list."""
     user, state = _asked(request)
-    pieces = user_export(state.store, state.recommender.model, user)
+    pieces = user_export(state.store, state.runtime.catalogues, user)
     first = await anext(pieces)  # a database that is lost is a problem document, not half an answer
 
     async def rest() -> AsyncIterator[bytes]:

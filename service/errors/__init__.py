@@ -26,6 +26,10 @@
     ├── ModelRefusedError             422  that version is damaged, or cannot do what is demanded here
     ├── RequirementsUnmetError        409  it cannot meet requirements that users have stored
     ├── ActivationRunningError        409  one at a time
+    ├── NoAuditDataError              409  the bundle came without what audits need
+    ├── UnknownRunError               404  no audit run with that id
+    ├── RunNotDoneError               409  it has no result
+    ├── TooManyRunsError              409  as many are queued as may be
     ├── RateLimitedError              429  too many requests of this API key; carries Retry-After
     ├── UnavailableError              503  not now; carries Retry-After
     │   ├── NotReadyError
@@ -41,6 +45,7 @@
 
 from __future__ import annotations
 
+from service.errors.audits import NoAuditDataError, RunNotDoneError, TooManyRunsError, UnknownRunError
 from service.errors.base import ServiceError
 from service.errors.keys import InvalidKeyError, MissingKeyError, MissingScopeError, RateLimitedError
 from service.errors.lists import (
@@ -91,6 +96,7 @@ __all__ = [
     "MissingKeyError",
     "MissingScopeError",
     "ModelRefusedError",
+    "NoAuditDataError",
     "NoHistoryError",
     "NotFoundError",
     "NotReadyError",
@@ -100,16 +106,19 @@ __all__ = [
     "QueueFullError",
     "RateLimitedError",
     "RequirementsUnmetError",
+    "RunNotDoneError",
     "ServiceError",
     "SessionsUnsupportedError",
     "StaleCursorError",
     "StartError",
     "StoppingError",
+    "TooManyRunsError",
     "UnavailableError",
     "UnknownAttributeError",
     "UnknownGroupError",
     "UnknownItemError",
     "UnknownModelError",
+    "UnknownRunError",
     "UnknownUserError",
     "UnsupportedRequirementError",
     "UserSuppressedError",

@@ -1,19 +1,33 @@
-"""Search: fair vectors in, exact lists out; popular and similar items too. The one door to FAISS."""
+"""Search: fair vectors in, lists out; popular and similar items too. The one door to FAISS and to Milvus."""
 
-from service.index.exact import Position, Ranker, Ranking
-from service.index.flat import Index, open_index, use_one_thread
+from service.index.approximate import ApproximateRanker
+from service.index.choose import AnyRanker, make_ranker, open_index
+from service.index.exact import Ranker
+from service.index.flat import use_one_thread
+from service.index.interface import Device, Index, Kind
+from service.index.order import Position, Ranking
 from service.index.popular import PopularOrder
+from service.index.report import IndexReport, Opened
 from service.index.rerank import CandidateRanker
 from service.index.similar import Neighbours
+from service.index.tune import Sample
 
 __all__ = [
+    "AnyRanker",
+    "ApproximateRanker",
     "CandidateRanker",
+    "Device",
     "Index",
+    "IndexReport",
+    "Kind",
     "Neighbours",
+    "Opened",
     "PopularOrder",
     "Position",
     "Ranker",
     "Ranking",
+    "Sample",
+    "make_ranker",
     "open_index",
     "use_one_thread",
 ]

@@ -1,96 +1,62 @@
-"""Flat indexes: every item is compared, on the CPU or on one GPU.
-
-A GPU index is not safe to search from two threads at once; the batcher's one worker is the only caller.
-"""
+"""FAISS's flat index on the CPU: every item is compared."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
 
 import faiss
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from service.errors import StartError
-
-GPU_MAX_COUNT = 2048
-"""Most neighbours that a classic GPU index returns (faiss/gpu/impl/IndexUtils)."""
-GPU_SCRATCH_BYTES = 64 * 2**20
-"""Memory that FAISS keeps on the GPU between searches; its own default is 1.5 GiB."""
-
-
-class Index(Protocol):
-    """Proposes items by inner product in float32; items have rows 0 … I - 1."""
-
-    device: Literal["cpu", "cuda"]
-    max_count: int
-    """Most items that one search returns."""
-    recall: float
-    """Share of the true best items that a search proposes: 1 where it is exact, else measured when it was loaded."""
-
-    def search(self, vectors: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """(B, d) vectors → rows (B, count) and scores (B, count), best first; 1 ≤ count ≤ ``max_count``."""
-        ...
-
-    def scores(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(d,) vector → the score of every item, (I,)."""
-        ...
+from service.index.interface import Dropped, Proposals
 
 
 class FlatIndex:
-    """Exact up to float32 rounding."""
+    """Exact up to float32 rounding. Holds a copy of the vectors."""
 
-    recall = 1.0
+    kind: Literal["flat"] = "flat"
+    device: Literal["cpu"] = "cpu"
+    trouble = None
 
-    def __init__(self, vectors: NDArray[np.float32], device: Literal["cpu", "cuda"]) -> None:
-        self.device = device
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
+        """Copy the (I, d) item vectors."""
+        self.max_count = len(vectors)
         self._vectors = torch.from_numpy(vectors)
-        self._index: Any
-        if device == "cuda":
-            self._memory = faiss.StandardGpuResources()
-            self._memory.setTempMemory(GPU_SCRATCH_BYTES)
-            self._index = faiss.GpuIndexFlatIP(self._memory, vectors.shape[1])
-            self.max_count = min(len(vectors), GPU_MAX_COUNT)
-        else:
-            self._index = faiss.IndexFlatIP(vectors.shape[1])
-            self.max_count = len(vectors)
+        self._index: Any = faiss.IndexFlatIP(vectors.shape[1])
         self._index.add(vectors)
 
-    def search(self, vectors: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def search(self, vectors: NDArray[np.float32], count: int, _: Dropped) -> Proposals:
         """(B, d) vectors → rows (B, count) and scores (B, count), best first."""
         scores, rows = self._index.search(vectors, count)
         return rows, scores
 
     def scores(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(d,) vector → the score of every item, (I,); on the CPU."""
-        return torch.mv(self._vectors, torch.from_numpy(vector)).numpy()
+        """(d,) vector → the score of every item, (I,)."""
+        return score_all(self._vectors, vector)
 
 
-def open_index(vectors: NDArray[np.float32], device: Literal["auto", "cpu", "cuda"]) -> tuple[Index, str | None]:
-    """Build the index where the operator wants it, once.
-
-    Returns:
-        The index, and why it is not on a GPU where ``auto`` looked for one.
-
-    Raises:
-        StartError: ``cuda`` is demanded and not there.
-    """
-    reason = None if device == "cpu" else _no_gpu()
-    if reason and device == "cuda":
-        raise StartError(f"EVENHAND_DEVICE is cuda, but {reason}")
-    return FlatIndex(vectors, "cpu" if device == "cpu" or reason else "cuda"), reason
-
-
-def _no_gpu() -> str | None:
-    """Why FAISS cannot search on a GPU here; None where it can."""
-    if not hasattr(faiss, "StandardGpuResources"):
-        return "this FAISS is built without GPU support (install faiss-gpu)"
-    if faiss.get_num_gpus() == 0:
-        return "FAISS finds no GPU"
-    return None
+def score_all(vectors: torch.Tensor, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(I, d) tensor on the CPU and (d,) vector → (I,)."""
+    scores: NDArray[np.float32] = torch.mv(vectors, torch.from_numpy(vector)).numpy()
+    return scores
 
 
 def use_one_thread() -> None:
     """Keep FAISS in the calling thread: the batches are too small to share."""
     faiss.omp_set_num_threads(1)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute as the worker does: FAISS and torch in the calling thread alone, and as before afterwards."""
+    before = faiss.omp_get_max_threads(), torch.get_num_threads()
+    faiss.omp_set_num_threads(1)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before[0])
+        torch.set_num_threads(before[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from service.index.exact import Position, Ranking
+from service.index.order import Position, Ranking
 
 
 class PopularOrder:

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bundle import ExactReranker, MlpReranker
-from service.index.exact import DECIMALS, Position, Ranker, Ranking, ScoreError
+from service.index.order import DECIMALS, Position, Ranking, ScoreError
+from service.index.tune import Ranks
 
 
 class CandidateRanker:
     """Answers as `Ranker` does, in the order of the reranker."""
 
-    def __init__(self, ranker: Ranker, reranker: MlpReranker) -> None:
+    def __init__(self, ranker: Ranks, reranker: MlpReranker) -> None:
         """Take what proposes candidates and the bundle's reranker."""
         self._ranker = ranker
         self._scores = ExactReranker(reranker)

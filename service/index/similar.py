@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from service.index.exact import DECIMALS, STEP, Ranking
+from service.index.order import DECIMALS, STEP, Ranking
 
 
 class Neighbours:

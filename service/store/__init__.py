@@ -5,6 +5,7 @@ take.
 """
 
 from service.store.backup import back_up, restore
+from service.store.counts import LogColumns, RequirementCount, count_requirements, log_columns, log_span
 from service.store.database import Database, Transaction, now_us
 from service.store.errors import (
     IdempotencyConflictError,
@@ -17,7 +18,7 @@ from service.store.errors import (
 from service.store.items import hide_item
 from service.store.keys import create_key, find_key, list_keys, retire_key, revoke_key
 from service.store.known import HiddenItems, Key, Known, StoredModel, UserState
-from service.store.log import LogColumns, LogFilter, LogRow, log_columns, log_page
+from service.store.log import LogFilter, LogRow, log_page
 from service.store.migration import check_schema, migrate
 from service.store.models import activate_model, list_models, register_model
 from service.store.pseudonym import Pseudonyms
@@ -29,10 +30,13 @@ from service.store.runs import (
     claim_run,
     create_run,
     delete_run,
+    fail_lost_runs,
+    find_work,
     finish_run,
     get_run,
     list_runs,
     report_run,
+    requeue_run,
 )
 from service.store.store import Store
 from service.store.users import (
@@ -68,6 +72,7 @@ __all__ = [
     "LogRow",
     "Pseudonyms",
     "Purpose",
+    "RequirementCount",
     "Run",
     "RunConflictError",
     "Store",
@@ -85,11 +90,14 @@ __all__ = [
     "cancel_run",
     "check_schema",
     "claim_run",
+    "count_requirements",
     "create_key",
     "create_run",
     "delete_run",
     "erase_user",
+    "fail_lost_runs",
     "find_key",
+    "find_work",
     "finish_run",
     "forget_idempotency",
     "forget_interactions",
@@ -102,6 +110,7 @@ __all__ = [
     "list_runs",
     "log_columns",
     "log_page",
+    "log_span",
     "migrate",
     "now_us",
     "pack_names",
@@ -110,6 +119,7 @@ __all__ = [
     "put_requirement",
     "register_model",
     "report_run",
+    "requeue_run",
     "restore",
     "retire_key",
     "revoke_key",

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.handover import Outcome
 from service.store.database import Database, Transaction, is_lost, is_unstorable, is_wrong_row
 from service.store.errors import UnstorableError
 from service.store.known import Changes, Known, read_changes
@@ -19,9 +20,6 @@ from service.store.schema import state
 
 PADDING = 65_536
 """Bytes that must fit before a database that was full counts as well again."""
-
-Outcome = Any
-"""A result, or the exception to raise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Reading the request log: pages for people, columns for numbers. Every call is one short read of bounded size.
+"""Reading the request log in pages, for people (for numbers: `service.store.counts`). Every call is one short read.
 
 A long export is many pages, each after the last position of the one before. On PostgreSQL two replicas may commit in
 another order than they were given positions: a page that reaches to the newest rows may miss one that appears a moment
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -70,29 +69,6 @@ class LogRow:
         return [catalogue[row] for row in self.rows.tolist()]
 
 
-@dataclass(frozen=True)
-class LogColumns:
-    """A stretch of the request log for counting."""
-
-    last: int
-    """Position of the last row: ask for what is ``after`` it next."""
-    model_ids: NDArray[np.int64]
-    """(n,)"""
-    user_keys: tuple[str | None, ...]
-    """n of them."""
-    applied: NDArray[np.int64]
-    """(n,) masks, bits by `StoredModel.attributes`."""
-    lengths: NDArray[np.int64]
-    """(n,) items of each list."""
-    items: NDArray[np.int32]
-    """(sum of lengths,) catalogue rows of all lists, one after the other."""
-
-    @cached_property
-    def owners(self) -> NDArray[np.int64]:
-        """(sum of lengths,) which of the n lists each item belongs to."""
-        return np.repeat(np.arange(len(self.lengths)), self.lengths)
-
-
 def log_page(
     connection: Connection,
     wanted: LogFilter,
@@ -114,41 +90,23 @@ def log_page(
     """
     models = {model.id: model for model in list_models(connection)}
     rows = select(request_log, keys.c.name.label("key")).outerjoin(keys, keys.c.id == log.key_id)
-    rows = rows.where(_condition(wanted, models, pseudonyms)).limit(limit)
+    rows = rows.where(condition(wanted, models, pseudonyms)).limit(limit)
     if after is not None:
         rows = rows.where(log.position < after if newest_first else log.position > after)
     rows = rows.order_by(log.position.desc() if newest_first else log.position)
     return [_as_log_row(row, models[row.model_id]) for row in connection.execute(rows)]
 
 
-def log_columns(
-    connection: Connection, wanted: LogFilter, pseudonyms: Pseudonyms, *, after: int = 0, limit: int = 20_000
-) -> LogColumns | None:
-    """Up to ``limit`` rows after a position, oldest first; None where there are no more. A read.
-
-    Cheap by the row: 1,000,000 lists of ten are read and counted in seconds (`benchmarks/store.py`).
-    """
-    models = {model.id: model for model in list_models(connection)}
-    columns = select(log.position, log.model_id, log.user_key, log.applied, log.item_rows)
-    rows = columns.where(log.position > after, _condition(wanted, models, pseudonyms))
-    # The driver's own rows: a third less work than SQLAlchemy's, and there are a million of them.
-    found = connection.execute(rows.order_by(log.position).limit(limit)).cursor.fetchall()
-    if not found:
-        return None
-    positions, model_ids, user_keys, applied, blobs = zip(*found, strict=True)
-    lengths = np.fromiter(map(len, blobs), np.int64, len(blobs)) // 4
-    items = np.frombuffer(b"".join(blobs), "<i4").astype(np.int32, copy=False)
-    return LogColumns(positions[-1], np.array(model_ids), user_keys, np.array(applied), lengths, items)
-
-
-def _condition(wanted: LogFilter, models: Mapping[int, StoredModel], pseudonyms: Pseudonyms) -> ColumnElement[bool]:
-    parts: list[ColumnElement[bool]] = []
+def condition(
+    wanted: LogFilter,
+    models: Mapping[int, StoredModel],
+    pseudonyms: Pseudonyms,
+    time_us: ColumnElement[int] = log.time_us,
+) -> ColumnElement[bool]:
+    """What rows of a filter fulfil; ``time_us`` is what its times are compared with."""
+    parts = during(wanted, time_us)
     if wanted.user is not None:
         parts.append(log.user_key.in_(pseudonyms.keys_of(wanted.user)))
-    if wanted.since_us is not None:
-        parts.append(log.time_us >= wanted.since_us)
-    if wanted.until_us is not None:
-        parts.append(log.time_us < wanted.until_us)
     if wanted.version is not None:
         parts.append(log.model_id.in_([model.id for model in models.values() if model.version == wanted.version]))
     if wanted.attribute is not None:
@@ -158,6 +116,16 @@ def _condition(wanted: LogFilter, models: Mapping[int, StoredModel], pseudonyms:
     if wanted.request_id is not None:
         parts.append(log.request_id == bytes.fromhex(wanted.request_id))
     return and_(true(), *parts)
+
+
+def during(wanted: LogFilter, time_us: ColumnElement[int] = log.time_us) -> list[ColumnElement[bool]]:
+    """That a row is of a filter's times."""
+    parts: list[ColumnElement[bool]] = []
+    if wanted.since_us is not None:
+        parts.append(time_us >= wanted.since_us)
+    if wanted.until_us is not None:
+        parts.append(time_us < wanted.until_us)
+    return parts
 
 
 def _applied(attribute: str, models: Any) -> list[ColumnElement[bool]]:
@@ -183,10 +151,15 @@ def _as_log_row(row: Row[Any], model: StoredModel) -> LogRow:
         row.user_key,
         row.key,
         model,
-        None if row.requested is None else unpack_names(row.requested, model.attributes),
-        unpack_sources(row.applied, row.sources, model.attributes),
+        *protection_of(row, model.attributes),
         row.k,
         row.fallback,
         row.cached,
         np.frombuffer(row.item_rows, "<i4").astype(np.int32, copy=False),
     )
+
+
+def protection_of(row: Row[Any], attributes: Sequence[str]) -> tuple[tuple[str, ...] | None, dict[str, str]]:
+    """What was asked for, and what was applied and why."""
+    requested = None if row.requested is None else unpack_names(row.requested, attributes)
+    return requested, unpack_sources(row.applied, row.sources, attributes)

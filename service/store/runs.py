@@ -1,19 +1,23 @@
-"""Audit runs: queued, then done by one replica, which says again and again that it lives."""
+"""Audit runs: queued, then done by one replica, which says again and again that it lives.
+
+How often a run was begun is counted, so that one that brings its process down each time is not begun for ever.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
 from service.store.database import Transaction
 from service.store.errors import RunConflictError
 from service.store.schema import audit_runs
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
+Verdict = Literal["pass", "fail", "inconclusive", "not_judged"]
 OPEN: Final = ("queued", "running")
 
 
@@ -33,12 +37,46 @@ class Run:
     ended_us: int | None
     owner: str | None
     """Which process works on it, or did."""
+    model_id: int | None = None
+    """`StoredModel.id` of what is measured; None in a run of before that was recorded."""
+    doing: str | None = None
+    """What its process is at."""
+    verdict: Verdict | None = None
+    """Of the result, in one word."""
+    attempts: int = 0
+    """Times that it was begun."""
 
 
-def create_run(tx: Transaction, run: str, request: Mapping[str, Any]) -> None:
-    """Queue a run under a new id (at most 32 characters). A change for `Writer`."""
+def create_run(
+    tx: Transaction,
+    run: str,
+    request: Mapping[str, Any],
+    *,
+    model_id: int | None = None,
+    open_at_most: int | None = None,
+) -> bool:
+    """Queue a run under a new id; False where too many are queued or running. A change for `Writer`.
+
+    Args:
+        tx: the transaction; where replicas must not both take the last place, it has counted a revision before.
+        run: the id, at most 32 characters.
+        request: what is to be measured, as JSON data.
+        model_id: `StoredModel.id` of what is measured.
+        open_at_most: runs that may be queued or running, this one included.
+    """
+    if open_at_most is not None:
+        count = select(func.count()).select_from(audit_runs).where(audit_runs.c.status.in_(OPEN))
+        if tx.connection.execute(count).scalar_one() >= open_at_most:
+            return False
     row = {"id": run, "status": "queued", "request": json.dumps(request), "progress": 0.0, "created_us": tx.now_us}
-    tx.connection.execute(insert(audit_runs).values(row))
+    tx.connection.execute(insert(audit_runs).values(row | {"model_id": model_id, "attempts": 0}))
+    return True
+
+
+def find_work(connection: Connection, now_us: int, silent_us: int) -> bool:
+    """Whether there is anything to claim. A read."""
+    found = select(audit_runs.c.id).where(_free(now_us, silent_us)).limit(1)
+    return connection.execute(found).one_or_none() is not None
 
 
 def claim_run(tx: Transaction, owner: str, silent_us: int) -> Run | None:
@@ -46,30 +84,61 @@ def claim_run(tx: Transaction, owner: str, silent_us: int) -> Run | None:
 
     Two replicas never get the same one. A run taken over starts anew: its progress is 0 again.
     """
-    dead = (audit_runs.c.status == "running") & (audit_runs.c.heartbeat_us < tx.now_us - silent_us)
-    free = select(audit_runs.c.id).where(or_(audit_runs.c.status == "queued", dead)).order_by(audit_runs.c.created_us)
+    free = select(audit_runs.c.id).where(_free(tx.now_us, silent_us)).order_by(audit_runs.c.created_us)
     first = free.limit(1).with_for_update(skip_locked=True)  # SQLite has one writer anyhow and leaves this out
     found = tx.connection.execute(first).scalar_one_or_none()
     if found is None:
         return None
     row = {"status": "running", "owner": owner, "progress": 0.0, "started_us": tx.now_us, "heartbeat_us": tx.now_us}
-    taken = update(audit_runs).where(audit_runs.c.id == found).values(row).returning(audit_runs)
+    begun = row | {"doing": None, "attempts": audit_runs.c.attempts + 1}
+    taken = update(audit_runs).where(audit_runs.c.id == found).values(begun).returning(audit_runs)
     return _as_run(tx.connection.execute(taken).one())
 
 
-def report_run(tx: Transaction, run: str, owner: str, progress: float) -> bool:
+def fail_lost_runs(tx: Transaction, silent_us: int, attempts: int) -> Sequence[str]:
+    """End runs that were begun so often and whose owner is silent; their ids. A change for `Writer`."""
+    error = f"each of {attempts} processes that measured this ended in the middle of it"
+    lost = _dead(tx.now_us, silent_us) & (audit_runs.c.attempts >= attempts)
+    row = {"status": "failed", "error": error, "ended_us": tx.now_us, "doing": None}
+    ended = update(audit_runs).where(lost).values(row).returning(audit_runs.c.id)
+    return tx.connection.execute(ended).scalars().all()
+
+
+def report_run(tx: Transaction, run: str, owner: str, progress: float, doing: str | None = None) -> bool:
     """Say how far a run is; False where it is this owner's no more, or was cancelled: stop then. A change."""
-    row = {"progress": progress, "heartbeat_us": tx.now_us}
+    row = {"progress": progress, "doing": doing, "heartbeat_us": tx.now_us}
+    return tx.connection.execute(update(audit_runs).where(_mine(run, owner)).values(row)).rowcount == 1
+
+
+def requeue_run(tx: Transaction, run: str, owner: str, *, counted: bool) -> bool:
+    """Give a run back, to be begun anew by whoever claims it; False where it is this owner's no more. A change.
+
+    Args:
+        tx: the transaction.
+        run: its id.
+        owner: who has it.
+        counted: whether this was an attempt that went wrong, and not one that was stopped in order.
+    """
+    row: dict[str, Any] = {"status": "queued", "owner": None, "heartbeat_us": None, "started_us": None}
+    row |= {"progress": 0.0, "doing": None}
+    if not counted:
+        row["attempts"] = audit_runs.c.attempts - 1
     return tx.connection.execute(update(audit_runs).where(_mine(run, owner)).values(row)).rowcount == 1
 
 
 def finish_run(
-    tx: Transaction, run: str, owner: str, result: Mapping[str, Any] | None, error: str | None = None
+    tx: Transaction,
+    run: str,
+    owner: str,
+    result: Mapping[str, Any] | None,
+    error: str | None = None,
+    verdict: Verdict | None = None,
 ) -> bool:
     """End a run with its result, or with an error; False where it is this owner's no more. A change for `Writer`."""
     row: dict[str, Any] = {"status": "done" if error is None else "failed", "error": error, "ended_us": tx.now_us}
+    row["doing"] = None
     if error is None:
-        row |= {"result": json.dumps(result), "progress": 1.0}
+        row |= {"result": json.dumps(result), "progress": 1.0, "verdict": verdict}
     return tx.connection.execute(update(audit_runs).where(_mine(run, owner)).values(row)).rowcount == 1
 
 
@@ -80,7 +149,7 @@ def cancel_run(tx: Transaction, run: str) -> Run | None:
         RunConflictError: it has ended.
     """
     is_open = (audit_runs.c.id == run) & audit_runs.c.status.in_(OPEN)
-    row = {"status": "cancelled", "ended_us": tx.now_us}
+    row = {"status": "cancelled", "ended_us": tx.now_us, "doing": None}
     ended = update(audit_runs).where(is_open).values(row).returning(audit_runs)
     cancelled = tx.connection.execute(ended).one_or_none()
     if cancelled is not None:
@@ -113,9 +182,18 @@ def get_run(connection: Connection, run: str) -> Run | None:
 
 
 def list_runs(connection: Connection, limit: int = 100) -> list[Run]:
-    """The newest runs, newest first. A read."""
-    newest = select(audit_runs).order_by(audit_runs.c.created_us.desc(), audit_runs.c.id).limit(limit)
+    """The newest runs, newest first, without their results. A read."""
+    columns = [column for column in audit_runs.c if column.name != "result"]
+    newest = select(*columns).order_by(audit_runs.c.created_us.desc(), audit_runs.c.id).limit(limit)
     return [_as_run(row) for row in connection.execute(newest)]
+
+
+def _free(now_us: int, silent_us: int) -> Any:
+    return or_(audit_runs.c.status == "queued", _dead(now_us, silent_us))
+
+
+def _dead(now_us: int, silent_us: int) -> Any:
+    return (audit_runs.c.status == "running") & (audit_runs.c.heartbeat_us < now_us - silent_us)
 
 
 def _mine(run: str, owner: str) -> Any:
@@ -123,6 +201,8 @@ def _mine(run: str, owner: str) -> Any:
 
 
 def _as_run(row: Row[Any]) -> Run:
-    result = None if row.result is None else json.loads(row.result)
-    times = (row.created_us, row.started_us, row.ended_us)
-    return Run(row.id, row.status, json.loads(row.request), row.progress, result, row.error, *times, row.owner)
+    facts = dict(row._mapping)
+    del facts["heartbeat_us"]
+    text = facts.pop("result", None)
+    result = None if text is None else json.loads(text)
+    return Run(**facts | {"request": json.loads(row.request), "result": result})

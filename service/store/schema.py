@@ -157,4 +157,8 @@ audit_runs = Table(
     Column("ended_us", BigInteger),
     Column("owner", Text),
     Column("heartbeat_us", BigInteger),
+    Column("model_id", BigInteger, comment="what is measured; NULL in runs of before it was recorded"),
+    Column("doing", Text, comment="what its process is at"),
+    Column("verdict", String(16), comment="the result's, so that lists of runs need not read results"),
+    Column("attempts", Integer, nullable=False, server_default="0", comment="times that it was begun"),
 )

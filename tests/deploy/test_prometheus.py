@@ -170,7 +170,7 @@ def test_prometheus_sees_every_part_and_no_user_in_any_label(watched: Watched):
 
     parts = {one["part"] for one in series if one["__name__"] == "evenhand_up"}
     values = {value for one in series for name, value in one.items() if name != "instance"}
-    assert parts == {"worker", "store", "model", "upkeep", "redis", "news"}
+    assert parts == {"worker", "store", "model", "upkeep", "audits", "redis", "news"}
     assert not values & {f"u{user}" for user in range(6)} | values & {"nobody", "F", "M", "gender", "age"}
     ours = {one["__name__"] for one in series if not re.match(r"up$|scrape_|ALERTS", one["__name__"])}
     assert {name for name in ours if not name.startswith("evenhand_")} == set()

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 from pydantic import SecretStr
 
-from bundle import Bundle
+from bundle import Bundle, write_bundle
 from service.active import Served
 from service.api import create_app
 from service.api.trace import new_request_id
@@ -40,7 +41,7 @@ from service.recommend import Asker, Recommendation
 from service.requirement import Policy
 from service.runtime import Runtime
 from service.settings import Settings
-from service.store import Database, LogFilter, LogRow, Purpose, Store, migrate
+from service.store import Database, LogFilter, LogRecord, LogRow, Purpose, Store, migrate, now_us
 
 MakeApp = Callable[..., FastAPI]
 MakeClient = Callable[..., "Client"]
@@ -73,6 +74,19 @@ class Client:
     def logged(self, **wanted: Any) -> list[LogRow]:
         """The request log, oldest first."""
         return self._portal.call(lambda: read_log(self.app.state.evenhand.store, **wanted))
+
+    def log(self, *lists: dict[str, Any]) -> list[str]:
+        """Put lists into the request log as if they had been answered, oldest first; their request ids."""
+        state = self.app.state.evenhand
+        known = {"purpose": Purpose.RECOMMEND, "model_id": state.recommender.active.current.id}
+        records = []
+        for facts in lists:
+            items = np.array(facts.pop("items", [0]), np.int32)
+            told = {"request_id": new_request_id(), "time_us": now_us(), **known, **facts}
+            records.append(LogRecord(items=items, k=max(1, len(items)), **told))
+        for start in range(0, len(records), 1000):
+            assert not self._portal.call(lambda part: state.store.log(part), records[start : start + 1000])
+        return [record.request_id for record in records]
 
     def change(self, *change: Any) -> Any:
         """A change of the store, durable."""
@@ -228,6 +242,22 @@ def oracle() -> Oracle:
 def a_model(a_bundle_folder: Callable[..., Path]) -> Callable[..., Model]:
     """The builder of loaded models."""
     return lambda **bundle: load_model(a_bundle_folder(**bundle), "cpu")
+
+
+@pytest.fixture
+def a_measurable_folder(a_bundle: Callable[..., Bundle], tmp_path: Path) -> Callable[..., Path]:
+    """The builder of written bundles in which everyone has seen eight items and the last of them is held out."""
+
+    def write(
+        users: int = 240, items: int = 40, change: Callable[[Bundle], Bundle] | None = None, **bundle: Any
+    ) -> Path:
+        seen = {f"u{user}": [f"i{(user + step) % items}" for step in range(8)] for user in range(users)}
+        made = a_bundle(users=users, items=items, seen=seen, **bundle)
+        last = np.array([made.seen.of(row)[-1] for row in range(users)], np.int32)
+        made = replace(made, audit=replace(made.audit, test=last))
+        return write_bundle(made if change is None else change(made), tmp_path / "bundles")
+
+    return write
 
 
 class Postgres:

@@ -220,7 +220,7 @@ def test_a_full_queue_and_a_late_answer_are_503_with_retry_after(an_app, run_app
 
 
 def test_ready_means_that_a_recommendation_would_be_answered(client, monkeypatch):
-    parts = dict.fromkeys(("worker", "store", "model", "upkeep"), "ok")
+    parts = dict.fromkeys(("worker", "store", "model", "upkeep", "audits"), "ok")
     assert client.get("/health/ready").json() == {"status": "ready", "components": parts}
 
     monkeypatch.setattr("service.batcher.STALL_S", -1.0)
@@ -289,5 +289,6 @@ def test_no_query_string_breaks_the_service(client, pairs):
 
 
 def test_the_published_schema_is_the_one_that_is_served(client):
-    assert client.get("/openapi.json").json()["paths"].keys() == {path for _, path in SCOPE_OF} - {"/openapi.json"}
+    hidden = {"/openapi.json", "/", "/ui/audits", "/ui/models", "/ui/static/{file}"}
+    assert client.get("/openapi.json").json()["paths"].keys() == {path for _, path in SCOPE_OF} - hidden
     assert client.get("/docs").status_code == 404

@@ -48,7 +48,7 @@ class Bench:
     async def occupied(self) -> asyncio.Task[int]:
         """Make the worker busy with task 0."""
         first = asyncio.create_task(self.answer(0))
-        while not (first.done() or self.batcher._jobs.empty()) or not self.busy:
+        while not self.busy:
             await asyncio.sleep(0.001)
         return first
 

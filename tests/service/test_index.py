@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from service.errors import StartError
 from service.index import Neighbours, PopularOrder, Position, Ranker, Ranking, open_index
-from service.index.exact import ScoreError
+from service.index.order import ScoreError
 
 NOTHING = np.zeros(0, np.int32)
 
 
 def a_ranker(vectors: NDArray[np.float32]) -> Ranker:
-    return Ranker(open_index(vectors, "cpu")[0], vectors)
+    return Ranker(open_index(vectors, "cpu", "flat").index, vectors)
 
 
 def plainly(
@@ -109,11 +109,12 @@ def test_fewer_come_only_where_fewer_are_left():
 
 def test_cuda_is_refused_and_auto_explains_itself_where_there_is_no_gpu(monkeypatch):
     monkeypatch.delattr("faiss.StandardGpuResources", raising=False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
 
-    index, reason = open_index(np.eye(3, dtype=np.float32), "auto")
+    opened = open_index(np.eye(3, dtype=np.float32), "auto")
 
-    assert index.device == "cpu"
-    assert "GPU" in str(reason)
+    assert opened.index.device == "cpu"
+    assert "GPU" in str(opened.note)
     with pytest.raises(StartError, match="EVENHAND_DEVICE is cuda, but"):
         open_index(np.eye(3, dtype=np.float32), "cuda")
 

@@ -11,7 +11,7 @@ import torch
 
 from service.errors import NotReadyError
 from service.index import CandidateRanker, Position, Ranker, open_index
-from service.index.exact import ScoreError
+from service.index.order import ScoreError
 from service.logs import make_logger
 from service.queries import Query
 from service.runtime import Runtime
@@ -70,7 +70,7 @@ def test_what_must_not_be_shown_is_no_candidate(a_recommender):
 
 
 def ranked(reranker, vectors, u, count):
-    ranker = CandidateRanker(Ranker(open_index(vectors, "cpu")[0], vectors), reranker)
+    ranker = CandidateRanker(Ranker(open_index(vectors, "cpu").index, vectors), reranker)
     return ranker.top(u, [NOTHING], [count])[0]
 
 
@@ -121,7 +121,7 @@ def test_it_is_not_ready_before_a_list_has_been_reranked(a_model, database_url):
 def test_pages_go_through_the_candidates_and_end_with_them(a_bundle):
     bundle = a_bundle(items=200, dimensions=8, candidates=30)
     vectors = bundle.items.vectors
-    ranker = CandidateRanker(Ranker(open_index(vectors, "cpu")[0], vectors), bundle.reranker)
+    ranker = CandidateRanker(Ranker(open_index(vectors, "cpu").index, vectors), bundle.reranker)
     whole = ranker.top(vectors[:1], [NOTHING], [30])[0].rows.tolist()
 
     pages: list[int] = []

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from training.data.classes import encode
 from training.data.config import AttributeConfig
 from training.data.dataset import ATTRIBUTE_NAME, UNKNOWN, Attribute, Dataset
+from training.data.gather import Gathered, gather
 from training.data.raw import RawTables, Table
 from training.errors import DataError
 
@@ -31,50 +32,63 @@ def assemble(
         DataError: tables that contradict each other, a threshold without ratings, an attribute with one class,
             or nobody left.
     """
-    users, items = raw.users.frame, raw.items.frame
+    users = raw.users.frame["user"]
     _refuse_repeated(raw.users, "user")
     _refuse_repeated(raw.items, "item")
     labelled = {name: _labels(raw, name, config) for name, config in _selected(raw.users, attributes).items()}
 
-    rows = _last_of_each_pair(raw.interactions, users["user"], positive_at_least)
-    kept = rows.group_by("user_row").agg(pl.col("positive").sum()).filter(pl.col("positive") >= min_positives)
-    if kept.is_empty():
+    met = gather(raw.interactions, users, positive_at_least)
+    positives = np.bincount(met.users[met.positive], minlength=len(users))
+    kept = np.flatnonzero(positives >= min_positives)
+    if not kept.size:
         problem = f"no user has the {min_positives} positives asked for ({_threshold(positive_at_least)})"
         raise DataError(raw.interactions.file, problem)
-    rows = rows.join(kept, on="user_row", how="semi", maintain_order="left")
-    rows = rows.filter(pl.col("positive").any().over("item"))
+    met = _of_kept(met, positives >= min_positives)
 
-    user_rows = _id_order(users["user"][kept["user_row"].sort()])
-    catalogue = _id_order(rows["item"].unique())
-    places = (
-        users.select("user")
-        .with_row_index("user_row")
-        .join(
-            pl.DataFrame({"user": user_rows, "u": range(len(user_rows))}, schema={"user": pl.String, "u": pl.Int64}),
-            on="user",
-        )
-    )
-    columns = pl.DataFrame({"item": catalogue, "i": range(len(catalogue))}, schema={"item": pl.String, "i": pl.Int32})
-    rows = rows.join(places, on="user_row").join(columns, on="item").sort("u", "order")
-    counts = np.bincount(rows["u"].to_numpy(), minlength=len(user_rows))
+    kept = kept[id_order(users[kept])]
+    listed = np.flatnonzero(np.bincount(met.items, minlength=len(met.ids)))
+    listed = listed[id_order(met.ids[listed])]
+    place = np.empty(len(met.ids), dtype=np.int32)
+    place[listed] = np.arange(len(listed), dtype=np.int32)
+    indptr, order = _by_user(met.users, kept, len(users))
 
-    known = pl.DataFrame({"item": catalogue}, schema={"item": pl.String}).join(
-        items, on="item", how="left", maintain_order="left"
-    )
-    of_kept = places.sort("u")["user_row"].to_numpy()
-    named = [_used(raw.users, name, classes, labels[of_kept]) for name, (classes, labels) in labelled.items()]
+    catalogue = met.ids[listed]
+    known = catalogue.to_frame("item").join(raw.items.frame, on="item", how="left", maintain_order="left")
+    named = [_used(raw.users, name, classes, labels[kept]) for name, (classes, labels) in labelled.items()]
     return Dataset(
-        users=tuple(user_rows),
-        items=tuple(catalogue),
-        titles=tuple(known["title"].fill_null("")),
+        users=tuple(users[kept].to_list()),
+        items=tuple(catalogue.to_list()),
+        titles=tuple(known["title"].fill_null("").to_list()),
         groups=tuple(tuple(groups or ()) for groups in known["groups"].to_list()),
         attributes=tuple(attribute for attribute, _ in named),
         labels=np.stack([labels for _, labels in named], axis=1).astype(np.int16),
-        indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        indices=rows["i"].to_numpy().astype(np.int32),
-        positive=rows["positive"].to_numpy().astype(np.bool_),
+        indptr=indptr,
+        indices=place[met.items[order]],
+        positive=met.positive[order],
         source=f"{raw.source}; {_threshold(positive_at_least)}; users with {min_positives} or more positives",
     )
+
+
+def _of_kept(met: Gathered, users: NDArray[np.bool_]) -> Gathered:
+    """Keep the interactions of flagged users (U,), then those with items that one of them likes."""
+    met = met.taken(users[met.users])
+    liked = np.zeros(len(met.ids), dtype=np.bool_)
+    liked[met.items[met.positive]] = True
+    return met.taken(liked[met.items])
+
+
+def _by_user(
+    owners: NDArray[np.int32], wanted: NDArray[np.int64], users: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Order rows that lie together by user, owner by owner, as `wanted` (n,) has them.
+
+    Returns:
+        Row ends (n + 1,), and where each row lies now.
+    """
+    counts = np.bincount(owners, minlength=users)
+    first = np.cumsum(counts) - counts
+    indptr = np.concatenate([[0], np.cumsum(counts[wanted])]).astype(np.int64)
+    return indptr, np.repeat(first[wanted] - indptr[:-1], counts[wanted]) + np.arange(indptr[-1])
 
 
 def _selected(users: Table, attributes: Mapping[str, AttributeConfig] | None) -> Mapping[str, AttributeConfig]:
@@ -109,36 +123,18 @@ def _used(
     ).astype(np.int16)
 
 
-def _last_of_each_pair(interactions: Table, users: pl.Series, positive_at_least: float | None) -> pl.DataFrame:
-    """Return user_row, item, positive and order (in time, then by row), each (user, item) once."""
-    frame = interactions.frame
-    if frame.is_empty():
-        raise DataError(interactions.file, "has no interactions")
-    rated = "rating" in frame.columns
-    if positive_at_least is not None and not rated:
-        problem = f"has no ratings, which positive_at_least = {positive_at_least:g} needs"
-        raise DataError(interactions.file, problem, allowed="a column of ratings")
-    known = users.to_frame("user").with_row_index("user_row")
-    rows = frame.join(known, on="user", how="left", maintain_order="left")
-    interactions.refuse(rows["user_row"].is_null(), "user", "is not in the users table")
-    positive = pl.lit(value=True) if positive_at_least is None else pl.col("rating") >= positive_at_least
-    if "timestamp" in frame.columns:
-        rows = rows.sort("timestamp", maintain_order=True)
-    rows = rows.with_row_index("order").select("user_row", "item", "order", positive.alias("positive"))
-    return rows.unique(["user_row", "item"], keep="last", maintain_order=True)
-
-
 def _refuse_repeated(table: Table, column: str) -> None:
     ids = table.frame[column]
     table.refuse(~ids.is_first_distinct(), column, "stands in an earlier row too", allowed="one row for each id")
 
 
-def _id_order(ids: pl.Series) -> list[str]:
-    """Order ids by number where all are digits, else lexicographically."""
-    texts = sorted(ids.to_list())
-    if all(text.isascii() and text.isdigit() for text in texts):
-        texts.sort(key=lambda text: (len(text.lstrip("0")), text.lstrip("0"), text))
-    return texts
+def id_order(ids: pl.Series) -> NDArray[np.int64]:
+    """Tell how to order ids, text (N,): by number where all are digits, else lexicographically."""
+    digits = ids.str.strip_chars_start("0")
+    keys = [digits.str.len_bytes(), digits, ids] if ids.str.contains("^[0-9]+$").all() else [ids]
+    named = pl.DataFrame({str(place): key for place, key in enumerate(keys)})
+    order = named.select(pl.arg_sort_by(named.columns)).to_series()
+    return order.to_numpy().astype(np.int64)
 
 
 def _threshold(positive_at_least: float | None) -> str:

@@ -94,14 +94,18 @@ def group_column(table: Table, name: str, separator: str) -> pl.Series:
     return pl.Series(name, lists.fill_null(pl.Series([[]], dtype=pl.List(pl.String))), dtype=pl.List(pl.String))
 
 
+def only_whole(column: pl.Series) -> bool:
+    """Tell whether a column of floats has whole numbers and gaps alone."""
+    numbers = column.fill_nan(None)
+    return numbers.cast(pl.Int64, strict=False).eq_missing(numbers).all()
+
+
 def _as_text(table: Table, name: str, *, allowed: str) -> pl.Series:
     """Cast to String; a float column of whole numbers loses its '.0' (pandas writes one where a cell is missing)."""
     column = table.column(name)
     kind = column.dtype
     if kind.is_float():
-        column = column.fill_nan(None)
-        whole = column.cast(pl.Int64, strict=False)
-        column = whole if whole.eq_missing(column).all() else column
+        column = column.fill_nan(None).cast(pl.Int64) if only_whole(column) else column.fill_nan(None)
     elif not (kind in (pl.String, pl.Categorical, pl.Enum, pl.Null, pl.Boolean) or kind.is_integer()):
         raise DataError(table.file, f"is {kind}", column=name, allowed=allowed)
     return column.cast(pl.String)

@@ -1,99 +1,65 @@
-"""One table from one CSV or Parquet file, its values still unchecked."""
+"""Tables in CSV or Parquet, a batch of rows at a time, their values still unchecked."""
 
-import csv
-import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
-from pyarrow import csv as arrow_csv
-from pyarrow import parquet
 
-from training.data.raw import Table
-from training.errors import DataError, shown
+from training.data.csv_file import open_csv
+from training.data.parquet_file import open_parquet
+from training.data.raw import Table, require_column
+from training.errors import DataError
 
 SUFFIXES = (".csv", ".parquet")
-MAX_COLUMNS = 1000
 
 
-def read_table(path: Path) -> Table:
-    """Read a file with a header; CSV values are text.
+@dataclass(frozen=True)
+class TableFile:
+    """A file with named columns.
+
+    Attributes:
+        name: of the file, as messages show it.
+        columns: in the order of the file.
+        read: gives the rows of some columns, batch by batch, in the order of the file.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    read: Callable[[Sequence[str]], Iterator[pl.DataFrame]]
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Table]:
+        """Read some columns from the first row on; in CSV every value is text.
+
+        Raises:
+            DataError: a column is not there, the file has no rows, or a row of it cannot be read.
+        """
+        for name in columns:
+            require_column(self.name, name, self.columns)
+        before = 0
+        for frame in self.read(columns):
+            if not frame.is_empty():
+                yield Table(self.name, frame, before=before)
+            before += frame.height
+        if not before:
+            raise DataError(self.name, "has no rows", allowed="one row or more")
+
+
+def open_table(path: Path) -> TableFile:
+    """Open a file with a header.
 
     Raises:
         DataError: the file is missing, empty or not what its name says.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(path.name, f"cannot be read: {error.strerror}") from error
-    if not data.strip():
-        raise DataError(path.name, "is empty", allowed="a header and one row or more")
-    frame = _parse_csv(path.name, data) if path.suffix == ".csv" else _parse_parquet(path.name, data)
-    if frame.is_empty():
-        raise DataError(path.name, "has no rows", allowed="one row or more")
-    return Table(path.name, frame)
+    columns, read = open_csv(path) if path.suffix == ".csv" else open_parquet(path)
+    return TableFile(path.name, columns, read)
 
 
-def _parse_parquet(file: str, data: bytes) -> pl.DataFrame:
-    try:
-        table = parquet.read_table(pa.BufferReader(data)).replace_schema_metadata(None)
-        _ = table.column_names  # UnicodeDecodeError where a name is damaged
-        table.validate(full=True)
-        return _frame(table)
-    except (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise DataError(file, f"is not readable as Parquet: {shown(str(error))}") from error
+def read_table(path: Path) -> Table:
+    """Read a whole file, for tables that have one row for each user or item.
 
-
-def _parse_csv(file: str, data: bytes) -> pl.DataFrame:
-    """Parse with Arrow: Polars fills up a row that was cut short without a word."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        value = data[error.start : error.end]
-        raise DataError(file, "is not UTF-8", line=line, value=value, allowed="UTF-8 text") from error
-    if data.count(b'"') % 2:
-        raise DataError(file, "opens a quote that never closes", allowed='fields in "quotes", a quote in them doubled')
-    names = _header(file, text)
-    damaged: list[arrow_csv.InvalidRow] = []
-
-    def keep(row: arrow_csv.InvalidRow) -> str:
-        damaged.append(row)
-        return "error"
-
-    try:
-        table = arrow_csv.read_csv(
-            pa.py_buffer(data.rstrip(b"\r\n") + b"\n"),
-            read_options=arrow_csv.ReadOptions(use_threads=False, column_names=names, skip_rows=1),
-            parse_options=arrow_csv.ParseOptions(
-                newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=keep
-            ),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types={name: pa.string() for name in names}, null_values=[""], strings_can_be_null=True
-            ),
-        )
-    except pa.ArrowException as error:
-        if damaged:
-            found, row = f"has {damaged[0].actual_columns} fields", damaged[0].number - 1
-            raise DataError(file, found, row=row, value=damaged[0].text, allowed=f"{len(names)}") from error
-        raise DataError(file, f"is not readable as CSV: {shown(str(error))}") from error
-    return _frame(table)
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    return pl.DataFrame(pl.from_arrow(table))
-
-
-def _header(file: str, text: str) -> list[str]:
-    """Read the names of the columns from the first line."""
-    first = io.StringIO(text, newline=None).readline().rstrip("\n")
-    try:
-        names = next(csv.reader([first], strict=True), [])
-    except csv.Error as error:
-        raise DataError(file, f"is not a header ({error})", line=1, value=first) from error
-    if not names or len(names) > MAX_COLUMNS:
-        raise DataError(file, f"names {len(names)} columns", line=1, allowed=f"1 to {MAX_COLUMNS}")
-    repeated = next((name for row, name in enumerate(names) if name in names[:row]), None)
-    if repeated is not None:
-        raise DataError(file, "names two columns", line=1, value=repeated, allowed="each name once")
-    return names
+    Raises:
+        DataError: as `open_table` and `TableFile.batches`.
+    """
+    file = open_table(path)
+    return Table(file.name, pl.concat([batch.frame for batch in file.batches(file.columns)]))

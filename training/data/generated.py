@@ -5,34 +5,33 @@ item is a mixture of its genres. Users pick items by taste and popularity, and
 rate by taste. All of it follows from the seed.
 """
 
+from collections.abc import Iterator
+from copy import deepcopy
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from training.data.config import GeneratedAttribute, GeneratedConfig
 from training.data.dataset import UNKNOWN
-from training.data.raw import RawTables, Table
+from training.data.meetings import COLUMNS as MEETING_COLUMNS
+from training.data.meetings import DIMENSIONS, meetings
+from training.data.raw import Interactions, RawTables, Table
 
 GENRES = (
     "Action", "Adventure", "Animation", "Comedy", "Crime", "Documentary",
     "Drama", "Fantasy", "Horror", "Musical", "Mystery", "Romance",
 )  # fmt: skip
-DIMENSIONS = 16
-USERS_AT_ONCE = 1000
+INTERACTIONS = "generated interactions"
 CORRELATION = 0.7
 """Between an attribute and the one it follows, as a Gaussian copula."""
 
-PICKINESS = 1.5
-"""How much taste, next to popularity and chance, decides what a user meets."""
-
-RATING_CUTS = (-1.4, -0.8, -0.15, 0.55)
-"""Taste, against the user's mean over the items met, at which a rating goes from 1 to 2, and so on."""
-
-FIRST_SECOND, PERIOD_S, STEP_S = 1_600_000_000, 60_000_000, 3_600
-
 
 def generate(config: GeneratedConfig) -> RawTables:
-    """Generate users, items and interactions; the same configuration gives the same tables."""
+    """Generate users and items, and interactions when they are asked for.
+
+    The same configuration gives the same tables.
+    """
     rng = np.random.default_rng(config.seed)
     codes = _attributes(config, rng)
     taste = rng.standard_normal((config.users, DIMENSIONS))
@@ -40,14 +39,20 @@ def generate(config: GeneratedConfig) -> RawTables:
         directions = rng.standard_normal((len(attribute.classes), DIMENSIONS))
         taste += attribute.strength * directions[codes[name]]
     genres, items = _items(config, rng)
-    interactions = _interactions(config, taste, items, rng)
+
+    def interactions() -> Iterator[Table]:
+        before = 0
+        for frame in meetings(config, taste, items, deepcopy(rng)):
+            yield Table(INTERACTIONS, frame, before=before)
+            before += frame.height
 
     user_ids = [str(row + 1) for row in range(config.users)]
-    labels = {name: _labels(of, codes[name], rng) for name, of in config.attributes.items()}
+    hiding = np.random.default_rng([config.seed, 1])
+    labels = {name: _labels(of, codes[name], hiding) for name, of in config.attributes.items()}
     titles = [f"{groups[0]} {row + 1}" for row, groups in enumerate(genres)]
     item_ids = [str(row + 1) for row in range(config.items)]
     return RawTables(
-        interactions=Table("generated interactions", interactions),
+        interactions=Interactions(INTERACTIONS, MEETING_COLUMNS, interactions),
         users=Table("generated users", pl.DataFrame({"user": user_ids, **labels})),
         items=Table("generated items", pl.DataFrame({"item": item_ids, "title": titles, "groups": genres})),
         source=f"generated from seed {config.seed}",
@@ -84,42 +89,3 @@ def _items(config: GeneratedConfig, rng: np.random.Generator) -> tuple[list[list
     means = np.stack([centres[rows].mean(axis=0) for rows in chosen])
     vectors = means + 0.5 * rng.standard_normal(means.shape)
     return [[GENRES[row] for row in rows] for rows in chosen], vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def _interactions(
-    config: GeneratedConfig, taste: NDArray[np.float64], items: NDArray[np.float64], rng: np.random.Generator
-) -> pl.DataFrame:
-    popularity = -config.popularity_skew * np.log1p(rng.permutation(config.items))
-    spread = rng.lognormal(-0.08, 0.4, config.users)  # mean 1
-    counts = np.clip(np.round(spread * config.interactions_per_user), 1, config.items).astype(np.int64)
-    scale = np.sqrt(1 + sum(attribute.strength**2 for attribute in config.attributes.values()))
-    parts = []
-    for first in range(0, config.users, USERS_AT_ONCE):
-        rows = slice(first, first + USERS_AT_ONCE)
-        liking = taste[rows] @ items.T
-        chance = rng.gumbel(size=liking.shape)
-        # The largest of score + Gumbel noise are a sample without replacement, in the order drawn.
-        met = np.argsort(-(PICKINESS * liking + popularity + chance), axis=1, kind="stable")
-        taken = np.arange(config.items) < counts[rows, None]
-        user, place = np.nonzero(taken)
-        item = met[user, place]
-        steps = np.where(taken, rng.exponential(STEP_S, taken.shape), 0.0).cumsum(axis=1)[taken]
-        start = FIRST_SECOND + np.floor(rng.random(taken.shape[0]) * PERIOD_S).astype(np.int64)
-        order = rng.random(user.size)
-        within = np.lexsort((order, user))  # popular items are drawn early but not met early
-        likes = liking[user, item][within]
-        usual = np.bincount(user, likes) / np.bincount(user)
-        felt = (likes - usual[user]) / scale + 0.5 * rng.standard_normal(user.size)
-        rating = 1 + np.searchsorted(RATING_CUTS, felt)
-        parts.append(
-            pl.DataFrame(
-                {
-                    "user": user + first + 1,
-                    "item": item[within] + 1,
-                    "rating": rating.astype(np.float64),
-                    "timestamp": start[user] + steps.astype(np.int64),
-                },
-                schema_overrides={"user": pl.Int64, "item": pl.Int64, "timestamp": pl.Int64},
-            )
-        )
-    return pl.concat(parts).with_columns(pl.col("user", "item").cast(pl.String))

@@ -6,7 +6,7 @@ import polars as pl
 
 from training.data.columns import id_column, number_column, refuse_control, text_column
 from training.data.lines import Lines, read_lines
-from training.data.raw import RawTables, Table
+from training.data.raw import Interactions, RawTables, Table
 from training.errors import DataError
 
 GENDERS = ("F", "M")
@@ -70,7 +70,7 @@ def _read_1m(folder: Path) -> RawTables:
     items = _items(movies, movies.frame["genres"].str.split("|"))
     _refuse_unlisted(interactions, items)
     classes = {"gender": GENDERS, "occupation": OCCUPATIONS_1M}
-    return RawTables(interactions, users, items, "MovieLens-1M", classes)
+    return RawTables(Interactions.of(interactions), users, items, "MovieLens-1M", classes)
 
 
 def _read_100k(folder: Path) -> RawTables:
@@ -84,7 +84,8 @@ def _read_100k(folder: Path) -> RawTables:
     named = [pl.when(pl.col(flag) == "1").then(pl.lit(genre)) for flag, genre in zip(flags, genres, strict=True)]
     items = _items(movies, movies.frame.select(groups=pl.concat_list(named).list.drop_nulls())["groups"])
     _refuse_unlisted(interactions, items)
-    return RawTables(interactions, _users(people, people.frame), items, "MovieLens-100K", {"gender": GENDERS})
+    users = _users(people, people.frame)
+    return RawTables(Interactions.of(interactions), users, items, "MovieLens-100K", {"gender": GENDERS})
 
 
 def _interactions(ratings: Lines) -> Table:

@@ -1,6 +1,6 @@
-"""What every reader hands on: three tables that still know which file and row they came from."""
+"""What every reader hands on: users, items and batches of interactions that know which file and row they came from."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,17 +13,19 @@ MAX_SHOWN = 20
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of one file, in file order.
+    """Rows of one file, in file order: all of them, or a batch.
 
     Attributes:
         file: name of the file, as messages show it.
         frame: its columns.
-        unit: what the first row of `frame` is the first of: `line` where a file has no header, else data `row`.
+        unit: what a row of `frame` is called: `line` where a file has no header, else data `row`.
+        before: rows of the file that come before the first of `frame`.
     """
 
     file: str
     frame: pl.DataFrame
     unit: Literal["line", "row"] = "row"
+    before: int = 0
 
     def column(self, name: str) -> pl.Series:
         """Return a column.
@@ -31,10 +33,7 @@ class Table:
         Raises:
             DataError: there is none of that name.
         """
-        if name not in self.frame.columns:
-            there = [shown(column) for column in self.frame.columns[:MAX_SHOWN]]
-            more = ["…"] if self.frame.width > MAX_SHOWN else []
-            raise DataError(self.file, "is not a column", value=name, allowed=", ".join(there + more))
+        require_column(self.file, name, self.frame.columns)
         return self.frame[name]
 
     def refuse(
@@ -53,8 +52,30 @@ class Table:
         if row.len():
             first = int(row[0])
             value = (self.frame[column] if values is None else values)[first]
-            line, number = (first + 1, None) if self.unit == "line" else (None, first + 1)
+            place = self.before + first + 1
+            line, number = (place, None) if self.unit == "line" else (None, place)
             raise DataError(self.file, problem, line=line, row=number, column=column, value=value, allowed=allowed)
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Rows too many to hold as text: read, checked and handed on a batch at a time.
+
+    Attributes:
+        file: name of the file, as messages show it.
+        columns: user and item (String), rating (Float64) and timestamp (Int64 or Float64) where known.
+        batches: starts at the first row each time it is called; every batch has `columns`, its ids and numbers checked.
+            A timestamp may be Int64 in one batch and Float64 in the next.
+    """
+
+    file: str
+    columns: tuple[str, ...]
+    batches: Callable[[], Iterator[Table]]
+
+    @classmethod
+    def of(cls, table: Table) -> "Interactions":
+        """Hand on a table that was read as a whole."""
+        return cls(table.file, tuple(table.frame.columns), lambda: iter([table]))
 
 
 @dataclass(frozen=True)
@@ -62,18 +83,30 @@ class RawTables:
     """Checked columns under fixed names.
 
     Attributes:
-        interactions: user, item (String), rating (Float64) and timestamp (Int64 or Float64) where known.
+        interactions: in the order of the file.
         users: user (String) and a String column per attribute, null where unknown.
         items: item, title (String, '' where unknown), groups (List(String)); may have no rows.
         source: where they came from, in words.
         classes: for an attribute whose classes are known beforehand, all of them in order.
     """
 
-    interactions: Table
+    interactions: Interactions
     users: Table
     items: Table
     source: str
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def require_column(file: str, name: str, columns: Iterable[str]) -> None:
+    """Refuse a column that is not there.
+
+    Raises:
+        DataError: `name` is none of `columns`.
+    """
+    there = tuple(columns)
+    if name not in there:
+        named = [shown(column) for column in there[:MAX_SHOWN]] + ["…"] * (len(there) > MAX_SHOWN)
+        raise DataError(file, "is not a column", value=name, allowed=", ".join(named))
 
 
 def no_items() -> Table:

@@ -1,13 +1,15 @@
-"""Any dataset as three tables in CSV or Parquet."""
+"""Any dataset as three tables in CSV or Parquet; interactions are read a batch at a time."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
-from training.data.columns import group_column, id_column, number_column, text_column
+from training.data.columns import group_column, id_column, number_column, only_whole, text_column
 from training.data.config import InteractionsTable, ItemsTable, TablesConfig, UsersTable
-from training.data.files import SUFFIXES, read_table
-from training.data.raw import RawTables, Table, no_items
+from training.data.files import SUFFIXES, TableFile, open_table, read_table
+from training.data.raw import Interactions, RawTables, Table, no_items
 from training.errors import DataError
 
 
@@ -31,14 +33,36 @@ def read_tables(folder: Path, config: TablesConfig) -> RawTables:
     )
 
 
-def _interactions(folder: Path, config: InteractionsTable) -> Table:
-    table = read_table(_required(folder, config.file, "interactions"))
-    columns = [id_column(table, config.user).alias("user"), id_column(table, config.item).alias("item")]
-    if config.rating is not None or "rating" in table.frame.columns:
-        columns.append(number_column(table, config.rating or "rating").cast(pl.Float64).alias("rating"))
-    if config.timestamp is not None or "timestamp" in table.frame.columns:
-        columns.append(number_column(table, config.timestamp or "timestamp").alias("timestamp"))
-    return Table(table.file, pl.DataFrame(columns))
+def _interactions(folder: Path, config: InteractionsTable) -> Interactions:
+    file = open_table(_required(folder, config.file, "interactions"))
+    found = {"user": config.user, "item": config.item}
+    for name, column in (("rating", config.rating), ("timestamp", config.timestamp)):
+        if column is not None or name in file.columns:
+            found[name] = column or name
+    return Interactions(file.name, tuple(found), lambda: _checked(file, found))
+
+
+def _checked(file: TableFile, found: Mapping[str, str]) -> Iterator[Table]:
+    columns = list(dict.fromkeys(found.values()))
+    one_form = _one_form(file, list(dict.fromkeys((found["user"], found["item"]))))
+    for batch in file.batches(columns):
+        table = replace(batch, frame=batch.frame.with_columns(one_form))
+        checked = [id_column(table, found[name]).alias(name) for name in ("user", "item")]
+        if "rating" in found:
+            checked.append(number_column(table, found["rating"]).cast(pl.Float64).alias("rating"))
+        if "timestamp" in found:
+            checked.append(number_column(table, found["timestamp"]).alias("timestamp"))
+        yield replace(table, frame=pl.DataFrame(checked))
+
+
+def _one_form(file: TableFile, ids: Sequence[str]) -> list[pl.Expr]:
+    """Tell how ids that are floats become the same text in every batch: 5 where all are whole, else 5.0."""
+    first = next(file.batches(ids)).frame
+    floats = [name for name in ids if first[name].dtype.is_float()]
+    fractions: set[str] = set()
+    for batch in file.batches(floats) if floats else ():
+        fractions |= {name for name in floats if not only_whole(batch.frame[name])}
+    return [pl.col(name).fill_nan(None).cast(pl.String if name in fractions else pl.Int64) for name in floats]
 
 
 def _users(folder: Path, config: UsersTable, wanted: list[str] | None) -> Table:

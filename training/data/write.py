@@ -1,9 +1,13 @@
 """Write three tables that the tables reader reads back to the same dataset."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
+from pyarrow import parquet
+from tqdm import tqdm
 
 from training.data.raw import RawTables
 from training.errors import ConfigError
@@ -14,23 +18,54 @@ TableFormat = Literal["csv", "parquet"]
 def write_tables(raw: RawTables, folder: Path, table_format: TableFormat = "csv") -> tuple[Path, ...]:
     """Write interactions, users and items under the names `auto` looks for; return their paths.
 
+    Interactions are written as they come, a batch at a time. A file has its name only when it is whole.
+
     Raises:
         ConfigError: one of the files exists.
     """
     groups = pl.col("groups")
     tables = {
-        "interactions": raw.interactions.frame,
-        "users": raw.users.frame,
-        "items": raw.items.frame.with_columns(groups.list.join("|") if table_format == "csv" else groups),
+        "interactions": (batch.frame for batch in raw.interactions.batches()),
+        "users": iter([raw.users.frame]),
+        "items": iter([raw.items.frame.with_columns(groups.list.join("|") if table_format == "csv" else groups)]),
     }
     paths = {stem: folder / f"{stem}.{table_format}" for stem in tables}
     for path in paths.values():
         if path.exists():
             raise ConfigError("out", "exists already; nothing was written", value=path.name)
     folder.mkdir(parents=True, exist_ok=True)
-    for stem, frame in tables.items():
-        if table_format == "csv":
-            frame.write_csv(paths[stem])
-        else:
-            frame.write_parquet(paths[stem])
+    for stem, frames in tables.items():
+        with _unfinished(paths[stem]) as draft, tqdm(desc=stem, unit="row", unit_scale=True, disable=None) as bar:
+            (_write_csv if table_format == "csv" else _write_parquet)(_counted(frames, bar), draft)
     return tuple(paths.values())
+
+
+def _write_csv(frames: Iterable[pl.DataFrame], path: Path) -> None:
+    with path.open("wb") as file:
+        for number, frame in enumerate(frames):
+            frame.write_csv(file, include_header=not number)
+
+
+def _write_parquet(frames: Iterator[pl.DataFrame], path: Path) -> None:
+    first = next(frames).to_arrow()
+    with parquet.ParquetWriter(path, first.schema, compression="zstd") as writer:
+        writer.write_table(first)
+        for frame in frames:
+            writer.write_table(frame.to_arrow())
+
+
+def _counted(frames: Iterable[pl.DataFrame], bar: "tqdm[None]") -> Iterator[pl.DataFrame]:
+    for frame in frames:
+        yield frame
+        bar.update(frame.height)
+
+
+@contextmanager
+def _unfinished(path: Path) -> Iterator[Path]:
+    """Give another name to write under; rename it when all is well, else delete it."""
+    draft = path.with_name(f".{path.name}.unfinished")
+    try:
+        yield draft
+        draft.rename(path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -25,7 +25,7 @@ def test_every_route_answers_as_the_schema_says(tmp_path, a_bundle, a_service):
     done = subprocess.run([*program, *what, *how], cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr
-    assert "Tested: 20" in done.stdout, done.stdout
+    assert "Tested: 32" in done.stdout, done.stdout
     assert "request failed" not in service.output
 
 

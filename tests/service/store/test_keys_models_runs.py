@@ -16,7 +16,9 @@ from service.store import (
     create_key,
     create_run,
     delete_run,
+    fail_lost_runs,
     find_key,
+    find_work,
     finish_run,
     get_run,
     list_keys,
@@ -24,6 +26,7 @@ from service.store import (
     list_runs,
     now_us,
     report_run,
+    requeue_run,
     revoke_key,
 )
 
@@ -124,6 +127,101 @@ def test_a_run_whose_owner_fell_silent_is_taken_over(open_store):
 
             assert (taken.id, taken.owner, taken.progress) == ("a", "next", 0.0)
             assert not await store.change(report_run, "a", "dead", 1.0)
+
+    asyncio.run(story())
+
+
+def test_a_run_that_is_given_back_is_begun_anew_and_counted_unless_it_was_stopped_in_order(open_store):
+    async def story():
+        async with open_store() as store:
+            await store.change(create_run, "a", {})
+            for owner, counted, attempts in (("one", True, 1), ("two", False, 2), ("three", True, 2)):
+                claimed = await store.change(claim_run, owner, 60_000_000)
+                assert claimed.attempts == attempts
+                await store.change(report_run, "a", owner, 0.5, "attacking")
+                assert not await store.change(requeue_run, "a", "nobody", counted=counted)
+                assert await store.change(requeue_run, "a", owner, counted=counted)
+                back = await store.read(get_run, "a")
+                assert (back.status, back.owner, back.progress, back.doing) == ("queued", None, 0.0, None)
+                assert back.started_us is None
+            await store.change(cancel_run, "a")
+            assert not await store.change(requeue_run, "a", "three", counted=True)
+
+    asyncio.run(story())
+
+
+def test_a_run_whose_owners_fell_silent_often_enough_fails_and_no_other_one_does(open_store):
+    async def story():
+        async with open_store() as store:
+            for run in ("often", "once"):
+                await store.change(create_run, run, {})
+            for owner in ("one", "two"):
+                assert (await store.change(claim_run, owner, -1)).id == "often"
+            assert (await store.change(claim_run, "three", 60_000_000)).id == "once"
+            assert await store.change(fail_lost_runs, 60_000_000, 2) == []
+
+            await asyncio.sleep(0.01)
+            assert await store.change(fail_lost_runs, 0, 2) == ["often"]
+
+            failed = await store.read(get_run, "often")
+            assert (failed.status, failed.attempts, failed.ended_us is None) == ("failed", 2, False)
+            assert failed.error
+            assert (await store.read(get_run, "once")).status == "running"
+
+    asyncio.run(story())
+
+
+def test_there_is_work_where_a_run_is_queued_or_its_owner_silent(open_store):
+    async def story():
+        async with open_store() as store:
+            assert not await store.read(find_work, now_us(), 0)
+            await store.change(create_run, "a", {})
+            assert await store.read(find_work, now_us(), 60_000_000)
+            await store.change(claim_run, "one", 60_000_000)
+            assert not await store.read(find_work, now_us(), 60_000_000)
+            await asyncio.sleep(0.01)
+            assert await store.read(find_work, now_us(), 0)
+            await store.change(cancel_run, "a")
+            assert not await store.read(find_work, now_us() + 1, 0)
+
+    asyncio.run(story())
+
+
+def test_no_more_runs_are_open_than_may_be(open_store):
+    async def story():
+        async with open_store() as store:
+            for run in ("a", "b"):
+                assert await store.change(create_run, run, {}, open_at_most=2)
+            await store.change(claim_run, "one", 60_000_000)
+            assert not await store.change(create_run, "c", {}, open_at_most=2)
+            assert await store.read(get_run, "c") is None
+
+            await store.change(finish_run, "a", "one", {})
+
+            assert await store.change(create_run, "c", {}, open_at_most=2)
+
+    asyncio.run(story())
+
+
+def test_runs_are_listed_newest_first_with_their_verdicts_and_without_their_results(open_store, a_model):
+    async def story():
+        async with open_store() as store:
+            model = await a_model(store)
+            for run in ("a", "b", "c"):
+                await store.change(create_run, run, {"seed": 1}, model_id=model.id)
+                await asyncio.sleep(0.001)
+            await store.change(claim_run, "one", 60_000_000)
+            await store.change(report_run, "a", "one", 0.5, "attacking")
+            assert (await store.read(get_run, "a")).doing == "attacking"
+            await store.change(finish_run, "a", "one", {"card": {}}, None, "pass")
+
+            listed = await store.read(list_runs)
+
+            assert [run.id for run in listed] == ["c", "b", "a"]
+            assert [(run.verdict, run.result, run.model_id) for run in listed][-1] == ("pass", None, model.id)
+            done = await store.read(get_run, "a")
+            assert (done.result, done.doing, done.request) == ({"card": {}}, None, {"seed": 1})
+            assert [run.id for run in await store.read(list_runs, 2)] == ["c", "b"]
 
     asyncio.run(story())
 

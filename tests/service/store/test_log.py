@@ -14,10 +14,13 @@ from sqlalchemy import func, select
 from service.store import (
     LogFilter,
     Purpose,
+    RequirementCount,
     StoreStartError,
+    count_requirements,
     create_key,
     log_columns,
     log_page,
+    log_span,
     pack_names,
     pack_sources,
 )
@@ -136,19 +139,69 @@ def test_columns_count_what_the_rows_say(open_store, a_model, a_record):
     async def story():
         async with open_store() as store:
             model = await a_model(store)
+            await store.change(create_key, "app", ["recommend"])
+            key = store.known.key_named("app").id
             lists = [[0, 1], [], [1, 2, 3], [1]]
-            await store.log([a_record(model, user=f"u{i}", items=items) for i, items in enumerate(lists)])
+            keys = [key, None, None, key]
+            facts = enumerate(zip(lists, keys, strict=True))
+            await store.log([a_record(model, user=f"u{i}", items=items, key_id=key) for i, (items, key) in facts])
 
-            counts, after, users = np.zeros(4, int), 0, []
-            while (
-                part := await store.read(log_columns, LogFilter(), store.pseudonyms, after=after, limit=3)
-            ) is not None:
+            counts, users, key_ids = np.zeros(4, int), [], []
+            span = await store.read(log_span, LogFilter())
+            for start in range(span.start, span.stop, 3):
+                part = await store.read(log_columns, LogFilter(), store.pseudonyms, range(start, start + 3))
                 counts += np.bincount(part.items, minlength=4)
                 users += [part.user_keys[owner] for owner in part.owners]
-                after = part.last
+                key_ids += part.key_ids.tolist()
+                assert {part.models[one] for one in part.model_ids.tolist()} == {model}
 
             assert counts.tolist() == [1, 3, 1, 1]
             assert users == ["u0", "u0", "u2", "u2", "u2", "u3"]
+            assert key_ids == [key, 0, 0, key]
+            assert await store.read(log_columns, LogFilter(), store.pseudonyms, range(span.stop, span.stop + 9)) is None
+
+    asyncio.run(story())
+
+
+def test_the_span_of_some_time_has_all_of_its_rows_in_whatever_order_they_were_written(open_store, a_model, a_record):
+    async def story():
+        async with open_store() as store:
+            assert len(await store.read(log_span, LogFilter())) == 0
+            model = await a_model(store)
+            for time_us in (50, 10, 40, 20, 30):
+                await store.log([a_record(model, time_us=time_us, user=str(time_us))])
+
+            async def found(**wanted):
+                span = await store.read(log_span, LogFilter(**wanted))
+                part = await store.read(log_columns, LogFilter(**wanted), store.pseudonyms, span)
+                return None if part is None else list(part.user_keys)
+
+            assert await found() == ["50", "10", "40", "20", "30"]
+            assert await found(since_us=30) == ["50", "40", "30"]
+            assert await found(until_us=30) == ["10", "20"]
+            assert await found(since_us=15, until_us=45) == ["40", "20", "30"]
+            assert await found(since_us=51) is None
+
+    asyncio.run(story())
+
+
+def test_requirements_are_counted_as_they_were_asked_for_and_applied(open_store, a_model, a_record):
+    async def story():
+        async with open_store() as store:
+            first, other = await a_model(store, "1", ("gender", "age")), await a_model(store, "2", ("age", "gender"))
+            asked = [(first, None, {"age": "default"}), (other, ("gender",), {"gender": "request", "age": "user"})]
+            for model, requested, applied in (*asked, asked[1], asked[1]):
+                mask, sources = pack_sources(applied, model.attributes)
+                named = None if requested is None else pack_names(requested, model.attributes)
+                await store.log([a_record(model, requested=named, applied=mask, sources=sources)])
+            await store.log([a_record(first, purpose=Purpose.UI)])
+
+            found = await store.read(count_requirements, LogFilter(purposes=(Purpose.RECOMMEND,)), store.pseudonyms)
+
+            assert found == [
+                RequirementCount(("gender",), {"age": "user", "gender": "request"}, 3),
+                RequirementCount(None, {"age": "default"}, 1),
+            ]
 
     asyncio.run(story())
 

@@ -7,7 +7,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from service.store import Database, Store, StoreStartError, check_schema, migrate
+from service.store import Database, Store, StoreStartError, check_schema, get_run, migrate
 from service.store.migration import newest_revision, schema_revision
 from service.store.schema import metadata
 
@@ -45,6 +45,26 @@ def test_down_and_up_again(database):
     check_schema(database)
     with database.writing() as tx:
         assert tx.next_revision() == 1
+
+
+def test_audit_runs_of_the_first_schema_are_kept_and_have_not_been_begun(database):
+    migrate(database, "0001")
+    with database.writing() as tx:
+        tx.connection.execute(
+            text(
+                "INSERT INTO audit_runs (id, status, request, progress, created_us) VALUES ('a', 'queued', '{}', 0, 1)"
+            )
+        )
+
+    migrate(database)
+
+    with database.reading() as connection:
+        run = get_run(connection, "a")
+    assert (run.status, run.attempts, run.model_id, run.verdict) == ("queued", 0, None, None)
+    migrate(database, "0001")
+    migrate(database)
+    with database.reading() as connection:
+        assert get_run(connection, "a") == run
 
 
 def test_a_schema_of_a_newer_version_is_refused(database):

@@ -1,0 +1,130 @@
+"""What audits of the request log cost: exposure by attribute over 1,000,000 lists, and what serving feels of it.
+
+.venv/bin/python benchmarks/audit_log.py                                   # SQLite in a temporary folder
+.venv/bin/python benchmarks/audit_log.py postgresql://USER@HOST/DATABASE   # an empty database
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import secrets
+import tempfile
+import time
+from collections.abc import Awaitable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from generated import CLASSES, GENRES, ITEMS, USERS, D, generated_bundle
+from pydantic import SecretStr
+
+from bundle import Audit, Bundle, write_bundle
+from service.audit.count import Exposure
+from service.audit.requirements import RequirementUse
+from service.logs import make_logger
+from service.model import load_model
+from service.queries import Query
+from service.recommend import Asker
+from service.runtime import Runtime
+from service.settings import Settings
+from service.store import Database, LogRecord, Purpose, create_key, migrate, now_us
+
+K = 10
+CLIENTS = 8
+"""Who ask for lists all the time, one after the other each."""
+
+
+def audited_bundle() -> Bundle:
+    """The generated one with labels, and items of one to three genres."""
+    bundle, rng = generated_bundle(), np.random.default_rng(0)
+    genres = [tuple(f"genre {g}" for g in rng.choice(GENRES, rng.integers(1, 4), replace=False)) for _ in range(ITEMS)]
+    nothing = np.full(USERS, -1, np.int32)
+    audit = Audit(
+        base=np.zeros((USERS, D), np.float32),
+        labels=np.stack([rng.integers(0, count, USERS) for count in CLASSES.values()], axis=1).astype(np.int16),
+        validation=nothing,
+        test=nothing,
+        split=np.full(USERS, 2, np.uint8),
+        folded_in=np.zeros(USERS, np.bool_),
+        positive=np.ones(len(bundle.seen.indices), np.bool_),
+    )
+    return replace(bundle, items=replace(bundle.items, groups=tuple(genres)), audit=audit)
+
+
+async def fill(runtime: Runtime, rows: int) -> None:
+    """Log so many lists of ten, of all users, through two API keys."""
+    rng = np.random.default_rng(1)
+    model_id = runtime.active.current.id
+    keys = [await runtime.store.change(create_key, name, ["recommend"]) and name for name in ("shop", "app")]
+    ids = [key.id for name in keys if (key := runtime.store.known.key_named(name))]
+    for _ in range(rows // 5000):
+        facts = zip(rng.integers(0, USERS, 5000), rng.integers(0, ITEMS, (5000, K), np.int32), strict=True)
+        records = [
+            LogRecord(
+                secrets.token_hex(16), now_us(), Purpose.RECOMMEND, model_id, items, K, str(user), key_id=ids[i % 2]
+            )
+            for i, (user, items) in enumerate(facts)
+        ]
+        assert not await runtime.store.log(records)
+
+
+async def timed(what: str, work: Awaitable[Exposure | RequirementUse]) -> None:
+    """Print how long it took, and what of that this process was computing: others may be using the machine."""
+    wall, processor = time.perf_counter(), time.process_time()
+    lists = (await work).lists
+    took, computed = time.perf_counter() - wall, time.process_time() - processor
+    print(f"{what}: {lists:,} lists in {took:.2f} s, {computed:.2f} s of a processor")
+
+
+async def during(runtime: Runtime, work: Awaitable[object]) -> list[float]:
+    """Seconds that each list took which `CLIENTS` asked for until the work was done."""
+    waits: list[float] = []
+    task = asyncio.ensure_future(work)
+
+    async def client(number: int) -> None:
+        rng = np.random.default_rng(number)
+        while not task.done():
+            started = time.perf_counter()
+            query = Query(str(rng.integers(USERS)), ("gender",))
+            await runtime.recommender.recommend(query, Asker(secrets.token_hex(16), Purpose.PROBE))
+            waits.append(time.perf_counter() - started)
+
+    await asyncio.gather(task, *map(client, range(CLIENTS)))
+    return waits
+
+
+async def run(url: str, rows: int, folder: Path) -> None:
+    """Fill, count alone, count under load."""
+    settings = Settings(bundle=folder, database_url=SecretStr(url), cache="off")
+    runtime = Runtime(settings, load_model(folder, "cpu"), make_logger("error"))
+    await runtime.start()
+    runtime.store.writer._deadline_s = 60  # 5,000 lists at once are no request
+    await fill(runtime, rows)
+    runtime.store.writer._deadline_s = 2
+    log, until = runtime.served_log, now_us()
+    for by in (*CLASSES, None):
+        await timed(f"exposure by {by}", log.exposure(by, (), None, until))
+    await timed("requirements", log.requirements(None, until))
+    for what, work in (("quiet", asyncio.sleep(5)), ("exposure", log.exposure("age", (), None, until))):
+        started = time.perf_counter()
+        waits = await during(runtime, work)
+        p50, p99 = 1e3 * np.quantile(waits, [0.5, 0.99])
+        took = time.perf_counter() - started
+        print(
+            f"{what}, while {CLIENTS} ask for lists: {took:.2f} s, {len(waits) / took:.0f} lists/s, "
+            f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {1e3 * max(waits):.0f} ms"
+        )
+    await runtime.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("url", nargs="?")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        url = given.url or f"sqlite:///{Path(scratch) / 'store.db'}"
+        if given.url:
+            migrate(Database(url))
+        asyncio.run(run(url, given.rows, write_bundle(audited_bundle(), Path(scratch) / "bundles")))

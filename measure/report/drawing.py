@@ -1,0 +1,82 @@
+"""What every plot is drawn with: frame, grid, ticks, and where a value lies. Every text is escaped where it enters."""
+
+from markupsafe import Markup
+
+from measure.report import words
+from measure.report.figures import Axis
+
+WIDTH = 340
+EDGE = 8
+ROW = 38
+TRACK = 23
+"""How far a track lies below its row's top; the label stands above it."""
+FOOT = 22
+"""Room for the ticks below the last row."""
+LETTERS = 52
+"""Characters that fit beside each other above a track."""
+
+
+def frame(ident: str, height: float, title: str, said: str, body: Markup) -> Markup:
+    """Wrap a plot with its name, and with what it says in words; ``ident`` is unique in the page."""
+    return Markup(
+        '<svg class="plot" role="img" aria-labelledby="{0}-t {0}-d" viewBox="0 0 {1} {2:.0f}">'
+        '<title id="{0}-t">{3}</title><desc id="{0}-d">{4}</desc>{5}</svg>'
+    ).format(ident, WIDTH, height, title, said, body)
+
+
+def grid(axis: Axis, bottom: float) -> Markup:
+    """Draw an axis' ticks as lines down to ``bottom``, their numbers below."""
+    parts = []
+    for index, tick in enumerate(axis.ticks):
+        x = across(axis, tick)
+        anchor = "start" if index == 0 else "end" if index == len(axis.ticks) - 1 else "middle"
+        at = {"start": x - EDGE + 2, "end": x + EDGE - 2}.get(anchor, x)
+        kind = "grid origin" if abs(tick - axis.origin) < 1e-9 else "grid"
+        line = Markup('<line class="{}" x1="{:.1f}" x2="{:.1f}" y1="16" y2="{}"/>').format(kind, x, x, bottom)
+        label = Markup('<text class="tick" text-anchor="{}" x="{:.1f}" y="{}">{}</text>')
+        parts += [line, label.format(anchor, at, bottom + 14, tick_text(axis, tick))]
+    return Markup("").join(parts)
+
+
+def track(y: float) -> Markup:
+    """Draw the line that one row's marks lie on."""
+    return Markup('<line class="track" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(EDGE, WIDTH - EDGE, y, y)
+
+
+def titles(kind: str, top: float, label: str, text: str, *, size: str = "") -> Markup:
+    """Write a row's label at the left, and its number at the right, cut to what fits."""
+    label = words.shorten(label, max(LETTERS - len(text), 10))
+    line = Markup('<text class="label {}" x="{}" y="{}">{}</text><text class="value {}" x="{}" y="{}">{}</text>')
+    return line.format(kind, EDGE, top + 12, label, size or kind, WIDTH - EDGE, top + 12, text)
+
+
+def rect(kind: str, one: float, other: float, y: float, height: float) -> Markup:
+    """Draw a bar between two places, in either order."""
+    low, high = sorted((one, other))
+    shape = Markup('<rect class="{}" x="{:.1f}" y="{}" width="{:.1f}" height="{}"/>')
+    return shape.format(kind, low, y, high - low, height)
+
+
+def number(axis: Axis, value: float) -> str:
+    """Write a value as its axis counts."""
+    return words.share(value) if axis.percent else words.auc(value)
+
+
+def ends(axis: Axis, interval: tuple[float, float]) -> str:
+    """Write an interval as its axis counts."""
+    return words.share_interval(interval) if axis.percent else words.interval(interval)
+
+
+def tick_text(axis: Axis, value: float) -> str:
+    """Write a tick."""
+    return f"{value * 100:.0f}\u00a0%" if axis.percent else f"{value:.2f}".rstrip("0").ljust(3, "0")
+
+
+def along(axis: Axis, value: float) -> float:
+    """How far along the axis a value lies, 0 to 1; what is outside is at its end."""
+    return min(max((value - axis.low) / (axis.high - axis.low), 0.0), 1.0)
+
+
+def across(axis: Axis, value: float) -> float:
+    """Give the horizontal place of a value."""
+    return EDGE + (WIDTH - 2 * EDGE) * along(axis, value)

@@ -1,0 +1,68 @@
+"""Numbers with intervals, by mask: marks, panels and cells that sections on lists and groups are made of."""
+
+from collections.abc import Iterable, Sequence
+
+from measure.report import words
+from measure.report.axes import over_zero
+from measure.report.fair_rows import Estimate, Mask
+from measure.report.figures import Axis, Mark, Panel
+from measure.report.page import Cell
+from measure.report.tables import name, number
+
+MANY_MASKS = 8
+"""Masks up to which a panel draws them all; beyond, those that protect its attribute and the narrowest."""
+
+CHANCE = "shuffled groups"
+"""What gives the bounds of differences between classes."""
+
+REPEATED = 12
+"""Rows from which a table that repeats a figure is folded away."""
+
+Found = tuple[Mask, Estimate]
+
+
+def axis_of(found: Iterable[Estimate | None], *, percent: bool = False) -> Axis:
+    """Hold these estimates with their intervals and bounds."""
+    known = [each for each in found if each is not None]
+    return over_zero([end for each in known for end in (each.value, each.bound, *(each.ci or ()))], percent=percent)
+
+
+def panel(heading: str, note: str, axis: Axis, rows: Sequence[Found], attribute: str | None = None) -> Panel:
+    """Draw one estimate a mask; where an attribute is given, masks that protect it stand out."""
+    marks = []
+    for mask, each in drawn(rows, attribute):
+        text = words.share(each.value) if axis.percent else words.decimal(each.value)
+        strong = attribute is None or attribute in mask
+        marks.append(Mark(words.protecting(mask), each.value, text, each.ci, each.bound, strong=strong))
+    return Panel(heading, note, "dot", axis, marks, bound=CHANCE)
+
+
+def drawn(rows: Sequence[Found], attribute: str | None) -> Sequence[Found]:
+    """Choose what is drawn where there are many masks."""
+    if len(rows) <= MANY_MASKS or attribute is None:
+        return rows
+    fewest = min(len(mask) for mask, _ in rows)
+    return [(mask, each) for mask, each in rows if attribute in mask or len(mask) == fewest]
+
+
+def cells(found: Estimate | None) -> list[Cell]:
+    """Write an estimate and its interval."""
+    value, ci = (found.value, found.ci) if found else (None, None)
+    return [number(words.decimal(value)), number(words.interval(ci))]
+
+
+def against_chance(found: Estimate | None) -> list[Cell]:
+    """Write the bound of an estimate, and whether it lies above."""
+    if found is None or found.bound is None:
+        return [number(words.MISSING), name(words.MISSING)]
+    return [number(words.decimal(found.bound)), name("yes" if found.value > found.bound else "no")]
+
+
+def between(found: Estimate | None) -> Cell:
+    """Name the classes it is between."""
+    return name(words.between(found.between) if found else words.MISSING)
+
+
+def folded(rows: Sequence[object]) -> bool:
+    """Say whether a table of what a figure above it shows is folded away."""
+    return len(rows) > REPEATED

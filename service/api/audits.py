@@ -1,0 +1,327 @@
+"""Routes on audit runs: asked for, looked at, set side by side; and on what training measured."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field, TypeAdapter, create_model
+from pydantic_core import to_json
+from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
+
+from bundle import Manifest
+from service.api.body import openapi_body, read_body
+from service.api.paths import openapi_path, path_id
+from service.api.problems import problems
+from service.api.query import Id, NoParameters, Parameters, openapi_parameters, parse
+from service.api.state import State, state_of
+from service.api.times import as_text
+from service.audit.request import AuditRequest
+from service.errors import (
+    BodyTooLargeError,
+    InvalidBodyError,
+    InvalidQueryError,
+    MediaTypeError,
+    ModelRefusedError,
+    NoAuditDataError,
+    QueryTooLongError,
+    QueueFullError,
+    RunNotDoneError,
+    StoppingError,
+    TooManyRunsError,
+    UnknownAttributeError,
+    UnknownModelError,
+    UnknownRunError,
+    UnsupportedRequirementError,
+)
+from service.store import Run, StoredModel, StoreUnavailableError, UnstorableError, get_run, list_runs
+
+router = APIRouter(tags=["audits"], generate_unique_id_function=lambda route: route.name)
+
+READ = (InvalidQueryError, QueryTooLongError, StoreUnavailableError)
+WRITE = (*READ, UnstorableError, QueueFullError, StoppingError)
+BODY = (InvalidBodyError, MediaTypeError, BodyTooLargeError)
+RUN = {"parameters": openapi_path(id="Of an audit run.")}
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""A report has its style inside; it runs nothing and loads nothing."""
+Status = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+class RunsParameters(Parameters):
+    """What GET /audit/runs takes."""
+
+    limit: Annotated[int, Field(ge=1, le=1000, description="How many, the newest first.")] = 20
+
+
+class CardParameters(Parameters):
+    """What GET /audit/card takes."""
+
+    version: Annotated[
+        Annotated[str, Field(min_length=1, max_length=100)] | None,
+        Field(description="In the models folder. Absent: the active one.", examples=["2026-01-31"]),
+    ] = None
+
+
+ComparisonParameters = create_model(
+    "ComparisonParameters",
+    __base__=Parameters,
+    __doc__="What GET /audit/runs/{id}/comparison takes; `with` cannot be written as a field of a class.",
+    **{"with": (Annotated[Id, Field(description="Id of the other run.", examples=["2f6d1c0a9b3e4d58"])], ...)},  # type: ignore[call-overload]
+)
+
+
+class AuditedModel(TypedDict):
+    """A bundle that was measured."""
+
+    name: str
+    version: str
+    content_hash: str
+
+
+class QueuedPage(TypedDict):
+    """Answer of POST /audit/runs."""
+
+    id: str
+    status: Literal["queued"]
+
+
+class RunPage(TypedDict):
+    """One audit run, without what it found."""
+
+    id: str
+    status: Status
+    progress: float
+    """Share done, in [0, 1]."""
+    doing: str | None
+    request: Mapping[str, Any]
+    """With everything decided that was left open."""
+    created: str
+    started: str | None
+    ended: str | None
+    error: str | None
+    verdict: Literal["pass", "fail", "inconclusive", "not_judged"] | None
+    """None until it is done."""
+    model: AuditedModel | None
+    """Fixed when the run was queued."""
+    attempts: int
+    """Times that it was begun."""
+
+
+class ResultPage(RunPage):
+    """Answer of GET /audit/runs/{id}."""
+
+    result: Mapping[str, Any] | None
+    """Bundle, request, time, card and verdict; None until it is done."""
+
+
+class RunsPage(TypedDict):
+    """Answer of GET /audit/runs."""
+
+    runs: list[RunPage]
+
+
+class EndedPage(TypedDict):
+    """Answer of DELETE /audit/runs/{id}."""
+
+    id: str
+    status: Literal["cancelled", "deleted"]
+
+
+class ComparisonPage(TypedDict):
+    """Answer of GET /audit/runs/{id}/comparison: differences are second less first."""
+
+    first: RunPage
+    second: RunPage
+    differs: list[Mapping[str, Any]]
+    """What was not measured in the same way: profile, users, seed."""
+    verdict: Mapping[str, Any]
+    accuracy: list[Mapping[str, Any]]
+    leakage: list[Mapping[str, Any]]
+    fairness: list[Mapping[str, Any]]
+
+
+class CardPage(TypedDict):
+    """Answer of GET /audit/card."""
+
+    model: AuditedModel
+    card: Mapping[str, Any]
+
+
+_BODY: TypeAdapter[AuditRequest] = TypeAdapter(AuditRequest)
+
+
+@router.post(
+    "/audit/runs",
+    status_code=202,
+    response_model=QueuedPage,
+    responses=problems(
+        *WRITE,
+        *BODY,
+        NoAuditDataError,
+        UnknownModelError,
+        ModelRefusedError,
+        UnknownAttributeError,
+        UnsupportedRequirementError,
+        TooManyRunsError,
+    ),
+    openapi_extra={"requestBody": openapi_body(_BODY)},
+)
+async def queue_run(request: Request) -> Response:
+    """Measure a served bundle again, through the code that serves it; `{}` is a quick look at all of it.
+
+    Runs are done one after the other, with what requests leave over of the machine. They survive a restart.
+    """
+    parse(NoParameters, request.scope["query_string"])
+    wanted, _ = await read_body(request, _BODY)
+    run = await state_of(request).runtime.audits.queue(wanted)
+    page: QueuedPage = {"id": run, "status": "queued"}
+    return _json(page, 202, {"location": f"/audit/runs/{run}"})
+
+
+@router.get(
+    "/audit/runs",
+    response_model=RunsPage,
+    responses=problems(*READ),
+    openapi_extra={"parameters": openapi_parameters(RunsParameters)},
+)
+async def runs(request: Request) -> Response:
+    """List audit runs, the newest first, without what they found."""
+    asked, state = parse(RunsParameters, request.scope["query_string"]), state_of(request)
+    page: RunsPage = {"runs": [_page(state, run) for run in await state.store.read(list_runs, asked.limit)]}
+    return _json(page)
+
+
+@router.get(
+    "/audit/runs/{id}", response_model=ResultPage, responses=problems(*READ, UnknownRunError), openapi_extra=RUN
+)
+async def run(request: Request) -> Response:
+    """Tell how far an audit run is, and what it found."""
+    parse(NoParameters, request.scope["query_string"])
+    state = state_of(request)
+    found = await _found(state, path_id(request, "id"))
+    page: ResultPage = {**_page(state, found), "result": found.result}
+    return await asyncio.to_thread(_json, page)
+
+
+@router.delete(
+    "/audit/runs/{id}", response_model=EndedPage, responses=problems(*WRITE, UnknownRunError), openapi_extra=RUN
+)
+async def end_run(request: Request) -> Response:
+    """Cancel an audit run that is queued or running, which is kept as such; delete one that has ended."""
+    parse(NoParameters, request.scope["query_string"])
+    name = path_id(request, "id")
+    page: EndedPage = {"id": name, "status": await state_of(request).runtime.audits.end(name)}
+    return _json(page)
+
+
+@router.get(
+    "/audit/runs/{id}/report",
+    response_class=Response,
+    responses=problems(*READ, UnknownRunError, RunNotDoneError)
+    | {200: {"description": "One self-contained page.", "content": {"text/html": {"schema": {"type": "string"}}}}},
+    openapi_extra=RUN,
+)
+async def report(request: Request) -> Response:
+    """Give what an audit run found as a page with plots, to read, print or keep."""
+    parse(NoParameters, request.scope["query_string"])
+    result = _result(await _found(state_of(request), path_id(request, "id")))
+    page = await asyncio.to_thread(_rendered, result)
+    return Response(page, media_type="text/html", headers={"content-security-policy": PAGE_POLICY})
+
+
+@router.get(
+    "/audit/runs/{id}/comparison",
+    response_model=ComparisonPage,
+    responses=problems(*READ, UnknownRunError, RunNotDoneError),
+    openapi_extra={"parameters": RUN["parameters"] + openapi_parameters(ComparisonParameters)},
+)
+async def comparison(request: Request) -> Response:
+    """Set two audit runs side by side: of two bundles, or of one before and after."""
+    asked, state = parse(ComparisonParameters, request.scope["query_string"]), state_of(request)
+    first = await _found(state, path_id(request, "id"))
+    second = await _found(state, getattr(asked, "with"), "with")
+    results = _result(first), _result(second)
+    compared = await asyncio.to_thread(_compared, *results)
+    page: ComparisonPage = {
+        "first": _page(state, first),
+        "second": _page(state, second),
+        "differs": compared["differs"],
+        "verdict": compared["verdict"],
+        "accuracy": compared["accuracy"],
+        "leakage": compared["leakage"],
+        "fairness": compared["fairness"],
+    }
+    return _json(page)
+
+
+@router.get(
+    "/audit/card",
+    response_model=CardPage,
+    responses=problems(InvalidQueryError, QueryTooLongError, UnknownModelError, ModelRefusedError),
+    openapi_extra={"parameters": openapi_parameters(CardParameters)},
+)
+async def card(request: Request) -> Response:
+    """Give accuracy and leakage of a bundle as training measured them."""
+    asked = parse(CardParameters, request.scope["query_string"])
+    manifest, measured = await asyncio.to_thread(state_of(request).runtime.versions.card, asked.version)
+    page: CardPage = {"model": _named(manifest), "card": measured}
+    return _json(page)
+
+
+async def _found(state: State, name: str, field: str = "id") -> Run:
+    found = await state.store.read(get_run, name)
+    if found is None:
+        raise UnknownRunError(name, field)
+    return found
+
+
+def _result(run: Run) -> Mapping[str, Any]:
+    if run.result is None:
+        raise RunNotDoneError(run.id, run.status, run.error)
+    return run.result
+
+
+def _page(state: State, run: Run) -> RunPage:
+    model = state.store.known.models.get(run.model_id or 0)
+    return {
+        "id": run.id,
+        "status": run.status,
+        "progress": run.progress,
+        "doing": run.doing,
+        "request": run.request,
+        "created": as_text(run.created_us),
+        "started": _time(run.started_us),
+        "ended": _time(run.ended_us),
+        "error": run.error,
+        "verdict": run.verdict,
+        "model": None if model is None else _named(model),
+        "attempts": run.attempts,
+    }
+
+
+def _named(model: StoredModel | Manifest) -> AuditedModel:
+    return {"name": model.name, "version": model.version, "content_hash": model.content_hash}
+
+
+def _time(time_us: int | None) -> str | None:
+    return None if time_us is None else as_text(time_us)
+
+
+def _rendered(result: Mapping[str, Any]) -> str:
+    from measure.report import render_html  # with its template engine, which nobody else needs
+
+    return render_html(result)
+
+
+def _compared(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    from measure.audit.compare import compare
+
+    return compare(first, second)
+
+
+def _json(page: Mapping[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(to_json(page), status, headers, "application/json")

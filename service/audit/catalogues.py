@@ -1,0 +1,85 @@
+"""Items of the bundle versions that the request log speaks of: the active one's, else from the models folder.
+
+A version is found by its content hash and nothing else: another bundle under the same name has other items in the same
+rows. What cannot be read is said to be so; nobody guesses which items were shown.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from time import monotonic
+
+from bundle import BundleError, Manifest
+from bundle.check import check_hashes
+from bundle.files import read_items
+from bundle.layout import ITEM_TABLE
+from service.active import ActiveModel
+from service.models import ModelsFolder
+from service.store import StoredModel
+
+KEPT = 4
+"""Versions besides the active one whose items are kept in memory."""
+AGAIN_S = 30.0
+"""How long a version that could not be read is not looked for again."""
+
+
+@dataclass(frozen=True)
+class VersionItems:
+    """What the rows of one version's lists stand for."""
+
+    ids: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...]
+
+
+class Catalogues:
+    """Reads catalogues; may be asked by several threads at once."""
+
+    def __init__(self, active: ActiveModel, models: ModelsFolder) -> None:
+        """Nothing is read yet."""
+        self._active = active
+        self._models = models
+        self._lock = Lock()
+        self._kept: OrderedDict[str, VersionItems] = OrderedDict()
+        self._missed: dict[str, float] = {}
+        """Content hash → when it is looked for again."""
+
+    def of(self, model: StoredModel) -> VersionItems | None:
+        """The items of a version, by row; None where its files are gone, or are not what they were. May read files."""
+        active = self._active.current.model
+        if model.content_hash == active.content_hash:
+            return VersionItems(active.bundle.items.ids, active.bundle.items.groups)
+        with self._lock:
+            if model.content_hash in self._kept:
+                self._kept.move_to_end(model.content_hash)
+                return self._kept[model.content_hash]
+            if self._missed.get(model.content_hash, 0.0) > monotonic():
+                return None
+            found = self._read(model.content_hash)
+            if found is None:
+                self._missed[model.content_hash] = monotonic() + AGAIN_S
+                return None
+            self._missed.pop(model.content_hash, None)
+            self._kept[model.content_hash] = found
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+            return found
+
+    def _read(self, wanted: str) -> VersionItems | None:
+        for one in self._models.versions():
+            if one.manifest is not None and one.manifest.content_hash == wanted:
+                folder = self._models.root / one.version
+                try:
+                    return _items(folder, one.manifest)
+                except (BundleError, OSError):
+                    continue
+        return None
+
+
+def _items(folder: Path, manifest: Manifest) -> VersionItems:
+    """Ids and groups, where the file is the very one that the content hash was made of."""
+    check_hashes(folder, manifest, [ITEM_TABLE])
+    ids, _, groups, _ = read_items(folder, manifest.files[ITEM_TABLE].rows)
+    return VersionItems(ids, groups)

@@ -1,0 +1,147 @@
+"""`python -m service audit BUNDLE`: one audit, as files. A running service starts the same for its audit runs.
+
+Loads the bundle as serving does, every hash checked whatever a stamp says, and writes report.html, report.md and
+audit.json, each whole or not at all, audit.json last: where it is, the audit was made.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from measure.audit import Thresholds
+from measure.audit.progress import Progress, bar
+from measure.errors import MeasureError
+from measure.report import render_html, render_markdown
+from service.audit.request import AuditRequest
+from service.audit.result import make_result
+from service.compute import use_one_thread
+from service.errors import ServiceError, StartError
+from service.index import Kind
+from service.model import load_model
+
+RESULT = "audit.json"
+DONE, FAILED, ABANDONED = 0, 1, 3
+"""Exit statuses: the verdict is not a failure; it is one; nobody reads what is being done any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the command ended, and what it has to say."""
+
+    status: int
+    lines: tuple[str, ...]
+
+
+def read_request(**given: Any) -> AuditRequest:
+    """A request from the command line: lists as text, masks like ``gender;gender,age;``, the last of nothing.
+
+    Raises:
+        StartError: a value cannot be; one line that names each.
+    """
+    values = {name: value for name, value in given.items() if value is not None}
+    if "masks" in values:
+        values["masks"] = [_names(mask) for mask in values["masks"].split(";")]
+    if "metrics" in values:
+        values["metrics"] = _names(values["metrics"])
+    try:
+        return AuditRequest.model_validate(values)
+    except ValidationError as error:
+        found = [(problem["loc"][0], problem["input"], problem["msg"]) for problem in error.errors()]
+        raise StartError("; ".join(f"--{name} has {value!r:.80}: {text}" for name, value, text in found)) from None
+
+
+def audit(
+    folder: Path,
+    out: Path | None,
+    request: AuditRequest,
+    *,
+    workers: int = 1,
+    leakage_at_most: float | None = None,
+    kept_at_least: float | None = None,
+    index: Kind = "flat",
+    supervised: bool = False,
+) -> Outcome:
+    """Audit a bundle.
+
+    Args:
+        folder: of a version, or of a bundle, whose newest version is taken.
+        out: where the files go, over older ones; ``audits/NAME-VERSION`` where not given.
+        request: what to measure.
+        workers: processes that attack side by side.
+        leakage_at_most: see `Thresholds`.
+        kept_at_least: see `Thresholds`.
+        index: which kind serves; what is not exact gives other lists.
+        supervised: tell standard output what is being done, as lines of JSON, and nothing else; end where nobody reads.
+
+    Raises:
+        StartError: the bundle, the request, a threshold or the folder cannot be; one line.
+    """
+    use_one_thread()
+    with _refusals():
+        demanded = {"leakage_at_most": leakage_at_most, "kept_at_least": kept_at_least}
+        thresholds = Thresholds(**{name: value for name, value in demanded.items() if value is not None})
+        model = load_model(folder, "cpu", index, trust_stamp=False)
+        out = out or Path("audits") / f"{model.name}-{model.version}"
+        out.mkdir(parents=True, exist_ok=True)
+        shown: Callable[[], AbstractContextManager[Progress]] = _lines if supervised else lambda: bar("audit")
+        try:
+            with shown() as progress:
+                result = make_result(model, request, thresholds, workers=workers, progress=progress)
+        except BrokenPipeError:
+            return Outcome(ABANDONED, ())
+        _write(out / "report.html", render_html(result).encode())
+        _write(out / "report.md", render_markdown(result).encode())
+        _write(out / RESULT, to_json(result, inf_nan_mode="null"))
+    status = FAILED if result["verdict"]["overall"] == "fail" else DONE
+    return Outcome(status, () if supervised else (*summary(result), "", str(out)))
+
+
+def summary(result: Mapping[str, Any]) -> list[str]:
+    """The verdict in a few lines."""
+    bundle, verdict = result["bundle"], result["verdict"]
+    why = f": {verdict['reason']}" if verdict["reason"] else ""
+    accuracy = verdict.get("accuracy")
+    lines = [f"{bundle['name']}/{bundle['version']}: {verdict['overall'].replace('_', ' ')}{why}"]
+    lines += [f"- {each['sentence']}" for each in verdict["attributes"]]
+    return lines + ([f"- {accuracy['sentence']}"] if accuracy else [])
+
+
+@contextmanager
+def _lines() -> Iterator[Progress]:
+    def tell(doing: str, share: float) -> None:
+        sys.stdout.write(json.dumps({"doing": doing, "share": round(share, 4)}) + "\n")
+        sys.stdout.flush()
+
+    yield tell
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Every expected refusal as the one that the command line prints."""
+    try:
+        yield
+    except StartError:
+        raise
+    except (ServiceError, MeasureError) as error:
+        raise StartError(str(error)) from error
+    except OSError as error:
+        raise StartError(f"{error.filename or 'a file'} cannot be written: {error.strerror}") from error
+
+
+def _write(path: Path, text: bytes) -> None:
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_bytes(text)
+    draft.replace(path)
+
+
+def _names(text: str) -> list[str]:
+    return text.split(",") if text else []

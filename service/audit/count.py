@@ -1,0 +1,103 @@
+"""The count behind one answer on exposure: which lists are in it, whose they are, and which are in no number."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from measure.fairness.items import ItemGroups, item_groups
+from service.audit.catalogues import Catalogues
+from service.audit.shares import Classes, Shares, compared, overall
+from service.audit.tally import Tally
+from service.model import Model
+from service.store import LogColumns, Pseudonyms, StoredModel
+
+NOBODYS = "lists of nobody known: of sessions, of similar or popular items, or of erased users"
+STRANGERS = "lists of users that the active bundle does not have"
+UNNAMED = "the items of this version cannot be read from the models folder"
+UNLABELLED = "lists of users whose class is not known"
+
+
+@dataclass(frozen=True)
+class NotCounted:
+    """Served lists that are in no number."""
+
+    model: StoredModel | None
+    """Whose lists they are; None for lists of several."""
+    lists: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What was served, by groups of users."""
+
+    lists: int
+    users: int
+    shares: Shares
+    not_counted: tuple[NotCounted, ...]
+
+
+class Count:
+    """The tally behind one answer, and what is not in it; for one thread at a time."""
+
+    def __init__(self, model: Model, catalogues: Catalogues, pseudonyms: Pseudonyms) -> None:
+        users = model.bundle.users
+        self._catalogues = catalogues
+        self._row = users.row
+        self._row_by_key: Mapping[str | None, int] = {pseudonyms.key_of(user): row for user, row in users.row.items()}
+        groups = item_groups(model.bundle.items.groups)
+        self._groups: dict[str, ItemGroups | None] = {model.content_hash: groups}
+        """By content hash; None where the catalogue cannot be read."""
+        self._left_out: Counter[tuple[StoredModel, str]] = Counter()
+        self._tally = Tally(len(users.ids), groups.names)
+
+    def add(self, part: LogColumns) -> None:
+        """Count a part of the log."""
+        users = self._rows(part.user_keys)
+        for model_id in np.unique(part.model_ids).tolist():
+            model, mine = part.models[model_id], part.model_ids == model_id
+            groups = self._groups_of(model)
+            if groups is None:
+                self._left_out[model, UNNAMED] += int(mine.sum())
+                continue
+            counted = mine & (users >= 0)
+            self._leave_out(model, [part.user_keys[place] for place in np.flatnonzero(mine & (users < 0))])
+            shown = part.items[np.repeat(counted, part.lengths)]
+            self._tally.add(users[counted], part.key_ids[counted], part.lengths[counted], shown, groups)
+
+    def exposure(self, groups: Sequence[str], classes: Classes | None, keys: Mapping[int, str]) -> Exposure:
+        """What was counted, in numbers."""
+        tally = self._tally
+        with threadpool_limits(1, "blas"):  # the other processors are for requests
+            shares = overall(tally, groups) if classes is None else compared(tally, groups, classes, keys)
+        left_out = [NotCounted(model, lists, reason) for (model, reason), lists in self._left_out.items()]
+        if classes is not None and (unlabelled := int(tally.lists[classes.labels[tally.users] < 0].sum())):
+            left_out.append(NotCounted(None, unlabelled, UNLABELLED))
+        lists, users = int(tally.lists.sum()), len(np.unique(tally.users))
+        return Exposure(lists, users, shares, tuple(left_out))
+
+    def _rows(self, keys: Sequence[str | None]) -> NDArray[np.int64]:
+        """(n,) rows of the users in the bundle, -1 for nobody and for users that it does not have."""
+        row = self._row_by_key
+        rows = np.fromiter((row.get(key, -1) for key in keys), np.int64, len(keys))
+        for place in np.flatnonzero(rows < 0).tolist():  # written as they are, from before there was a secret
+            rows[place] = self._row.get(keys[place] or "", -1)  # no id is empty
+        return rows
+
+    def _groups_of(self, model: StoredModel) -> ItemGroups | None:
+        if model.content_hash not in self._groups:
+            items = self._catalogues.of(model)
+            self._groups[model.content_hash] = None if items is None else item_groups(items.groups)
+        return self._groups[model.content_hash]
+
+    def _leave_out(self, model: StoredModel, keys: Sequence[str | None]) -> None:
+        nobodys = sum(key is None for key in keys)
+        for reason, lists in ((NOBODYS, nobodys), (STRANGERS, len(keys) - nobodys)):
+            if lists:
+                self._left_out[model, reason] += lists

@@ -1,0 +1,125 @@
+"""What an audit measures: asked for loosely, then resolved against one bundle, so that nothing is left to guess.
+
+What a bundle cannot do is refused by name; nothing is left out silently.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bundle import Description
+from measure.masks import Mask, masks_to_measure
+from service.errors import UnknownAttributeError, UnsupportedRequirementError
+
+Profile = Literal["quick", "full"]
+"""Of `measure.profiles`."""
+Metric = Literal[
+    "accuracy",
+    "leakage",
+    "parts",
+    "lists",
+    "joined",
+    "overlap",
+    "exposure",
+    "parity",
+    "utility",
+    "activity",
+    "clients",
+    "calibration",
+    "catalogue",
+]
+"""`measure.audit.METRICS`, which a test holds this against: importing that would load all of scikit-learn."""
+METRICS: tuple[Metric, ...] = get_args(Metric)
+
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+Names = Annotated[tuple[Name, ...], Field(max_length=64)]
+
+
+class AuditRequest(BaseModel):
+    """One audit. What is absent or null is decided by the bundle; `resolve` does so."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profile: Annotated[
+        Profile, Field(description="`quick`: seconds for a row and no verdict. `full`: every attacker, a verdict.")
+    ] = "quick"
+    masks: Annotated[
+        Annotated[tuple[Names, ...], Field(min_length=1, max_length=4096)] | None,
+        Field(
+            description="Sets of attributes to protect. Null: all that the bundle supports, up to four attributes; "
+            "beyond, none, each alone, each pair and all.",
+            examples=[[[], ["gender"]]],
+        ),
+    ] = None
+    metrics: Annotated[
+        Annotated[tuple[Metric, ...], Field(min_length=1, max_length=64)] | None,
+        Field(description="What is measured. Null: everything.", examples=[["accuracy", "leakage"]]),
+    ] = None
+    users: Annotated[
+        Annotated[int, Field(ge=1, le=2**31 - 1)] | None,
+        Field(description="Audit users to look at, at most; drawn by the seed. Null: all."),
+    ] = None
+    seed: Annotated[
+        Annotated[int, Field(ge=0, le=2**31 - 1)] | None,
+        Field(description="Of all that is drawn: the same gives the same numbers. Null: that of the training run."),
+    ] = None
+    version: Annotated[
+        Annotated[str, Field(min_length=1, max_length=100)] | None,
+        Field(description="In the models folder. Null: the active one.", examples=["2026-01-31"]),
+    ] = None
+
+
+class DecidedRequest(BaseModel):
+    """One audit of one bundle, with nothing left open."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profile: Profile
+    masks: tuple[Mask, ...]
+    """In order, each once; names in manifest order."""
+    metrics: tuple[Metric, ...]
+    """In the order of `METRICS`."""
+    users: int | None
+    """None for all."""
+    seed: int
+    version: str
+
+
+def resolve(request: AuditRequest, bundle: Description) -> DecidedRequest:
+    """Decide what a request leaves open.
+
+    Raises:
+        UnknownAttributeError: the bundle does not have an attribute of a mask.
+        UnsupportedRequirementError: it has no list for exactly that mask.
+    """
+    masks = _measured(bundle) if request.masks is None else _in_order(request.masks, bundle)
+    metrics = METRICS if request.metrics is None else request.metrics
+    return DecidedRequest(
+        profile=request.profile,
+        masks=tuple(masks),
+        metrics=tuple(metric for metric in METRICS if metric in metrics),
+        users=request.users,
+        seed=bundle.seeds["run"] if request.seed is None else request.seed,
+        version=bundle.version,
+    )
+
+
+def _measured(bundle: Description) -> list[Mask]:
+    """The masks that every card has, as far as the bundle supports them; where it supports none, those that it does."""
+    found = [mask for mask in masks_to_measure(bundle.attribute_names) if bundle.supports(mask)]
+    return found or _in_order(tuple(map(tuple, bundle.supported_masks.masks)), bundle)
+
+
+def _in_order(masks: tuple[Mask, ...], bundle: Description) -> list[Mask]:
+    """Names in manifest order; masks from few names to many, then by where their names stand."""
+    names = bundle.attribute_names
+    for mask in masks:
+        if unknown := next((name for name in mask if name not in names), None):
+            raise UnknownAttributeError(unknown, names, field="masks")
+        if not bundle.supports(mask):
+            asked = [{"attribute": name, "source": "request"} for name in names if name in mask]
+            raise UnsupportedRequirementError(asked, bundle.supported_masks.model_dump(), field="masks")
+    found = {tuple(name for name in names if name in mask) for mask in masks}
+    return sorted(found, key=lambda mask: (len(mask), [names.index(name) for name in mask]))

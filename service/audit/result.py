@@ -1,0 +1,88 @@
+"""One audit of one model as JSON data: what was asked, what was measured, and the verdict on it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from measure.audit import Thresholds, Wanted, judge, measure
+from measure.audit.progress import Progress
+from measure.profiles import PROFILES
+from service.audit.request import AuditRequest, resolve
+from service.audit.subject import ServedSubject, population_of
+from service.errors import NoAuditDataError
+from service.model import Model
+
+FACTS = frozenset(
+    {
+        "schema_version",
+        "name",
+        "version",
+        "created",
+        "method",
+        "mode",
+        "base_model",
+        "dimensions",
+        "attributes",
+        "supported_masks",
+        "always_protected",
+        "empty_mask",
+        "scorer",
+        "seeds",
+        "user_split_salt",
+        "data",
+        "code_revision",
+        "content_hash",
+    }
+)
+"""What is told of the manifest, as in training's report; not its files, layers and parts."""
+
+
+def make_result(
+    model: Model,
+    request: AuditRequest,
+    thresholds: Thresholds,
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Measure a model and judge it.
+
+    Args:
+        model: as it serves.
+        request: what to measure; decided here, as far as it leaves something open.
+        thresholds: the operator's.
+        workers: processes that attack side by side; the numbers are the same for any number.
+        progress: told of every step.
+
+    Returns:
+        ``bundle``, ``request``, ``measured``, ``card`` and ``verdict``, as `measure.report` takes it.
+
+    Raises:
+        NoAuditDataError: the bundle came without audit/.
+        UnknownAttributeError, UnsupportedRequirementError: as `resolve` does.
+        MeasureError: a worker process died.
+    """
+    description = model.bundle.description
+    wanted = resolve(request, description)
+    audit = model.bundle.audit
+    if audit is None:
+        raise NoAuditDataError(description.version)
+    population = population_of(model, audit)
+    if wanted.users is not None:
+        population = population.at_most(wanted.users, wanted.seed)
+    subject = ServedSubject(model, population)
+    what = Wanted(wanted.masks, PROFILES[wanted.profile], frozenset(wanted.metrics), wanted.seed)
+    card = measure(subject, what, workers=workers, progress=progress)
+    seconds = {metric: round(value, 3) for metric, value in card.pop("seconds").items()}
+    return {
+        "bundle": description.model_dump(mode="json", include=set(FACTS)),
+        "request": wanted.model_dump(mode="json"),
+        "measured": {
+            "at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "index": model.index.kind,
+            "seconds": seconds,
+        },
+        "card": card,
+        "verdict": judge(card, thresholds),
+    }

@@ -1,0 +1,159 @@
+"""What a tally of served lists says: who was shown how much of what, and how far groups of users lie apart.
+
+The metrics are `measure.fairness`; its rows, one for each user, are here the sums over all lists served to that user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from measure.errors import SingleClassError, TooFewUsersError
+from measure.fairness import clients, exposure, parity
+from measure.fairness.clients import Clients
+from measure.fairness.estimate import RESAMPLES, Bootstrap, Gap
+from measure.fairness.groups import Groups, Withheld, by_class
+from measure.fairness.items import UNGROUPED
+from measure.fairness.shuffles import PERMUTATIONS, Shuffles
+from measure.fairness.totals import totals
+from measure.labels import RARE_BELOW
+from service.audit.tally import Tally
+
+SEED = 0
+"""Of what is drawn: the same log gives the same answer."""
+DRAWN = 50_000_000
+"""Users drawn or shuffled in all; beyond, there are fewer resamples, which widens no interval but blurs its ends."""
+
+
+@dataclass(frozen=True)
+class GroupShares:
+    """What one group of users was shown."""
+
+    name: str | None
+    """A class of the attribute, or what rare ones are called together; None for everybody."""
+    users: int
+    lists: int
+    shares: Mapping[str, float]
+    """Item group → share of the group's position-weighted exposure."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Exposure by user group, and the gaps between these; a gap is None where there are no two groups to compare."""
+
+    item_groups: tuple[str, ...]
+    groups: tuple[GroupShares, ...]
+    total_variation: Gap | None = None
+    parity: Gap | None = None
+    clients: Clients | None = None
+    """Of the item group that `parity` names; clients by the names of their keys, "" for no key."""
+    withheld: tuple[Withheld, ...] = ()
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The labels of one attribute."""
+
+    attribute: str
+    names: Sequence[str]
+    labels: NDArray[np.int64]
+    """(U,) class of each user, -1 where unknown."""
+
+
+def overall(tally: Tally, wanted: Sequence[str]) -> Shares:
+    """Everybody together.
+
+    Args:
+        tally: of the lists.
+        wanted: item groups to report; () for all.
+    """
+    known = _PerUser(tally, wanted)
+    everybody = Groups(("everybody",), np.zeros(len(known.users), np.int64))
+    return Shares(known.reported, tuple(replace(one, name=None) for one in known.shares(everybody)))
+
+
+def compared(tally: Tally, wanted: Sequence[str], classes: Classes, keys: Mapping[int, str]) -> Shares:
+    """Classes of users side by side; those with too few users are merged, as in an audit, or nothing is compared.
+
+    Args:
+        tally: of the lists.
+        wanted: item groups to report, and to compare in `Shares.parity`; () for all. `Shares.total_variation` is
+            always over all of them.
+        classes: of the users that the tally counts.
+        keys: API key → its name.
+    """
+    known = _PerUser(tally, wanted)
+    labels = classes.labels[known.users]
+    try:
+        groups, merged = by_class(classes.attribute, labels, classes.names)
+    except (TooFewUsersError, SingleClassError) as error:
+        there = tuple(classes.names[label] for label in np.unique(labels[labels >= 0]))
+        return Shares(known.reported, (), withheld=(Withheld(classes.attribute, there, f"not compared: {error}"),))
+    reason = f"fewer than {RARE_BELOW} users with lists in a class: counted together"
+    users = len(known.users)
+    bootstrap = Bootstrap(users, SEED, _draws(users, RESAMPLES))
+    shuffles = Shuffles(groups, SEED, permutations=_draws(users, PERMUTATIONS))
+    gap = parity.demographic(known.flags, known.reported, groups, bootstrap, shuffles)
+    return Shares(
+        known.reported,
+        known.shares(groups),
+        exposure.gap(known.exposure, groups, bootstrap, shuffles),
+        gap,
+        None if gap is None or gap.item_group is None else known.gap_by_client(groups, gap.item_group, keys),
+        tuple(replace(one, reason=reason) for one in merged),
+    )
+
+
+class _PerUser:
+    """The tally's rows added up by user."""
+
+    def __init__(self, tally: Tally, wanted: Sequence[str]) -> None:
+        self._tally = tally
+        self.users, self._user_of = np.unique(tally.users, return_inverse=True)
+        """(n,) users with lists; and (P,) which of them each row of the tally is."""
+        names = tally.groups
+        self._order = sorted(range(len(names)), key=lambda column: (names[column] == UNGROUPED, names[column]))
+        self._names = tuple(names[column] for column in self._order)
+        self._chosen = [place for place, name in enumerate(self._names) if not wanted or name in wanted]
+        self.reported = tuple(self._names[place] for place in self._chosen)
+        self.lists = self._summed(tally.lists.astype(np.float64)[:, None])[:, 0]
+        """(n,)"""
+        self.exposure = self._summed(tally.exposure)[:, self._order]
+        """(n, C) over all item groups, reported or not: shares are of the whole."""
+
+    @property
+    def flags(self) -> NDArray[np.float64]:
+        """(n, reported) share of a user's lists that have an item of a group."""
+        shown = self._summed(self._tally.shown)[:, self._order][:, self._chosen]
+        return shown / self.lists[:, None]
+
+    def shares(self, groups: Groups) -> tuple[GroupShares, ...]:
+        """What each group was shown."""
+        shared = exposure.shares(totals(self.exposure, groups))[:, self._chosen]
+        lists = totals(self.lists[:, None], groups)[:, 0]
+        return tuple(
+            GroupShares(name, int(users), int(count), dict(zip(self.reported, each, strict=True)))
+            for name, users, count, each in zip(groups.names, groups.sizes, lists, shared.tolist(), strict=True)
+            if users
+        )
+
+    def gap_by_client(self, groups: Groups, item_group: str, keys: Mapping[int, str]) -> Clients:
+        """Local and global gap of one item group; rows are users at one client."""
+        tally = self._tally
+        ids, client_of = np.unique(tally.clients, return_inverse=True)
+        names = tuple(keys.get(key, f"key {key}" if key else "") for key in ids.tolist())
+        flags = tally.shown[:, tally.groups.index(item_group)] / tally.lists
+        return clients.gaps(flags, Groups(groups.names, groups.of[self._user_of]), Groups(names, client_of))
+
+    def _summed(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(P, C) → (n, C)."""
+        summed = np.zeros((len(self.users), rows.shape[1]))
+        np.add.at(summed, self._user_of, rows)
+        return summed
+
+
+def _draws(users: int, at_most: int) -> int:
+    return max(50, min(at_most, DRAWN // max(users, 1)))

@@ -1,0 +1,126 @@
+"""A loaded model as an audit sees it: its vectors and lists are made by the code that makes them for requests.
+
+Letters: U users, d dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle import Audit, ExactReranker
+from measure.audit.subject import Lists, Population, Subject
+from measure.masks import Mask
+from measure.scoring import Scorer, to_unit
+from service.compute import KnownUser, Task, compute
+from service.index import Ranking
+from service.model import Model
+
+BLOCK = 256
+"""Users whose lists are made together; a list does not depend on its company, and memory does."""
+_NOTHING = np.zeros(0, np.int32)
+
+
+class ServedSubject(Subject):
+    """The users and lists of one model."""
+
+    def __init__(self, model: Model, population: Population) -> None:
+        """Take a model, and whom of its bundle to look at: `population_of`, or fewer."""
+        self._model = model
+        self._own: dict[tuple[Mask, bool], Lists] = {}
+        bundle = model.bundle
+        cosine = bundle.description.scorer == "cosine"
+        items = to_unit(bundle.items.vectors) if cosine else bundle.items.vectors
+        if bundle.reranker is None:
+            scorer = Scorer(items)
+        else:
+            scorer = Scorer(items, ExactReranker(bundle.reranker), bundle.reranker.spec.candidates)
+        parts = [part.name for part in bundle.description.parts]
+        super().__init__(population, scorer, parts, unit_length=cosine)
+
+    def part(self, place: int) -> NDArray[np.float32]:
+        """(U, d) one part of every user, by its place in ``parts``."""
+        return np.ascontiguousarray(self._model.bundle.users.parts[:, place])
+
+    def fair_vectors(self, mask: Mask) -> NDArray[np.float32]:
+        """(U, d) fair vectors of every user under one mask."""
+        flags = self._model.bundle.description.mask(mask)
+        blocks = [self._model.encoder.fair_vectors(rows, [flags] * len(rows)) for rows in self._blocks()]
+        return np.concatenate(blocks)
+
+    def fair(self, mask: Mask) -> NDArray[np.float32]:
+        """(U, d) fair vectors under ``mask``, as they are searched with: the encoder has brought them to length."""
+        if mask not in self._fair:
+            self._fair[mask] = self.fair_vectors(mask)
+        return self._fair[mask]
+
+    def lists(self, mask: Mask, count: int, *, drop_seen: bool = False) -> Lists:
+        """(U, ``count``) lists of every user under ``mask``, by the function that answers requests."""
+        key = mask, drop_seen
+        if key not in self._own or not self._begins_as(self._own[key].shape[1], count):
+            self._own[key] = self._served(mask, count, drop_seen)
+        return self._own[key][:, :count]
+
+    def lists_of(self, vectors: NDArray[np.float32], count: int, *, drop_seen: bool = False) -> Lists:
+        """Top ``count`` lists for (U, d) vectors as scored; dropping seen items drops those of the user in that row."""
+        found: list[Ranking] = []
+        for rows in self._blocks():
+            block = np.ascontiguousarray(vectors[rows])
+            dropped = [self._dropped(row, drop_seen) for row in rows]
+            found += self._model.ranker.top(block, dropped, [count] * len(rows))
+        return _as_lists(found, count)
+
+    def _served(self, mask: Mask, count: int, drop_seen: bool) -> Lists:
+        flags = self._model.bundle.description.mask(mask)
+        found: list[Ranking] = []
+        for rows in self._blocks():
+            found += compute(
+                [Task(self._model, KnownUser(row, flags), self._dropped(row, drop_seen), count, None) for row in rows]
+            )
+        return _as_lists(found, count)
+
+    def _begins_as(self, longer: int, count: int) -> bool:
+        """Whether a list begins as a longer one does.
+
+        A reranker orders more candidates for a list longer than them, an approximate index looks further for any.
+        """
+        if not self._model.index_report.exact or (self.scorer.own is not None and longer > self.scorer.candidates):
+            return longer == count
+        return longer >= count
+
+    def _dropped(self, row: int, drop_seen: bool) -> NDArray[np.int32]:
+        return self._model.bundle.seen.of(row) if drop_seen else _NOTHING
+
+    def _blocks(self) -> list[range]:
+        users = len(self._model.bundle.users.ids)
+        return [range(start, min(start + BLOCK, users)) for start in range(0, users, BLOCK)]
+
+
+def population_of(model: Model, audit: Audit) -> Population:
+    """Everyone in a bundle, as far as audits know them."""
+    bundle = model.bundle
+    description = bundle.description
+    return Population(
+        attributes={each.name: each.classes for each in description.attributes},
+        labels=audit.labels,
+        base=audit.base,
+        split=audit.split,
+        folded_in=audit.folded_in,
+        test=audit.test,
+        seen_indptr=bundle.seen.indptr,
+        seen_indices=bundle.seen.indices,
+        positive=audit.positive,
+        item_groups=bundle.items.groups,
+        strict=description.mode == "strict",
+        seed=description.seeds["run"],
+    )
+
+
+def _as_lists(rankings: Sequence[Ranking], count: int) -> Lists:
+    """(U, count) item rows, -1 where fewer items are left."""
+    lists = np.full((len(rankings), count), -1, np.int32)
+    for row, ranking in enumerate(rankings):
+        lists[row, : len(ranking.rows)] = ranking.rows
+    return lists

@@ -1,0 +1,149 @@
+"""What was shown to whom, added up list by list: one row for each user and client, one column for each item group.
+
+Memory grows with users × clients × item groups, and not with the lists: a log of any length is counted in parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from measure.fairness.items import ItemGroups, discount, of_items
+
+Number = TypeVar("Number", np.int32, np.int64, np.float64)
+
+
+class Tally:
+    """Sums over lists. A client is an API key, by its id; 0 is no key."""
+
+    def __init__(self, users: int, groups: Sequence[str]) -> None:
+        """Nothing is counted yet.
+
+        Args:
+            users: U; lists are those of users 0 to U - 1.
+            groups: item groups that have a column whether anything of them is shown or not.
+        """
+        self._users = users
+        self._place: dict[int, int] = {}
+        """Client → its place in `_row`."""
+        self._row: NDArray[np.int32] = np.zeros((0, users), np.int32)
+        """(clients, U) one more than the row of a user's lists through a client; 0 for none."""
+        self._size = 0
+        self._column = {name: column for column, name in enumerate(groups)}
+        self._owner: NDArray[np.int64] = np.zeros((0, 2), np.int64)
+        self._lists: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._exposure: NDArray[np.float64] = np.zeros((0, len(groups)))
+        self._shown: NDArray[np.float64] = np.zeros((0, len(groups)))
+
+    def add(
+        self,
+        users: NDArray[np.int64],
+        clients: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        items: NDArray[np.int32],
+        groups: ItemGroups,
+    ) -> None:
+        """Count n lists of items of one catalogue.
+
+        Args:
+            users: shape (n,), whose they are.
+            clients: shape (n,), through whom they were asked for.
+            lengths: shape (n,), items of each.
+            items: shape (sum of lengths,), catalogue rows of all lists, one after the other, each best first.
+            groups: of the catalogue's items.
+        """
+        if not len(users):
+            return
+        rows, columns = self._rows_of(users, clients), self._columns_of(groups.names)
+        order = np.argsort(rows, kind="stable")
+        starts = np.flatnonzero(np.diff(rows[order], prepend=-1))
+        hit = rows[order[starts]]
+        exposure = _by_list(lengths, items, groups)[order]
+        self._lists[hit] += np.diff(np.append(starts, len(rows)))
+        for sums, values in ((self._exposure, exposure), (self._shown, (exposure > 0).astype(np.float64))):
+            added = np.zeros((len(hit), sums.shape[1]))
+            added[:, columns] = np.add.reduceat(values, starts)
+            sums[hit] += added  # four times as fast as adding to those columns of it alone
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """C names of item groups: those of every catalogue that was counted."""
+        return tuple(self._column)
+
+    @property
+    def users(self) -> NDArray[np.int64]:
+        """(P,) whose lists are in each row."""
+        return self._owner[: self._size, 0]
+
+    @property
+    def clients(self) -> NDArray[np.int64]:
+        """(P,) through which client they were asked for."""
+        return self._owner[: self._size, 1]
+
+    @property
+    def lists(self) -> NDArray[np.int64]:
+        """(P,) how many there are; at least one."""
+        return self._lists[: self._size]
+
+    @property
+    def exposure(self) -> NDArray[np.float64]:
+        """(P, C) weight of the places that an item group had, 1 / log2(1 + rank); items of several groups share it."""
+        return self._exposure[: self._size]
+
+    @property
+    def shown(self) -> NDArray[np.float64]:
+        """(P, C) in how many of the lists an item group was at all."""
+        return self._shown[: self._size]
+
+    def _rows_of(self, users: NDArray[np.int64], clients: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(n,) rows; new ones for users that were not met through a client before."""
+        ids, place = np.unique(clients, return_inverse=True)
+        for client in ids.tolist():
+            self._place.setdefault(client, len(self._place))
+        if len(self._place) > len(self._row):
+            self._row = _padded(self._row, (2 * len(self._place), self._users))
+        at = np.array([self._place[client] for client in ids.tolist()])[place]
+        new = self._row[at, users] == 0
+        if new.any():
+            cells = np.unique(at[new] * self._users + users[new])
+            self._grow(self._size + len(cells), len(self._column))
+            owners = np.array(list(self._place), np.int64)[cells // self._users]
+            self._owner[self._size : self._size + len(cells)] = np.stack([cells % self._users, owners], axis=1)
+            self._row.reshape(-1)[cells] = np.arange(self._size + 1, self._size + 1 + len(cells))
+            self._size += len(cells)
+        rows: NDArray[np.int64] = self._row[at, users].astype(np.int64) - 1
+        return rows
+
+    def _columns_of(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """(C,) columns; new ones for item groups that no catalogue had before."""
+        columns = [self._column.setdefault(name, len(self._column)) for name in names]
+        self._grow(self._size, len(self._column))
+        return np.array(columns, np.int64)
+
+    def _grow(self, rows: int, columns: int) -> None:
+        """Make room, twice as much as there is where that is not enough."""
+        height, width = self._exposure.shape
+        if rows <= height and columns <= width:
+            return
+        height = height if rows <= height else max(rows, 2 * height)
+        self._owner = _padded(self._owner, (height, 2))
+        self._lists = _padded(self._lists, (height,))
+        self._exposure = _padded(self._exposure, (height, max(width, columns)))
+        self._shown = _padded(self._shown, (height, max(width, columns)))
+
+
+def _by_list(lengths: NDArray[np.int64], items: NDArray[np.int32], groups: ItemGroups) -> NDArray[np.float64]:
+    """(n, C) exposure of each item group in each list."""
+    count = len(lengths)
+    ranks = np.arange(len(items)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    weights = discount(int(lengths.max(initial=0)))[ranks]
+    return of_items(np.repeat(np.arange(count), lengths), items, weights, count, groups, shared=True)
+
+
+def _padded(array: NDArray[Number], shape: tuple[int, ...]) -> NDArray[Number]:
+    wider = np.zeros(shape, array.dtype)
+    wider[tuple(map(slice, array.shape))] = array
+    return wider

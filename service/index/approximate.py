@@ -1,0 +1,134 @@
+"""Lists out of an index that misses some items: everything it finds is scored again and put into the exact order.
+
+Nobody can prove such a list; `service.index.tune` measures it. What is held here:
+
+* An index is asked through windows, each wider than the one before, until enough is left that may be shown; then the
+  whole catalogue is scored, and the list is exact. Nothing that is dropped is shown, and a list is shorter than k only
+  where the catalogue has no more.
+* A row has found what all its windows so far proposed. Of a window that came back full only items above the score it
+  ended with count (by more than float32 may be off), so that no list ends within a tie that the window cut.
+* A list is a function of its row alone: the index proposes to a row what it proposes to it in any batch, and scores of
+  what was found are float64, one item at a time.
+* Pages neither repeat an item nor skip one that a page before had found. A page begins strictly after the last item
+  shown, in the one order that all items have: no repeats. It stops at the first window that leaves ``shown + count``
+  items, ``count`` of them after that item. What counts as found only grows from window to window, and whatever keeps
+  a page from stopping at a window keeps every later page too; so a later page has found all that an earlier one had.
+  Items that only a wider window finds, and that belong before the last one shown, are not shown any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.index.exact import Ranker
+from service.index.interface import Approximate
+from service.index.order import STEP, Position, Ranking, best
+
+FEW = 2048
+"""So many dropped rows are looked up one by one; a mask of the whole catalogue is quicker for more."""
+
+
+@dataclass(slots=True)
+class _Row:
+    """What one row has found so far."""
+
+    items: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Ascending, each once; what is dropped is not among them."""
+    end: float = np.inf
+    """Items that score more than this are found whole; minus infinity where the index has no more."""
+
+
+class ApproximateRanker:
+    """Asks an approximate index, drops what must not be shown, orders the rest; see the module."""
+
+    def __init__(self, index: Approximate, vectors: NDArray[np.float32]) -> None:
+        """Take the index and the (I, d) item vectors it was built from."""
+        self._index = index
+        self._items = len(vectors)
+        self._whole = Ranker(index, vectors)
+        self._exact = self._whole.exact
+
+    def top(
+        self,
+        fair: NDArray[np.float32],
+        dropped: Sequence[NDArray[np.int32]],
+        counts: Sequence[int],
+        after: Sequence[Position | None] | None = None,
+    ) -> list[Ranking]:
+        """Rank what the index finds for each row.
+
+        Args:
+            fair: (B, d) fair vectors.
+            dropped: for each row the item rows never to show.
+            counts: for each row how many items to show, at least 1.
+            after: for each row where its list goes on; None, or None in it, for the beginning.
+
+        Returns:
+            A ranking for each row, a function of that row alone.
+
+        Raises:
+            ScoreError: scores may be beyond float32.
+        """
+        after = [None] * len(fair) if after is None else after
+        rankings: dict[int, Ranking] = {}
+        found = {row: _Row() for row in range(len(fair)) if self._is_hopeful(dropped[row], counts[row], after[row])}
+        for window in self._index.windows:
+            if not found:
+                break
+            group = list(found)
+            proposed = self._index.search(fair[group], window, [dropped[row] for row in group])
+            for row, items, scores in zip(group, *proposed, strict=True):
+                self._add(found[row], items, scores, dropped[row])
+                ranking = self._settle(fair[row], found[row], counts[row], after[row])
+                if ranking is not None:
+                    rankings[row] = ranking
+                    del found[row]
+        for row in range(len(fair)):
+            if row not in rankings:
+                rankings[row] = self._whole.whole(fair[row], dropped[row], counts[row], after[row])
+        return [rankings[row] for row in range(len(fair))]
+
+    def _is_hopeful(self, dropped: NDArray[np.int32], count: int, after: Position | None) -> bool:
+        """Whether the widest window would leave enough, were dropped items everywhere alike."""
+        depth = count if after is None else count + after.shown
+        widest = max(self._index.windows, default=0)
+        return widest * (self._items - len(dropped)) >= depth * self._items
+
+    def _add(
+        self, row: _Row, items: NDArray[np.int64], scores: NDArray[np.float32], dropped: NDArray[np.int32]
+    ) -> None:
+        full = items[-1] >= 0
+        row.end = min(row.end, float(scores[-1])) if full else -np.inf
+        items = items if full else items[items >= 0]
+        items = np.union1d(row.items, items) if len(row.items) else np.sort(items)
+        row.items = items[self._kept(items, dropped)]
+
+    def _kept(self, items: NDArray[np.int64], dropped: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which of some items, ascending, may be shown."""
+        if len(dropped) > FEW:
+            allowed = np.ones(self._items, np.bool_)
+            allowed[dropped] = False
+            return allowed[items]
+        kept = np.ones(len(items), np.bool_)
+        if len(items):
+            places = np.minimum(np.searchsorted(items, dropped), len(items) - 1)
+            kept[places[items[places] == dropped]] = False
+        return kept
+
+    def _settle(self, u: NDArray[np.float32], row: _Row, count: int, after: Position | None) -> Ranking | None:
+        """The list of what was found, or None where that is too little."""
+        slack = self._exact.error(u) + STEP
+        scores = self._exact.of(u, row.items)
+        sure = scores > row.end + slack
+        items, scores = row.items[sure], scores[sure]
+        if after is not None:
+            if len(items) < count + after.shown:
+                return None
+            (last,) = self._exact.of(u, np.array([after.row]))
+            later = (scores < last) | ((scores == last) & (items > after.row))
+            items, scores = items[later], scores[later]
+        return best(items, scores, count) if len(items) >= count else None

@@ -1,0 +1,125 @@
+"""What an approximate index is worth, measured on lists as they are served, and how hard it has to look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.index.approximate import ApproximateRanker
+from service.index.flat import one_thread
+from service.index.interface import Approximate
+from service.index.order import Position, Ranking
+
+K = 10
+"""Recall is that of lists of so many items."""
+TARGET = 0.98
+EFFORTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+TIMED = 15
+"""Searches that are timed, each alone, after one that is not."""
+
+Result = TypeVar("Result")
+
+
+class Ranks(Protocol):
+    """Fair vectors in, lists out."""
+
+    def top(
+        self,
+        fair: NDArray[np.float32],
+        dropped: Sequence[NDArray[np.int32]],
+        counts: Sequence[int],
+        after: Sequence[Position | None] | None = None,
+    ) -> list[Ranking]:
+        """A ranking for each row."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Requests to measure with."""
+
+    fair: NDArray[np.float32]
+    """(S, d) fair vectors."""
+    dropped: Sequence[NDArray[np.int32]]
+    """For each what that user has seen."""
+
+    def lists(self, ranker: Ranks, k: int = K) -> list[Ranking]:
+        """What is shown for each."""
+        return ranker.top(self.fair, self.dropped, [k] * len(self.fair))
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """An index that looks hard enough."""
+
+    index: Approximate
+    recall: float
+
+
+def plain_sample(vectors: NDArray[np.float32], size: int) -> Sample:
+    """Items in the place of users, nothing seen: where there are no users to ask for."""
+    rows = np.linspace(0, len(vectors) - 1, min(size, len(vectors))).astype(np.int64)
+    return Sample(vectors[rows], [np.zeros(0, np.int32)] * len(rows))
+
+
+def recalls(found: Sequence[Ranking], exact: Sequence[Ranking]) -> NDArray[np.float64]:
+    """For each list the share of places that hold an item as good as the exact list's last, which any tie may take.
+
+    Returns:
+        (S,); 1 where there is nothing to find.
+    """
+    shares = [
+        min(1.0, float((one.scores >= best.scores[-1]).sum()) / len(best.rows)) if len(best.rows) else 1.0
+        for one, best in zip(found, exact, strict=True)
+    ]
+    return np.array(shares)
+
+
+def tuned(
+    index: Approximate, vectors: NDArray[np.float32], sample: Sample, exact: Sequence[Ranking]
+) -> tuple[Tuned | None, float | None]:
+    """Find the least effort whose recall is at least `TARGET`, its standard error taken off.
+
+    Args:
+        index: as built.
+        vectors: (I, d) item vectors.
+        sample: requests.
+        exact: their exact lists.
+
+    Returns:
+        The index at that effort, None where it is not worth it; the best recall that was met, None where none was.
+    """
+    most: float | None = None
+    for effort in EFFORTS:
+        harder = index.at(effort)
+        if harder is None:
+            break
+        found = sample.lists(ApproximateRanker(harder, vectors))
+        each = recalls(found, exact)
+        recall, error = float(each.mean()), float(each.std() / np.sqrt(len(each)))
+        most = max(most or 0.0, recall)
+        if recall - error >= TARGET:
+            return Tuned(harder, recall), most
+    return None, most
+
+
+def search_ms(ranker: Ranks, sample: Sample) -> float:
+    """Median time of a request alone, in one thread, as the worker makes it."""
+    times = []
+    with one_thread():
+        for row in range(min(TIMED + 1, len(sample.fair))):
+            started = perf_counter()
+            ranker.top(sample.fair[row : row + 1], sample.dropped[row : row + 1], [K])
+            times.append(1e3 * (perf_counter() - started))
+    return float(np.median(times[1:] or times or [0.0]))
+
+
+def timed(work: Callable[[], Result]) -> tuple[Result, float]:
+    """What it gives, and how many seconds that took."""
+    started = perf_counter()
+    return work(), perf_counter() - started
