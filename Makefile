@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup format check test openapi demo bench image-check clean
+.PHONY: help setup format check test openapi demo bench screenshots image-check clean
 
 help:     ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ demo: $(READY)    ## Train a small bundle, serve it, print requests to paste (DA
 
 bench: $(READY)    ## The serving budgets as ratios to a bare route, in one run (needs wrk)
 	@$(BIN)/python benchmarks/serving.py
+
+screenshots: $(READY)    ## Pictures of the web pages and of a report in build/screenshots (needs chromium)
+	@$(BIN)/python deploy/screenshots.py
 
 image-check: $(READY)    ## Build the container and ask it for one recommendation (root, Debian's buildah and debootstrap)
 	@deploy/image-check

@@ -80,7 +80,8 @@ def _generate(options: argparse.Namespace) -> None:
         config = GeneratedConfig.model_validate(sizes)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigError(".".join(map(str, first["loc"])) or "data generate", first["msg"], value=sizes) from None
+        key = ".".join(map(str, first["loc"]))
+        raise ConfigError(key or "sizes", first["msg"], value=sizes.get(key, sizes)) from None
     write_tables(generate(config), options.folder, options.format)
 
 

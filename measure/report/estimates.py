@@ -1,6 +1,7 @@
 """Numbers with intervals, by mask: marks, panels and cells that sections on lists and groups are made of."""
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from measure.report import words
 from measure.report.axes import over_zero
@@ -18,31 +19,38 @@ CHANCE = "shuffled groups"
 REPEATED = 12
 """Rows from which a table that repeats a figure is folded away."""
 
+T = TypeVar("T")
 Found = tuple[Mask, Estimate]
 
 
-def axis_of(found: Iterable[Estimate | None], *, percent: bool = False) -> Axis:
+def axis_of(found: Iterable[Estimate | None]) -> Axis:
     """Hold these estimates with their intervals and bounds."""
     known = [each for each in found if each is not None]
-    return over_zero([end for each in known for end in (each.value, each.bound, *(each.ci or ()))], percent=percent)
+    return over_zero(end for each in known for end in (each.value, each.bound, *(each.ci or ())))
 
 
 def panel(heading: str, note: str, axis: Axis, rows: Sequence[Found], attribute: str | None = None) -> Panel:
     """Draw one estimate a mask; where an attribute is given, masks that protect it stand out."""
     marks = []
     for mask, each in drawn(rows, attribute):
-        text = words.share(each.value) if axis.percent else words.decimal(each.value)
         strong = attribute is None or attribute in mask
+        text = words.decimal(each.value)
         marks.append(Mark(words.protecting(mask), each.value, text, each.ci, each.bound, strong=strong))
     return Panel(heading, note, "dot", axis, marks, bound=CHANCE)
 
 
-def drawn(rows: Sequence[Found], attribute: str | None) -> Sequence[Found]:
+def drawn(rows: Sequence[tuple[Mask, T]], attribute: str | None) -> Sequence[tuple[Mask, T]]:
     """Choose what is drawn where there are many masks."""
     if len(rows) <= MANY_MASKS or attribute is None:
         return rows
     fewest = min(len(mask) for mask, _ in rows)
     return [(mask, each) for mask, each in rows if attribute in mask or len(mask) == fewest]
+
+
+def choice(masks: Iterable[Mask]) -> str:
+    """Say what `drawn` chose, where it did."""
+    crowded = len(set(masks)) > MANY_MASKS
+    return "Drawn: the masks that protect the attribute, and the narrowest; the table has all." if crowded else ""
 
 
 def cells(found: Estimate | None) -> list[Cell]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from measure.report import words
 from measure.report.axes import over_zero
 from measure.report.classes import item_groups, share_tables
-from measure.report.estimates import against_chance, axis_of, between, cells, folded, panel
+from measure.report.estimates import against_chance, axis_of, between, cells, choice, folded, panel
 from measure.report.fair_rows import ClassRow, Exposure
 from measure.report.figures import Dot, Figure, Line, Spread
 from measure.report.page import Block, Section, Table
@@ -55,7 +55,10 @@ def _variation(rows: Sequence[Exposure]) -> list[Block]:
             body.append([*line, between(found), number(words.count(_people(row)))])
     columns = ["Attribute", "Protected", "Total variation", "95\u00a0% interval", "Shuffled 95\u00a0%", "Above it"]
     table = Table("Total variation of exposure", [*columns, "Between", "n"], body, folded=folded(body))
-    figure = Figure("Total variation of exposure between classes, by mask", panels, key_of(panels, PROTECTED, OPEN))
+    note = choice(row.sensitive for row, _ in known)
+    figure = Figure(
+        "Total variation of exposure between classes, by mask", panels, key_of(panels, PROTECTED, OPEN), note
+    )
     return [figure, table]
 
 

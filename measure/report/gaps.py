@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from measure.report import words
 from measure.report.axes import over_zero
 from measure.report.classes import rate_tables
-from measure.report.estimates import against_chance, cells, folded
+from measure.report.estimates import against_chance, cells, choice, drawn, folded
 from measure.report.fair_rows import Clients, Estimate
 from measure.report.figures import Figure, Mark, Panel
 from measure.report.page import Block, Section, Table
@@ -50,8 +50,9 @@ def clients(card: Card) -> Section:
         "Local well above global: differences that cancel out over everybody, or clients too small to measure well."
     )
     panels = _panels(rows)
-    drawn = [Figure("Global and local differences by mask", panels, key_of(panels, PROTECTED, OPEN))] if panels else []
-    blocks: list[Block] = [text, *drawn, _client_table(rows)]
+    key, note = key_of(panels, PROTECTED, OPEN), choice(row.sensitive for row in rows)
+    figure = [Figure("Global and local differences by mask", panels, key, note)] if panels else []
+    blocks: list[Block] = [text, *figure, _client_table(rows)]
     lines = [([row.attribute, words.mask(row.sensitive)], each) for row in rows for each in row.by_client]
     blocks += rate_tables("Differences inside each client", ["Attribute", "Protected", "Client"], lines)
     return Section("clients", "Clients", blocks)
@@ -63,12 +64,15 @@ def _panels(rows: Sequence[Clients]) -> list[Panel]:
     axis = over_zero(end for _, overall, local in known for end in (overall, local))
     panels = []
     for attribute, kind in dict.fromkeys((row.attribute, row.clients) for row, _, _ in known):
+        mine = [
+            (found[0].sensitive, found)
+            for found in known
+            if (found[0].attribute, found[0].clients) == (attribute, kind)
+        ]
         marks = []
-        for row, overall, local in known:
-            if (row.attribute, row.clients) == (attribute, kind):
-                label = f"{words.protecting(row.sensitive)} · {row.item_group}".removesuffix(" · ")
-                strong = attribute in row.sensitive
-                marks.append(Mark(label, overall, words.decimal(overall), reference=local, strong=strong))
+        for mask, (row, overall, local) in drawn(mine, attribute):
+            label = f"{words.protecting(mask)} · {row.item_group}".removesuffix(" · ")
+            marks.append(Mark(label, overall, words.decimal(overall), reference=local, strong=attribute in mask))
         note = f"inside each {kind}" if kind else ""
         panels.append(Panel(attribute, note, "dot", axis, marks, reference="the largest local one"))
     return panels

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from measure.report import words
 from measure.report.classes import item_groups, rate_tables, share_tables
-from measure.report.estimates import against_chance, axis_of, between, cells, folded, panel
+from measure.report.estimates import against_chance, axis_of, between, cells, choice, folded, panel
 from measure.report.fair_rows import Estimate, Parity
 from measure.report.figures import Figure
 from measure.report.page import Block, Heading, Section, Table
@@ -71,10 +71,9 @@ def _drawn(title: str, value: str, known: Known, item: str = "") -> list[Block]:
             body.append([*line, between(found), number(words.count(_people(row)))])
     columns = ["Attribute", "Protected", value, "95\u00a0% interval"]
     columns += [*(["Shuffled 95\u00a0%", "Above it"] if bound else []), *([item] if item else []), "Between", "n"]
-    return [
-        Figure(f"{title} by mask", panels, key_of(panels, PROTECTED, OPEN)),
-        Table(title, columns, body, folded=folded(body)),
-    ]
+    note = choice(row.sensitive for row, _ in known)
+    figure = Figure(f"{title} by mask", panels, key_of(panels, PROTECTED, OPEN), note)
+    return [figure, Table(title, columns, body, folded=folded(body))]
 
 
 def _people(row: Parity) -> int | None:

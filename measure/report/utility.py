@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 from measure.report import words
 from measure.report.classes import pieces
-from measure.report.estimates import axis_of, folded, panel
+from measure.report.estimates import axis_of, choice, folded, panel
 from measure.report.fair_rows import ErrorGap, Estimate, Utility
 from measure.report.figures import Figure
 from measure.report.page import Block, Cell, Heading, Section, Table
@@ -48,9 +48,8 @@ def _maps(maps: Sequence[Utility], widest: Utility, at_least: int | None) -> lis
     """Draw the widest mask's cells, the others' folded away; where all are withheld, only say so."""
     values = [value for row in maps for line in row.cells for value in line if value is not None]
     if not values:
-        return [
-            f"Every cell is of {f'fewer than {at_least}' if at_least is not None else 'too few'} users: all are withheld."
-        ]
+        few = "too few" if at_least is None else f"fewer than {at_least}"
+        return [f"Every cell is of {few} users: all are withheld."]
     top = max((value for value in values if not math.isnan(value)), default=0.0) or 1.0
     others = [row for row in maps if row is not widest]
     return [table for row in (widest, *others) for table in _heat(row, top, at_least, folded=row is not widest)]
@@ -148,7 +147,11 @@ def _errors(rows: Sequence[Utility]) -> list[Block]:
             line = [name(attribute), name(words.mask(mask)), name(words.between(each.between))]
             values = [number(words.decimal(each.values.get(key))) for key in keys]
             body.append([*line, *values, number(words.count(each.n))])
-    figure = [Figure("E by mask", panels, key_of(panels, PROTECTED, OPEN))] if panels else []
+    figure = (
+        [Figure("E by mask", panels, key_of(panels, PROTECTED, OPEN), choice(row.sensitive for row in rows))]
+        if panels
+        else []
+    )
     return [*figure, Table("Error gaps", columns, body, folded=folded(body))]
 
 

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from math import isfinite
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Literal
 
 from annotated_types import MaxLen
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 from pydantic_core import to_json
-from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
-from bundle import Items
 from service.api.access import caller_of
+from service.api.compared import UserPage, UsersPage, user_page
 from service.api.paths import openapi_path, path_id
 from service.api.problems import problems
 from service.api.query import COMMA_SEPARATED, Count, Name, Parameters, check_length, openapi_parameters, parse
-from service.api.schemas import AppliedAttribute, ModelName
 from service.api.state import state_of
 from service.api.trace import new_request_id
-from service.audit.people import Compared, Logged, find_users, masks_of, side_by_side
-from service.audit.sentences import sentence, sentences
+from service.audit.people import Logged, find_users, masks_of, side_by_side
 from service.errors import (
     DeadlineError,
     InvalidQueryError,
@@ -72,78 +67,6 @@ class UserParameters(Parameters):
     ] = "audit"
 
 
-class UsersPage(TypedDict):
-    """Answer of GET /audit/users."""
-
-    users: list[str]
-    """In the bundle's order."""
-    total: int
-    """How many there are."""
-
-
-class Titled(TypedDict):
-    """A title, where the bundle has one."""
-
-    title: NotRequired[str]
-
-
-class ComparedItem(Titled):
-    """One item of a list."""
-
-    item: str
-    rank: int
-    was: int | None
-    """Its rank in the reference; null for an item that is not there."""
-
-
-class LeftItem(Titled):
-    """An item of the reference that a list does not have."""
-
-    item: str
-    was: int
-
-
-class OverlapPage(TypedDict):
-    """How alike a list and the reference are; null where both are empty."""
-
-    jaccard: float | None
-    rbo: float | None
-
-
-class ComparedList(TypedDict):
-    """One list beside the reference."""
-
-    request_id: str
-    sensitive: list[str]
-    """What is protected in it."""
-    applied: list[AppliedAttribute]
-    items: list[ComparedItem]
-    left: list[LeftItem]
-    overlap: OverlapPage
-    sentence: str | None
-    """What protecting more than in the reference changes; null for the reference."""
-
-
-class AttributeSentence(TypedDict):
-    """What protecting one attribute changes."""
-
-    attribute: str
-    sentence: str
-
-
-class UserPage(TypedDict):
-    """Answer of GET /audit/users/{user}."""
-
-    user: str
-    model: ModelName
-    k: int
-    reference: list[str]
-    """What is protected in the list that the others are compared with: the least possible."""
-    lists: list[ComparedList]
-    """The reference first, then by how many attributes are protected."""
-    attributes: list[AttributeSentence]
-
-
 @router.get(
     "/audit/users",
     response_model=UsersPage,
@@ -191,45 +114,4 @@ async def audited_user(request: Request) -> Response:
         return Logged(request_id, await state.recommender.recommend(query, Asker(request_id, purpose, caller.key_id)))
 
     lists = await side_by_side(user, asked.k, masks, ask)
-    return Response(to_json(_user_page(user, asked.k, lists)), media_type="application/json")
-
-
-def _user_page(user: str, k: int, lists: Sequence[Compared]) -> UserPage:
-    reference = lists[0]
-    model = reference.made.model
-    told = sentences(model.bundle.description.attribute_names, lists)
-    return {
-        "user": user,
-        "model": {"name": model.name, "version": model.version},
-        "k": k,
-        "reference": list(reference.protected),
-        "lists": [_list(reference, one) for one in lists],
-        "attributes": [{"attribute": name, "sentence": text} for name, text in told.items()],
-    }
-
-
-def _list(reference: Compared, one: Compared) -> ComparedList:
-    items, rows = one.made.model.bundle.items, one.made.ranking.rows.tolist()
-    added = [name for name in one.protected if name not in reference.protected]
-    return {
-        "request_id": one.request_id,
-        "sensitive": list(one.protected),
-        "applied": [
-            {"attribute": attribute, "source": source} for attribute, source in one.made.requirement.sources.items()
-        ],
-        "items": [
-            {"item": items.ids[row], "rank": rank, **_titled(items, row), "was": was}
-            for rank, (row, was) in enumerate(zip(rows, one.was, strict=True), 1)
-        ],
-        "left": [{"item": items.ids[left.row], **_titled(items, left.row), "was": left.was} for left in one.left],
-        "overlap": {"jaccard": _or_none(one.jaccard), "rbo": _or_none(one.rbo)},
-        "sentence": sentence(added, reference, one) if added else None,
-    }
-
-
-def _titled(items: Items, row: int) -> Titled:
-    return {"title": items.titles[row]} if items.titles[row] else {}
-
-
-def _or_none(value: float) -> float | None:
-    return round(value, 6) if isfinite(value) else None
+    return Response(to_json(user_page(user, asked.k, lists)), media_type="application/json")

@@ -95,7 +95,7 @@ class Coarse:
         if count >= self.lists:
             return np.tile(np.arange(self.lists), (len(vectors), 1))
         wide = vectors.astype(np.float64)
-        near = wide @ self._centroids.T
+        near = torch.mm(torch.from_numpy(wide), torch.from_numpy(self._centroids).T).numpy()  # its threads are set
         split = np.partition(near, (-count - 1, -count), axis=1)[:, -count - 1 : -count + 1 or None]
         error = self._error_per_length * np.sqrt(np.square(wide).sum(axis=1))
         chosen = np.argpartition(near, -count, axis=1)[:, -count:]

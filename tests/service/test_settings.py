@@ -58,7 +58,7 @@ def test_variables_of_the_tests_and_the_deployment_are_left_alone(monkeypatch):
         ("PORT", "0"),
         ("PORT", "eighty"),
         ("DEVICE", "tpu"),
-        ("INDEX", "hnsw"),
+        ("INDEX", "annoy"),
         ("SCORES", "on"),
         ("REQUIRED", "gender,"),
         ("DEFAULT", "Gender"),

@@ -31,6 +31,8 @@ def in_small_batches(monkeypatch):
 
 def load_frame(folder: Path, frame: pl.DataFrame, suffix: str = "csv", **fields):
     """Write interactions and the users above, and load them."""
+    folder = folder / suffix
+    folder.mkdir(exist_ok=True)
     for stem, table in (("interactions", frame), ("users", pl.DataFrame(USERS))):
         path = folder / f"{stem}.{suffix}"
         table.write_csv(path) if suffix == "csv" else table.write_parquet(path)
@@ -58,13 +60,12 @@ ROWS = st.lists(
 def test_a_dataset_in_batches_is_what_a_loop_over_the_rows_makes(tmp_path, in_small_batches, rows, fewest, suffix):
     frame = pl.DataFrame(rows, schema=["user", "item", "rating", "timestamp"], orient="row")
     expected = row_by_row(rows, 4, fewest)
-
-    try:
-        dataset = load_frame(tmp_path, frame, suffix, positive_at_least=4, min_positives=fewest)
-    except DataError as error:
-        assert "no user has" in str(error) or "among the users kept" in str(error)
-        assert len({USERS["team"][IDS.index(user)] for user in expected}) < 2
+    if len({USERS["team"][IDS.index(user)] for user in expected}) < 2:
+        with pytest.raises(DataError, match=r"no user has|among the users kept"):
+            load_frame(tmp_path, frame, suffix, positive_at_least=4, min_positives=fewest)
         return
+
+    dataset = load_frame(tmp_path, frame, suffix, positive_at_least=4, min_positives=fewest)
 
     found = {}
     for row, user in enumerate(dataset.users):
@@ -76,11 +77,11 @@ def test_a_dataset_in_batches_is_what_a_loop_over_the_rows_makes(tmp_path, in_sm
 
 def test_a_whole_number_in_one_batch_and_a_fraction_in_another_are_one_time(tmp_path, in_small_batches):
     frame = pl.DataFrame({"user": ["1"] * 30 + ["2"], "item": [f"i{row}" for row in range(31)]})
-    times = [str(100 - row) for row in range(29)] + ["71.5", "0"]
+    times = ["10.5", *(str(99 - row) for row in range(28)), "10", "0"]
 
     dataset = load_frame(tmp_path, frame.with_columns(timestamp=pl.Series(times)))
 
-    assert [dataset.items[row] for row in dataset.indices[:4]] == ["i28", "i29", "i27", "i26"]
+    assert [dataset.items[row] for row in dataset.indices[:4]] == ["i29", "i0", "i28", "i27"]
 
 
 @pytest.mark.parametrize(("last", "name"), [(30.0, "29"), (30.5, "29.0")])
@@ -101,7 +102,7 @@ GOOD = [("1", "i", "5", "1")] * 40
     ("bad", "says"),
     [
         (("1", "i", "five", "1"), "'five' is not a finite number"),
-        (("1", "i", "5", ""), "a number is missing"),
+        (("1", "i", "5", None), "a number is missing"),
         (("1", "i\x07", "5", "1"), r"'i\x07' is not an id"),
         (("", "i", "5", "1"), "an id is missing"),
         (("9", "i", "5", "1"), "'9' is not in the users table"),
@@ -117,22 +118,24 @@ def test_a_bad_value_in_a_later_batch_is_named_by_its_row_in_the_file(tmp_path, 
     assert (caught.value.file, caught.value.row) == (f"interactions.{suffix}", 41)
 
 
-def refused(folder: Path, data: bytes) -> DataError:
+def load_bytes(folder: Path, data: bytes, name: str = "interactions.csv"):
+    """Load with these interactions; gives the dataset, or the DataError that refuses them."""
     (folder / "users.csv").write_text("user,team\n1,x\n2,y\n")
-    (folder / "interactions.csv").write_bytes(data)
-    with pytest.raises(DataError) as caught:
-        load(DATA_CONFIG.validate_python({"reader": "tables"}), folder)
-    return caught.value
+    (folder / name).write_bytes(data)
+    try:
+        return load(DATA_CONFIG.validate_python({"reader": "tables"}), folder)
+    except DataError as error:
+        return error
 
 
 def test_damage_in_a_later_block_is_named_by_its_place_in_the_file(tmp_path, in_small_batches):
     head = b"user,item\n" + b"1,i\n2,j\n" * 20
 
-    short = refused(tmp_path, head + b"1\n1,i\n")
-    coded = refused(tmp_path, head + b"1,\xff\n")
-    cut = refused(tmp_path, head + b"1,\xc3")
-    quoted = refused(tmp_path, head + b'1,"i\n' + b"1,i\n" * 20)
-    long = refused(tmp_path, head + b'1,"' + b"i" * 200 + b'"\n')
+    short = load_bytes(tmp_path, head + b"1\n1,i\n")
+    coded = load_bytes(tmp_path, head + b"1,\xff\n")
+    cut = load_bytes(tmp_path, head + b"1,\xc3")
+    quoted = load_bytes(tmp_path, head + b'1,"i\n' + b"1,i\n" * 20)
+    long = load_bytes(tmp_path, head + b'1,"' + b"i" * 200 + b'"\n')
 
     assert (short.row, short.problem, short.value) == (41, "has 1 fields", "1")
     assert (coded.line, coded.problem, coded.value) == (42, "is not UTF-8", b"\xff")
@@ -142,12 +145,10 @@ def test_damage_in_a_later_block_is_named_by_its_place_in_the_file(tmp_path, in_
 
 
 def test_line_ends_at_the_end_are_no_rows_and_those_inside_are(tmp_path, in_small_batches):
-    (tmp_path / "users.csv").write_text("user,team\n1,x\n2,y\n")
     rows = b"user,item\r\n" + b"1,i\r\n2,j\r\n" * 20
 
-    inside = refused(tmp_path, rows + b"\r\n1,i\r\n")
-    (tmp_path / "interactions.csv").write_bytes(b"\xef\xbb\xbf" + rows + b"\r\n" * 100)
-    dataset = load(DATA_CONFIG.validate_python({"reader": "tables"}), tmp_path)
+    inside = load_bytes(tmp_path, rows + b"\r\n1,i\r\n")
+    dataset = load_bytes(tmp_path, b"\xef\xbb\xbf" + rows + b"\r\n" * 100)
 
     assert (inside.row, inside.problem) == (41, "an id is missing")
     assert dataset.items == ("i", "j")
@@ -156,17 +157,16 @@ def test_line_ends_at_the_end_are_no_rows_and_those_inside_are(tmp_path, in_smal
 @EVERY_TIME
 @given(place=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255))
 def test_a_changed_byte_in_parquet_raises_nothing_but_data_errors(tmp_path, in_small_batches, place, value):
-    frame = pl.DataFrame(GOOD + [("2", "j", "4", "2")], schema=["user", "item", "rating", "timestamp"], orient="row")
-    load_frame(tmp_path, frame, "parquet")
-    data = bytearray((tmp_path / "interactions.parquet").read_bytes())
+    rows = [*GOOD, ("2", "j", "4", "2")]
+    pl.DataFrame(rows, schema=["user", "item", "rating", "timestamp"], orient="row").write_parquet(tmp_path / "whole")
+    data = bytearray((tmp_path / "whole").read_bytes())
     data[int(place * len(data))] = value
-    (tmp_path / "interactions.parquet").write_bytes(data)
 
-    try:
-        load(DATA_CONFIG.validate_python({"reader": "tables"}), tmp_path)
-    except DataError as error:
-        assert str(error).isprintable()
-        assert str(tmp_path) not in str(error)
+    found = load_bytes(tmp_path, bytes(data), "interactions.parquet")
+
+    said = str(found) if isinstance(found, DataError) else ""
+    assert said.isprintable()
+    assert str(tmp_path) not in said
 
 
 @given(st.lists(st.text(alphabet="019aé", min_size=1, max_size=4) | st.text(alphabet="0129", min_size=1), unique=True))
@@ -219,7 +219,7 @@ def peak_bytes(folder: Path, rows: int, suffix: str) -> tuple[int, int]:
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the peak is read from /proc")
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_memory_does_not_grow_with_the_text_of_the_interactions(tmp_path, suffix):
-    little, low = peak_bytes(tmp_path / "few", 150_000, suffix)
-    much, high = peak_bytes(tmp_path / "many", 450_000, suffix)
+    little, low = peak_bytes(tmp_path / "few", 200_000, suffix)
+    much, high = peak_bytes(tmp_path / "many", 600_000, suffix)
 
-    assert high - low < 0.6 * (much - little)
+    assert high - low < 0.5 * (much - little)

@@ -1,12 +1,17 @@
 """The generator: repeatable, shaped as asked, with effects that can be found again."""
 
+from dataclasses import replace
+
 import numpy as np
+import polars as pl
 import pytest
 from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
+from training.__main__ import main
+from training.data import meetings
 from training.data.config import DATA_CONFIG, AutoConfig, GeneratedConfig, TablesConfig
 from training.data.generated import generate
 from training.data.load import load
@@ -14,6 +19,7 @@ from training.data.write import write_tables
 from training.errors import ConfigError, DataError
 
 SMALL = GeneratedConfig(users=80, items=50, interactions_per_user=15)
+LARGE = GeneratedConfig(users=1500, items=meetings.SHORTLIST_FROM, interactions_per_user=40)
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +116,97 @@ def test_written_tables_are_read_back_to_the_same_dataset(tmp_path, table_format
     assert [path.name for path in paths] == [f"{stem}.{table_format}" for stem in ("interactions", "users", "items")]
     assert found.fingerprint == expected.fingerprint
     assert (found.titles, found.groups, found.attributes) == (expected.titles, expected.groups, expected.attributes)
+
+
+def test_interactions_can_be_read_again_and_are_the_same():
+    interactions = generate(SMALL).interactions
+
+    first, again = (pl.concat([batch.frame for batch in interactions.batches()]) for _ in range(2))
+
+    assert first.equals(again)
+    assert tuple(first.columns) == interactions.columns
+
+
+def test_a_batch_of_interactions_has_some_users_and_knows_its_place(monkeypatch):
+    monkeypatch.setattr(meetings, "USERS_AT_ONCE", 32)
+
+    batches = list(generate(SMALL).interactions.batches())
+
+    assert [batch.frame["user"].n_unique() for batch in batches] == [32, 32, 16]
+    assert [batch.before for batch in batches] == np.cumsum([0, *(batch.frame.height for batch in batches)])[
+        :-1
+    ].tolist()
+
+
+def interactions_of(config: GeneratedConfig) -> pl.DataFrame:
+    return pl.concat([batch.frame for batch in generate(config).interactions.batches()])
+
+
+@pytest.fixture(scope="module")
+def from_a_large_catalogue():
+    return interactions_of(LARGE)
+
+
+def test_in_a_large_catalogue_users_meet_as_many_items_each_once_and_in_time_order(from_a_large_catalogue):
+    frame = from_a_large_catalogue
+    per_user = frame.group_by("user", maintain_order=True).agg(
+        pl.len(), in_order=(pl.col("timestamp").diff().drop_nulls() >= 0).all()
+    )
+
+    assert per_user["user"].to_list() == [str(row + 1) for row in range(LARGE.users)]
+    assert per_user["len"].mean() == pytest.approx(LARGE.interactions_per_user, rel=0.05)
+    assert per_user["in_order"].all()
+    assert not frame.select("user", "item").is_duplicated().any()
+    assert interactions_of(LARGE).equals(frame)
+
+
+def test_in_a_large_catalogue_shortlists_keep_popularity_and_taste(monkeypatch, from_a_large_catalogue):
+    monkeypatch.setattr(meetings, "SHORTLIST_FROM", LARGE.items + 1)
+
+    everything = interactions_of(LARGE)
+
+    assert not everything.equals(from_a_large_catalogue)
+    for frame in (everything, from_a_large_catalogue):
+        per_item = frame["item"].value_counts(sort=True)["count"]
+        assert per_item.head(LARGE.items // 10).sum() > 0.35 * len(frame)
+        assert 0.5 < (frame["rating"] >= 4).mean() < 0.65
+    counts = [frame["item"].value_counts().sort("item") for frame in (everything, from_a_large_catalogue)]
+    both = counts[0].join(counts[1], on="item")
+    assert np.corrcoef(both["count"], both["count_right"])[0, 1] > 0.85
+
+
+def test_writing_that_is_broken_off_leaves_no_file(tmp_path, monkeypatch):
+    raw = generate(SMALL)
+
+    def broken():
+        yield from raw.interactions.batches()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_tables(replace(raw, interactions=replace(raw.interactions, batches=broken)), tmp_path)
+
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(["--users", "1"], "users: 1 "), (["--items", "80"], "at most half of the 80 items, got 60")],
+)
+def test_the_command_refuses_sizes_that_make_no_sense(tmp_path, capsys, arguments, says):
+    assert main(["data", "generate", str(tmp_path / "out"), *arguments]) == 2
+
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_writes_as_many_users_items_and_interactions_as_asked_for(tmp_path):
+    sizes = ["--users", "90", "--items", "40", "--interactions-per-user", "10"]
+
+    assert main(["data", "generate", str(tmp_path), *sizes, "--format", "parquet"]) == 0
+
+    heights = {path.stem: pl.read_parquet(path).height for path in tmp_path.iterdir()}
+    assert (heights["users"], heights["items"]) == (90, 40)
+    assert 800 < heights["interactions"] < 1000
 
 
 def test_writing_never_replaces_a_file(tmp_path):

@@ -1,7 +1,5 @@
 """Ids as numbers: the text of an id is held once, however many interactions it has."""
 
-from typing import cast
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -11,18 +9,24 @@ class Codes:
     """Gives every id met a number: from 0 up without gaps, and the same whenever the id is met again."""
 
     def __init__(self) -> None:
-        self._categories = pl.Categories.random()
-        self._kind = pl.Categorical(self._categories)
-        self._held = pl.Series([], dtype=self._kind)  # Polars forgets categories of which no column is left
+        self._kind = pl.Categorical(pl.Categories.random())
+        self._met = [pl.Series([], dtype=self._kind)]  # each id once; Polars forgets categories that no column has
+        self._count = 0
 
     def of(self, ids: pl.Series) -> NDArray[np.int32]:
         """Number ids, text (N,), none missing; shape (N,)."""
-        codes = ids.cast(self._kind).to_physical().to_numpy()
-        return cast("NDArray[np.int32]", codes.astype(np.int32))
+        categories = ids.cast(self._kind)
+        codes: NDArray[np.int32] = categories.to_physical().to_numpy().astype(np.int32)
+        new = np.flatnonzero(codes >= self._count)
+        numbers, first = np.unique(codes[new], return_index=True)
+        self._met.append(categories[new[first]])
+        self._count += len(numbers)
+        return codes
 
     def ids(self) -> pl.Series:
         """Give the ids met so far, each in the place that its number says."""
-        return self._categories.to_series().cast(pl.String)
+        met = pl.concat(self._met)
+        return met.cast(pl.String)[np.argsort(met.to_physical().to_numpy())]
 
 
 class Rows:

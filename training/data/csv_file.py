@@ -13,7 +13,7 @@ from pyarrow import csv as arrow_csv
 from training.errors import DataError, shown
 
 MAX_COLUMNS = 1000
-BLOCK_BYTES = 8 * 2**20
+BLOCK_BYTES = 2 * 2**20
 """Held as text at a time; no row may be longer."""
 
 LINE_ENDS = b"\r\n"

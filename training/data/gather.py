@@ -20,7 +20,7 @@ Times = NDArray[np.number[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
-    """Interactions as numbers, N of them, about 17 bytes each.
+    """Interactions as numbers, N of them, 9 bytes each.
 
     Attributes:
         users: int32 (N,), row in the users table.
@@ -74,7 +74,7 @@ def _numbers(interactions: Interactions, users: Rows, positive_at_least: float |
             if "timestamp" in frame.columns:
                 times.append(frame["timestamp"].to_numpy())
             bar.update(frame.height)
-    if not parts:
+    if not any(len(rows) for rows, _, _ in parts):
         raise DataError(interactions.file, "has no interactions")
     owners, items, positive = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     # Whole numbers in one batch and fractions in another join as fractions.

@@ -132,7 +132,7 @@ def _of_shortlists(
     drawn = np.searchsorted(ends, rng.random(looks.size) * ends[-1], side="right")
     pairs = np.sort(looks * size + np.minimum(drawn, size - 1))
     user, item = np.divmod(pairs[np.diff(pairs, prepend=-1) > 0], size)
-    liking = np.einsum("nd,nd->n", taste[user], catalogue.vectors[item])
+    liking = np.einsum("ij,ij->i", taste[user], catalogue.vectors[item])
     order = np.lexsort((-(PICKINESS * liking + rng.gumbel(size=user.size)), user))
     first = np.searchsorted(user, np.arange(len(counts)))
     order = order[np.arange(user.size) - first[user] < counts[user]]

@@ -5,7 +5,7 @@ import { chart, colours } from "./canvas.js";
 const TALL_ROW = 34; // room for a label of two lines
 
 /** Horizontal bars: `series` are {name, values, colour (a name of `colours`)}. */
-export function bars(said, labels, series, { max = 1, min = 0, format, onpick, chosen } = {}) {
+export function bars(said, labels, series, { max = 1, min = 0, step, format, onpick, chosen } = {}) {
   return chart(
     said,
     labels.length,
@@ -26,7 +26,7 @@ export function bars(said, labels, series, { max = 1, min = 0, format, onpick, c
         indexAxis: "y",
         onClick: (_, [found]) => found && onpick?.(found.index),
         scales: {
-          x: across(colour, min, max, format),
+          x: across(colour, min, max, format, step),
           y: {
             grid: { display: false },
             border: { color: colour.rule },

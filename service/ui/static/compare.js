@@ -184,11 +184,11 @@ function sideways(said, rows, reach) {
     said,
     rows.map(({ sensitive }) => lines(capital(mask(sensitive)), 18)),
     [{ name: "difference", values: rows.map(({ difference }) => difference), colour: "strong" }],
-    { min: -reach, max: reach, format: (value) => signed(Number(value.toFixed(4)), 3) },
+    { min: -reach, max: reach, step: reach / 2, format: (value) => signed(Number(value.toFixed(4)), 3) },
   );
 }
 
 /** As far as the largest difference reaches, to either side. */
 function reachOf(rows) {
-  return Math.max(0.01, Math.ceil(Math.max(...rows.map(({ difference }) => Math.abs(difference ?? 0))) * 100) / 100);
+  return Math.max(0.02, Math.ceil(Math.max(...rows.map(({ difference }) => Math.abs(difference ?? 0))) * 50) / 50);
 }

@@ -37,7 +37,7 @@ class Erratic:
             rng = np.random.default_rng([count, *u.view(np.uint32).tolist()])
             near = self.vectors @ u
             known = np.flatnonzero(rng.random(len(near)) >= self.misses)[: self.reach]
-            found = known[np.argsort(-near[known], kind="stable")][:count]
+            found = known[np.lexsort((-known, -near[known]))][:count]  # of a tie the wrong ones first
             rows[at, : len(found)], scores[at, : len(found)] = found, near[found]
             full = len(found) == count
             self.asked.append((count, set(found.tolist()), float(near[found[-1]]) if full else -np.inf))

@@ -66,7 +66,7 @@ async def test_an_approximate_index_serves_pages_and_names_itself(a_service, cap
     assert float(metrics["evenhand_index_recall"]) == report.recall >= 0.98
     assert float(metrics["evenhand_index_build_seconds"]) > 0
     assert float(metrics["evenhand_index_search_seconds"]) == pytest.approx(report.search_ms / 1e3)
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"event":"index"' in line]
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if '"event":"index"' in line]
     assert [(line["index"], line["reason"]) for line in lines] == [("ivf", "EVENHAND_INDEX is ivf")]
     assert lines[0]["recall_10"] == pytest.approx(report.recall, abs=1e-4)
 
