@@ -123,7 +123,7 @@ class ApproximateRanker:
         """The list of what was found, or None where that is too little."""
         slack = self._exact.error(u) + STEP
         scores = self._exact.of(u, row.items)
-        sure = scores > -np.inf
+        sure = scores > row.end + slack
         items, scores = row.items[sure], scores[sure]
         if after is not None:
             if len(items) < count + after.shown:
