@@ -61,10 +61,13 @@ def sample_negatives(indptr: Ints, indices: Ints, item_count: int, count: int = 
 
     # The r-th eligible item is r plus the number of excluded items e_j (the j-th, ascending) with e_j - j <= r.
     gaps = owner * (item_count + 1) + item - (np.arange(len(item)) - before[owner])
-    ordinals = drawn.T
-    wanted = np.arange(n)[:, None] * (item_count + 1) + ordinals
-    skipped = np.searchsorted(gaps, wanted.ravel(), side="right").reshape(n, count) - before[:-1, None]
-    return np.where(ordinals < 0, -1, ordinals + skipped).astype(np.int32)
+    negatives = np.empty((n, count), dtype=np.int32)
+    for rows in _blocks(np.arange(n), count):
+        ordinals = drawn[:, rows].T
+        wanted = rows[:, None] * (item_count + 1) + ordinals
+        skipped = np.searchsorted(gaps, wanted.ravel(), side="right").reshape(wanted.shape) - before[rows, None]
+        negatives[rows] = np.where(ordinals < 0, -1, ordinals + skipped)
+    return negatives
 
 
 def sampled_ranks(

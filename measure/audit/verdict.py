@@ -54,9 +54,13 @@ def judge(card: Mapping[str, Any], thresholds: Thresholds) -> dict[str, Any]:
     attributes = [_attribute(name, rows, thresholds, reason) for name, rows in _leaks(card)]
     accuracy = _accuracy(card, thresholds, reason)
     parts = [*attributes, *([accuracy] if accuracy else [])]
+    overall = _together(part["verdict"] for part in parts) if parts else "not_judged"
+    open_ones = [each["attribute"] for each in attributes if each["verdict"] == "not_judged"]
+    if overall == "not_judged" and reason is None:
+        reason = f"nothing was attacked that protects {', '.join(open_ones)}" if open_ones else "nothing was measured"
     return {
-        "overall": _together(part["verdict"] for part in parts) if parts else "not_judged",
-        "reason": reason or (None if parts else "nothing that can be judged was measured"),
+        "overall": overall,
+        "reason": reason,
         "thresholds": asdict(thresholds),
         "attributes": attributes,
         **({"accuracy": accuracy} if accuracy else {}),

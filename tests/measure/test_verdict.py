@@ -100,6 +100,7 @@ def test_an_attribute_that_nothing_protected_was_attacked_for_is_not_judged():
         "attribute": "gender", "verdict": "not_judged", "worst": None, "sentence": ""
     }  # fmt: skip
     assert found["overall"] == "not_judged"
+    assert found["reason"] == "nothing was attacked that protects gender"
 
 
 @pytest.mark.parametrize(
