@@ -48,7 +48,7 @@ def judge(card: Mapping[str, Any], thresholds: Thresholds) -> dict[str, Any]:
 
     Returns:
         ``overall``, the ``reason`` why nothing is judged, ``thresholds``, ``attributes`` and ``accuracy``, each with
-        its ``verdict``, the ``worst`` row that it goes by, and a ``sentence``.
+        its ``verdict``, the ``worst`` row that it goes by (of those that failed, where some did), and a ``sentence``.
     """
     reason = _reason(card)
     attributes = [_attribute(name, rows, thresholds, reason) for name, rows in _leaks(card)]
@@ -91,7 +91,7 @@ def _attribute(name: str, rows: Sequence[Row], thresholds: Thresholds, reason: s
         return {"attribute": name, "verdict": "not_judged", "worst": None, "sentence": said}
     verdicts = [_low_side(row["strongest"]["ci95"], most) for row in rows]
     verdict = "not_judged" if reason else _together(verdicts)
-    row = max(rows, key=lambda row: float(row["strongest"]["auc"]))
+    row = max(_decisive(rows, verdicts, verdict), key=lambda row: float(row["strongest"]["auc"]))
     auc, (low, high) = row["strongest"]["auc"], row["strongest"]["ci95"]
     found = f"{auc:.3f} (95 % interval {low:.3f} to {high:.3f}, n {row['n']:,})"
     said = {
@@ -117,7 +117,7 @@ def _accuracy(card: Mapping[str, Any], thresholds: Thresholds, reason: str | Non
         return None
     verdicts = [_high_side(row["ci95"], least) for row in rows]
     verdict = "not_judged" if reason else _together(verdicts)
-    worst = min(rows, key=lambda row: float(row["kept"]))
+    worst = min(_decisive(rows, verdicts, verdict), key=lambda row: float(row["kept"]))
     low, high = worst["ci95"]
     mask = ", ".join(worst["sensitive"]) or "nothing"
     said = f"With {mask} protected, {worst['kept']:.1%} of {worst['metric']} is kept "
@@ -133,6 +133,11 @@ def _low_side(ci95: Sequence[float], most: float) -> Verdict:
 def _high_side(ci95: Sequence[float], least: float) -> Verdict:
     low, high = ci95
     return "pass" if low >= least else "fail" if high < least else "inconclusive"
+
+
+def _decisive(rows: Sequence[Row], verdicts: Sequence[Verdict], verdict: Verdict) -> list[Row]:
+    """The rows that a verdict goes by; all where nothing is judged."""
+    return [row for row, own in zip(rows, verdicts, strict=True) if own == verdict] or list(rows)
 
 
 def _together(verdicts: Iterable[Verdict]) -> Verdict:
