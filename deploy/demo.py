@@ -51,7 +51,7 @@ def main() -> int:
         wait_until_ready(address, service)
         show(address, a_user(bundle), started)
         if not options.once:
-            say(f"The service goes on answering at {address}; Ctrl-C stops it")
+            say(f"Open {address}/ in a browser; the service goes on answering until Ctrl-C stops it")
             service.wait()
     except KeyboardInterrupt:
         with suppress(subprocess.TimeoutExpired):
