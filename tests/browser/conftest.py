@@ -137,9 +137,9 @@ def shop(serve: Callable[..., Service]) -> Service:
     return serve()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium, once."""
+    """Chromium; not for the whole session, because its driver keeps an event loop running in this thread."""
     binary = shutil.which("chromium")
     if binary is None:
         pytest.skip("chromium (Debian package chromium) is not installed")
