@@ -7,6 +7,7 @@ Nothing here knows a bundle, a store or a request, so every module can be used a
   its stages are ``profiles``, ``features``, ``labels``, ``tuning``, ``attackers``, ``auc`` and ``resampling``;
 * ``fairness``: what lists are like for groups of users, each metric with its formula, and intervals by a bootstrap;
 * ``audit``: all of it of one bundle, as a card, and the verdict on it;
+* ``compare``: two audits side by side;
 * ``report``: a card as a page;
 * ``errors``: what can be refused.
 

@@ -318,7 +318,7 @@ def _rendered(result: Mapping[str, Any]) -> str:
 
 
 def _compared(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    from measure.audit.compare import compare
+    from measure.compare import compare
 
     return compare(first, second)
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from measure.audit.compare import compare
+from measure.compare import compare
 
 
 def accuracy(mask, ndcg, **more):
