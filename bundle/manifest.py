@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -109,6 +109,9 @@ class FileSpec(Frozen):
     """Rows of a Parquet file; None for any other."""
 
 
+_INSIDE = {"encoder", "history", "reranker", "user_layout", "parts", "files"}
+
+
 class Description(Frozen):
     """Everything a bundle says of itself except its files."""
 
@@ -177,6 +180,10 @@ class Description(Frozen):
         if not wanted.issuperset(self.always_protected):
             return False
         return self.supported_masks.kind == "all" or any(wanted == set(mask) for mask in self.supported_masks.masks)
+
+    def facts(self) -> dict[str, Any]:
+        """What a report tells of a bundle, as JSON data: everything but its files, layers and parts."""
+        return self.model_dump(mode="json", exclude=_INSIDE)
 
 
 class Manifest(Description):

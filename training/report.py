@@ -7,30 +7,6 @@ from pathlib import Path
 from bundle import Bundle
 from measure.report import render_html, render_markdown
 
-FACTS = frozenset(
-    {
-        "schema_version",
-        "name",
-        "version",
-        "created",
-        "method",
-        "mode",
-        "base_model",
-        "dimensions",
-        "attributes",
-        "supported_masks",
-        "always_protected",
-        "empty_mask",
-        "scorer",
-        "seeds",
-        "user_split_salt",
-        "data",
-        "code_revision",
-        "content_hash",
-    }
-)
-"""What a report tells of the manifest; not its files, layers and parts."""
-
 
 def default_folder(bundle: Bundle) -> Path:
     """Where a report goes unless told otherwise."""
@@ -39,7 +15,7 @@ def default_folder(bundle: Bundle) -> Path:
 
 def write_report(bundle: Bundle, folder: Path) -> tuple[Path, Path]:
     """Write both forms into ``folder``, over older ones; gives their paths."""
-    report = {"bundle": bundle.description.model_dump(mode="json", include=set(FACTS)), "card": bundle.card}
+    report = {"bundle": bundle.description.facts(), "card": bundle.card}
     html, markdown = folder / "report.html", folder / "report.md"
     folder.mkdir(parents=True, exist_ok=True)
     html.write_text(render_html(report), encoding="utf-8")

@@ -13,30 +13,6 @@ from service.audit.subject import ServedSubject, population_of
 from service.errors import NoAuditDataError
 from service.model import Model
 
-FACTS = frozenset(
-    {
-        "schema_version",
-        "name",
-        "version",
-        "created",
-        "method",
-        "mode",
-        "base_model",
-        "dimensions",
-        "attributes",
-        "supported_masks",
-        "always_protected",
-        "empty_mask",
-        "scorer",
-        "seeds",
-        "user_split_salt",
-        "data",
-        "code_revision",
-        "content_hash",
-    }
-)
-"""What is told of the manifest, as in training's report; not its files, layers and parts."""
-
 
 def make_result(
     model: Model,
@@ -76,7 +52,7 @@ def make_result(
     card = measure(subject, what, workers=workers, progress=progress)
     seconds = {metric: round(value, 3) for metric, value in card.pop("seconds").items()}
     return {
-        "bundle": description.model_dump(mode="json", include=set(FACTS)),
+        "bundle": description.facts(),
         "request": wanted.model_dump(mode="json"),
         "measured": {
             "at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),

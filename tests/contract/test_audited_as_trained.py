@@ -12,12 +12,11 @@ from measure.audit import METRICS, Thresholds
 from measure.masks import masks_to_measure
 from measure.profiles import Profile
 from service.audit.request import AuditRequest
-from service.audit.result import FACTS, make_result
+from service.audit.result import make_result
 from service.audit.subject import ServedSubject, population_of
 from service.model import load_model
 from training.card import make_card
 from training.card.views import Views
-from training.report import FACTS as TRAINING_FACTS
 
 USERS, ITEMS = 300, 70
 NAMES = ("gender", "age", "occupation")
@@ -96,7 +95,3 @@ def a_measurable_bundle_folder(a_bundle, tmp_path):
     made = a_bundle(users=240, items=40, seen=seen)
     last = np.array([made.seen.of(row)[-1] for row in range(240)], np.int32)
     return write_bundle(replace(made, audit=replace(made.audit, test=last)), tmp_path)
-
-
-def test_both_tell_the_same_facts_of_a_bundle():
-    assert FACTS == TRAINING_FACTS
