@@ -52,7 +52,7 @@ class Handover(Generic[Work]):
         self._late = late
         self._queue: queue.SimpleQueue[Sequence[Handed[Work]] | None] = queue.SimpleQueue()
         self._arriving: list[Handed[Work]] = []
-        self._unsettled: deque[Handed[Work]] = deque()
+        self._unsettled: deque[tuple[float, asyncio.Future[Any]]] = deque()  # without the work, which may be large
         self._given = 0  # counted by the loop alone
         self._taken = 0  # counted by the thread alone
         self._left: deque[Handed[Work]] = deque()
@@ -82,7 +82,7 @@ class Handover(Generic[Work]):
             raise QueueFullError(f"{self._limit} are waiting already")
         handed = Handed(work, self._loop.create_future(), monotonic())
         self._given += 1
-        self._unsettled.append(handed)
+        self._unsettled.append((handed.since, handed.future))
         if not self._arriving:
             self._loop.call_soon(self._send)
         self._arriving.append(handed)
@@ -101,8 +101,8 @@ class Handover(Generic[Work]):
     def close(self, error: Exception) -> None:
         """Fail what is left, once the thread has ended or was waited for long enough."""
         self._sweeper.cancel()
-        for handed in self._unsettled:
-            _settle(handed.future, error)
+        for _, future in self._unsettled:
+            _settle(future, error)
 
     def _send(self) -> None:
         if self._arriving:
@@ -112,8 +112,8 @@ class Handover(Generic[Work]):
     def _sweep(self) -> None:
         """Forget what is done, give up what is late. Oldest first: all have the same time."""
         before = monotonic() - self._deadline_s
-        while self._unsettled and (self._unsettled[0].future.done() or self._unsettled[0].since <= before):
-            _settle(self._unsettled.popleft().future, self._late())
+        while self._unsettled and (self._unsettled[0][1].done() or self._unsettled[0][0] <= before):
+            _settle(self._unsettled.popleft()[1], self._late())
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
 
     # In the thread. A future is only looked at here; every change to it is made in the event loop.

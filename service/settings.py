@@ -152,7 +152,7 @@ class Settings(BaseSettings):
     audit_kept_at_least: Annotated[float, Field(ge=0, le=1)] = 0.8
     """Share of the unprotected accuracy, its interval included, with which an audit run still passes."""
 
-    audit_workers: Annotated[int, Field(ge=1, le=64)] = 1
+    audit_workers: Annotated[int, Field(ge=1, le=64)] = 2
     """Processes that an audit run may keep busy, with what requests leave over."""
 
 

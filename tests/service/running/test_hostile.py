@@ -26,6 +26,17 @@ GOOD = {
     "fallback": "popular",
     "cursor": "x",
     "force": "false",
+    "id": "0123456789abcdef",
+    "with": "fedcba9876543210",
+    "prefix": "u",
+    "limit": "2",
+    "by": "gender",
+    "since": "2026-01-01T00:00:00Z",
+    "until": "2026-12-31T00:00:00Z",
+    "attribute": "gender",
+    "purpose": "recommend",
+    "format": "csv",
+    "request_id": "01a2055b7e527219f4aa209bf47e51d6",
 }
 NEAR: dict[str, object] = {
     "user": "u1",
@@ -59,7 +70,7 @@ class Malice:
             method = chance.choice(["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "X" * 50])
         if chance.random() < 0.05:
             path = "/" + quote(self._bytes(40), safe=chance.choice(["", "/%.;"]))
-        for name in ("user", "item", "version"):
+        for name in ("user", "item", "version", "id"):
             path = path.replace(f"{{{name}}}", self._segment(GOOD[name]))
         names = [one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"]
         pairs = [pair for name in names for pair in self._parameter(name)]
