@@ -90,8 +90,8 @@ def compared(tally: Tally, wanted: Sequence[str], classes: Classes, keys: Mappin
     try:
         groups, merged = by_class(classes.attribute, labels, classes.names)
     except (TooFewUsersError, SingleClassError) as error:
-        there = tuple(classes.names[label] for label in np.unique(labels[labels >= 0]))
-        return Shares(known.reported, (), withheld=(Withheld(classes.attribute, there, f"not compared: {error}"),))
+        every = tuple(classes.names)  # and not those that somebody is in: of a single user that would tell the class
+        return Shares(known.reported, (), withheld=(Withheld(classes.attribute, every, f"not compared: {error}"),))
     reason = f"fewer than {RARE_BELOW} users with lists in a class: counted together"
     users = len(known.users)
     bootstrap = Bootstrap(users, SEED, _draws(users, RESAMPLES))

@@ -145,7 +145,7 @@ def test_rare_classes_are_merged_and_said_to_be_and_too_few_users_compare_nothin
     assert [(one.attribute, one.classes) for one in found.withheld] == [("age", ("older", "oldest"))]
     assert "fewer than 30 users with lists" in found.withheld[0].reason
     assert (few.groups, few.total_variation, few.parity) == ((), None, None)
-    assert few.withheld[0].classes == ("young", "old")
+    assert few.withheld[0].classes == ("young", "old", "older", "oldest")  # also those that nobody is in
     assert "60 needed" in few.withheld[0].reason
 
 
