@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, TypeAdapter, create_model
 from pydantic_core import to_json
-from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
-from bundle import Manifest
 from service.api.body import openapi_body, read_body
+from service.api.measured import (
+    CardPage,
+    ComparisonPage,
+    EndedPage,
+    QueuedPage,
+    ResultPage,
+    RunsPage,
+    named,
+    run_page,
+)
 from service.api.paths import openapi_path, path_id
 from service.api.problems import problems
 from service.api.query import Id, NoParameters, Parameters, openapi_parameters, parse
 from service.api.state import State, state_of
-from service.api.times import as_text
 from service.audit.request import AuditRequest
 from service.errors import (
     BodyTooLargeError,
@@ -36,7 +43,7 @@ from service.errors import (
     UnknownRunError,
     UnsupportedRequirementError,
 )
-from service.store import Run, StoredModel, StoreUnavailableError, UnstorableError, get_run, list_runs
+from service.store import Run, StoreUnavailableError, UnstorableError, get_run, list_runs
 
 router = APIRouter(tags=["audits"], generate_unique_id_function=lambda route: route.name)
 
@@ -48,7 +55,6 @@ PAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """A report has its style inside; it runs nothing and loads nothing."""
-Status = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
 class RunsParameters(Parameters):
@@ -72,83 +78,6 @@ ComparisonParameters = create_model(
     __doc__="What GET /audit/runs/{id}/comparison takes; `with` cannot be written as a field of a class.",
     **{"with": (Annotated[Id, Field(description="Id of the other run.", examples=["2f6d1c0a9b3e4d58"])], ...)},  # type: ignore[call-overload]
 )
-
-
-class AuditedModel(TypedDict):
-    """A bundle that was measured."""
-
-    name: str
-    version: str
-    content_hash: str
-
-
-class QueuedPage(TypedDict):
-    """Answer of POST /audit/runs."""
-
-    id: str
-    status: Literal["queued"]
-
-
-class RunPage(TypedDict):
-    """One audit run, without what it found."""
-
-    id: str
-    status: Status
-    progress: float
-    """Share done, in [0, 1]."""
-    doing: str | None
-    request: Mapping[str, Any]
-    """With everything decided that was left open."""
-    created: str
-    started: str | None
-    ended: str | None
-    error: str | None
-    verdict: Literal["pass", "fail", "inconclusive", "not_judged"] | None
-    """None until it is done."""
-    model: AuditedModel | None
-    """Fixed when the run was queued."""
-    attempts: int
-    """Times that it was begun."""
-
-
-class ResultPage(RunPage):
-    """Answer of GET /audit/runs/{id}."""
-
-    result: Mapping[str, Any] | None
-    """Bundle, request, time, card and verdict; None until it is done."""
-
-
-class RunsPage(TypedDict):
-    """Answer of GET /audit/runs."""
-
-    runs: list[RunPage]
-
-
-class EndedPage(TypedDict):
-    """Answer of DELETE /audit/runs/{id}."""
-
-    id: str
-    status: Literal["cancelled", "deleted"]
-
-
-class ComparisonPage(TypedDict):
-    """Answer of GET /audit/runs/{id}/comparison: differences are second less first."""
-
-    first: RunPage
-    second: RunPage
-    differs: list[Mapping[str, Any]]
-    """What was not measured in the same way: profile, users, seed."""
-    verdict: Mapping[str, Any]
-    accuracy: list[Mapping[str, Any]]
-    leakage: list[Mapping[str, Any]]
-    fairness: list[Mapping[str, Any]]
-
-
-class CardPage(TypedDict):
-    """Answer of GET /audit/card."""
-
-    model: AuditedModel
-    card: Mapping[str, Any]
 
 
 _BODY: TypeAdapter[AuditRequest] = TypeAdapter(AuditRequest)
@@ -191,7 +120,7 @@ async def queue_run(request: Request) -> Response:
 async def runs(request: Request) -> Response:
     """List audit runs, the newest first, without what they found."""
     asked, state = parse(RunsParameters, request.scope["query_string"]), state_of(request)
-    page: RunsPage = {"runs": [_page(state, run) for run in await state.store.read(list_runs, asked.limit)]}
+    page: RunsPage = {"runs": [run_page(state, run) for run in await state.store.read(list_runs, asked.limit)]}
     return _json(page)
 
 
@@ -203,7 +132,7 @@ async def run(request: Request) -> Response:
     parse(NoParameters, request.scope["query_string"])
     state = state_of(request)
     found = await _found(state, path_id(request, "id"))
-    page: ResultPage = {**_page(state, found), "result": found.result}
+    page: ResultPage = {**run_page(state, found), "result": found.result}
     return await asyncio.to_thread(_json, page)
 
 
@@ -247,8 +176,8 @@ async def comparison(request: Request) -> Response:
     results = _result(first), _result(second)
     compared = await asyncio.to_thread(_compared, *results)
     page: ComparisonPage = {
-        "first": _page(state, first),
-        "second": _page(state, second),
+        "first": run_page(state, first),
+        "second": run_page(state, second),
         "differs": compared["differs"],
         "verdict": compared["verdict"],
         "accuracy": compared["accuracy"],
@@ -268,7 +197,7 @@ async def card(request: Request) -> Response:
     """Give accuracy and leakage of a bundle as training measured them."""
     asked = parse(CardParameters, request.scope["query_string"])
     manifest, measured = await asyncio.to_thread(state_of(request).runtime.versions.card, asked.version)
-    page: CardPage = {"model": _named(manifest), "card": measured}
+    page: CardPage = {"model": named(manifest), "card": measured}
     return _json(page)
 
 
@@ -283,32 +212,6 @@ def _result(run: Run) -> Mapping[str, Any]:
     if run.result is None:
         raise RunNotDoneError(run.id, run.status, run.error)
     return run.result
-
-
-def _page(state: State, run: Run) -> RunPage:
-    model = state.store.known.models.get(run.model_id or 0)
-    return {
-        "id": run.id,
-        "status": run.status,
-        "progress": run.progress,
-        "doing": run.doing,
-        "request": run.request,
-        "created": as_text(run.created_us),
-        "started": _time(run.started_us),
-        "ended": _time(run.ended_us),
-        "error": run.error,
-        "verdict": run.verdict,
-        "model": None if model is None else _named(model),
-        "attempts": run.attempts,
-    }
-
-
-def _named(model: StoredModel | Manifest) -> AuditedModel:
-    return {"name": model.name, "version": model.version, "content_hash": model.content_hash}
-
-
-def _time(time_us: int | None) -> str | None:
-    return None if time_us is None else as_text(time_us)
 
 
 def _rendered(result: Mapping[str, Any]) -> str:
