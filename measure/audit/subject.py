@@ -142,7 +142,7 @@ class Subject(ABC):
 
     @abstractmethod
     def fair_vectors(self, mask: Mask) -> NDArray[np.float32]:
-        """(U, d) fair vectors of every user under one mask."""
+        """(U, d) fair vectors of every user under one mask, as scored."""
 
     @abstractmethod
     def lists_of(self, vectors: NDArray[np.float32], count: int, *, drop_seen: bool = False) -> Lists:
@@ -155,7 +155,7 @@ class Subject(ABC):
     def fair(self, mask: Mask) -> NDArray[np.float32]:
         """(U, d) fair vectors under ``mask``, as scored."""
         if mask not in self._fair:
-            self._fair[mask] = self.scored(self.fair_vectors(mask))
+            self._fair[mask] = self.fair_vectors(mask)
         return self._fair[mask]
 
     @cached_property
@@ -184,9 +184,16 @@ class Subject(ABC):
 
     def _listed(self, mask: Mask | None, count: int, drop_seen: bool) -> Lists:
         key = mask, drop_seen
-        if key not in self._lists or self._lists[key].shape[1] < count:
-            self._lists[key] = self.lists_of(self._vectors(mask), count, drop_seen=drop_seen)
-        return self._lists[key][:, :count]  # a shorter list is how a longer one begins
+        if key not in self._lists or not self._begins_as(self._lists[key].shape[1], count):
+            self._lists[key] = self._made(mask, count, drop_seen)
+        return self._lists[key][:, :count]
+
+    def _made(self, mask: Mask | None, count: int, drop_seen: bool) -> Lists:
+        return self.lists_of(self._vectors(mask), count, drop_seen=drop_seen)
+
+    def _begins_as(self, longer: int, count: int) -> bool:
+        """Whether a list begins as a longer one does: a reranker orders more candidates for one longer than them."""
+        return longer == count or (longer > count and (self.scorer.own is None or longer <= self.scorer.candidates))
 
     def _ranked(self, mask: Mask | None) -> NDArray[np.int64]:
         if mask not in self._ranks:

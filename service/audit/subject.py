@@ -29,7 +29,6 @@ class ServedSubject(Subject):
     def __init__(self, model: Model, population: Population) -> None:
         """Take a model, and whom of its bundle to look at: `population_of`, or fewer."""
         self._model = model
-        self._own: dict[tuple[Mask, bool], Lists] = {}
         bundle = model.bundle
         cosine = bundle.description.scorer == "cosine"
         items = to_unit(bundle.items.vectors) if cosine else bundle.items.vectors
@@ -45,23 +44,10 @@ class ServedSubject(Subject):
         return np.ascontiguousarray(self._model.bundle.users.parts[:, place])
 
     def fair_vectors(self, mask: Mask) -> NDArray[np.float32]:
-        """(U, d) fair vectors of every user under one mask."""
+        """(U, d) fair vectors of every user under one mask; the encoder has brought them to length."""
         flags = self._model.bundle.description.mask(mask)
         blocks = [self._model.encoder.fair_vectors(rows, [flags] * len(rows)) for rows in self._blocks()]
         return np.concatenate(blocks)
-
-    def fair(self, mask: Mask) -> NDArray[np.float32]:
-        """(U, d) fair vectors under ``mask``, as they are searched with: the encoder has brought them to length."""
-        if mask not in self._fair:
-            self._fair[mask] = self.fair_vectors(mask)
-        return self._fair[mask]
-
-    def lists(self, mask: Mask, count: int, *, drop_seen: bool = False) -> Lists:
-        """(U, ``count``) lists of every user under ``mask``, by the function that answers requests."""
-        key = mask, drop_seen
-        if key not in self._own or not self._begins_as(self._own[key].shape[1], count):
-            self._own[key] = self._served(mask, count, drop_seen)
-        return self._own[key][:, :count]
 
     def lists_of(self, vectors: NDArray[np.float32], count: int, *, drop_seen: bool = False) -> Lists:
         """Top ``count`` lists for (U, d) vectors as scored; dropping seen items drops those of the user in that row."""
@@ -72,7 +58,10 @@ class ServedSubject(Subject):
             found += self._model.ranker.top(block, dropped, [count] * len(rows))
         return _as_lists(found, count)
 
-    def _served(self, mask: Mask, count: int, drop_seen: bool) -> Lists:
+    def _made(self, mask: Mask | None, count: int, drop_seen: bool) -> Lists:
+        """Lists under a mask come from the function that answers requests."""
+        if mask is None:
+            return super()._made(mask, count, drop_seen)
         flags = self._model.bundle.description.mask(mask)
         found: list[Ranking] = []
         for rows in self._blocks():
@@ -82,13 +71,8 @@ class ServedSubject(Subject):
         return _as_lists(found, count)
 
     def _begins_as(self, longer: int, count: int) -> bool:
-        """Whether a list begins as a longer one does.
-
-        A reranker orders more candidates for a list longer than them, an approximate index looks further for any.
-        """
-        if not self._model.index_report.exact or (self.scorer.own is not None and longer > self.scorer.candidates):
-            return longer == count
-        return longer >= count
+        """An approximate index looks further for any longer list."""
+        return super()._begins_as(longer, count) if self._model.index_report.exact else longer == count
 
     def _dropped(self, row: int, drop_seen: bool) -> NDArray[np.int32]:
         return self._model.bundle.seen.of(row) if drop_seen else _NOTHING

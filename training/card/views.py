@@ -61,8 +61,8 @@ class Views(Subject):
         return np.ascontiguousarray(self.bundle.users.parts[:, place])
 
     def fair_vectors(self, mask: Mask) -> NDArray[np.float32]:
-        """(U, d) fair vectors of every user under one mask."""
-        return fair_vectors(self.bundle, mask)
+        """(U, d) fair vectors of every user under one mask, as scored."""
+        return self.scored(fair_vectors(self.bundle, mask))
 
     def lists_of(self, vectors: NDArray[np.float32], count: int, *, drop_seen: bool = False) -> Lists:
         """Top ``count`` lists for (U, d) vectors as scored; dropping seen items drops those of the user in that row."""
