@@ -1,11 +1,11 @@
-"""The serving budgets of DESIGN.md 7 as ratios in one run, against a bare FastAPI route, on loopback.
+"""The serving budgets of DESIGN.md 7 as ratios in one run, against a bare FastAPI route and a naive handler.
 
     .venv/bin/python benchmarks/serving.py [--bundle DIR] [--seconds 8] [--rounds 5]
 
 Needs wrk (Debian's package). Without --bundle: a generated bundle of MovieLens-1M's size (`generated.py`). With it, the
 folder of a version; its neighbour for the swap is itself, activated again.
 
-Both servers run side by side and are loaded in turn, so that what else the machine does meets both. The median of the
+The servers run side by side and are loaded in turn: what else the machine does meets them all. The median of the
 rounds' ratios is the result, their smallest and largest the spread. Everything is written to results/serving.json and
 into README.md.
 """
@@ -14,10 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -25,39 +21,23 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from importlib.metadata import version
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from generated import array_bytes, generated_bundle
+from loopback import CONNECTIONS, app, check_wrk, load, resident_mib, seconds_to_ready, service, write_script
+from machine import circumstances
+from serving_table import as_table
 
 from bundle import Bundle, read_bundle, write_bundle
 
 HERE = Path(__file__).parent
-CONNECTIONS = 16
-BARE, OURS = 18500, 18501
-"""Ports."""
-LUA = """
-local users = {%s}
-local masks = {"", "gender", "age", "gender,age", "gender,age,occupation"}
-request = function()
-  local path = "/recommend?user=" .. users[math.random(#users)] .. "&sensitive=" .. masks[math.random(#masks)]
-  return wrk.format("GET", path)
-end
-"""
-SERVE = """
-import sys, time
-import service.serve
-print(time.time(), flush=True)
-from service.__main__ import main
-sys.exit(main(sys.argv[1:]))
-"""
+PORTS = {"bare": 18500, "naive": 18502, "ours": 18501}
+OURS = PORTS["ours"]
+MASKS = ("", "gender", "age", "gender,age", "gender,age,occupation")
 INTERPRETER = "import torch, faiss, re; print(re.search(r'VmRSS:\\s+(\\d+)', open('/proc/self/status').read())[1])"
 PACKAGES = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "pydantic", "sqlalchemy", "torch", "faiss-cpu")
-Row = Mapping[str, float]
 
 
 def main() -> None:
@@ -67,8 +47,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    if not shutil.which("wrk"):
-        sys.exit("wrk is needed for this benchmark (Debian: apt install wrk)")
+    check_wrk()
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.bundle or _generated(Path(scratch))
         result = measure(folder, Path(scratch), options.seconds, options.rounds)
@@ -85,161 +64,43 @@ def main() -> None:
 def measure(folder: Path, scratch: Path, seconds: int, rounds: int) -> dict[str, Any]:
     """All of it, with what is needed to judge it."""
     bundle = read_bundle(folder)
-    script = scratch / "users.lua"
-    script.write_text(LUA % ",".join(f'"{user}"' for user in bundle.users.ids[::10]))
-    busy = os.getloadavg()[0]
-    first_start_s, _ = _start_and_stop(folder, scratch)
-    start_s = statistics.median(_start_and_stop(folder, scratch)[0] for _ in range(3))
-    with _bare() as bare_pid, _serving(folder, scratch / "log.db") as pid:
-        for port in (BARE, OURS):
+    script = write_script(scratch / "users.lua", bundle.users.ids[::10], MASKS)
+    facts = circumstances(PACKAGES)
+    starts_s = [seconds_to_ready(folder, OURS, scratch / "start.db") for _ in range(4)]
+    with (
+        app("bare:app", PORTS["bare"]) as bare,
+        app("naive:app", PORTS["naive"], NAIVE_BUNDLE=str(folder)) as naive,
+        service(folder, OURS, scratch / "log.db") as ours,
+    ):
+        servers = {"bare": bare, "naive": naive, "ours": ours}
+        for port in PORTS.values():
             load(port, script, 2)  # warm
-        pairs = [(load(BARE, script, seconds, bare_pid), load(OURS, script, seconds, pid)) for _ in range(rounds)]
+        each = [{name: load(PORTS[name], script, seconds, pid) for name, pid in servers.items()} for _ in range(rounds)]
         swaps = [_swapped(folder, script, seconds) for _ in range(max(1, rounds // 2))]
         audits = [_audited(folder, script, seconds) for _ in range(max(1, rounds // 2))]
-        memory_mb = _rss_mb(pid)
-    return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": {
-            "processor": _processor(),
-            "cpus": os.cpu_count(),
-            "system": platform.system(),
-            "python": platform.python_version(),
-            "busy": round(busy, 1),
-        },
-        "versions": {name: version(name) for name in PACKAGES},
+        memory_mib = resident_mib(ours)
+    return facts | {
         "connections": CONNECTIONS,
         "seconds": seconds,
-        "rounds": [{"bare": bare, "ours": ours} for bare, ours in pairs],
+        "rounds": each,
         "swap": swaps,
         "audit": audits,
-        "start_s": {"first": first_start_s, "later": start_s},
-        "memory_mb": _memory(memory_mb, bundle),
+        "start_s": {"first": starts_s[0], "later": statistics.median(starts_s[1:])},
+        "memory_mib": _memory(memory_mib, bundle),
         "ratios": {
-            "throughput": _spread([ours["requests_per_s"] / bare["requests_per_s"] for bare, ours in pairs]),
-            "cpu": _spread([ours["cpu_ms"] / bare["cpu_ms"] for bare, ours in pairs]),
-            "p99": _spread([ours["p99_ms"] / bare["p99_ms"] for bare, ours in pairs]),
+            "throughput": _spread([one["ours"]["requests_per_s"] / one["bare"]["requests_per_s"] for one in each]),
+            "naive": _spread([one["ours"]["requests_per_s"] / one["naive"]["requests_per_s"] for one in each]),
+            "cpu": _spread([one["ours"]["cpu_ms"] / one["bare"]["cpu_ms"] for one in each]),
+            "p99": _spread([one["ours"]["p99_ms"] / one["bare"]["p99_ms"] for one in each]),
             "p99_swap": _spread([one["during"]["p99_ms"] / one["before"]["p99_ms"] for one in swaps]),
             "p99_audit": _spread([one["during"]["p99_ms"] / one["before"]["p99_ms"] for one in audits]),
         },
     }
 
 
-def load(port: int, script: Path, seconds: int, pid: int | None = None) -> Row:
-    """One wrk run, with the processor time of the process asked; any answer that is not 200 ends the benchmark."""
-    address = f"http://127.0.0.1:{port}"
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(script), address]
-    before_s = 0.0 if pid is None else _processor_s(pid)
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    used_s = 0.0 if pid is None else _processor_s(pid) - before_s
-    if "Non-2xx" in printed or "Socket errors" in printed:
-        sys.exit(f"{address} did not answer everything with 200:\n{printed}")
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", printed)
-    latency = {name: re.search(rf"\s{name}%\s+([\d.]+)(us|ms|s)", printed) for name in ("50", "99")}
-    if rate is None or None in latency.values():
-        sys.exit(f"wrk printed something else than expected:\n{printed}")
-    unit = {"us": 1e-3, "ms": 1.0, "s": 1e3}
-    times = {f"p{name}_ms": float(match[1]) * unit[match[2]] for name, match in latency.items() if match}
-    requests = re.search(r"(\d+) requests in", printed)
-    assert requests is not None
-    cpu = {} if pid is None else {"cpu_ms": 1e3 * used_s / int(requests[1])}
-    return {"requests_per_s": float(rate[1]), **times, **cpu}
-
-
-def as_table(result: Mapping[str, Any]) -> str:
-    """What the budgets are, and what was measured."""
-    machine, ratios, memory = result["machine"], result["ratios"], result["memory_mb"]
-    swaps = sum(one["swaps"] for one in result["swap"])
-    rows = [
-        ("throughput, × bare route", "≥ 0.5", _text(ratios["throughput"])),
-        ("processor time, × bare route (less moved by other work)", "", _text(ratios["cpu"], 1)),
-        ("p99, × bare route", "≤ 3", _text(ratios["p99"], 1)),
-        (
-            f"p99 while activations follow each other ({swaps} of them, 0 failed requests), × before",
-            "≤ 2",
-            _text(ratios["p99_swap"], 1),
-        ),
-        (
-            f"p99 while a full audit run measures the same bundle ({_p99(result, 'before'):.1f} ms without it, "
-            f"{_p99(result, 'during'):.1f} ms with it), × before",
-            "≤ 2",
-            _text(ratios["p99_audit"], 1),
-        ),
-        (
-            "ready after the imports (first start, which verifies all files)",
-            "≤ 2 s",
-            f"{result['start_s']['later']:.2f} s ({result['start_s']['first']:.2f} s)",
-        ),
-        (
-            f"memory above that of torch and FAISS alone ({memory['interpreter']:.0f} MiB) and the bundle's arrays "
-            f"({memory['arrays']:.0f} MiB)",
-            "≤ 300 MiB",
-            f"{memory['above']:.0f} MiB",
-        ),
-    ]
-    each = [
-        f"| {name} | {_median(result, name, 'requests_per_s'):,.0f} | {_median(result, name, 'p50_ms'):.1f} "
-        f"| {_median(result, name, 'p99_ms'):.1f} | {_median(result, name, 'cpu_ms'):.3f} |"
-        for name in ("bare", "ours")
-    ]
-    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-    lines = [
-        "| what | budget | measured |",
-        "|---|---|---|",
-        *(f"| {what} | {budget} | {measured} |" for what, budget, measured in rows),
-        "",
-        f"| median of {len(result['rounds'])} rounds | requests/s | p50 ms | p99 ms | processor ms each |",
-        "|---|---|---|---|---|",
-        *each,
-        "",
-        f"{result['date']}; {machine['cpus']} × {machine['processor']}, on which other work kept {machine['busy']:g} "
-        f"processes busy; Python {machine['python']}, {versions}; bundle: {result['bundle']}; {CONNECTIONS} "
-        f"connections, {result['seconds']} s each round.",
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def _generated(scratch: Path) -> Path:
     write_bundle(generated_bundle(2), scratch / "bundles")
     return write_bundle(generated_bundle(1), scratch / "bundles")
-
-
-@contextmanager
-def _bare() -> Iterator[int]:
-    """The bare route; its process id."""
-    command = [sys.executable, "-m", "uvicorn", "bare:app", "--app-dir", str(HERE), "--no-access-log"]
-    server = subprocess.Popen([*command, "--port", str(BARE)], stderr=subprocess.DEVNULL, env=_environment())
-    try:
-        _wait(f"http://127.0.0.1:{BARE}/recommend?user=0")
-        yield server.pid
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-@contextmanager
-def _serving(folder: Path, database: Path) -> Iterator[int]:
-    """The service; its process id."""
-    command = [sys.executable, "-m", "service", "serve", "--bundle", str(folder), "--port", str(OURS)]
-    server = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=_environment(database))
-    try:
-        _wait(f"http://127.0.0.1:{OURS}/health/ready")
-        yield server.pid
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-def _start_and_stop(folder: Path, scratch: Path) -> tuple[float, int]:
-    """Seconds from the end of the imports to the first time that it is ready."""
-    command = [sys.executable, "-c", SERVE, "serve", "--bundle", str(folder), "--port", str(OURS)]
-    environment = _environment(scratch / "start.db")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as server:
-        assert server.stdout is not None
-        imported = float(server.stdout.readline())
-        _wait(f"http://127.0.0.1:{OURS}/health/ready")
-        ready = time.time()
-        server.terminate()
-    return ready - imported, server.pid
 
 
 def _swapped(folder: Path, script: Path, seconds: int) -> dict[str, Any]:
@@ -293,68 +154,19 @@ def _asked(method: str, url: str, body: bytes | None = None) -> dict[str, Any]:
         return found
 
 
-def _memory(service_mb: float, bundle: Bundle) -> dict[str, float]:
+def _memory(service_mib: float, bundle: Bundle) -> dict[str, float]:
     printed = subprocess.run([sys.executable, "-c", INTERPRETER], capture_output=True, text=True, check=True).stdout
     interpreter, arrays = int(printed) / 1024, array_bytes(bundle) / 2**20
     return {
-        "service": round(service_mb, 1),
+        "service": round(service_mib, 1),
         "interpreter": round(interpreter, 1),
         "arrays": round(arrays, 1),
-        "above": round(service_mb - interpreter - arrays, 1),
+        "above": round(service_mib - interpreter - arrays, 1),
     }
-
-
-def _environment(database: Path | None = None) -> dict[str, str]:
-    """The request log is on, as always; nothing is cached."""
-    ours = {"EVENHAND_LOG_LEVEL": "warning", "EVENHAND_CACHE": "off", "EVENHAND_DATABASE_URL": f"sqlite:///{database}"}
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("EVENHAND_")}
-    return plain | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent)} | ({} if database is None else ours)
-
-
-def _wait(url: str) -> None:
-    """Until the server answers as it should."""
-    for _ in range(24_000):
-        try:
-            urllib.request.urlopen(url, timeout=2).close()
-        except OSError:
-            time.sleep(0.005)
-        else:
-            return
-    sys.exit(f"no answer from {url}")
-
-
-def _processor_s(pid: int) -> float:
-    """Used by all threads of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    ticks = int(fields[11]) + int(fields[12])
-    return ticks / float(os.sysconf("SC_CLK_TCK"))
-
-
-def _rss_mb(pid: int) -> float:
-    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    assert found is not None
-    return int(found[1]) / 1024
-
-
-def _processor() -> str:
-    found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-    return found[1].strip() if found else platform.machine()
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "least": min(values), "most": max(values)}
-
-
-def _text(spread: Row, digits: int = 2) -> str:
-    return f"**{spread['median']:.{digits}f}** ({spread['least']:.{digits}f} - {spread['most']:.{digits}f})"
-
-
-def _p99(result: Mapping[str, Any], when: str) -> float:
-    return statistics.median(one[when]["p99_ms"] for one in result["audit"])
-
-
-def _median(result: Mapping[str, Any], name: str, what: str) -> float:
-    return statistics.median(one[name][what] for one in result["rounds"])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,67 @@
+"""What one would write first: a FastAPI handler that runs the encoder with torch and asks FAISS, request by request.
+
+The same bundle, query, list and answer as Evenhand's; no log, no keys, no batches, no exact order, no check of the
+query's words. Its blocking `async def` is quicker here than a thread for each request.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import faiss
+import numpy as np
+import torch
+from fastapi import FastAPI, HTTPException, Query
+from pydantic import BaseModel
+
+from bundle import read_bundle
+
+BUNDLE = read_bundle(Path(os.environ["NAIVE_BUNDLE"]))
+ROW = {user: row for row, user in enumerate(BUNDLE.users.ids)}
+assert BUNDLE.audit is not None
+VECTORS = BUNDLE.audit.base
+"""User vectors (U, d), which the encoder is run on."""
+INDEX = faiss.IndexFlatIP(BUNDLE.description.dimensions)
+INDEX.add(np.ascontiguousarray(BUNDLE.items.vectors))
+app = FastAPI()
+
+
+class Item(BaseModel):
+    """One line of a list."""
+
+    item: str
+    rank: int
+    title: str
+
+
+class Answer(BaseModel):
+    """A list."""
+
+    user: str
+    sensitive: list[str]
+    items: list[Item]
+
+
+@app.get("/recommend")
+async def recommend(
+    user: Annotated[str, Query()],
+    sensitive: Annotated[str, Query()] = "",
+    k: Annotated[int, Query(ge=1, le=1000)] = 10,
+) -> Answer:
+    """Top-N items for one user, without what the attributes named in ``sensitive`` bring."""
+    row = ROW.get(user)
+    if row is None:
+        raise HTTPException(404, "unknown user")
+    named = sensitive.split(",") if sensitive else []
+    mask = [name in named for name in BUNDLE.description.attribute_names]
+    with torch.no_grad():
+        parts = BUNDLE.encoder.split(torch.tensor(VECTORS[row]).unsqueeze(0))
+        fair = BUNDLE.encoder.combine(parts, torch.tensor([mask])).numpy()
+    seen = set(BUNDLE.seen.of(row).tolist())
+    _, found = INDEX.search(fair, k + len(seen))
+    kept = [item for item in found[0].tolist() if item not in seen][:k]
+    ids, titles = BUNDLE.items.ids, BUNDLE.items.titles
+    items = [Item(item=ids[item], rank=rank, title=titles[item]) for rank, item in enumerate(kept, 1)]
+    return Answer(user=user, sensitive=named, items=items)
