@@ -1,6 +1,7 @@
 """The contract between training and serving: what a bundle holds, how it is written, read and refused."""
 
-from bundle.contents import Audit, Bundle, Items, Seen, Users
+from bundle.columns import Groups, Texts, missing
+from bundle.contents import Audit, Bundle, Items, Parts, Seen, Users
 from bundle.errors import BundleError
 from bundle.history import FoldIn, History, SequenceEncoder
 from bundle.manifest import (
@@ -14,6 +15,7 @@ from bundle.manifest import (
     Reranker,
     SupportedMasks,
 )
+from bundle.mapped import tensor_over
 from bundle.networks import ExactReranker, FairEncoder, MlpReranker, build_encoder, build_reranker
 from bundle.read import read_bundle
 from bundle.write import write_bundle
@@ -29,19 +31,24 @@ __all__ = [
     "ExactReranker",
     "FairEncoder",
     "FoldIn",
+    "Groups",
     "History",
     "Items",
     "Manifest",
     "MlpReranker",
     "Network",
     "Part",
+    "Parts",
     "Reranker",
     "Seen",
     "SequenceEncoder",
     "SupportedMasks",
+    "Texts",
     "Users",
     "build_encoder",
     "build_reranker",
+    "missing",
     "read_bundle",
+    "tensor_over",
     "write_bundle",
 ]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from bundle.columns import Texts
 from bundle.contents import AUDIT_USER, Bundle
 from bundle.errors import DamagedError
 from bundle.history import history_kind
@@ -22,6 +23,7 @@ from bundle.layout import (
     AUDIT_FILES,
     BY_KIND,
     ENCODER,
+    HALVED,
     HISTORY,
     ITEM_TABLE,
     MANIFEST,
@@ -32,6 +34,9 @@ from bundle.layout import (
 )
 from bundle.manifest import ArraySpec, Manifest, content_hash
 from bundle.networks import FairEncoder, TableEncoder, build_encoder, build_reranker
+
+LONGEST_ID = 256
+_BLOCK = 2**20
 
 
 def check_names(folder: Path, manifest: Manifest) -> list[str]:
@@ -87,7 +92,9 @@ def check_shapes(manifest: Manifest) -> None:
     size["N"] = next(iter(_spec(manifest, "seen.safetensors", "indices").shape), -1)
     for file in sorted(ARRAY_FILES.keys() & manifest.files.keys()):
         contract = {
-            name: ArraySpec.model_construct(shape=[size[letter] for letter in letters], dtype=dtype)
+            name: ArraySpec.model_construct(
+                shape=[size[letter] for letter in letters], dtype=_stored_as(manifest, file, name, dtype)
+            )
             for name, (dtype, letters) in ARRAY_FILES[file].items()
         }
         _check_file(manifest, file, contract)
@@ -123,10 +130,10 @@ def check_values(manifest: Manifest, bundle: Bundle, arrays: dict[str, Arrays]) 
         _check_ids(file, ids)
     for file, contents in arrays.items():
         for name, array in contents.items():
-            if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
-                raise DamagedError(file, name, "finite numbers", f"{int((~finite).sum())} that are not")
-            if array.dtype.kind == "b" and (array.view(np.uint8) > 1).any():
-                raise DamagedError(file, name, "bytes 0 and 1", int(array.view(np.uint8).max()))
+            if array.dtype.kind == "f" and (odd := sum(int((~np.isfinite(block)).sum()) for block in _blocks(array))):
+                raise DamagedError(file, name, "finite numbers", f"{odd} that are not")
+            if array.dtype.kind == "b" and (most := int(array.view(np.uint8).max(initial=0))) > 1:
+                raise DamagedError(file, name, "bytes 0 and 1", most)
     items = len(bundle.items.ids)
     _check_range("popularity", bundle.items.popularity, 0, np.iinfo(np.int64).max, ITEM_TABLE)
     _check_csr(bundle.seen.indptr, bundle.seen.indices, items)
@@ -163,6 +170,13 @@ def _spec(manifest: Manifest, file: str, name: str) -> ArraySpec:
         raise DamagedError(file, "arrays", sorted(ARRAY_FILES[file]), sorted(manifest.files[file].arrays)) from None
 
 
+def _stored_as(manifest: Manifest, file: str, name: str, dtype: str) -> str:
+    """The dtype of an array by the contract; which one of two it is, where there are two, the manifest says."""
+    listed = manifest.files[file].arrays.get(name)
+    halved = (file, name) == HALVED and manifest.schema_version >= 3 and listed and listed.dtype == "float16"
+    return "float16" if halved else dtype
+
+
 def _check_file(manifest: Manifest, file: str, contract: dict[str, ArraySpec]) -> None:
     listed = manifest.files[file].arrays
     if listed.keys() != contract.keys():
@@ -174,12 +188,29 @@ def _check_file(manifest: Manifest, file: str, contract: dict[str, ArraySpec]) -
             raise DamagedError(file, f"dtype of {name}", spec.dtype, listed[name].dtype)
 
 
+def _blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """All entries, a bounded number at a time: what is made of them takes little memory, however large the array."""
+    flat = array.reshape(-1)
+    for start in range(0, len(flat), _BLOCK):
+        yield flat[start : start + _BLOCK]
+
+
 def _check_ids(file: str, ids: Sequence[str]) -> None:
-    if repeated := [key for key, count in Counter(ids).items() if count > 1]:
+    column = Texts.of(ids).array
+    counted = pc.value_counts(column)
+    if repeated := counted.filter(pc.greater(counted.field("counts"), 1)).field("values").to_pylist():
         raise DamagedError(file, "ids", "unique", f"{repeated[0]!r} more than once")
-    odd = next((key for key in ids if not key or not key.isprintable() or len(key) > 256), None)
+    # Most ids are ASCII, which Arrow can tell of all at once; of the rest Python says what can be printed.
+    lengths = pc.binary_length(column)
+    plain = pc.and_(pc.ascii_is_printable(column), pc.and_(pc.greater(lengths, 0), pc.less_equal(lengths, LONGEST_ID)))
+    odd = next((key for key in column.filter(pc.invert(plain)).to_pylist() if not _is_id(key)), None)
     if odd is not None:
-        raise DamagedError(file, "ids", "printable, 1 - 256 characters", f"{odd[:50]!a}, {len(odd)} characters")
+        expected = f"printable, 1 - {LONGEST_ID} characters"
+        raise DamagedError(file, "ids", expected, f"{odd[:50]!a}, {len(odd)} characters")
+
+
+def _is_id(key: str) -> bool:
+    return key.isprintable() and 1 <= len(key) <= LONGEST_ID
 
 
 def _check_csr(indptr: NDArray[np.int64], indices: NDArray[np.int32], items: int) -> None:
@@ -187,7 +218,7 @@ def _check_csr(indptr: NDArray[np.int64], indices: NDArray[np.int32], items: int
     if indptr[0] != 0 or indptr[-1] != len(indices) or (indptr[1:] < indptr[:-1]).any():  # a difference could wrap
         raise DamagedError(file, "indptr", f"rising from 0 to {len(indices)}", [int(indptr[0]), int(indptr[-1])])
     _check_range("indices", indices, 0, items - 1, file)
-    rising = np.diff(indices.astype(np.int64)) > 0
+    rising = indices[1:] > indices[:-1]
     starts = np.unique(indptr[1:-1])
     rising[starts[(starts > 0) & (starts < len(indices))] - 1] = True
     if not rising.all():
@@ -203,5 +234,5 @@ def _check_masks(manifest: Manifest, encoder: FairEncoder) -> None:
 
 
 def _check_range(name: str, values: NDArray[Any], low: int, high: Any, file: str = "audit/users.safetensors") -> None:
-    if values.size and ((values < low) | (values > high)).any():
+    if values.size and ((values.min(axis=0) < low).any() or (values.max(axis=0) > high).any()):
         raise DamagedError(file, name, f"{low} to {np.max(high)}", [int(values.min()), int(values.max())])

@@ -1,21 +1,24 @@
-"""A bundle in memory: what `write_bundle` takes and `read_bundle` gives back.
+"""A bundle in memory: what `write_bundle` takes and `read_bundle` gives back, its arrays then read-only views of files.
 
 Letters: U users, I items, d dimensions, P parts, K supported masks, M attributes, N interactions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bundle.columns import Rows
 from bundle.history import History
 from bundle.manifest import Description
 from bundle.networks import FairEncoder, MlpReranker
+
+Parts: TypeAlias = NDArray[np.float32] | NDArray[np.float16]
 
 AUDIT_USER = 2
 """An audit user's entry in `Audit.split`."""
@@ -23,11 +26,11 @@ AUDIT_USER = 2
 
 @dataclass(frozen=True)
 class Items:
-    """The catalogue."""
+    """The catalogue; ids, titles and groups are columns (`bundle.columns`) where they were read."""
 
-    ids: tuple[str, ...]
-    titles: tuple[str, ...]
-    groups: tuple[tuple[str, ...], ...]
+    ids: Sequence[str]
+    titles: Sequence[str]
+    groups: Sequence[Sequence[str]]
     popularity: NDArray[np.int64]
     """(I,) training positives of each item."""
     vectors: NDArray[np.float32]
@@ -36,21 +39,32 @@ class Items:
     @cached_property
     def row(self) -> Mapping[str, int]:
         """Item id → row."""
-        return {item: row for row, item in enumerate(self.ids)}
+        return Rows(self.ids)
 
 
 @dataclass(frozen=True)
 class Users:
     """Users and what their fair vectors are made of."""
 
-    ids: tuple[str, ...]
-    parts: NDArray[np.float32]
-    """(U, P, d) parts in manifest order; where the layout is ``fair``, (U, K, d) fair vectors by supported mask."""
+    ids: Sequence[str]
+    parts: Parts
+    """(U, P, d) parts in manifest order; where the layout is ``fair``, (U, K, d) fair vectors by supported mask.
+
+    float16 is a way to store them: rows become float32 as they are taken.
+    """
+
+    def of(self, rows: NDArray[np.integer[Any]] | slice) -> NDArray[np.float32]:
+        """(n, P, d) parts of some users, by their rows; a copy."""
+        return self.parts[rows].astype(np.float32)
+
+    def part(self, place: int) -> NDArray[np.float32]:
+        """(U, d) one part of every user, by its place; a copy."""
+        return self.parts[:, place].astype(np.float32)
 
     @cached_property
     def row(self) -> Mapping[str, int]:
         """User id → row."""
-        return {user: row for row, user in enumerate(self.ids)}
+        return Rows(self.ids)
 
 
 @dataclass(frozen=True)

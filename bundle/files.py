@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from os import fstat
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
+from bundle.columns import Groups, Texts, numbers
 from bundle.errors import DamagedError, UnsupportedError
 from bundle.layout import CARD, ITEM_COLUMNS, ITEM_TABLE, MANIFEST, USER_COLUMNS, USER_TABLE, Arrays
-from bundle.manifest import SCHEMA_VERSION, FileSpec, Manifest, manifest_hash
+from bundle.manifest import SCHEMA_VERSIONS, FileSpec, Manifest, manifest_hash
+from bundle.mapped import map_arrays
 
 MAX_JSON_BYTES = 16 * 2**20
 MAX_JSON_DEPTH = 64
@@ -25,6 +30,7 @@ MAX_TABLE_BYTES = 2**30
 _ROWS_AT_A_TIME = 1024
 
 _DTYPES = {
+    "float16": "F16",
     "float32": "F32",
     "float64": "F64",
     "int64": "I64",
@@ -38,8 +44,8 @@ _DTYPES = {
 def read_manifest(folder: Path) -> Manifest:
     """manifest.json, its schema version looked at before anything else."""
     raw = _read_json(folder / MANIFEST)
-    if raw.get("schema_version") != SCHEMA_VERSION:
-        raise UnsupportedError("schema_version", raw.get("schema_version"), SCHEMA_VERSION)
+    if raw.get("schema_version") not in SCHEMA_VERSIONS:
+        raise UnsupportedError("schema_version", raw.get("schema_version"), SCHEMA_VERSIONS)
     listed, found = raw.pop("manifest_hash", None), manifest_hash(raw)
     try:
         manifest = Manifest.model_validate_json(json.dumps(raw))
@@ -57,39 +63,39 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def read_arrays(folder: Path, name: str, spec: FileSpec) -> Arrays:
-    """A safetensors file; its header must say what the manifest says."""
+    """A safetensors file, mapped; its header, the one thing that is read, must say what the manifest says."""
     path = folder / name
-    size = path.stat().st_size
     with path.open("rb") as file:
-        header = int.from_bytes(file.read(8), "little")
-    if header > min(MAX_HEADER_BYTES, size - 8):
-        raise DamagedError(name, "header length in bytes", f"at most {min(MAX_HEADER_BYTES, max(size - 8, 0))}", header)
-    try:
-        with safe_open(path, framework="numpy") as tensors:
-            _equal(name, "arrays", sorted(spec.arrays), sorted(tensors.keys()))
-            for key, array in spec.arrays.items():
-                view = tensors.get_slice(key)
-                _equal(name, f"shape of {key}", array.shape, list(view.get_shape()))
-                _equal(name, f"dtype of {key}", _DTYPES.get(array.dtype, array.dtype), view.get_dtype())
-            return {key: tensors.get_tensor(key) for key in spec.arrays}
-    except (SafetensorError, ValueError) as error:
-        raise DamagedError(name, "contents", "a safetensors file", str(error)) from None
+        size = fstat(file.fileno()).st_size
+        length = int.from_bytes(file.read(8), "little")
+        most = min(MAX_HEADER_BYTES, max(size - 8, 0))
+        if length > most or size < 8:
+            raise DamagedError(name, "header length in bytes", f"at most {most}", length)
+        try:
+            with safe_open(path, framework="numpy") as tensors:  # its own checks: no holes, no overlaps, all bytes used
+                _equal(name, "arrays", sorted(spec.arrays), sorted(tensors.keys()))
+                for key, array in spec.arrays.items():
+                    view = tensors.get_slice(key)
+                    _equal(name, f"shape of {key}", array.shape, list(view.get_shape()))
+                    _equal(name, f"dtype of {key}", _DTYPES.get(array.dtype, array.dtype), view.get_dtype())
+            header = json.loads(file.read(length), object_pairs_hook=_refuse_repeated_keys)
+            places = {key: tuple(header[key]["data_offsets"]) for key in spec.arrays}
+            return map_arrays(file, 8 + length, places, spec.arrays)
+        except (SafetensorError, ValueError) as error:
+            raise DamagedError(name, "contents", "a safetensors file", str(error)) from None
 
 
-def read_items(
-    folder: Path, rows: int | None
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[str, ...], ...], Any]:
+def read_items(folder: Path, rows: int | None) -> tuple[Texts, Texts, Groups, NDArray[np.int64]]:
     """items.parquet: ids, titles, groups, popularity."""
     table = _read_table(folder, ITEM_TABLE, ITEM_COLUMNS, rows)
-    empty = sum(chunk.flatten().null_count for chunk in table["groups"].chunks)
-    _equal(ITEM_TABLE, "empty values in groups", 0, empty)
-    ids, titles, groups = (table[name].to_pylist() for name in ("id", "title", "groups"))
-    return tuple(ids), tuple(titles), tuple(tuple(names) for names in groups), table["popularity"].to_numpy()
+    ids, titles, groups, popularity = (table[name].combine_chunks() for name in ITEM_COLUMNS.names)
+    _equal(ITEM_TABLE, "empty values in groups", 0, groups.flatten().null_count)
+    return Texts(ids), Texts(titles), Groups.of_lists(groups), numbers(popularity)
 
 
-def read_users(folder: Path, rows: int | None) -> tuple[str, ...]:
+def read_users(folder: Path, rows: int | None) -> Texts:
     """users.parquet: ids."""
-    return tuple(_read_table(folder, USER_TABLE, USER_COLUMNS, rows)["id"].to_pylist())
+    return Texts(_read_table(folder, USER_TABLE, USER_COLUMNS, rows)["id"].combine_chunks())
 
 
 def _read_table(folder: Path, name: str, schema: pa.Schema, rows: int | None) -> pa.Table:
@@ -120,7 +126,7 @@ def _unpack(name: str, file: pq.ParquetFile, schema: pa.Schema) -> pa.Table:
     """
     batches: list[pa.RecordBatch] = []
     unpacked = 0
-    for batch in file.iter_batches(_ROWS_AT_A_TIME):
+    for batch in file.iter_batches(_ROWS_AT_A_TIME, use_threads=False):
         unpacked += batch.nbytes
         if unpacked > MAX_TABLE_BYTES:
             raise DamagedError(name, "unpacked size in bytes", f"at most {MAX_TABLE_BYTES}", f"{unpacked} and more")

@@ -39,6 +39,9 @@ ARRAY_FILES: Mapping[str, Mapping[str, tuple[str, str]]] = {
 }
 """Arrays whose names and shapes are always the same. V is U + 1."""
 
+HALVED = ("users.safetensors", "parts")
+"""The one array that may be float16 instead, from schema 3 on: it grows with users times attributes."""
+
 BY_KIND = (ENCODER, HISTORY, RERANKER)
 """Files whose arrays are fixed by the kind that the manifest names; the last only with the scorer ``rerank``."""
 

@@ -1,16 +1,18 @@
 """Reading a bundle: nothing is believed before it is checked, and nothing it brought is run.
 
 The order matters: the manifest, then names and shapes, then sizes and hashes, then headers, then values. A stamp
-beside the bundle lets later starts skip hashes and values as long as no file has changed (DESIGN 3).
+beside the bundle lets later starts skip hashes and values as long as no file has changed (DESIGN 3): of arrays they
+then read the headers alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-import torch
+import pyarrow as pa
 from torch import nn
 
 from bundle.check import check_hashes, check_names, check_shapes, check_values
@@ -20,6 +22,7 @@ from bundle.files import read_arrays, read_card, read_items, read_manifest, read
 from bundle.history import History, history_kind
 from bundle.layout import AUDIT_FILES, ENCODER, HISTORY, ITEM_TABLE, MANIFEST, RERANKER, USER_TABLE, Arrays
 from bundle.manifest import Manifest
+from bundle.mapped import let_go, tensor_over
 from bundle.networks import FairEncoder, MlpReranker, build_encoder, build_reranker
 from bundle.stamp import is_stamped, stamp, state_of
 
@@ -45,9 +48,11 @@ def read_bundle(path: Path, *, trust_stamp: bool = True) -> Bundle:
         check_shapes(manifest)
         state = state_of(folder, manifest, names)
         if trust_stamp and is_stamped(folder, state):
-            return _load(folder, manifest, names)[0]
-        bundle = read_in_full(folder, manifest, names)
-        stamp(folder, state)
+            bundle = _load(folder, manifest, names)[0]
+        else:
+            bundle = read_in_full(folder, manifest, names)
+            stamp(folder, state)
+        pa.default_memory_pool().release_unused()  # unpacking tables, and checking ids, took several times their size
         return bundle
     except OSError as error:
         raise DamagedError(Path(error.filename or path).name, "file", "readable", error.strerror) from error
@@ -58,6 +63,8 @@ def read_in_full(folder: Path, manifest: Manifest, names: Sequence[str]) -> Bund
     check_hashes(folder, manifest, names)
     bundle, arrays = _load(folder, manifest, names)
     check_values(manifest, bundle, arrays)
+    for array in chain.from_iterable(contents.values() for contents in arrays.values()):
+        let_go(array)
     return bundle
 
 
@@ -110,7 +117,7 @@ def _reranker(manifest: Manifest, arrays: dict[str, Arrays]) -> MlpReranker | No
 
 
 def _filled(network: NetworkType, weights: Arrays) -> NetworkType:
-    network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    network.load_state_dict({name: tensor_over(value) for name, value in weights.items()})
     return network.requires_grad_(False).eval()
 
 

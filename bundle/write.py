@@ -18,11 +18,12 @@ import pyarrow.parquet as pq
 from safetensors.numpy import save_file
 
 from bundle.check import check_names, check_shapes
-from bundle.contents import Bundle, Items
+from bundle.columns import Texts
+from bundle.contents import Bundle, Items, Users
 from bundle.errors import BundleExistsError
 from bundle.files import read_manifest
 from bundle.layout import CARD, ITEM_COLUMNS, ITEM_TABLE, MANIFEST, USER_COLUMNS, USER_TABLE, Arrays, arrays_of
-from bundle.manifest import ArraySpec, Description, FileSpec, Manifest, content_hash, manifest_hash
+from bundle.manifest import SCHEMA_VERSION, ArraySpec, Description, FileSpec, Manifest, content_hash, manifest_hash
 from bundle.read import read_in_full
 
 
@@ -77,10 +78,11 @@ def _write_files(bundle: Bundle, folder: Path) -> None:
     for name, arrays in arrays_of(bundle):
         files[name] = _write_arrays(folder / name, arrays)
     files[ITEM_TABLE] = _write_table(folder / ITEM_TABLE, _item_table(bundle.items))
-    files[USER_TABLE] = _write_table(folder / USER_TABLE, pa.table({"id": bundle.users.ids}, schema=USER_COLUMNS))
+    files[USER_TABLE] = _write_table(folder / USER_TABLE, _user_table(bundle.users))
     files[CARD] = _write_json(folder / CARD, bundle.card)
+    described = {name: getattr(bundle.description, name) for name in Description.model_fields}
     manifest = Manifest(
-        **{name: getattr(bundle.description, name) for name in Description.model_fields},
+        **described | {"schema_version": SCHEMA_VERSION},  # whichever the bundle was read from
         files=dict(sorted(files.items())),
         content_hash=content_hash({name: spec.sha256 for name, spec in files.items()}),
     )
@@ -92,12 +94,16 @@ def _write_files(bundle: Bundle, folder: Path) -> None:
 
 def _item_table(items: Items) -> pa.Table:
     columns = {
-        "id": items.ids,
-        "title": items.titles,
+        "id": Texts.of(items.ids).array,
+        "title": Texts.of(items.titles).array,
         "groups": [list(groups) for groups in items.groups],
         "popularity": items.popularity,
     }
     return pa.table(columns, schema=ITEM_COLUMNS)
+
+
+def _user_table(users: Users) -> pa.Table:
+    return pa.table({"id": Texts.of(users.ids).array}, schema=USER_COLUMNS)
 
 
 def _write_arrays(path: Path, arrays: Arrays) -> FileSpec:

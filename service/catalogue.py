@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bundle import Groups
 
 REMEMBERED = 64
 """Group filters whose rows are kept."""
@@ -19,27 +21,23 @@ class Catalogue:
     def __init__(self, row: Mapping[str, int], groups: Sequence[Sequence[str]]) -> None:
         """Take item id → row, and the groups of each row."""
         self._row = row
-        members: dict[str, list[int]] = defaultdict(list)
-        for item, names in enumerate(groups):
-            for name in names:
-                members[name].append(item)
-        self._members = {name: np.array(members[name], np.int32) for name in sorted(members)}
+        self._groups = Groups.of(groups)
         self._outside: OrderedDict[frozenset[str], Rows] = OrderedDict()
         self._hidden: tuple[frozenset[str] | None, Rows] = (None, np.zeros(0, np.int32))
 
     @property
     def groups(self) -> list[str]:
         """Every group, sorted."""
-        return list(self._members)
+        return list(self._groups.names)
 
     def has(self, group: str) -> bool:
         """Whether any item is in this group."""
-        return group in self._members
+        return self._groups.has(group)
 
     def rows(self, ids: Iterable[str]) -> list[int]:
         """Rows of the items that the bundle has, in the order of ``ids``."""
-        row = self._row
-        return [row[item] for item in ids if item in row]
+        found = map(self._row.get, ids)
+        return [row for row in found if row is not None]
 
     def outside(self, groups: Iterable[str]) -> Rows:
         """Rows of the items that are in none of these groups, all of which are known."""
@@ -47,7 +45,7 @@ class Catalogue:
         if wanted not in self._outside:
             kept = np.zeros(len(self._row), np.bool_)
             for name in wanted:
-                kept[self._members[name]] = True
+                kept[self._groups.rows(name)] = True
             self._outside[wanted] = np.flatnonzero(~kept).astype(np.int32)
             if len(self._outside) > REMEMBERED:
                 self._outside.popitem(last=False)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bundle import FairEncoder
+from bundle import FairEncoder, Users
 
 MARGIN = 1e-12
 """Above the float64 error of the network, relative to the largest entry of its output; far below float32's 6e-8."""
@@ -27,19 +27,19 @@ class FairVectorError(ArithmeticError):
 class UserEncoder:
     """The bundle's network over the parts of known users, and of others on the fly."""
 
-    def __init__(self, encoder: FairEncoder, parts: NDArray[np.float32], *, unit_length: bool) -> None:
+    def __init__(self, encoder: FairEncoder, users: Users, *, unit_length: bool) -> None:
         """Take the network and every user's parts.
 
         Args:
             encoder: the bundle's network; a float64 copy of it is run.
-            parts: (U, P, d).
+            users: of the bundle; parts are read as they are asked for.
             unit_length: scale fair vectors to length 1, for the cosine scorer; a zero vector stays zero.
         """
         network = copy.deepcopy(encoder).double()
         self._split, self._combine = network.split, network.combine
         self.can_split = type(encoder).split is not FairEncoder.split
         """Whether there are parts for users that the bundle does not have."""
-        self._parts = parts
+        self._users = users
         self._unit_length = unit_length
 
     def fair_vectors(self, users: Sequence[int], masks: Sequence[Sequence[bool]]) -> NDArray[np.float32]:
@@ -48,8 +48,7 @@ class UserEncoder:
 
     def parts(self, users: Sequence[int]) -> NDArray[np.float32]:
         """(B, P, d) parts of the bundle's users, by their rows."""
-        parts: NDArray[np.float32] = self._parts[np.asarray(users)]
-        return parts
+        return self._users.of(np.asarray(users))
 
     def split(self, u: NDArray[np.float32]) -> NDArray[np.float32]:
         """(d,) user vector → (P, d) parts; one user at a time, so that company changes nothing."""

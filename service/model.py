@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from time import perf_counter
 from typing import cast
@@ -43,12 +43,20 @@ class Model:
     """Which index it is, and why."""
     ranker: AnyRanker | CandidateRanker
     """Fair vectors in, what to show out."""
-    neighbours: Neighbours
-    popular: PopularOrder
     catalogue: Catalogue
     device_note: str | None
     """Why the index is on the CPU although a GPU was looked for."""
     loading_ms: Mapping[str, float]
+
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        """Items by likeness; a first use reads all vectors."""
+        return Neighbours(self.bundle.items.vectors)
+
+    @cached_property
+    def popular(self) -> PopularOrder:
+        """Items by popularity; a first use orders them."""
+        return PopularOrder(self.bundle.items.popularity)
 
     @property
     def name(self) -> str:
@@ -85,13 +93,12 @@ def load_model(
     manifest = cast(Manifest, bundle.description)  # what is read from a folder has its files and their hash
     cosine = manifest.scorer == "cosine"
     vectors = to_unit(bundle.items.vectors) if cosine else bundle.items.vectors
-    encoder = UserEncoder(bundle.encoder, bundle.users.parts, unit_length=cosine)
+    encoder = UserEncoder(bundle.encoder, bundle.users, unit_length=cosine)
     draw = partial(_sample, bundle, encoder) if bundle.users.ids else None
     opened = open_index(vectors, device, kind, sample=draw, milvus_url=milvus_url)
     inner = make_ranker(opened.index, vectors)
     ranker = inner if bundle.reranker is None else CandidateRanker(inner, bundle.reranker)
     catalogue = Catalogue(bundle.items.row, bundle.items.groups)
-    orders = Neighbours(bundle.items.vectors), PopularOrder(bundle.items.popularity)
     _ = bundle.users.row  # built on first use; the first request should not pay
     loading_ms = {"read_ms": 1e3 * (read - started), "index_ms": 1e3 * (perf_counter() - read)}
     return Model(
@@ -101,7 +108,6 @@ def load_model(
         opened.index,
         opened.report,
         ranker,
-        *orders,
         catalogue,
         opened.note,
         loading_ms,

@@ -10,7 +10,7 @@ from time import perf_counter
 
 import numpy as np
 
-from bundle import Bundle, BundleError, Description
+from bundle import Bundle, BundleError, Description, missing
 from service.compute import ByPopularity, History, KnownUser, SimilarTo, Task, compute
 from service.errors import ModelRefusedError, StartError
 from service.index import Device, Kind
@@ -96,14 +96,14 @@ def warm(model: Model, policy: Policy) -> None:
 def compare(before: Bundle, after: Bundle, policy: Policy, known: Known) -> Compared:
     """What changes with another bundle, for callers and for users who have stored a requirement."""
     old, new = before.description.attribute_names, after.description.attribute_names
-    users, items = (before.users.row.keys(), after.users.row.keys()), (before.items.row.keys(), after.items.row.keys())
+    users, items = (before.users.ids, after.users.ids), (before.items.ids, after.items.ids)
     return Compared(
         attributes_added=tuple(name for name in new if name not in old),
         attributes_removed=tuple(name for name in old if name not in new),
-        users_added=len(users[1] - users[0]),
-        users_removed=len(users[0] - users[1]),
-        items_added=len(items[1] - items[0]),
-        items_removed=len(items[0] - items[1]),
+        users_added=missing(users[1], users[0]),
+        users_removed=missing(users[0], users[1]),
+        items_added=missing(items[1], items[0]),
+        items_removed=missing(items[0], items[1]),
         unmet=unmet_requirements(after.description, policy, known),
     )
 

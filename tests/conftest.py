@@ -150,6 +150,25 @@ def a_bundle() -> MakeBundle:
 
 
 @pytest.fixture
+def resident() -> Callable[[Path], int]:
+    """Bytes of a file that this process has mapped and touched; Linux alone says so."""
+    maps = Path("/proc/self/smaps")
+    if not maps.exists():
+        pytest.skip("nothing here says what is resident")
+
+    def count(path: Path) -> int:
+        found, inside = 0, False
+        for line in maps.read_text().splitlines():
+            if "-" in line.split(" ")[0]:
+                inside = line.endswith(str(path))
+            elif inside and line.startswith("Rss:"):
+                found += int(line.split()[1]) * 1024
+        return found
+
+    return count
+
+
+@pytest.fixture
 def a_bundle_folder(tmp_path: Path) -> Callable[..., Path]:
     """The builder of tiny bundles, written to a folder of the test's own."""
 

@@ -19,6 +19,16 @@ from training.fair.lattice.config import LatticeConfig
 from training.fair.train import FairConfig
 
 
+class ExportConfig(BaseModel):
+    """How what was trained is written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parts: Literal["float32", "float16"] = "float32"
+    """How parts of users are stored. `float16` halves what grows with users and attributes, and ends at 65504;
+    the card is measured on what is stored."""
+
+
 class RunConfig(BaseModel):
     """Everything a run depends on besides the data. Read once, never changed."""
 
@@ -40,6 +50,7 @@ class RunConfig(BaseModel):
     data: DataConfig
     base: BaseConfig = Field(default_factory=PmfConfig)
     fair: FairConfig = Field(default_factory=LatticeConfig)
+    export: ExportConfig = Field(default_factory=ExportConfig)
 
     @model_validator(mode="after")
     def _reproduce_is_the_paper(self) -> Self:

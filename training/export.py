@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,13 +19,17 @@ from bundle import (
     DataSource,
     Description,
     Items,
+    Parts,
     Seen,
     Users,
 )
 from training.config import RunConfig
 from training.data.dataset import Dataset
+from training.errors import ConfigError
 from training.experiment import Experiment
 from training.fair.contract import Fair
+
+HALF = np.finfo(np.float16)
 
 
 def export(config: RunConfig, experiment: Experiment, fair: Fair) -> Bundle:
@@ -34,6 +39,9 @@ def export(config: RunConfig, experiment: Experiment, fair: Fair) -> Bundle:
         config: the run.
         experiment: what was trained on.
         fair: fitted; its parts of every user are taken here, once.
+
+    Raises:
+        ConfigError: `export.parts` cannot hold them.
     """
     base = fair.base
     dataset, held_out = experiment.dataset, experiment.held_out
@@ -47,7 +55,7 @@ def export(config: RunConfig, experiment: Experiment, fair: Fair) -> Bundle:
     return Bundle(
         description=_describe(config, dataset, fair),
         items=Items(dataset.items, dataset.titles, dataset.groups, train_counts.astype(np.int64), base.items),
-        users=Users(dataset.users, parts),
+        users=Users(dataset.users, stored(parts, config.export.parts)),
         encoder=encoder,
         history=base.history,
         seen=Seen(indptr, indices),
@@ -63,6 +71,23 @@ def export(config: RunConfig, experiment: Experiment, fair: Fair) -> Bundle:
         ),
         reranker=base.reranker,
     )
+
+
+def stored(parts: NDArray[np.float32], dtype: Literal["float32", "float16"]) -> Parts:
+    """(U, P, d) parts as they are stored: from here on nothing is computed from finer ones.
+
+    Raises:
+        ConfigError: a number is beyond float16.
+    """
+    if dtype == "float32":
+        return parts
+    with np.errstate(over="ignore"):
+        halves = parts.astype(np.float16)
+    if not np.isfinite(halves).all():
+        largest = parts.flat[np.abs(parts).argmax()]
+        allowed = f"parts from -{HALF.max:.0f} to {HALF.max:.0f}; export.parts = 'float32' stores any"
+        raise ConfigError("export.parts", "float16 cannot hold a part", value=float(largest), allowed=allowed)
+    return halves
 
 
 def _describe(config: RunConfig, dataset: Dataset, fair: Fair) -> Description:

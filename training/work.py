@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 @contextmanager
 def work_folder(out: Path, config: RunConfig, data_fingerprint: str) -> Iterator[Path]:
     """A folder under ``out`` for this configuration and data: kept when the run breaks off, gone when it is done."""
-    key = hashlib.sha256(f"{config.model_dump_json()}\n{data_fingerprint}".encode()).hexdigest()[:16]
+    trained = config.model_dump_json(exclude={"export"})  # how it is written afterwards changes no checkpoint
+    key = hashlib.sha256(f"{trained}\n{data_fingerprint}".encode()).hexdigest()[:16]
     work = out / ".unfinished" / f"{config.name}-{key}"
     if work.exists():
         log.info("going on from the checkpoints in %s", work)

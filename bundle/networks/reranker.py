@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bundle.manifest import Reranker
+from bundle.mapped import tensor_over
 from bundle.networks.encoder import expect, sizes_of
 
 
@@ -65,7 +66,7 @@ class ExactReranker:
         """(n, d) user vectors and (n, c) item rows → (n, c) scores."""
         scores = np.empty(rows.shape)
         with torch.inference_mode():
-            exact, wanted = torch.from_numpy(users).double(), torch.from_numpy(rows).long()
+            exact, wanted = tensor_over(users).double(), tensor_over(rows).long()
             for place in range(len(rows)):
                 x = exact[place] @ self._of_user + self._items[wanted[place]]
                 for weight, bias in self._rest:

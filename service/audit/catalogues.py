@@ -7,6 +7,7 @@ rows. What cannot be read is said to be so; nobody guesses which items were show
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -30,8 +31,8 @@ AGAIN_S = 30.0
 class VersionItems:
     """What the rows of one version's lists stand for."""
 
-    ids: tuple[str, ...]
-    groups: tuple[tuple[str, ...], ...]
+    ids: Sequence[str]
+    groups: Sequence[Sequence[str]]
 
 
 class Catalogues:

@@ -50,7 +50,9 @@ class Count:
         users = model.bundle.users
         self._catalogues = catalogues
         self._row = users.row
-        self._row_by_key: Mapping[str | None, int] = {pseudonyms.key_of(user): row for user, row in users.row.items()}
+        self._row_by_key: Mapping[str | None, int] = {
+            pseudonyms.key_of(user): row for row, user in enumerate(users.ids)
+        }
         groups = item_groups(model.bundle.items.groups)
         self._groups: dict[str, ItemGroups | None] = {model.content_hash: groups}
         """By content hash; None where the catalogue cannot be read."""

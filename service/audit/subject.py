@@ -41,7 +41,7 @@ class ServedSubject(Subject):
 
     def part(self, place: int) -> NDArray[np.float32]:
         """(U, d) one part of every user, by its place in ``parts``."""
-        return np.ascontiguousarray(self._model.bundle.users.parts[:, place])
+        return self._model.bundle.users.part(place)
 
     def fair_vectors(self, mask: Mask) -> NDArray[np.float32]:
         """(U, d) fair vectors of every user under one mask; the encoder has brought them to length."""

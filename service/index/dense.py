@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bundle import tensor_over
 from service.index.flat import score_all
 from service.index.interface import Dropped, Proposals
 
@@ -33,7 +34,7 @@ class TorchIndex:
         """
         self.device: Literal["cpu", "cuda"] = device
         self.max_count = len(vectors)
-        self._vectors = torch.from_numpy(vectors)
+        self._vectors = tensor_over(vectors)
         self._there = self._vectors.to(device)
         self._step = max(1, SCRATCH_BYTES // (4 * max(1, len(vectors))))
 

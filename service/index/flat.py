@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bundle import tensor_over
 from service.index.interface import Dropped, Proposals
 
 
@@ -24,7 +25,7 @@ class FlatIndex:
     def __init__(self, vectors: NDArray[np.float32]) -> None:
         """Copy the (I, d) item vectors."""
         self.max_count = len(vectors)
-        self._vectors = torch.from_numpy(vectors)
+        self._vectors = tensor_over(vectors)
         self._index: Any = faiss.IndexFlatIP(vectors.shape[1])
         self._index.add(vectors)
 

@@ -14,9 +14,9 @@ from typing import Any, Literal, TypeVar
 
 import faiss
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from bundle import tensor_over
 from service.index.flat import score_all
 from service.index.interface import Dropped, Proposals
 from service.index.ivf import IvfIndex, scan
@@ -55,7 +55,7 @@ class GpuFlatIndex:
             RuntimeError: they do not fit.
         """
         self.max_count = min(len(vectors), GPU_MAX_COUNT)
-        self._vectors = torch.from_numpy(vectors)
+        self._vectors = tensor_over(vectors)
         self._owner = Owner()
         self._resources, self._index = self._owner.run(_flat, vectors)
 

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import faiss
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from bundle import tensor_over
 from service.index.flat import score_all
 from service.index.interface import WINDOWS, Dropped, Proposals
 
@@ -41,7 +41,7 @@ class HnswIndex:
 
     def __init__(self, vectors: NDArray[np.float32]) -> None:
         """Build the graph of the (I, d) item vectors, with as many threads as FAISS may use; holds a copy."""
-        self._vectors = torch.from_numpy(vectors)
+        self._vectors = tensor_over(vectors)
         self._graph: Any = _graph(vectors)
         self._effort = 1
         self.windows = _windows(len(vectors), 1)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bundle import tensor_over
 from service.index.flat import score_all
 from service.index.interface import SPARSE, WINDOWS, Dropped, Proposals
 
@@ -38,7 +39,7 @@ class IvfIndex:
 
     def __init__(self, vectors: NDArray[np.float32]) -> None:
         """Learn centroids and sort the (I, d) item vectors into lists, with FAISS's threads; holds a copy."""
-        self._vectors = torch.from_numpy(vectors)
+        self._vectors = tensor_over(vectors)
         self._lists = build_lists(vectors)
         self._coarse = Coarse(self._lists)
         self._effort = 1

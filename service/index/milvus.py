@@ -23,9 +23,9 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from bundle import tensor_over
 from service.errors import StartError
 from service.index.flat import score_all
 from service.index.interface import SPARSE, WINDOWS, Dropped, Proposals
@@ -57,7 +57,7 @@ class MilvusIndex:
         Raises:
             StartError: pymilvus is not installed, or Milvus cannot be used.
         """
-        self._vectors = torch.from_numpy(vectors)
+        self._vectors = tensor_over(vectors)
         self._milvus, self._failures = _import()
         self._effort = 1
         self._keeps: MilvusIndex | None = None

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bundle import tensor_over
 from service.index.order import DECIMALS, STEP, Ranking
 
 
@@ -15,14 +16,14 @@ class Neighbours:
     def __init__(self, vectors: NDArray[np.float32]) -> None:
         """Take the (I, d) item vectors."""
         self._vectors = vectors
-        lengths = torch.linalg.vector_norm(torch.from_numpy(vectors), dim=1, dtype=torch.float64).numpy()
+        lengths = torch.linalg.vector_norm(tensor_over(vectors), dim=1, dtype=torch.float64).numpy()
         self._inverse = np.divide(1.0, lengths, out=np.zeros(len(vectors)), where=lengths > 0)
         self._error = 2 * (vectors.shape[1] + 4) * 2.0**-23
 
     def top(self, item: int, dropped: NDArray[np.int32], count: int) -> Ranking:
         """The ``count`` items most similar to an item row, itself and dropped ones left out."""
         unit = self._vectors[item].astype(np.float64) * self._inverse[item]
-        near = torch.mv(torch.from_numpy(self._vectors), torch.from_numpy(unit.astype(np.float32))).numpy()
+        near = torch.mv(tensor_over(self._vectors), torch.from_numpy(unit.astype(np.float32))).numpy()
         approximate = near * self._inverse
         approximate[dropped] = -np.inf
         approximate[item] = -np.inf

@@ -45,14 +45,17 @@ METHODS = {
     "sasrec-pfrec-some-masks": (SASREC, PFREC | {"masks": [["age"], ["gender", "age", "occupation"]]}),
     "sasrec-pfrec-user-prompts": (SASREC, PFREC | {"user_prompts": True}),
     "deep-afrl": ({"model": "deep", "candidates": 20}, AFRL),
+    "pmf-afrl-float16": ({}, AFRL, "float16"),
+    "pmf-lattice-float16": ({}, {"method": "lattice", "epochs": 2}, "float16"),
+    "sasrec-pfrec-float16": (SASREC, PFREC, "float16"),
 }
 
 
 @pytest.fixture(scope="module", params=METHODS)
 def trained(request, tmp_path_factory):
-    """What was trained, itself, and the folder of the bundle exported from it."""
+    """What was trained, itself, the folder of the bundle exported from it, and the dtype of its parts."""
     torch.set_num_threads(1)
-    base_model, method = METHODS[request.param]
+    base_model, method, dtype = (*METHODS[request.param], "float32")[:3]
     config = RunConfig.model_validate(
         {
             "name": "contract",
@@ -60,6 +63,7 @@ def trained(request, tmp_path_factory):
             "data": {"reader": "generated", "users": 200, "items": 80, "interactions_per_user": 20},
             "base": {"dimensions": 8, "learning_rate": 1e-2, "batch": 512, "schedule": SCHEDULE} | base_model,
             "fair": method,
+            "export": {"parts": dtype},
         }
     )
     work: Path = tmp_path_factory.mktemp("work")
@@ -70,21 +74,26 @@ def trained(request, tmp_path_factory):
     base = train_base(experiment, config.base, work / "base.safetensors", cpu)
     fair = train_fair(experiment, base, config.fair, work, cpu)
     folder = write_bundle(export(config, experiment, fair), work)
-    return dataset, fair, folder
+    return dataset, fair, folder, dtype
 
 
 ATTRIBUTES = ("gender", "age", "occupation")
 MASKS = list(chain.from_iterable(combinations(ATTRIBUTES, size) for size in range(4)))
 
 
-def fair_in_training(fair, protected):
-    """(U, d) fair vectors by what was trained, in float32; None where the mask is not supported."""
+def fair_in_training(fair, protected, dtype):
+    """(U, d) fair vectors by what was trained, in float32 of parts as stored; None where the mask is not supported."""
+
+    def stored(parts):
+        return parts.astype(dtype).astype(np.float32)
+
     if fair.vectors is not None:
         masks = [set(mask) for mask in fair.supported_masks.masks]
-        return fair.vectors[:, masks.index(set(protected))] if set(protected) in masks else None
+        return stored(fair.vectors[:, masks.index(set(protected))]) if set(protected) in masks else None
     flags = torch.tensor([name in protected for name in ATTRIBUTES]).expand(len(fair.base.users), -1)
     with torch.no_grad():
-        return fair.encoder.combine(fair.encoder.split(torch.from_numpy(fair.base.users)), flags).numpy()
+        parts = fair.encoder.split(torch.from_numpy(fair.base.users)).numpy()
+        return fair.encoder.combine(torch.from_numpy(stored(parts)), flags).numpy()
 
 
 def applied(fair, requested):
@@ -110,8 +119,8 @@ def candidates_of(base, u, count):
 @pytest.mark.anyio
 @pytest.mark.parametrize("protected", MASKS, ids=lambda mask: "+".join(mask) or "nothing")
 async def test_every_answer_is_what_the_trained_encoder_scores(trained, protected, tmp_path):
-    dataset, fair, folder = trained
-    vectors = fair_in_training(fair, applied(fair, protected))
+    dataset, fair, folder, dtype = trained
+    vectors = fair_in_training(fair, applied(fair, protected), dtype)
     settings = Settings(bundle=folder, scores="audit", database_url=f"sqlite:///{tmp_path}/store.db")
     app = create_app(settings, load_model(folder, "cpu"))
     row_of = {item: row for row, item in enumerate(dataset.items)}
@@ -138,7 +147,7 @@ async def test_every_answer_is_what_the_trained_encoder_scores(trained, protecte
 @pytest.mark.anyio
 @pytest.mark.parametrize("k", [1, 10, 1000])
 async def test_the_list_is_the_best_of_the_candidates_in_the_order_of_training(trained, k, tmp_path):
-    dataset, fair, folder = trained
+    dataset, fair, folder, dtype = trained
     app = create_app(
         Settings(bundle=folder, scores="audit", database_url=f"sqlite:///{tmp_path}/store.db"),
         load_model(folder, "cpu"),
@@ -150,7 +159,7 @@ async def test_the_list_is_the_best_of_the_candidates_in_the_order_of_training(t
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
     ):
         for protected in ((), ("age",), ATTRIBUTES):
-            vectors = fair_in_training(fair, applied(fair, protected))
+            vectors = fair_in_training(fair, applied(fair, protected), dtype)
             if vectors is None:
                 continue
             expected = scored_in_training(fair.base, vectors)
@@ -165,7 +174,7 @@ async def test_the_list_is_the_best_of_the_candidates_in_the_order_of_training(t
 
 
 def test_a_history_alone_gives_the_vector_that_training_computed_from_it(trained):
-    dataset, fair, folder = trained
+    dataset, fair, folder, _ = trained
     if fair.base.model not in ("sasrec", "bert4rec"):
         pytest.skip("this base learns a vector for each user, which a history only approximates")
     held_out = hold_out(dataset)
@@ -180,7 +189,7 @@ def test_a_history_alone_gives_the_vector_that_training_computed_from_it(trained
 
 @pytest.mark.anyio
 async def test_what_a_user_has_interacted_with_is_never_shown_unless_asked_for(trained, tmp_path):
-    dataset, fair, folder = trained
+    dataset, fair, folder, _ = trained
     bundle = read_bundle(folder)
     asked = {"sensitive": ",".join(fair.supported_masks.masks[-1])} if fair.supported_masks.masks else {}
     settings = Settings(bundle=folder, database_url=f"sqlite:///{tmp_path}/store.db")

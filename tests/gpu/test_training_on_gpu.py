@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bundle import read_bundle
+from bundle import read_bundle, tensor_over
 from training.config import RunConfig
 from training.run import run
 
@@ -36,7 +36,7 @@ def a_run(mode: str, precision: str) -> RunConfig:
 def check(mode, precision, device, out):
     """What training leaves is on the CPU, finite, and what the exported encoder computes."""
     bundle = read_bundle(run(a_run(mode, precision), None, out, device))
-    parts = bundle.encoder.split(torch.from_numpy(bundle.audit.base)).numpy()
+    parts = bundle.encoder.split(tensor_over(bundle.audit.base)).numpy()
     assert np.isfinite(bundle.users.parts).all()
     assert np.allclose(parts, bundle.users.parts, atol=1e-5)
 

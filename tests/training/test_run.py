@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from bundle import read_bundle
+from bundle import read_bundle, tensor_over
 from measure.masks import masks_to_measure
 from measure.split import AUDIT
 from training.__main__ import main
@@ -16,6 +16,7 @@ from training.card import fair_vectors, make_card
 from training.config import read_config
 from training.data.split import split_users
 from training.errors import ConfigError
+from training.export import stored
 from training.run import run
 
 
@@ -30,6 +31,66 @@ def test_a_run_writes_a_bundle_that_reads_back_and_measures_the_same(a_run, out,
     assert {tuple(row["sensitive"]) for row in bundle.card["accuracy"]["by_mask"]} == set(
         masks_to_measure(("gender", "age", "occupation"))
     )
+
+
+def test_the_card_is_measured_on_parts_as_they_are_stored(a_run, out, cpu, monkeypatch):
+    measured = []
+
+    def make(bundle, *options):
+        measured.append(bundle.users.parts)
+        return make_card(bundle, *options)
+
+    monkeypatch.setattr("training.run.make_card", make)
+
+    bundle = read_bundle(run(a_run(export={"parts": "float16"}), None, out, cpu))
+
+    assert measured[0].dtype == bundle.users.parts.dtype == np.float16
+    assert np.array_equal(measured[0], bundle.users.parts)
+    assert json.loads(json.dumps(make_card(bundle)))["accuracy"] == bundle.card["accuracy"]
+
+
+@pytest.mark.parametrize(("largest", "named"), [(70_000.0, "70000.0"), (-7e4, "-70000.0")])
+def test_parts_that_float16_cannot_hold_are_refused_by_value(largest, named):
+    parts = np.ones((2, 3, 4), np.float32)
+    parts[1, 2, 3] = largest
+
+    with pytest.raises(ConfigError) as refused:
+        stored(parts, "float16")
+
+    assert refused.value.key == "export.parts"
+    assert named in str(refused.value)
+    assert "-65504 to 65504" in str(refused.value)
+    assert stored(parts, "float32") is parts
+
+
+def test_the_largest_number_of_float16_is_stored():
+    parts = np.array([[[65504.0, -65504.0]]], np.float32)
+
+    assert stored(parts, "float16").astype(np.float32).tolist() == parts.tolist()
+
+
+def test_a_run_that_float16_refuses_goes_on_from_its_checkpoints_in_float32(a_run, out, cpu, monkeypatch):
+    def refuse(*_):
+        raise ConfigError("export.parts", "float16 cannot hold a part")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.export.stored", refuse)
+        with pytest.raises(ConfigError, match=r"export\.parts"):
+            run(a_run(export={"parts": "float16"}), None, out, cpu)
+    (before,) = (out / ".unfinished").iterdir()
+    trained = {path.name: path.stat().st_mtime_ns for path in before.iterdir()}
+    seen = {}
+
+    def look(*arguments):
+        (work,) = (out / ".unfinished").iterdir()
+        seen.update({path.name: path.stat().st_mtime_ns for path in work.iterdir()})
+        return make_card(*arguments)
+
+    monkeypatch.setattr("training.run.make_card", look)
+
+    run(a_run(), None, out, cpu)
+
+    assert seen == trained
 
 
 def test_the_same_seed_gives_the_same_content_hash_and_another_seed_does_not(a_run, tmp_path, cpu):
@@ -81,7 +142,7 @@ def test_strict_never_learns_from_a_label_outside_the_train_users(a_run, small_d
 def test_the_stored_parts_are_the_split_of_the_base_vectors(a_run, out, cpu):
     bundle = read_bundle(run(a_run(), None, out, cpu))
 
-    parts = bundle.encoder.split(torch.from_numpy(bundle.audit.base)).numpy()
+    parts = bundle.encoder.split(tensor_over(bundle.audit.base)).numpy()
 
     assert np.allclose(parts, bundle.users.parts, atol=1e-6)
     assert fair_vectors(bundle, ()).shape == bundle.audit.base.shape

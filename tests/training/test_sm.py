@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from bundle import build_encoder, read_bundle
+from bundle import build_encoder, read_bundle, tensor_over
 from measure.split import TRAIN
 from training.base.contract import Base, Contexts
 from training.base.pmf import PmfConfig
@@ -214,9 +214,7 @@ def test_a_run_writes_a_bundle_with_every_mask_and_the_base_where_nothing_is_pro
     assert bundle.description.empty_mask == "base"
     assert bundle.users.parts.shape[1] == (4 if variant == "combine" else 1)
     nothing = torch.zeros(len(bundle.users.ids), 3, dtype=torch.bool)
-    assert np.array_equal(
-        bundle.encoder.combine(torch.from_numpy(bundle.users.parts), nothing).numpy(), bundle.audit.base
-    )
+    assert np.array_equal(bundle.encoder.combine(tensor_over(bundle.users.parts), nothing).numpy(), bundle.audit.base)
 
 
 @pytest.fixture(scope="module")

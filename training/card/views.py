@@ -24,7 +24,7 @@ def fair_vectors(bundle: Bundle, mask: Mask) -> NDArray[np.float32]:
     flags = torch.tensor(bundle.description.mask(mask))
     blocks = []
     for start in range(0, len(bundle.users.ids), _BLOCK_USERS):
-        parts = torch.from_numpy(bundle.users.parts[start : start + _BLOCK_USERS]).double()
+        parts = torch.from_numpy(bundle.users.of(slice(start, start + _BLOCK_USERS))).double()
         with torch.no_grad():
             blocks.append(combine(parts, flags.expand(len(parts), -1)).numpy().astype(np.float32))
     return np.concatenate(blocks)
@@ -58,7 +58,7 @@ class Views(Subject):
 
     def part(self, place: int) -> NDArray[np.float32]:
         """(U, d) one part of every user, by its place in ``parts``."""
-        return np.ascontiguousarray(self.bundle.users.parts[:, place])
+        return self.bundle.users.part(place)
 
     def fair_vectors(self, mask: Mask) -> NDArray[np.float32]:
         """(U, d) fair vectors of every user under one mask, as scored."""
