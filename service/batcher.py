@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from service.errors import DeadlineError, StoppingError
 from service.handover import Handed, Handover
@@ -28,8 +27,7 @@ Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True, slots=True)
-class Computed(Generic[Answer]):
+class Computed(NamedTuple, Generic[Answer]):
     """An answer, and how long it took."""
 
     answer: Answer

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +18,14 @@ from service.index import Position, Ranking
 from service.model import Model
 
 
-@dataclass(frozen=True, slots=True)
-class KnownUser:
+class KnownUser(NamedTuple):
     """By the fair vector of a user whose parts the bundle has."""
 
     row: int
     mask: tuple[bool, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """By the fair vector of somebody of whom only items are known."""
 
     rows: tuple[int, ...]
@@ -34,8 +33,7 @@ class History:
     mask: tuple[bool, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SimilarTo:
+class SimilarTo(NamedTuple):
     """By likeness to an item."""
 
     row: int
@@ -49,14 +47,14 @@ class ByPopularity:
 Order = KnownUser | History | SimilarTo | ByPopularity
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """A list to make."""
 
     model: Model
     order: Order
     dropped: NDArray[np.int32]
-    count: int
+    k: int
+    """Items to show, where there are so many."""
     after: Position | None
 
 
@@ -67,9 +65,9 @@ def compute(tasks: Sequence[Task]) -> list[Ranking]:
     for place, task in enumerate(tasks):
         match task.order:
             case SimilarTo(row):
-                rankings[place] = task.model.neighbours.top(row, task.dropped, task.count)
+                rankings[place] = task.model.neighbours.top(row, task.dropped, task.k)
             case ByPopularity():
-                rankings[place] = task.model.popular.top(task.dropped, task.count, task.after)
+                rankings[place] = task.model.popular.top(task.dropped, task.k, task.after)
             case _:
                 personal.setdefault(id(task.model), []).append(place)
     for places in personal.values():
@@ -89,7 +87,7 @@ def _personal(model: Model, tasks: Sequence[Task]) -> list[Ranking]:
     masks = [task.order.mask for task in tasks if isinstance(task.order, KnownUser | History)]
     fair = model.encoder.combine(_parts(model, tasks), masks)
     return model.ranker.top(
-        fair, [task.dropped for task in tasks], [task.count for task in tasks], [task.after for task in tasks]
+        fair, [task.dropped for task in tasks], [task.k for task in tasks], [task.after for task in tasks]
     )
 
 

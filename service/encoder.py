@@ -36,6 +36,11 @@ class UserEncoder:
             unit_length: scale fair vectors to length 1, for the cosine scorer; a zero vector stays zero.
         """
         network = copy.deepcopy(encoder).double()
+        for weight in network.parameters():
+            if (
+                weight.dim() == 2
+            ):  # the same matrix in the other order, in which a product with few rows reads it faster
+                weight.data = weight.data.T.contiguous().T
         self._split, self._combine = network.split, network.combine
         self.can_split = type(encoder).split is not FairEncoder.split
         """Whether there are parts for users that the bundle does not have."""
@@ -72,17 +77,17 @@ class UserEncoder:
         exact = self._exact(parts, masks)
         margin = MARGIN * np.abs(exact).max(axis=1, keepdims=True)
         with np.errstate(over="ignore"):
-            unsure = ((exact - margin).astype(np.float32) != (exact + margin).astype(np.float32)).any(axis=1)
+            fair: NDArray[np.float32] = (exact - margin).astype(np.float32)
+            unsure = (fair != (exact + margin).astype(np.float32)).any(axis=1)
             for row in np.flatnonzero(unsure).tolist():
-                exact[row] = self._exact(parts[row : row + 1], masks[row : row + 1])[0]
-            fair = exact.astype(np.float32)
+                fair[row] = self._exact(parts[row : row + 1], masks[row : row + 1])[0]
         if not np.isfinite(fair).all():
             raise FairVectorError("a fair vector is not finite")
         return fair
 
     def _exact(self, parts: NDArray[np.float32], masks: Sequence[Sequence[bool]]) -> NDArray[np.float64]:
         with torch.inference_mode():
-            wanted = torch.tensor(masks, dtype=torch.bool).reshape(len(parts), -1)
+            wanted = torch.from_numpy(np.array(masks, np.bool_).reshape(len(parts), -1))
             u = self._combine(torch.from_numpy(parts).double(), wanted)
             return (torch.nn.functional.normalize(u) if self._unit_length else u).numpy()
 

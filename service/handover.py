@@ -12,9 +12,8 @@ import queue
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from service.errors import QueueFullError
 
@@ -26,8 +25,7 @@ Outcome = Any
 """A result, or the exception to raise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Handed(Generic[Work]):
+class Handed(NamedTuple, Generic[Work]):
     """One piece of work, and who waits for it."""
 
     work: Work
@@ -112,8 +110,11 @@ class Handover(Generic[Work]):
     def _sweep(self) -> None:
         """Forget what is done, give up what is late. Oldest first: all have the same time."""
         before = monotonic() - self._deadline_s
-        while self._unsettled and (self._unsettled[0][1].done() or self._unsettled[0][0] <= before):
-            _settle(self._unsettled.popleft()[1], self._late())
+        unsettled = self._unsettled
+        while unsettled and unsettled[0][1].done():
+            unsettled.popleft()
+        while unsettled and unsettled[0][0] <= before:
+            _settle(unsettled.popleft()[1], self._late())
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
 
     # In the thread. A future is only looked at here; every change to it is made in the event loop.

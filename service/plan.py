@@ -7,8 +7,8 @@ the request log refuses the answer where they are not the present ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +35,7 @@ NOBODY = Resolved(Requirement({}, ()), None, 0, "")
 """Lists that are the same for everybody show nothing of anybody: there is nothing to withhold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """All that the list depends on."""
 
     query: AnyQuery
@@ -94,8 +93,7 @@ class Plan:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Person:
+class _Person(NamedTuple):
     """Somebody to make a list for."""
 
     order: Order
@@ -195,7 +193,7 @@ def _personal(
     dropped = dropped_rows(seen, named, catalogue.hidden(hidden.items), _outside(query.groups, catalogue))
     facts = (person.fallback, person.unknown_items, logged_user, user_revision, hidden.revision)
     plan = Plan(query, served, resolved, person.order, dropped, None, *facts)
-    return plan if query.cursor is None else replace(plan, place=cursors.read(query.cursor, plan.bound))
+    return plan if query.cursor is None else plan._replace(place=cursors.read(query.cursor, plan.bound))
 
 
 def _for_nobody(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Fallback = Literal["popular"]
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """A list for a user by id."""
 
     user: str
@@ -26,8 +24,7 @@ class Query:
     cursor: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SessionQuery:
+class SessionQuery(NamedTuple):
     """A list for somebody of whom only items are known."""
 
     history: tuple[str, ...]
@@ -43,16 +40,14 @@ class SessionQuery:
     cursor: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SimilarQuery:
+class SimilarQuery(NamedTuple):
     """Items like an item."""
 
     item: str
     k: int = 10
 
 
-@dataclass(frozen=True, slots=True)
-class PopularQuery:
+class PopularQuery(NamedTuple):
     """Items that many users like."""
 
     k: int = 10

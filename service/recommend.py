@@ -7,7 +7,7 @@ it is planned and made again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,8 +29,7 @@ ATTEMPTS = 5
 """How often an answer is made that changes keep overtaking."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
+class Asker(NamedTuple):
     """Who asks, as far as the request log is concerned."""
 
     request_id: str
@@ -38,8 +37,7 @@ class Asker:
     key_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Recommendation:
+class Recommendation(NamedTuple):
     """A list, and what was done to make it."""
 
     plan: Plan
@@ -65,8 +63,7 @@ class Recommendation:
         return self.plan.place.shown if self.plan.place else 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
+class _Made(NamedTuple):
     """Up to k + 1 items: one more than asked for tells that the list goes on."""
 
     ranking: Ranking

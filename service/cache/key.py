@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 DIGEST_BYTES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerKey:
+class AnswerKey(NamedTuple):
     """One list, as far as its making goes. How it is shown (titles, scores) is not part of it."""
 
     content_hash: str

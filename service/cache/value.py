@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,7 @@ _HEADER = struct.Struct("<BBI")
 """Version, 1 where scores follow the rows, number of rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class CachedAnswer:
+class CachedAnswer(NamedTuple):
     """What was shown, best first. Arrays that come out of a cache are read-only."""
 
     rows: NDArray[np.int32]

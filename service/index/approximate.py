@@ -24,9 +24,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from service.index.exact import Ranker
 from service.index.interface import Approximate
 from service.index.order import STEP, Position, Ranking, best
+from service.index.whole import WholeRanker
 
 FEW = 2048
 """So many dropped rows are looked up one by one; a mask of the whole catalogue is quicker for more."""
@@ -49,7 +49,7 @@ class ApproximateRanker:
         """Take the index and the (I, d) item vectors it was built from."""
         self._index = index
         self._items = len(vectors)
-        self._whole = Ranker(index, vectors)
+        self._whole = WholeRanker(vectors)
         self._exact = self._whole.exact
 
     def top(
@@ -87,10 +87,7 @@ class ApproximateRanker:
                 if ranking is not None:
                     rankings[row] = ranking
                     del found[row]
-        for row in range(len(fair)):
-            if row not in rankings:
-                rankings[row] = self._whole.whole(fair[row], dropped[row], counts[row], after[row])
-        return [rankings[row] for row in range(len(fair))]
+        return self._whole.complete(rankings, fair, dropped, counts, after)
 
     def _is_hopeful(self, dropped: NDArray[np.int32], count: int, after: Position | None) -> bool:
         """Whether the widest window would leave enough, were dropped items everywhere alike."""
@@ -121,7 +118,7 @@ class ApproximateRanker:
 
     def _settle(self, u: NDArray[np.float32], row: _Row, count: int, after: Position | None) -> Ranking | None:
         """The list of what was found, or None where that is too little."""
-        slack = self._exact.error(u) + STEP
+        slack = float(self._exact.error(u)) + STEP
         scores = self._exact.of(u, row.items)
         sure = scores > row.end + slack
         items, scores = row.items[sure], scores[sure]

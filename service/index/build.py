@@ -19,9 +19,6 @@ from service.index.interface import Device, Index, Kind, Place
 from service.index.ivf import IvfIndex
 from service.index.milvus import MilvusIndex
 
-COPY_BYTES = 64 * 2**20
-"""Vectors beyond that are not copied to be compared: torch is as quick as FAISS on those of the bundle."""
-
 Vectors = NDArray[np.float32]
 
 
@@ -64,7 +61,7 @@ def build_exact(vectors: Vectors, device: Device) -> Built:
         return build("flat", vectors, device)
     if device != "cpu" and torch.cuda.is_available():
         return build("torch", vectors, device)
-    return build("torch" if vectors.nbytes > COPY_BYTES else "flat", vectors, device)
+    return build("torch", vectors, device)
 
 
 def build_milvus(vectors: Vectors, url: str | None) -> Built:

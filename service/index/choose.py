@@ -23,6 +23,7 @@ from service.index.interface import SPARSE, WINDOWS, Approximate, Device, Index,
 from service.index.order import Ranking
 from service.index.report import IndexReport, Opened, Tried
 from service.index.tune import TARGET, TIMED, K, Sample, plain_sample, recalls, search_ms, timed, tuned
+from service.index.whole import WholeRanker
 
 QUICK_MS = 2.0
 """An exact search that takes a request no longer is not worth missing items for."""
@@ -36,12 +37,16 @@ BUILD_S = 60.0
 SAMPLE = 200
 DEEP = 100
 
-AnyRanker: TypeAlias = Ranker | ApproximateRanker
+AnyRanker: TypeAlias = WholeRanker | Ranker | ApproximateRanker
 
 
 def make_ranker(index: Index, vectors: NDArray[np.float32]) -> AnyRanker:
-    """What orders the proposals of an index of these (I, d) vectors."""
-    return ApproximateRanker(index, vectors) if isinstance(index, Approximate) else Ranker(index, vectors)
+    """What makes lists with an index of these (I, d) vectors."""
+    if isinstance(index, Approximate):
+        return ApproximateRanker(index, vectors)
+    if index.kind == "torch" and index.device == "cpu":
+        return WholeRanker(vectors)
+    return Ranker(index, vectors)
 
 
 def open_index(
@@ -83,7 +88,7 @@ class _Choice:
     def __init__(self, vectors: NDArray[np.float32], whole: Built) -> None:
         self._vectors = vectors
         self._whole = whole
-        self._ranker = Ranker(whole.index, vectors)
+        self._ranker = make_ranker(whole.index, vectors)
         self._tried: list[Tried] = []
 
     def exactly(self, reason: str) -> Opened:

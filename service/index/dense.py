@@ -1,7 +1,7 @@
 """Exact search by torch: matrix product → mask → top k, on the CPU or on one GPU.
 
-On the CPU it shares the bundle's vectors, so that a large catalogue is not held twice. What is dropped is masked before
-the cut, so that nobody needs a wider search.
+What is dropped is masked before the cut, so that nobody needs a wider search. On the CPU lists are made without it, by
+`service.index.whole`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from bundle import tensor_over
-from service.index.flat import score_all
 from service.index.interface import Dropped, Proposals
-
-SCRATCH_BYTES = 64 * 2**20
-"""Memory for the scores of one step; a batch takes several steps where its scores are more."""
+from service.index.whole import SCRATCH_BYTES
 
 
 class TorchIndex:
@@ -34,8 +31,7 @@ class TorchIndex:
         """
         self.device: Literal["cpu", "cuda"] = device
         self.max_count = len(vectors)
-        self._vectors = tensor_over(vectors)
-        self._there = self._vectors.to(device)
+        self._there = tensor_over(vectors).to(device)
         self._step = max(1, SCRATCH_BYTES // (4 * max(1, len(vectors))))
 
     def search(self, vectors: NDArray[np.float32], count: int, dropped: Dropped) -> Proposals:
@@ -45,13 +41,6 @@ class TorchIndex:
             for start in range(0, len(vectors), self._step)
         ]
         return np.concatenate([rows for rows, _ in parts]), np.concatenate([scores for _, scores in parts])
-
-    def scores(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(d,) vector → the score of every item, (I,)."""
-        if self.device == "cpu":
-            return score_all(self._vectors, vector)
-        scores: NDArray[np.float32] = torch.mv(self._there, torch.from_numpy(vector).to(self.device)).cpu().numpy()
-        return scores
 
     def _search(self, vectors: NDArray[np.float32], count: int, dropped: Dropped) -> Proposals:
         with torch.inference_mode():

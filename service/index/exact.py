@@ -1,8 +1,8 @@
 """Exact lists out of float32 proposals: the same list for the same fair vector, on any device, in any batch.
 
-An index that compares every item only proposes. Its float32 scores are off by at most ε (`ExactScores.error`), so
-items whose float32 score is more than 2 ε + 2 `STEP` below that of the k-th item to show cannot enter the list. Where
-the proposals end before that point, more are asked for, for that row alone, up to the whole catalogue.
+An index that compares every item only proposes. As in `service.index.whole`, items whose float32 score is more than
+2 ε + 2 `STEP` below that of the k-th item to show cannot enter the list. Where the proposals end before that point,
+more are asked for, for that row alone, up to the whole catalogue.
 
 A list may begin after an item shown before: strictly after it in the same order, whether or not that item may still be
 shown, so that pages neither repeat nor leave out anything.
@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.index.interface import SPARSE, Index
-from service.index.order import STEP, ExactScores, Position, Ranking, best
+from service.index.order import STEP, Position, Ranking, best
+from service.index.whole import WholeRanker
 
 MARGIN = 32
 """Proposals beyond k in the first search, which takes care of most items that are dropped."""
@@ -31,8 +32,9 @@ class Ranker:
     def __init__(self, index: Index, vectors: NDArray[np.float32]) -> None:
         """Take the index and the (I, d) item vectors it was built from."""
         self._index = index
-        self.exact = ExactScores(vectors)
-        self._everything = np.arange(len(vectors))
+        self._whole = WholeRanker(vectors)
+        self._exact = self._whole.exact
+        self._items = len(vectors)
         self._widest = min(index.max_count, len(vectors) // SPARSE)
 
     def top(
@@ -60,32 +62,21 @@ class Ranker:
         after = [None] * len(fair) if after is None else after
         depths = [count if begin is None else count + begin.shown for count, begin in zip(counts, after, strict=True)]
         widths = dict(enumerate(map(_first_width, depths)))
-        while widths:
-            for width, group in _by_width(widths).items():
+        while proposable := {row: width for row, width in widths.items() if width <= self._widest}:
+            for width, group in _by_width(proposable).items():
                 for row, items, scores in self._propose(fair, dropped, group, width):
-                    whole = len(items) < width or len(items) == len(self._everything)
-                    ranking = self._settle(fair[row], items, scores, whole, dropped[row], counts[row], after[row])
+                    ranking = self._settle(fair[row], items, scores, width, dropped[row], counts[row], after[row])
                     if ranking is None:
                         widths[row] *= WIDEN
                     else:
                         rankings[row] = ranking
                         del widths[row]
-        return [rankings[row] for row in range(len(fair))]
-
-    def whole(
-        self, u: NDArray[np.float32], dropped: NDArray[np.int32], count: int, after: Position | None = None
-    ) -> Ranking:
-        """The list of one row by scoring every item, for whom proposals are of no use."""
-        ranking = self._settle(u, self._everything, self._index.scores(u), True, dropped, count, after)
-        assert ranking is not None  # noqa: S101  nothing is left that could be asked for
-        return ranking
+        return self._whole.complete(rankings, fair, dropped, counts, after)
 
     def _propose(
         self, fair: NDArray[np.float32], dropped: Sequence[NDArray[np.int32]], group: Sequence[int], width: int
     ) -> list[tuple[int, NDArray[np.int64], NDArray[np.float32]]]:
-        """For each row of the group the best ``width`` items, best first, or all of them where that is too wide."""
-        if width > self._widest:
-            return [(row, self._everything, self._index.scores(fair[row])) for row in group]
+        """For each row of the group the best ``width`` items, best first."""
         rows, scores = self._index.search(fair[group], width, [dropped[row] for row in group])
         ends = (rows >= 0).sum(axis=1)
         return [(row, rows[at, :end], scores[at, :end]) for at, (row, end) in enumerate(zip(group, ends, strict=True))]
@@ -95,42 +86,28 @@ class Ranker:
         u: NDArray[np.float32],
         items: NDArray[np.int64],
         scores: NDArray[np.float32],
-        whole: bool,
+        width: int,
         dropped: NDArray[np.int32],
         count: int,
         after: Position | None,
     ) -> Ranking | None:
-        """The exact list, or None where the proposals end too early to tell; ``whole``: nothing comes behind them."""
-        slack = 2 * self.exact.error(u) + 2 * STEP
-        kept = np.ones(len(self._everything), np.bool_)
+        """The exact list, or None where the proposals end too early to tell."""
+        slack = 2 * float(self._exact.error(u)) + 2 * STEP
+        kept = np.ones(self._items, np.bool_)
         kept[dropped] = False
         shown = kept[items]
-        end = None if whole else scores[-1]
+        end = (
+            scores[-1] if len(items) == width < self._items else -np.inf
+        )  # the index may have left out what is dropped
         items, approximate = items[shown], scores[shown].astype(np.float64)
         if after is not None:
-            later = self._later(u, after.row, items, approximate, slack)
+            later = self._exact.later(u, after.row, items, approximate, slack)
             items, approximate = items[later], approximate[later]
         bar = np.partition(approximate, -count)[-count] - slack if len(items) >= count else -np.inf
-        if end is not None and end >= bar:
+        if end > -np.inf and end >= bar:
             return None
         items = items[approximate >= bar]
-        return best(items, self.exact.of(u, items), count)
-
-    def _later(
-        self,
-        u: NDArray[np.float32],
-        last: int,
-        items: NDArray[np.int64],
-        approximate: NDArray[np.float64],
-        slack: float,
-    ) -> NDArray[np.bool_]:
-        """Which items come strictly after the last one shown; exact scores settle what float32 leaves open."""
-        (score,) = self.exact.of(u, np.array([last]))
-        later: NDArray[np.bool_] = approximate < score - slack
-        unsure = np.flatnonzero(np.abs(approximate - score) <= slack)
-        exact, rows = self.exact.of(u, items[unsure]), items[unsure]
-        later[unsure] = (exact < score) | ((exact == score) & (rows > last))
-        return later
+        return best(items, self._exact.of(u, items), count)
 
 
 def _first_width(count: int) -> int:

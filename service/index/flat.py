@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bundle import tensor_over
 from service.index.interface import Dropped, Proposals
 
 
@@ -25,7 +24,6 @@ class FlatIndex:
     def __init__(self, vectors: NDArray[np.float32]) -> None:
         """Copy the (I, d) item vectors."""
         self.max_count = len(vectors)
-        self._vectors = tensor_over(vectors)
         self._index: Any = faiss.IndexFlatIP(vectors.shape[1])
         self._index.add(vectors)
 
@@ -33,16 +31,6 @@ class FlatIndex:
         """(B, d) vectors → rows (B, count) and scores (B, count), best first."""
         scores, rows = self._index.search(vectors, count)
         return rows, scores
-
-    def scores(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(d,) vector → the score of every item, (I,)."""
-        return score_all(self._vectors, vector)
-
-
-def score_all(vectors: torch.Tensor, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(I, d) tensor on the CPU and (d,) vector → (I,)."""
-    scores: NDArray[np.float32] = torch.mv(vectors, torch.from_numpy(vector)).numpy()
-    return scores
 
 
 def use_one_thread() -> None:

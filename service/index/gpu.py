@@ -16,8 +16,6 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle import tensor_over
-from service.index.flat import score_all
 from service.index.interface import Dropped, Proposals
 from service.index.ivf import IvfIndex, scan
 
@@ -55,7 +53,6 @@ class GpuFlatIndex:
             RuntimeError: they do not fit.
         """
         self.max_count = min(len(vectors), GPU_MAX_COUNT)
-        self._vectors = tensor_over(vectors)
         self._owner = Owner()
         self._resources, self._index = self._owner.run(_flat, vectors)
 
@@ -63,10 +60,6 @@ class GpuFlatIndex:
         """(B, d) vectors → rows (B, count) and scores (B, count), best first."""
         scores, rows = self._owner.run(self._index.search, vectors, count)
         return rows, scores
-
-    def scores(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(d,) vector → the score of every item, (I,); on the CPU."""
-        return score_all(self._vectors, vector)
 
 
 class GpuIvfIndex(IvfIndex):

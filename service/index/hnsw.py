@@ -17,8 +17,6 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle import tensor_over
-from service.index.flat import score_all
 from service.index.interface import WINDOWS, Dropped, Proposals
 
 LINKS = 32
@@ -41,7 +39,7 @@ class HnswIndex:
 
     def __init__(self, vectors: NDArray[np.float32]) -> None:
         """Build the graph of the (I, d) item vectors, with as many threads as FAISS may use; holds a copy."""
-        self._vectors = tensor_over(vectors)
+        self._items = len(vectors)
         self._graph: Any = _graph(vectors)
         self._effort = 1
         self.windows = _windows(len(vectors), 1)
@@ -53,7 +51,7 @@ class HnswIndex:
 
     def at(self, effort: int) -> HnswIndex | None:
         """The same graph, walked further."""
-        windows = _windows(len(self._vectors), effort)
+        windows = _windows(self._items, effort)
         if not windows:
             return None
         other = copy(self)
@@ -66,10 +64,6 @@ class HnswIndex:
         parameters.efSearch = self._effort * count
         scores, rows = self._graph.search(vectors, count, params=parameters)
         return rows, scores
-
-    def scores(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(d,) vector → the score of every item, (I,)."""
-        return score_all(self._vectors, vector)
 
 
 def expected_build_s(vectors: NDArray[np.float32]) -> float:

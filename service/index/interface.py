@@ -55,10 +55,6 @@ class Index(Protocol):
         """(B, d) vectors → the best ``count`` items of each, 1 ≤ count ≤ ``max_count``."""
         ...
 
-    def scores(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(d,) vector → the score of every item, (I,)."""
-        ...
-
 
 @runtime_checkable
 class Approximate(Index, Protocol):

@@ -14,8 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bundle import tensor_over
-from service.index.flat import score_all
 from service.index.interface import SPARSE, WINDOWS, Dropped, Proposals
 
 POINTS = 64
@@ -39,7 +37,6 @@ class IvfIndex:
 
     def __init__(self, vectors: NDArray[np.float32]) -> None:
         """Learn centroids and sort the (I, d) item vectors into lists, with FAISS's threads; holds a copy."""
-        self._vectors = tensor_over(vectors)
         self._lists = build_lists(vectors)
         self._coarse = Coarse(self._lists)
         self._effort = 1
@@ -62,10 +59,6 @@ class IvfIndex:
     def search(self, vectors: NDArray[np.float32], count: int, _: Dropped) -> Proposals:
         """(B, d) vectors → rows (B, count), -1 where these lists hold no more, and scores (B, count), best first."""
         return self._scan(vectors, count, self._coarse.nearest(vectors, probes(self._effort, count)))
-
-    def scores(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(d,) vector → the score of every item, (I,)."""
-        return score_all(self._vectors, vector)
 
     def _scan(self, vectors: NDArray[np.float32], count: int, lists: NDArray[np.int64]) -> Proposals:
         return scan(self._lists, vectors, count, lists)

@@ -25,9 +25,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle import tensor_over
 from service.errors import StartError
-from service.index.flat import score_all
 from service.index.interface import SPARSE, WINDOWS, Dropped, Proposals
 
 PREFIX = "evenhand_"
@@ -57,7 +55,6 @@ class MilvusIndex:
         Raises:
             StartError: pymilvus is not installed, or Milvus cannot be used.
         """
-        self._vectors = tensor_over(vectors)
         self._milvus, self._failures = _import()
         self._effort = 1
         self._keeps: MilvusIndex | None = None
@@ -107,10 +104,6 @@ class MilvusIndex:
         for row, (items, near) in enumerate(found):
             rows[row, : len(items)], scores[row, : len(items)] = items, near
         return rows, scores
-
-    def scores(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(d,) vector → the score of every item, (I,); here."""
-        return score_all(self._vectors, vector)
 
     def _ask(self, u: NDArray[np.float32], count: int, dropped: NDArray[np.int32]) -> tuple[Any, Any]:
         excluded = np.unique(dropped)[:MOST_FILTERED].tolist()

@@ -5,7 +5,7 @@ Scores are inner products in float64, one item at a time, so that their last bit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +17,14 @@ BLOCK = 65_536
 """Items scored in float64 at once, which bounds memory where many tie."""
 
 LARGEST = float(np.finfo(np.float32).max) / 2
+"""Scores lie between it and its negative, or are refused."""
 
 
 class ScoreError(ArithmeticError):
     """These vectors cannot be compared."""
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """Where a list goes on."""
 
     row: int
@@ -33,8 +33,7 @@ class Position:
     """Items shown so far: how deep the search has to go at least."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
+class Ranking(NamedTuple):
     """What to show, best first."""
 
     rows: NDArray[np.int64]
@@ -56,17 +55,32 @@ class ExactScores:
         self._longest = longest
         self._error_per_length = vectors.shape[1] * 2.0**-23 * longest
 
-    def of(self, u: NDArray[np.float32], items: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(n,) inner products, rounded; each the same whatever the other items are: no matrix product."""
+    def of(
+        self, u: NDArray[np.float32], items: NDArray[np.int64], rows: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
+        """(n,) inner products, rounded; each the same whatever the other items are: no matrix product.
+
+        Args:
+            u: (d,) for all items, or (B, d) and ``rows``.
+            items: (n,) item rows.
+            rows: (n,) for each item its row of ``u``.
+        """
         wide = u.astype(np.float64)
         scores = np.empty(len(items))
         for start in range(0, len(items), BLOCK):
             block = slice(start, start + BLOCK)
-            scores[block] = (self._vectors[items[block]].astype(np.float64) * wide).sum(axis=1)
+            own = wide if rows is None else wide[rows[block]]
+            scores[block] = (self._vectors[items[block]].astype(np.float64) * own).sum(axis=1)
         return np.round(scores, DECIMALS) + 0.0  # + 0.0: no negative zero
 
-    def error(self, u: NDArray[np.float32]) -> float:
+    def error(self, u: NDArray[np.float32]) -> NDArray[np.float64]:
         """How far a float32 inner product of u with any item may be off: ε = d · 2⁻²³ · ‖u‖ · max ‖v‖.
+
+        Args:
+            u: (…, d), a fair vector or several.
+
+        Returns:
+            (…,), one for each.
 
         Raises:
             ScoreError: a sum may leave the range of float32, where nothing is known of it.
@@ -74,10 +88,35 @@ class ExactScores:
         Source:
             Twice the bound of Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, eq. 3.5.
         """
-        length = float(np.sqrt(np.square(u, dtype=np.float64).sum()))
-        if not length * self._longest < LARGEST:
+        length: NDArray[np.float64] = np.sqrt(np.square(u, dtype=np.float64).sum(axis=-1))
+        if not (length * self._longest < LARGEST).all():
             raise ScoreError("a score is beyond float32: the bound on its error does not hold")
-        return float(self._error_per_length * length)
+        error: NDArray[np.float64] = self._error_per_length * length
+        return error
+
+    def later(
+        self,
+        u: NDArray[np.float32],
+        last: int,
+        items: NDArray[np.int64],
+        scores: NDArray[np.float64],
+        slack: float,
+    ) -> NDArray[np.bool_]:
+        """Which items come strictly after one shown last; exact scores settle what float32 leaves open.
+
+        Args:
+            u: (d,).
+            last: its item row.
+            items: (n,) item rows.
+            scores: (n,) of them, as float32 had them.
+            slack: how far two of those may be off together.
+        """
+        (score,) = self.of(u, np.array([last]))
+        later: NDArray[np.bool_] = scores < score - slack
+        unsure = np.flatnonzero(np.abs(scores - score) <= slack)
+        exact, rows = self.of(u, items[unsure]), items[unsure]
+        later[unsure] = (exact < score) | ((exact == score) & (rows > last))
+        return later
 
 
 def best(items: NDArray[np.int64], scores: NDArray[np.float64], count: int) -> Ranking:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,8 +21,7 @@ PADDING = 65_536
 """Bytes that must fit before a database that was full counts as well again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """Records of answers, or a change."""
 
     records: Sequence[LogRecord] = ()

@@ -15,6 +15,9 @@ from sqlalchemy import Connection, Row, Select, Table, select
 
 from service.store.schema import erased_users, hidden_items, interactions, keys, models, requirements, state
 
+REVISION = str(select(state.c.revision))
+"""As text: making it anew for every transaction would cost as much as the answer of the database."""
+
 
 @dataclass(frozen=True, slots=True)
 class UserState:
@@ -166,7 +169,7 @@ def read_changes(connection: Connection, since: int) -> Changes | None:
 
     The counter is read before the tables: what is committed in between shows up here already, and once more next time.
     """
-    revision = int(connection.execute(select(state.c.revision)).scalar_one())
+    revision = int(connection.exec_driver_sql(REVISION).scalar_one())
     if revision <= since:
         return None
 

@@ -118,9 +118,9 @@ class Writer:
     @property
     def trouble(self) -> str | None:
         """What keeps writes from becoming durable; None where nothing does."""
-        if not self._thread.is_alive():
-            return "the store's writer is not running"
         silent_s = monotonic() - self._beat
+        if silent_s > BEAT_S and not self._thread.is_alive():  # a look at the thread costs as much as a write
+            return "the store's writer is not running"
         return self._problem or (f"the database has not answered for {silent_s:.0f} s" if silent_s > STALL_S else None)
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 
 import pytest
 from hypothesis import given
@@ -96,7 +95,7 @@ def test_a_cursor_of_another_request_is_refused(place, value):
     other = [*REQUEST[:place], value, *REQUEST[place + 1 :]]
 
     with pytest.raises(InvalidQueryError, match="cursor: belongs to a request with another user or other parameters"):
-        cursors().read(cursors().make(PLACE, BOUND), dataclasses.replace(BOUND, request=other))
+        cursors().read(cursors().make(PLACE, BOUND), BOUND._replace(request=other))
 
 
 def test_nothing_named_is_another_request_than_no_attributes():
@@ -118,7 +117,7 @@ def test_after_a_swap_or_with_another_requirement_a_cursor_is_stale(change, reas
     text = cursors().make(PLACE, BOUND)
 
     with pytest.raises(StaleCursorError) as stale:
-        cursors().read(text, dataclasses.replace(BOUND, **change))
+        cursors().read(text, BOUND._replace(**change))
 
     assert (stale.value.status, stale.value.code) == (409, "stale_cursor")
     assert stale.value.facts == {"field": "cursor", "reason": reason}
@@ -142,7 +141,7 @@ def test_an_expired_cursor_of_another_request_says_that_it_is_another():
     clock.now += 10_000
 
     with pytest.raises(InvalidQueryError):
-        cursors(clock=clock).read(text, dataclasses.replace(BOUND, request=("recommend", "u2")))
+        cursors(clock=clock).read(text, BOUND._replace(request=("recommend", "u2")))
 
 
 def test_a_cursor_shows_nothing_of_the_user_the_bundle_or_the_mask():

@@ -11,14 +11,21 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from service.errors import StartError
-from service.index import Neighbours, PopularOrder, Position, Ranker, Ranking, open_index
+from service.index import AnyRanker, Neighbours, PopularOrder, Position, Ranking, make_ranker, open_index
 from service.index.order import ScoreError
 
 NOTHING = np.zeros(0, np.int32)
 
 
-def a_ranker(vectors: NDArray[np.float32]) -> Ranker:
-    return Ranker(open_index(vectors, "cpu", "flat").index, vectors)
+def from_proposals(vectors: NDArray[np.float32]) -> AnyRanker:
+    return make_ranker(open_index(vectors, "cpu", "flat").index, vectors)
+
+
+def from_all_scores(vectors: NDArray[np.float32]) -> AnyRanker:
+    return make_ranker(open_index(vectors, "cpu", "torch").index, vectors)
+
+
+both_ways = pytest.mark.parametrize("a_ranker", [from_proposals, from_all_scores])
 
 
 def plainly(
@@ -38,9 +45,10 @@ def drawn(seed: int, *, items: int = 3000, dimensions: int = 8) -> tuple[np.rand
     return rng, rng.normal(size=(items, dimensions)).astype(np.float32)
 
 
+@both_ways
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([1, 10, 100, 1000]), st.sampled_from([0, 5, 60, 2999]))
-def test_the_list_is_the_one_that_comparing_everything_gives(seed, count, drop):
+def test_the_list_is_the_one_that_comparing_everything_gives(a_ranker, seed, count, drop):
     rng, vectors = drawn(seed)
     fair = rng.normal(size=(3, 8)).astype(np.float32)
     best_first = np.argsort(-(fair.astype(np.float64) @ vectors.T.astype(np.float64)), axis=1)
@@ -52,7 +60,8 @@ def test_the_list_is_the_one_that_comparing_everything_gives(seed, count, drop):
         assert same(found[row], plainly(vectors, fair[row], dropped[row], count))
 
 
-def test_ties_are_broken_by_item_row_even_across_the_end_of_the_proposals():
+@both_ways
+def test_ties_are_broken_by_item_row_even_across_the_end_of_the_proposals(a_ranker):
     _, vectors = drawn(3)
     vectors[::2] = vectors[0]  # half of the catalogue is one item
     fair = vectors[:1] * 5
@@ -63,7 +72,8 @@ def test_ties_are_broken_by_item_row_even_across_the_end_of_the_proposals():
     assert same(found, plainly(vectors, fair[0], np.array([0, 2], np.int32), 10))
 
 
-def test_scores_that_differ_by_less_than_the_step_are_ties():
+@both_ways
+def test_scores_that_differ_by_less_than_the_step_are_ties(a_ranker):
     vectors = np.full((2000, 4), 0.5, np.float32)
     vectors[:, 0] += np.linspace(0, 4e-7, 2000, dtype=np.float32)
     fair = np.array([[1, 0, 0, 0]], np.float32)
@@ -74,7 +84,8 @@ def test_scores_that_differ_by_less_than_the_step_are_ties():
     assert found.rows.tolist() == [0, 1, 2, 3, 4]
 
 
-def test_company_changes_nothing():
+@both_ways
+def test_company_changes_nothing(a_ranker):
     rng, vectors = drawn(5, dimensions=64)
     vectors[100:140] = vectors[99]
     fair = rng.normal(size=(64, 64)).astype(np.float32)
@@ -89,14 +100,16 @@ def test_company_changes_nothing():
         assert same(together[row], (alone.rows.tolist(), alone.scores.tolist()))
 
 
-def test_scores_beyond_float32_are_an_error_and_not_a_wrong_list():
+@both_ways
+def test_scores_beyond_float32_are_an_error_and_not_a_wrong_list(a_ranker):
     _, vectors = drawn(7)
 
     with pytest.raises(ScoreError):
         a_ranker(vectors * 1e20).top(vectors[:1] * 1e20, [NOTHING], [10])
 
 
-def test_fewer_come_only_where_fewer_are_left():
+@both_ways
+def test_fewer_come_only_where_fewer_are_left(a_ranker):
     _, vectors = drawn(6, items=20)
 
     few, none = a_ranker(vectors).top(
@@ -127,9 +140,10 @@ def paged(ranked: Callable[[int, Position | None], Ranking], size: int) -> list[
     return rows
 
 
+@both_ways
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([7, 100, 450]), st.sampled_from([0.0, 0.02, 1.0]))
-def test_the_pages_of_a_list_are_the_list(seed, size, coarse):
+def test_the_pages_of_a_list_are_the_list(a_ranker, seed, size, coarse):
     rng, vectors = drawn(seed, items=900)
     if coarse:  # few different scores, so that pages end within ties
         vectors = (np.round(vectors / coarse) * coarse).astype(np.float32)
@@ -142,7 +156,8 @@ def test_the_pages_of_a_list_are_the_list(seed, size, coarse):
     assert pages == plainly(vectors, fair[0], dropped, 900)[0]
 
 
-def test_a_list_goes_on_after_an_item_that_is_dropped_by_now():
+@both_ways
+def test_a_list_goes_on_after_an_item_that_is_dropped_by_now(a_ranker):
     rng, vectors = drawn(5)
     fair = rng.normal(size=(1, 8)).astype(np.float32)
     whole, _ = plainly(vectors, fair[0], NOTHING, 40)

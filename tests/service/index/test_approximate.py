@@ -27,9 +27,6 @@ class Erratic:
     def at(self, effort):
         return self
 
-    def scores(self, vector):
-        return self.vectors @ vector
-
     def search(self, vectors, count, dropped):
         rows = np.full((len(vectors), count), -1, np.int64)
         scores = np.full((len(vectors), count), -np.inf, np.float32)

@@ -255,16 +255,6 @@ def test_a_catalogue_of_zero_vectors_is_shown_by_row(opener):
 
 
 @every_backend
-def test_every_item_has_its_score(opener):
-    rng, vectors = drawn(10, opener.many)
-    (u,) = near(rng, vectors, 1)
-
-    scores = opener(vectors).index.scores(u)
-
-    np.testing.assert_allclose(scores, vectors.astype(np.float64) @ u.astype(np.float64), atol=1e-4)
-
-
-@every_backend
 def test_an_index_names_itself(opener):
     _, vectors = drawn(11, opener.many)
 

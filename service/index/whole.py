@@ -1,0 +1,110 @@
+"""Exact lists from the scores of every item, all rows of a batch together: one matrix product, one cut, one order.
+
+No index proposes anything here. float32 scores are off by at most ε (`ExactScores.error`), so an item whose float32
+score is more than 2 ε + 2 `STEP` below that of the k-th item to show cannot enter the list; the few others are scored
+exactly. The vectors are those of the bundle: a large catalogue is not held twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bundle import tensor_over
+from service.index.order import LARGEST, STEP, ExactScores, Position, Ranking
+
+SCRATCH_BYTES = 64 * 2**20
+"""Memory for the scores of one step; a batch takes several steps where its scores are more."""
+
+
+class WholeRanker:
+    """Scores everything, drops what must not be shown, orders the rest."""
+
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
+        """Take the (I, d) item vectors."""
+        self.exact = ExactScores(vectors)
+        self._vectors = tensor_over(vectors)
+        self._everything = np.arange(len(vectors))
+        self._step = max(1, SCRATCH_BYTES // (4 * max(1, len(vectors))))
+
+    def top(
+        self,
+        fair: NDArray[np.float32],
+        dropped: Sequence[NDArray[np.int32]],
+        counts: Sequence[int],
+        after: Sequence[Position | None] | None = None,
+    ) -> list[Ranking]:
+        """Rank the catalogue for each row.
+
+        Args:
+            fair: (B, d) fair vectors.
+            dropped: for each row the item rows never to show.
+            counts: for each row how many items to show, at least 1; the k of the module's description.
+            after: for each row where its list goes on; None, or None in it, for the beginning.
+
+        Returns:
+            A ranking for each row, a function of that row alone.
+
+        Raises:
+            ScoreError: scores may be beyond float32.
+        """
+        after = [None] * len(fair) if after is None else after
+        steps = [slice(start, start + self._step) for start in range(0, len(fair), self._step)]
+        return [
+            ranking for step in steps for ranking in self._top(fair[step], dropped[step], counts[step], after[step])
+        ]
+
+    def complete(
+        self,
+        rankings: dict[int, Ranking],
+        fair: NDArray[np.float32],
+        dropped: Sequence[NDArray[np.int32]],
+        counts: Sequence[int],
+        after: Sequence[Position | None],
+    ) -> list[Ranking]:
+        """The rankings of all rows, as `top`: those that are there already, and the others made here."""
+        if rest := [row for row in range(len(fair)) if row not in rankings]:
+            made = self.top(
+                fair[rest], [dropped[row] for row in rest], [counts[row] for row in rest], [after[row] for row in rest]
+            )
+            rankings |= zip(rest, made, strict=True)
+        return [rankings[row] for row in range(len(fair))]
+
+    def _top(
+        self,
+        fair: NDArray[np.float32],
+        dropped: Sequence[NDArray[np.int32]],
+        counts: Sequence[int],
+        after: Sequence[Position | None],
+    ) -> list[Ranking]:
+        slack = 2 * self.exact.error(fair) + 2 * STEP
+        scores: NDArray[np.float32] = torch.mm(torch.from_numpy(fair), self._vectors.T).numpy()
+        for row, begin in enumerate(after):
+            if begin is not None:
+                near = scores[row].astype(np.float64)
+                scores[row, ~self.exact.later(fair[row], begin.row, self._everything, near, slack[row])] = -np.inf
+        for row, gone in enumerate(dropped):
+            scores[row, gone] = -np.inf
+        near = (scores >= _bars(scores, counts, slack)[:, None]).ravel()
+        rows, items = np.divmod(np.flatnonzero(near), max(1, scores.shape[1]))
+        exact = self.exact.of(fair, items, rows)
+        order = np.lexsort((-exact, rows))  # stable: ties stay by item row
+        items, exact = items[order], exact[order]
+        starts = np.searchsorted(rows, np.arange(len(fair) + 1)).tolist()
+        ends = [min(start + count, end) for start, count, end in zip(starts, counts, starts[1:], strict=False)]
+        return [Ranking(items[start:end], exact[start:end]) for start, end in zip(starts, ends, strict=False)]
+
+
+def _bars(scores: NDArray[np.float32], counts: Sequence[int], slack: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(B,) float32 scores that an item of each row needs; where there is no k-th item to show, every item has it."""
+    size = scores.shape[1]
+    if not size:
+        return np.zeros(len(scores), np.float32)
+    places = [max(0, size - count) for count in counts]
+    ordered = np.partition(scores, sorted(set(places)), axis=1)
+    bars = ordered[np.arange(len(scores)), places] - slack
+    # Above minus infinity, which is no score; and rounded to float32 downwards.
+    return np.nextafter(np.maximum(bars, -LARGEST).astype(np.float32), np.float32(-np.inf))
