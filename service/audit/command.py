@@ -67,7 +67,7 @@ def audit(
     workers: int = 1,
     leakage_at_most: float | None = None,
     kept_at_least: float | None = None,
-    index: Kind = "flat",
+    index: Kind = "torch",
     supervised: bool = False,
 ) -> Outcome:
     """Audit a bundle.

@@ -28,13 +28,13 @@ class Versions:
         self._active = active
 
     @property
-    def index(self) -> Literal["flat", "ivf", "hnsw"]:
+    def index(self) -> Literal["torch", "ivf", "hnsw"]:
         """The kind of index that an audit searches with: the one that serves, or an exact one in its place.
 
         Exact ones all give the same lists. Milvus is somewhere else, and its address a secret.
         """
         kind = self._active.current.model.index.kind
-        return kind if kind == "ivf" or kind == "hnsw" else "flat"
+        return kind if kind == "ivf" or kind == "hnsw" else "torch"
 
     def manifest(self, version: str | None) -> Manifest:
         """Of a version; None for the active one.

@@ -317,7 +317,7 @@ async def replica(store, folder, active):
 
 
 @pytest.mark.parametrize(
-    ("serves", "audits"), [("flat", "flat"), ("torch", "flat"), ("milvus", "flat"), ("hnsw", "hnsw"), ("ivf", "ivf")]
+    ("serves", "audits"), [("flat", "torch"), ("torch", "torch"), ("milvus", "torch"), ("hnsw", "hnsw"), ("ivf", "ivf")]
 )
 @pytest.mark.anyio
 async def test_a_run_searches_with_the_kind_of_index_that_serves_or_an_exact_one(a_desk, monkeypatch, serves, audits):
