@@ -60,12 +60,13 @@ _RENDERER = structlog.processors.JSONRenderer(serializer=_to_json)
 
 def make_logger(level: str) -> structlog.typing.FilteringBoundLogger:
     """A logger of its own: nothing global is configured, so that several apps live in one process."""
-    logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+    logger = structlog.wrap_logger(
         structlog.WriteLogger(TurnBuffer()),  # type: ignore[arg-type]
         processors=[*_SHARED, _RENDERER],
         wrapper_class=structlog.make_filtering_bound_logger(level),
     )
-    return logger
+    bound: structlog.typing.FilteringBoundLogger = logger.bind()  # else a new one is made for every line
+    return bound
 
 
 def adopt_uvicorn() -> None:
