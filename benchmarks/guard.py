@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/guard.py
 
-Both servers are loaded in turn, as `serving.py` does, for a few seconds. What is compared is processor time, which other
-work on the machine moves least, and the best round, which it moves least of all. The last whole measurement
-(results/serving.json) says what is usual. Needs wrk (Debian's package).
+Both servers are loaded in turn for a few seconds, as `serving.py` does. What is compared is processor time, which other
+work on the machine moves least, and the best round, which it moves least of all. What is usual is in the last whole
+measurement, results/serving.json. Needs wrk (Debian's package).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ids, titles and groups of millions of rows as columns: Python objects are made of those alone that are looked at."""
+"""Ids, titles and groups of millions of rows as columns: Python objects are made of what is looked at, once."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ class Texts(Column[str]):
     def __init__(self, array: Any) -> None:
         """Take an Arrow array of strings without empty values."""
         self.array = array
+        self._met: dict[int, str] = {}
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Texts:
@@ -54,8 +55,12 @@ class Texts(Column[str]):
     @overload
     def __getitem__(self, place: slice) -> Texts: ...
     def __getitem__(self, place: int | slice) -> str | Texts:
-        found = self.array[place]
-        return Texts(found) if isinstance(place, slice) else str(found.as_py())
+        if isinstance(place, slice):
+            return Texts(self.array[place])
+        text = self._met.get(place)
+        if text is None:  # making it takes some .5 µs, and a list names the same few items as others
+            text = self._met[place] = str(self.array[place].as_py())
+        return text
 
     def __len__(self) -> int:
         return len(self.array)

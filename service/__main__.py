@@ -61,7 +61,9 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", metavar="N", type=_positive, default=1, help="processes that attack side by side")
     parser.add_argument("--leakage-at-most", metavar="AUC", type=float, help="for a pass, with its interval (0.6)")
     parser.add_argument("--kept-at-least", metavar="SHARE", type=float, help="of the accuracy, for a pass (0.8)")
-    parser.add_argument("--index", choices=("torch", "ivf", "hnsw"), default="torch", help="the kind that serves (torch)")
+    parser.add_argument(
+        "--index", choices=("torch", "ivf", "hnsw"), default="torch", help="the kind that serves (torch)"
+    )
     parser.add_argument("--progress", action="store_true", help="lines of JSON for a supervising process, nothing else")
     parser.set_defaults(run=_audit)
 

@@ -26,7 +26,6 @@ from service.index import (
     Neighbours,
     PopularOrder,
     Sample,
-    make_ranker,
     open_index,
 )
 
@@ -96,8 +95,7 @@ def load_model(
     encoder = UserEncoder(bundle.encoder, bundle.users, unit_length=cosine)
     draw = partial(_sample, bundle, encoder) if bundle.users.ids else None
     opened = open_index(vectors, device, kind, sample=draw, milvus_url=milvus_url)
-    inner = make_ranker(opened.index, vectors)
-    ranker = inner if bundle.reranker is None else CandidateRanker(inner, bundle.reranker)
+    ranker = opened.ranker if bundle.reranker is None else CandidateRanker(opened.ranker, bundle.reranker)
     catalogue = Catalogue(bundle.items.row, bundle.items.groups)
     _ = bundle.users.row  # built on first use; the first request should not pay
     loading_ms = {"read_ms": 1e3 * (read - started), "index_ms": 1e3 * (perf_counter() - read)}

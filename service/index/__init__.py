@@ -1,13 +1,13 @@
 """Search: fair vectors in, lists out; popular and similar items too. The one door to FAISS and to Milvus."""
 
 from service.index.approximate import ApproximateRanker
-from service.index.choose import AnyRanker, make_ranker, open_index
+from service.index.choose import AnyRanker, Opened, make_ranker, open_index
 from service.index.exact import Ranker
 from service.index.flat import use_one_thread
 from service.index.interface import Device, Index, Kind
 from service.index.order import Position, Ranking
 from service.index.popular import PopularOrder
-from service.index.report import IndexReport, Opened
+from service.index.report import IndexReport
 from service.index.rerank import CandidateRanker
 from service.index.similar import Neighbours
 from service.index.tune import Sample

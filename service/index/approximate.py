@@ -19,6 +19,7 @@ Nobody can prove such a list; `service.index.tune` measures it. What is held her
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,6 +52,12 @@ class ApproximateRanker:
         self._items = len(vectors)
         self._whole = WholeRanker(vectors)
         self._exact = self._whole.exact
+
+    def over(self, index: Approximate) -> ApproximateRanker:
+        """The same for another index of these vectors."""
+        other = copy(self)
+        other._index = index
+        return other
 
     def top(
         self,

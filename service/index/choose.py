@@ -8,7 +8,7 @@ half the time. What does not find enough serves nowhere: every item is compared 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -21,7 +21,7 @@ from service.index.exact import Ranker
 from service.index.hnsw import expected_build_s
 from service.index.interface import SPARSE, WINDOWS, Approximate, Device, Index, Kind
 from service.index.order import Ranking
-from service.index.report import IndexReport, Opened, Tried
+from service.index.report import IndexReport, Tried
 from service.index.tune import TARGET, TIMED, K, Sample, plain_sample, recalls, search_ms, timed, tuned
 from service.index.whole import WholeRanker
 
@@ -38,6 +38,18 @@ SAMPLE = 200
 DEEP = 100
 
 AnyRanker: TypeAlias = WholeRanker | Ranker | ApproximateRanker
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An index that can be searched."""
+
+    index: Index
+    ranker: AnyRanker
+    """Makes lists with it."""
+    note: str | None
+    """Why it is not on a GPU where one was looked for."""
+    report: IndexReport
 
 
 def make_ranker(index: Index, vectors: NDArray[np.float32]) -> AnyRanker:
@@ -96,7 +108,7 @@ class _Choice:
         index = self._whole.index
         ms = search_ms(self._ranker, plain_sample(self._vectors, TIMED + 1))
         report = IndexReport(index.kind, index.device, True, "", reason, 1.0, 1.0, self._whole.seconds, ms)
-        return Opened(index, self._whole.note, replace(report, tried=tuple(self._tried)))
+        return Opened(index, self._ranker, self._whole.note, replace(report, tried=tuple(self._tried)))
 
     def among(self, device: Device, draw: Callable[[int], Sample]) -> Opened:
         """What `auto` means."""
@@ -147,13 +159,13 @@ class _Choice:
         if enough is None:
             self._tried.append(Tried(index.kind, build_s, None, most))
             return None
-        ranker = ApproximateRanker(enough.index, self._vectors)
+        ranker = enough.ranker
         ms = search_ms(ranker, sample)
         self._tried.append(Tried(index.kind, build_s, ms, enough.recall))
         deep = float(recalls(sample.lists(ranker, DEEP), exact).mean())
         parameters = enough.index.parameters
         report = IndexReport(index.kind, index.device, False, parameters, "", enough.recall, deep, build_s, ms)
-        return Opened(enough.index, built.note, report)
+        return Opened(enough.index, ranker, built.note, report)
 
     def _explained(self, opened: Opened, reason: str) -> Opened:
         return replace(opened, report=replace(opened.report, reason=reason, tried=tuple(self._tried)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.index.interface import Index, Kind, Place
+from service.index.interface import Kind, Place
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,3 @@ class IndexReport:
             facts |= {"parameters": self.parameters, **recall}
         facts |= {"reason": self.reason, "build_s": round(self.build_s, 3), "search_ms": round(self.search_ms, 3)}
         return facts | ({"tried": tried} if tried else {})
-
-
-@dataclass(frozen=True)
-class Opened:
-    """An index that can be searched."""
-
-    index: Index
-    note: str | None
-    """Why it is not on a GPU where one was looked for."""
-    report: IndexReport

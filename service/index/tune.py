@@ -58,6 +58,7 @@ class Tuned:
     """An index that looks hard enough."""
 
     index: Approximate
+    ranker: ApproximateRanker
     recall: float
 
 
@@ -95,16 +96,17 @@ def tuned(
         The index at that effort, None where it is not worth it; the best recall that was met, None where none was.
     """
     most: float | None = None
+    plain = ApproximateRanker(index, vectors)
     for effort in EFFORTS:
         harder = index.at(effort)
         if harder is None:
             break
-        found = sample.lists(ApproximateRanker(harder, vectors))
-        each = recalls(found, exact)
+        ranker = plain.over(harder)
+        each = recalls(sample.lists(ranker), exact)
         recall, error = float(each.mean()), float(each.std() / np.sqrt(len(each)))
         most = max(most or 0.0, recall)
         if recall - error >= TARGET:
-            return Tuned(harder, recall), most
+            return Tuned(harder, ranker, recall), most
     return None, most
 
 
