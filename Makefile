@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup format check test openapi demo bench screenshots image-check clean
+.PHONY: help setup format check test openapi demo bench bench-full screenshots image-check clean
 
 help:     ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,11 @@ demo: $(READY)    ## Train a small bundle, serve it, print requests to paste (DA
 
 bench: $(READY)    ## The serving budgets as ratios to a bare route, in one run (needs wrk)
 	@$(BIN)/python benchmarks/serving.py
+
+bench-full: $(READY)    ## Every benchmark that a CPU is enough for, into benchmarks/results (an hour; needs wrk)
+	@for name in serving index data storage store audit_log scale; do \
+		echo "==> benchmarks/$$name.py" && $(BIN)/python benchmarks/$$name.py || exit; \
+	done
 
 screenshots: $(READY)    ## Pictures of the web pages and of a report in build/screenshots (needs chromium)
 	@$(BIN)/python deploy/screenshots.py

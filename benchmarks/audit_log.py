@@ -1,7 +1,9 @@
 """What audits of the request log cost: exposure by attribute over 1,000,000 lists, and what serving feels of it.
 
-.venv/bin/python benchmarks/audit_log.py                                   # SQLite in a temporary folder
-.venv/bin/python benchmarks/audit_log.py postgresql://USER@HOST/DATABASE   # an empty database
+    .venv/bin/python benchmarks/audit_log.py                                   # SQLite in a temporary folder
+    .venv/bin/python benchmarks/audit_log.py postgresql://USER@HOST/DATABASE   # an empty database
+
+Results go to results/audit_log.json and audit_log.md.
 """
 
 from __future__ import annotations
@@ -11,13 +13,16 @@ import asyncio
 import secrets
 import tempfile
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from generated import CLASSES, GENRES, ITEMS, USERS, D, generated_bundle
+from machine import circumstances
 from pydantic import SecretStr
+from report import write_report
 
 from bundle import Audit, Bundle, write_bundle
 from service.audit.count import Exposure
@@ -30,6 +35,7 @@ from service.runtime import Runtime
 from service.settings import Settings
 from service.store import Database, LogRecord, Purpose, create_key, migrate, now_us
 
+PACKAGES = ("sqlalchemy", "psycopg", "numpy", "polars")
 K = 10
 CLIENTS = 8
 """Who ask for lists all the time, one after the other each."""
@@ -69,12 +75,12 @@ async def fill(runtime: Runtime, rows: int) -> None:
         assert not await runtime.store.log(records)
 
 
-async def timed(what: str, work: Awaitable[Exposure | RequirementUse]) -> None:
-    """Print how long it took, and what of that this process was computing: others may be using the machine."""
+async def timed(what: str, work: Awaitable[Exposure | RequirementUse]) -> dict[str, Any]:
+    """How long it took, and what of that this process was computing: others may be using the machine."""
     wall, processor = time.perf_counter(), time.process_time()
     lists = (await work).lists
-    took, computed = time.perf_counter() - wall, time.process_time() - processor
-    print(f"{what}: {lists:,} lists in {took:.2f} s, {computed:.2f} s of a processor")
+    took_s, computed_s = time.perf_counter() - wall, time.process_time() - processor
+    return {"what": what, "lists": lists, "took_s": took_s, "processor_s": computed_s}
 
 
 async def during(runtime: Runtime, work: Awaitable[object]) -> list[float]:
@@ -94,7 +100,7 @@ async def during(runtime: Runtime, work: Awaitable[object]) -> list[float]:
     return waits
 
 
-async def run(url: str, rows: int, folder: Path) -> None:
+async def run(url: str, rows: int, folder: Path) -> dict[str, Any]:
     """Fill, count alone, count under load."""
     settings = Settings(bundle=folder, database_url=SecretStr(url), cache="off")
     runtime = Runtime(settings, load_model(folder, "cpu"), make_logger("error"))
@@ -103,19 +109,35 @@ async def run(url: str, rows: int, folder: Path) -> None:
     await fill(runtime, rows)
     runtime.store.writer._deadline_s = 2
     log, until = runtime.served_log, now_us()
-    for by in (*CLASSES, None):
-        await timed(f"exposure by {by}", log.exposure(by, (), None, until))
-    await timed("requirements", log.requirements(None, until))
-    for what, work in (("quiet", asyncio.sleep(5)), ("exposure", log.exposure("age", (), None, until))):
+    groups = {f"exposure by {name}": name for name in CLASSES} | {"exposure of all": None}
+    audits = [await timed(what, log.exposure(by, (), None, until)) for what, by in groups.items()]
+    audits.append(await timed("requirements", log.requirements(None, until)))
+    loads = []
+    for what, work in (("nothing", asyncio.sleep(5)), ("exposure by age", log.exposure("age", (), None, until))):
         started = time.perf_counter()
         waits = await during(runtime, work)
-        p50, p99 = 1e3 * np.quantile(waits, [0.5, 0.99])
-        took = time.perf_counter() - started
-        print(
-            f"{what}, while {CLIENTS} ask for lists: {took:.2f} s, {len(waits) / took:.0f} lists/s, "
-            f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {1e3 * max(waits):.0f} ms"
-        )
+        p50_ms, p99_ms = 1e3 * np.quantile(waits, [0.5, 0.99])
+        took_s = time.perf_counter() - started
+        load = {"beside": what, "took_s": took_s, "lists_per_s": len(waits) / took_s, "p50_ms": float(p50_ms)}
+        loads.append(load | {"p99_ms": float(p99_ms), "most_ms": 1e3 * max(waits)})
+    name = runtime.store.database.url.get_backend_name()
     await runtime.close()
+    return {"database": name, "clients": CLIENTS, "audits": audits, "loads": loads}
+
+
+def as_text(result: Mapping[str, Any]) -> str:
+    """A table of audits, and one of what lists take beside them."""
+    lines = ["| audit of the log | lists | s | of a processor s |", "|---|---|---|---|"]
+    lines += [
+        f"| {one['what']} | {one['lists']:,} | {one['took_s']:.2f} | {one['processor_s']:.2f} |"
+        for one in result["audits"]
+    ]
+    lines += ["", f"On {result['database']}. Lists that {result['clients']} ask for one after the other each:", ""]
+    lines += ["| beside | for s | lists/s | p50 ms | p99 ms | longest ms |", "|---|---|---|---|---|---|"]
+    for load in result["loads"]:
+        times = f"{load['p50_ms']:.1f} | {load['p99_ms']:.1f} | {load['most_ms']:.0f}"
+        lines.append(f"| {load['beside']} | {load['took_s']:.1f} | {load['lists_per_s']:,.0f} | {times} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
@@ -123,8 +145,10 @@ if __name__ == "__main__":
     parser.add_argument("url", nargs="?")
     parser.add_argument("--rows", type=int, default=1_000_000)
     given = parser.parse_args()
+    facts = circumstances(PACKAGES)
     with tempfile.TemporaryDirectory() as scratch:
         url = given.url or f"sqlite:///{Path(scratch) / 'store.db'}"
         if given.url:
             migrate(Database(url))
-        asyncio.run(run(url, given.rows, write_bundle(audited_bundle(), Path(scratch) / "bundles")))
+        found = asyncio.run(run(url, given.rows, write_bundle(audited_bundle(), Path(scratch) / "bundles")))
+    write_report("audit_log", "Audits of the request log", facts | found, as_text(found))

@@ -19,10 +19,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from machine import circumstances
+from report import write_report
 
 HERE = Path(__file__).parent
 ITEMS, PER_USER, CORES = 100_000, 10, 2
@@ -43,15 +44,16 @@ def main() -> None:
     parser.add_argument("--prepare", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--by-time", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    facts = circumstances(PACKAGES)
     if options.prepare:
         print(json.dumps(prepare(options.prepare)))
     elif options.by_time:
         by_time(options.by_time)
     elif options.folder:
-        report([row for count in options.interactions for row in measure(count, options.folder)])
+        report(facts, [row for count in options.interactions for row in measure(count, options.folder)])
     else:
         with tempfile.TemporaryDirectory() as folder:
-            report([row for count in options.interactions for row in measure(count, Path(folder))])
+            report(facts, [row for count in options.interactions for row in measure(count, Path(folder))])
 
 
 def measure(interactions: int, folder: Path) -> list[dict[str, Any]]:
@@ -146,7 +148,7 @@ def _two_cores() -> None:
     os.environ |= {"POLARS_MAX_THREADS": str(CORES), "OMP_NUM_THREADS": str(CORES)}
 
 
-def report(rows: Sequence[Mapping[str, Any]]) -> None:
+def report(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """Keep the numbers, and print them as a table."""
     made = {row["interactions"]: row["generating"] for row in rows if row["generating"]}
     written = [
@@ -154,25 +156,8 @@ def report(rows: Sequence[Mapping[str, Any]]) -> None:
         f"({one['wall_s']:.0f} s), with at most {one['peak_mib']:,.0f} MiB resident."
         for count, one in made.items()
     ]
-    busy = os.getloadavg()[0]
-    versions = {name: version(name) for name in PACKAGES}
-    today = datetime.now(UTC).date().isoformat()
-    notes = [
-        *written,
-        f"{today}; {CORES} cores, {busy:.0f} processes on them at the end; Python {sys.version.split()[0]}, "
-        + ", ".join(f"{name} {number}" for name, number in versions.items())
-        + ".",
-    ]
-    text = "\n".join([HEAD, *map(_line, rows)]) + "\n\n" + "\n\n".join(notes) + "\n"
-    title = (
-        "# From files to a dataset\n\n`.venv/bin/python benchmarks/data.py`, which says at its top what is what.\n\n"
-    )
-    results = HERE / "results"
-    results.mkdir(exist_ok=True)
-    (results / "data.md").write_text(title + text, encoding="utf-8")
-    kept = {"date": today, "cores": CORES, "busy": round(busy, 1), "versions": versions, "rows": list(rows)}
-    (results / "data.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    print("\n" + text)
+    body = "\n\n".join(["\n".join([HEAD, *map(_line, rows)]), *written, f"Each step on {CORES} cores."])
+    write_report("data", "From files to a dataset", facts | {"cores": CORES, "rows": list(rows)}, body)
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -43,13 +43,14 @@ def write_figures(points: Sequence[Point], folder: Path) -> list[Path]:
     }
     written = [table]
     if fronts := panels["adversary_weight"]:
-        written.append(_saved(_front(fronts, shown), folder / "paper-front.svg"))
+        written.append(saved(_front(fronts, shown), folder / "paper-front.svg"))
     if curves := [(base, field, runs) for field, found in panels.items() for base, runs in found.items()]:
-        written.append(_saved(_curves(curves), folder / "paper-curves.svg"))
+        written.append(saved(_curves(curves), folder / "paper-curves.svg"))
     return written
 
 
-def _saved(figure: Any, path: Path) -> Path:
+def saved(figure: Any, path: Path) -> Path:
+    """Written without a date, so that the same numbers give the same file."""
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
     return path

@@ -1,11 +1,16 @@
-"""A bundle of MovieLens-1M's size that everyone can make: taste and weights are noise, so its lists mean nothing."""
+"""Bundles that everyone can make, of any size; that of MovieLens-1M's is noise, and its lists mean nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from tastes import faithful, seen_nearby, user_and_item_vectors
 
 from bundle import (
     SCHEMA_VERSION,
@@ -14,6 +19,7 @@ from bundle import (
     Bundle,
     DataSource,
     Description,
+    FairEncoder,
     FoldIn,
     Items,
     Network,
@@ -27,36 +33,104 @@ from bundle import (
 USERS, ITEMS, SEEN, D = 6_040, 3_533, 165, 64
 CLASSES = {"gender": 2, "age": 7, "occupation": 21}
 GENRES = 18
+AT_A_TIME = 50_000
+"""Users whose parts are made at once."""
 
 
-def generated_bundle(version: int = 1) -> Bundle:
-    """6,040 users, 3,533 items, 996,600 interactions, 64 dimensions, three attributes, an AFRL encoder."""
+@dataclass(frozen=True)
+class Size:
+    """What a generated bundle holds; without arguments, as much as MovieLens-1M."""
+
+    users: int = USERS
+    items: int = ITEMS
+    seen: int = SEEN
+    """Items that a user has seen; at most, where the taste is not noise."""
+    classes: Mapping[str, int] = field(default_factory=lambda: CLASSES)
+    """Attribute → how many classes it has."""
+    taste: Literal["noise", "clustered", "gaussian"] = "noise"
+    """Noise: vectors and networks are. Else vectors are clustered or iid Gaussian, and fair vectors near the users'."""
+
+
+def generated_bundle(version: int = 1, size: Size | None = None) -> Bundle:
+    """64 dimensions, an AFRL encoder; the same version and size give the same bundle."""
+    size = size or Size()
     rng = np.random.default_rng(version)
-    names = list(CLASSES)
+    names = list(size.classes)
     parts = [Part(name="shared", attributes=[], taken="always")]
     parts += [Part(name=name, attributes=[name], taken="none_protected") for name in names]
     wide = len(parts) * D
     network = Network(kind="afrl", sizes={"split": [D, 2 * D, D], "combine": [wide, 2 * wide, wide, D]})
     encoder = build_encoder(network, D, names, parts)
     generator = torch.Generator().manual_seed(version)
-    base = torch.from_numpy(rng.normal(size=(USERS, D)).astype(np.float32))
-    with torch.no_grad():
-        for weight in encoder.parameters():
-            weight.normal_(0, 0.05, generator=generator)
-        split = encoder.split(base).contiguous().numpy()
-    items = rng.normal(size=(ITEMS, D)).astype(np.float32)
-    seen = np.sort(np.argpartition(rng.random((USERS, ITEMS)), SEEN, axis=1)[:, :SEEN], axis=1)
-    audit = Audit(
-        base=base.numpy(),
-        labels=np.stack([rng.integers(count, size=USERS) for count in CLASSES.values()], axis=1).astype(np.int16),
-        validation=np.full(USERS, -1, np.int32),
-        test=seen[np.arange(USERS), rng.integers(SEEN, size=USERS)].astype(np.int32),
-        split=rng.choice(3, size=USERS, p=(0.6, 0.1, 0.3)).astype(np.uint8),
-        folded_in=np.zeros(USERS, np.bool_),
-        positive=np.ones(USERS * SEEN, np.bool_),
+    if size.taste == "noise":
+        base = rng.normal(size=(size.users, D)).astype(np.float32)
+        with torch.no_grad():
+            for weight in encoder.parameters():
+                weight.normal_(0, 0.05, generator=generator)
+        items = rng.normal(size=(size.items, D)).astype(np.float32)
+        seen = _seen_anywhere(rng, size)
+    else:
+        base, items = user_and_item_vectors(rng, size.users, size.items, D, clustered=size.taste == "clustered")
+        faithful(encoder, generator)
+        seen = seen_nearby(rng, size.users, size.items, size.seen, clustered=size.taste == "clustered")
+    return Bundle(
+        description=_description(version, size, network, parts, len(seen.indices)),
+        items=Items(
+            tuple(map(str, range(size.items))),
+            tuple(f"Title of item {row} (1999)" for row in range(size.items)),
+            tuple((f"genre {row % GENRES}",) for row in range(size.items)),
+            np.bincount(seen.indices, minlength=size.items).astype(np.int64),
+            items,
+        ),
+        users=Users(tuple(map(str, range(size.users))), _split(encoder, base, len(parts))),
+        encoder=encoder,
+        history=FoldIn((items.T @ items).astype(np.float32), 1.0, 1.0, 1.0),
+        seen=seen,
+        card={},
+        audit=_audit(rng, size, base, seen),
     )
-    attributes = [Attribute(name=name, classes=list(map(str, range(count)))) for name, count in CLASSES.items()]
-    description = Description(
+
+
+def array_bytes(bundle: Bundle) -> int:
+    """Bytes of the arrays that serving reads."""
+    weights: int = sum(weight.nbytes for weight in bundle.encoder.state_dict().values())
+    arrays = (bundle.items.vectors, bundle.items.popularity, bundle.users.parts, bundle.seen.indptr)
+    return weights + sum(array.nbytes for array in (*arrays, bundle.seen.indices))
+
+
+def _seen_anywhere(rng: np.random.Generator, size: Size) -> Seen:
+    """So many items for each user, any of them; drawn from a number for each pair of the two."""
+    seen = np.sort(np.argpartition(rng.random((size.users, size.items)), size.seen, axis=1)[:, : size.seen], axis=1)
+    return Seen(np.arange(size.users + 1, dtype=np.int64) * size.seen, seen.astype(np.int32).ravel())
+
+
+def _split(encoder: FairEncoder, base: NDArray[np.float32], parts: int) -> NDArray[np.float32]:
+    split = np.empty((len(base), parts, D), np.float32)
+    with torch.no_grad():
+        for start in range(0, len(base), AT_A_TIME):
+            block = slice(start, start + AT_A_TIME)
+            split[block] = encoder.split(torch.from_numpy(base[block])).numpy()
+    return split
+
+
+def _audit(rng: np.random.Generator, size: Size, base: NDArray[np.float32], seen: Seen) -> Audit:
+    starts, users = seen.indptr[:-1], size.users
+    fewest = int(np.diff(seen.indptr).min())
+    return Audit(
+        base=base,
+        labels=np.stack([rng.integers(count, size=users) for count in size.classes.values()], 1).astype(np.int16),
+        validation=np.full(users, -1, np.int32),
+        test=seen.indices[starts + rng.integers(fewest, size=users)],
+        split=rng.choice(3, size=users, p=(0.6, 0.1, 0.3)).astype(np.uint8),
+        folded_in=np.zeros(users, np.bool_),
+        positive=np.ones(len(seen.indices), np.bool_),
+    )
+
+
+def _description(version: int, size: Size, network: Network, parts: list[Part], interactions: int) -> Description:
+    attributes = [Attribute(name=name, classes=list(map(str, range(count)))) for name, count in size.classes.items()]
+    counts = {"users": size.users, "items": size.items, "interactions": interactions}
+    return Description(
         schema_version=SCHEMA_VERSION,
         name="generated",
         version=str(version),
@@ -77,29 +151,6 @@ def generated_bundle(version: int = 1) -> Bundle:
         parts=parts,
         seeds={"run": version},
         user_split_salt="",
-        data=DataSource(source="generated", fingerprint="0" * 64, users=USERS, items=ITEMS, interactions=USERS * SEEN),
+        data=DataSource(source="generated", fingerprint="0" * 64, **counts),
         code_revision="benchmark",
     )
-    return Bundle(
-        description=description,
-        items=Items(
-            tuple(map(str, range(ITEMS))),
-            tuple(f"Title of item {row} (1999)" for row in range(ITEMS)),
-            tuple((f"genre {row % GENRES}",) for row in range(ITEMS)),
-            np.bincount(seen.ravel(), minlength=ITEMS).astype(np.int64),
-            items,
-        ),
-        users=Users(tuple(map(str, range(USERS))), split),
-        encoder=encoder,
-        history=FoldIn((items.T @ items).astype(np.float32), 1.0, 1.0, 1.0),
-        seen=Seen(np.arange(USERS + 1, dtype=np.int64) * SEEN, seen.astype(np.int32).ravel()),
-        card={},
-        audit=audit,
-    )
-
-
-def array_bytes(bundle: Bundle) -> int:
-    """Bytes of the arrays that serving reads."""
-    weights: int = sum(weight.nbytes for weight in bundle.encoder.state_dict().values())
-    arrays = (bundle.items.vectors, bundle.items.popularity, bundle.users.parts, bundle.seen.indptr)
-    return weights + sum(array.nbytes for array in (*arrays, bundle.seen.indices))

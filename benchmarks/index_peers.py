@@ -1,11 +1,13 @@
-"""Other libraries' graphs behind the questions that `index.py` asks; neither is needed by Evenhand."""
+"""Other libraries behind the questions that `index.py` asks; none is needed by Evenhand."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from service.index import Ranking
 from service.index.hnsw import CONSTRUCTION, LINKS
@@ -40,16 +42,49 @@ class Peer:
         else:
             self._graph.expansion_search = ef
 
-    def search(self, fair: NDArray[np.float32]) -> NDArray[np.int64]:
-        """(B, d) → rows (B, K)."""
+    def search(self, fair: NDArray[np.float32], _: Any = None) -> NDArray[np.int64]:
+        """(B, d) → rows (B, K); nothing is dropped."""
         if self.name == "hnswlib":
             return self._graph.knn_query(fair, k=K, num_threads=1)[0].astype(np.int64)
         return np.atleast_2d(self._graph.search(fair, K, threads=1).keys).astype(np.int64)
 
     def top(self, fair: NDArray[np.float32], dropped: Any, counts: Any, after: Any = None) -> list[Ranking]:
         """What it finds with exact scores."""
-        found = []
-        for u, rows in zip(fair, self.search(fair), strict=True):
-            scores = np.round((self._vectors[rows].astype(np.float64) * u.astype(np.float64)).sum(axis=1), 6)
-            found.append(Ranking(rows, scores))
-        return found
+        return _ordered(self._vectors, fair, self.search(fair))
+
+
+class Implicit:
+    """implicit's lists of given vectors: it compares every item and drops what it is told to."""
+
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
+        from implicit.cpu.als import AlternatingLeastSquares
+
+        self._vectors = vectors
+        with threadpool_limits(1, "blas"):  # it warns of more threads, in which nothing is computed here
+            self._model = AlternatingLeastSquares(factors=vectors.shape[1], num_threads=1)
+        self._model.item_factors = vectors
+
+    def seen(self, dropped: Sequence[NDArray[np.int32]]) -> Any:
+        """The same as the CSR matrix that it wants; its rows are those of the users."""
+        from scipy.sparse import csr_matrix
+
+        ends = np.cumsum([0, *map(len, dropped)])
+        rows = np.concatenate([np.sort(one) for one in dropped])
+        return csr_matrix((np.ones(len(rows), np.float32), rows, ends), (len(dropped), len(self._vectors)))
+
+    def search(self, fair: NDArray[np.float32], seen: Any) -> NDArray[np.int64]:
+        """(B, d) and rows of `seen` → rows (B, K)."""
+        self._model.user_factors = fair
+        return self._model.recommend(np.arange(len(fair)), seen, N=K)[0].astype(np.int64)
+
+    def top(self, fair: NDArray[np.float32], seen: Any, counts: Any, after: Any = None) -> list[Ranking]:
+        """What it finds with exact scores."""
+        return _ordered(self._vectors, fair, self.search(fair, seen))
+
+
+def _ordered(vectors: NDArray[np.float32], fair: NDArray[np.float32], found: NDArray[np.int64]) -> list[Ranking]:
+    lists = []
+    for u, rows in zip(fair, found, strict=True):
+        scores = np.round((vectors[rows].astype(np.float64) * u.astype(np.float64)).sum(axis=1), 6)
+        lists.append(Ranking(rows, scores))
+    return lists

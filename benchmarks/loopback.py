@@ -70,23 +70,28 @@ def service(bundle: Path, port: int, database: Path, **settings: str) -> Iterato
 def _running(command: Sequence[str], url: str, environment: Mapping[str, str]) -> Iterator[int]:
     server = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=plain_environment() | environment)
     try:
-        wait(url)
+        wait(url, server)
         yield server.pid
     finally:
         server.terminate()
         server.wait(timeout=30)
 
 
-def seconds_to_ready(bundle: Path, port: int, database: Path, **settings: str) -> float:
-    """From the end of the imports to the first time that the service is ready."""
+def seconds_to_ready(bundle: Path, port: int, database: Path, log: Path = Path(os.devnull), **settings: str) -> float:
+    """From the end of the imports to the first time that the service is ready; what it logs goes to a file."""
     command = [sys.executable, "-c", STAMPED, "serve", "--bundle", str(bundle), "--port", str(port)]
     environment = plain_environment() | QUIET | {"EVENHAND_DATABASE_URL": f"sqlite:///{database}"} | settings
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as server:
+    with (
+        log.open("w") as said,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, env=environment) as server,
+    ):
         assert server.stdout is not None
         imported = float(server.stdout.readline())
-        wait(f"http://127.0.0.1:{port}/health/ready")
-        ready = time.time()
-        server.terminate()
+        try:
+            wait(f"http://127.0.0.1:{port}/health/ready", server)
+            ready = time.time()
+        finally:
+            server.terminate()
     return ready - imported
 
 
@@ -96,10 +101,10 @@ def plain_environment() -> dict[str, str]:
     return plain | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent)}
 
 
-def wait(url: str, seconds: float = 120) -> None:
-    """Until the server answers as it should."""
+def wait(url: str, server: subprocess.Popen[bytes], seconds: float = 900) -> None:
+    """Until the server answers as it should; one that builds a graph of a million items takes minutes."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and server.poll() is None:
         try:
             urllib.request.urlopen(url, timeout=2).close()
         except OSError:

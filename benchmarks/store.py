@@ -1,7 +1,10 @@
 """What the store costs: commits and their latency by load, and counting a log of 1,000,000 lists.
 
-.venv/bin/python benchmarks/store.py                          # SQLite in a temporary folder
-.venv/bin/python benchmarks/store.py postgresql://USER@HOST/DATABASE   # an empty database
+    .venv/bin/python benchmarks/store.py                          # SQLite in a temporary folder
+    .venv/bin/python benchmarks/store.py postgresql://USER@HOST/DATABASE   # an empty database
+
+Clients log one list after the other, each waiting until its own is durable. Results go to results/store.json and
+store.md.
 """
 
 from __future__ import annotations
@@ -11,9 +14,13 @@ import asyncio
 import secrets
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from machine import circumstances
+from report import write_report
 
 from service.store import (
     Database,
@@ -30,6 +37,7 @@ from service.store import (
     register_model,
 )
 
+PACKAGES = ("sqlalchemy", "psycopg", "numpy")
 ITEMS = 3706
 USERS = 6040
 K = 10
@@ -44,7 +52,8 @@ def _record(model: StoredModel, rng: np.random.Generator) -> LogRecord:
     return LogRecord(request_id, now_us(), Purpose.RECOMMEND, model.id, shown, K, user=user)
 
 
-async def _commits(store: Store, model: StoredModel, clients: int, seconds: float) -> None:
+async def _commits(store: Store, model: StoredModel, clients: int, seconds: float, rows: int = 0) -> dict[str, float]:
+    """What clients feel of a log that has so many rows."""
     commits: list[tuple[int, float]] = []
     waits: list[float] = []
     store.writer.observe = lambda writes, took: commits.append((writes, took))
@@ -57,22 +66,29 @@ async def _commits(store: Store, model: StoredModel, clients: int, seconds: floa
             waits.append(time.perf_counter() - started)
 
     await asyncio.gather(*(client() for _ in range(clients)))
-    p50, p99 = 1e3 * np.quantile(waits, [0.5, 0.99])
-    print(
-        f"{clients:4d} clients: {len(waits) / seconds:7.0f} records/s in {len(commits) / seconds:5.0f} commits/s "
-        f"({len(waits) / len(commits):.1f} each), wait p50 {p50:.2f} ms, p99 {p99:.2f} ms, max {1e3 * max(waits):.1f}"
-    )
+    p50_ms, p99_ms = 1e3 * np.quantile(waits, [0.5, 0.99])
+    return {
+        "clients": clients,
+        "rows": rows,
+        "records_per_s": len(waits) / seconds,
+        "commits_per_s": len(commits) / seconds,
+        "p50_ms": float(p50_ms),
+        "p99_ms": float(p99_ms),
+        "most_ms": 1e3 * max(waits),
+    }
 
 
-async def _fill(store: Store, model: StoredModel, rows: int) -> None:
+async def _fill(store: Store, model: StoredModel, rows: int) -> float:
+    """Seconds for so many lists."""
     rng = np.random.default_rng(1)
     started = time.perf_counter()
     for _ in range(rows // 5000):
         assert not await store.log([_record(model, rng) for _ in range(5000)])
-    print(f"filling {rows:,} lists of {K}: {time.perf_counter() - started:.1f} s")
+    return time.perf_counter() - started
 
 
-def _count(database: Database) -> None:
+def _count(database: Database) -> float:
+    """Seconds for counting every list by item."""
     started = time.perf_counter()
     shown, lists = np.zeros(ITEMS, np.int64), 0
     pseudonyms = Pseudonyms(None)
@@ -86,23 +102,37 @@ def _count(database: Database) -> None:
             shown += np.bincount(part.items, minlength=ITEMS)
             lists += len(part.lengths)
     assert shown.sum() == lists * K
-    print(f"counting {lists:,} lists by item: {time.perf_counter() - started:.2f} s")
+    return time.perf_counter() - started
 
 
-async def _run(url: str, rows: int, seconds: float) -> None:
+async def _run(url: str, rows: int, seconds: float) -> dict[str, Any]:
     database = Database(url)
     migrate(database)
     store = Store(url, deadline_s=30)
     store.start()
     model = await store.change(register_model, "bench", "1", "hash", ["gender", "age"])
-    print(f"{database.url.get_backend_name()}:")
-    for clients in (1, 16, 64, 256):
-        await _commits(store, model, clients, seconds)
-    await _fill(store, model, rows)
-    await _commits(store, model, 16, seconds)
-    await asyncio.to_thread(_count, database)
+    loads = [await _commits(store, model, clients, seconds) for clients in (1, 16, 64, 256)]
+    fill_s = await _fill(store, model, rows)
+    loads.append(await _commits(store, model, 16, seconds, rows))
+    count_s = await asyncio.to_thread(_count, database)
     await store.close()
     database.close()
+    name = database.url.get_backend_name()
+    return {"database": name, "rows": rows, "loads": loads, "fill_s": fill_s, "count_s": count_s}
+
+
+def as_text(result: Mapping[str, Any]) -> str:
+    """A table by load, then what is done with many rows."""
+    lines = [
+        "| clients | rows in the log before | records/s | commits/s | wait p50 ms | p99 ms | longest ms |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for load in result["loads"]:
+        many = f"{load['clients']} | {load['rows']:,} | {load['records_per_s']:,.0f} | {load['commits_per_s']:,.0f}"
+        lines.append(f"| {many} | {load['p50_ms']:.2f} | {load['p99_ms']:.2f} | {load['most_ms']:.1f} |")
+    done = f"filling {result['rows']:,} lists of {K} took {result['fill_s']:.1f} s"
+    lines += ["", f"On {result['database']}; {done}, counting them by item {result['count_s']:.2f} s."]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
@@ -111,5 +141,7 @@ if __name__ == "__main__":
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=5.0)
     given = parser.parse_args()
+    facts = circumstances(PACKAGES)
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(_run(given.url or f"sqlite:///{Path(folder) / 'store.db'}", given.rows, given.seconds))
+        found = asyncio.run(_run(given.url or f"sqlite:///{Path(folder) / 'store.db'}", given.rows, given.seconds))
+    write_report("store", "The store", facts | found, as_text(found))
