@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup format check test openapi demo bench bench-full screenshots image-check clean
+.PHONY: help setup format check test openapi demo bench bench-full bench-guard screenshots image-check clean
 
 help:     ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ bench-full: $(READY)    ## Every benchmark that a CPU is enough for, into benchm
 	@for name in serving index data storage store audit_log scale; do \
 		echo "==> benchmarks/$$name.py" && $(BIN)/python benchmarks/$$name.py || exit; \
 	done
+
+bench-guard: $(READY)    ## Fail where a request has become much dearer beside a bare route (needs wrk)
+	@echo "==> What a request costs" && $(BIN)/python benchmarks/guard.py
 
 screenshots: $(READY)    ## Pictures of the web pages and of a report in build/screenshots (needs chromium)
 	@$(BIN)/python deploy/screenshots.py

@@ -112,7 +112,7 @@ class Metrics:
         )
         self.index_search_seconds = Gauge(
             "evenhand_index_search_seconds",
-            "Time of a request alone in the index, as measured when it was loaded.",
+            "Time of a request in the index, in a batch of 16, as measured when it was loaded.",
             registry=registry,
         )
         self.activations = Counter(

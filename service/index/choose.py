@@ -1,8 +1,9 @@
 """Which index serves: the one demanded, or the one that measurements at load favour (docs/decisions/0021).
 
 Comparing every item is exact and needs no tuning, so `auto` does nothing else while that takes a request at most
-`QUICK_MS` here. Beyond, approximate indexes are built and tuned; one serves where it finds enough and takes at most
-half the time. What does not find enough serves nowhere: every item is compared in its place, and the report says so.
+`QUICK_MS` under load. Beyond, approximate indexes are built and tuned; one serves where it finds enough and takes at
+most half the time. What does not find enough serves nowhere: every item is compared in its place, and the report says
+so.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from service.index.hnsw import expected_build_s
 from service.index.interface import SPARSE, WINDOWS, Approximate, Device, Index, Kind
 from service.index.order import Ranking
 from service.index.report import IndexReport, Tried
-from service.index.tune import TARGET, TIMED, K, Sample, plain_sample, recalls, search_ms, timed, tuned
+from service.index.tune import TARGET, TIMED, TOGETHER, K, Sample, plain_sample, recalls, search_ms, timed, tuned
 from service.index.whole import WholeRanker
 
-QUICK_MS = 2.0
+QUICK_MS = 0.5
 """An exact search that takes a request no longer is not worth missing items for."""
 FASTER = 2.0
 """How many times faster an approximate search has to be."""
@@ -106,13 +107,13 @@ class _Choice:
     def exactly(self, reason: str) -> Opened:
         """Compare every item."""
         index = self._whole.index
-        ms = search_ms(self._ranker, plain_sample(self._vectors, TIMED + 1))
+        ms = search_ms(self._ranker, plain_sample(self._vectors, (1 + TIMED) * TOGETHER))
         report = IndexReport(index.kind, index.device, True, "", reason, 1.0, 1.0, self._whole.seconds, ms)
         return Opened(index, self._ranker, self._whole.note, replace(report, tried=tuple(self._tried)))
 
     def among(self, device: Device, draw: Callable[[int], Sample]) -> Opened:
         """What `auto` means."""
-        ms = search_ms(self._ranker, plain_sample(self._vectors, TIMED + 1))
+        ms = search_ms(self._ranker, plain_sample(self._vectors, (1 + TIMED) * TOGETHER))
         if ms <= QUICK_MS:
             return self.exactly(f"comparing every item takes a request {ms:.2g} ms, and {QUICK_MS:g} ms may be")
         sample = draw(SAMPLE)

@@ -25,7 +25,7 @@ CONSTRUCTION = 40
 """Candidates looked at when an item is linked (FAISS's default)."""
 COST = 128
 """Keeping one more candidate takes as long as comparing about so many items one after the other."""
-PILOT = 4096
+PILOT = 16_384
 """Items built first to tell how long all will take."""
 
 

@@ -15,7 +15,7 @@ class Tried:
     build_s: float
     """Tuning included; expected where it was not built."""
     search_ms: float | None
-    """Median time of a request alone; None where it was not measured."""
+    """Median time of a request in a batch; None where it was not measured."""
     recall: float | None
     """Of lists of 10, at best; None where it was not measured."""
 
@@ -36,7 +36,7 @@ class IndexReport:
     build_s: float
     """Tuning included."""
     search_ms: float
-    """Median time of a request alone, in one thread."""
+    """Median time of a request in a batch, in one thread."""
     tried: tuple[Tried, ...] = ()
     """Whatever was built or considered, in that order; empty where there was no choice."""
 

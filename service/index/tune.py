@@ -19,8 +19,8 @@ K = 10
 """Recall is that of lists of so many items."""
 TARGET = 0.98
 EFFORTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
-TIMED = 15
-"""Searches that are timed, each alone, after one that is not."""
+TOGETHER, TIMED = 16, 4
+"""Requests of a batch that is timed, as under load; batches that are, after one that is not."""
 
 Result = TypeVar("Result")
 
@@ -111,13 +111,14 @@ def tuned(
 
 
 def search_ms(ranker: Ranks, sample: Sample) -> float:
-    """Median time of a request alone, in one thread, as the worker makes it."""
+    """Median time of a request among `TOGETHER`, in one thread, as the worker makes them under load."""
     times = []
     with one_thread():
-        for row in range(min(TIMED + 1, len(sample.fair))):
+        for begin in range(0, min((1 + TIMED) * TOGETHER, len(sample.fair)), TOGETHER):
+            some = slice(begin, begin + TOGETHER)
             started = perf_counter()
-            ranker.top(sample.fair[row : row + 1], sample.dropped[row : row + 1], [K])
-            times.append(1e3 * (perf_counter() - started))
+            found = ranker.top(sample.fair[some], sample.dropped[some], [K] * len(sample.fair[some]))
+            times.append(1e3 * (perf_counter() - started) / len(found))
     return float(np.median(times[1:] or times or [0.0]))
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from service.errors import StartError
 from service.index import AnyRanker, Neighbours, PopularOrder, Position, Ranking, make_ranker, open_index
 from service.index.order import ScoreError
+from service.index.whole import NARROWEST
 
 NOTHING = np.zeros(0, np.int32)
 
@@ -202,3 +203,18 @@ def test_similar_items_are_those_that_cosines_in_numpy_give(seed, count, coarse)
     assert found.scores == pytest.approx(cosines[left], abs=1.1e-6)
     assert coarse or found.rows.tolist() == left
     assert len(found.rows) == len(left) == len({*found.rows.tolist()} - {item, *dropped.tolist()})
+
+
+def test_the_best_of_groups_of_items_hide_no_item():
+    """So many items that their best by groups say where to cut; the favourites are gone, or tie, or share a group."""
+    rng, vectors = drawn(11, items=3 * NARROWEST + 5)
+    fair = rng.normal(size=(3, 8)).astype(np.float32)
+    vectors[NARROWEST::NARROWEST] = vectors[0]
+    vectors[-1] = 4 * fair[2]
+    best_first = np.argsort(-(fair.astype(np.float64) @ vectors.T.astype(np.float64)), axis=1)
+    dropped = [NOTHING, best_first[1, :2000].astype(np.int32), best_first[2, :3].astype(np.int32)]
+
+    for counts in ([10, 10, 10], [1, 300, 7]):
+        found = from_all_scores(vectors).top(fair, dropped, counts)
+        for row in range(3):
+            assert same(found[row], plainly(vectors, fair[row], dropped[row], counts[row]))
