@@ -15,14 +15,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import faiss
 import numpy as np
 import torch
-from index import NOTHING, RESULTS, SPREAD, Vectors
+from index import NOTHING, SPREAD, Vectors
+from machine import circumstances
+from report import write_report
 
 from service.index import Ranker, Ranking, Sample, make_ranker
 from service.index.build import build
@@ -33,6 +33,7 @@ D, CLUSTERS, USERS = 64, 1000, 4096
 BATCHES = (1, 64, 1024)
 EACH_S = 4.0
 """Time for one backend with one size of batch."""
+PACKAGES = ("faiss-gpu", "faiss-cpu", "torch")
 COLUMNS = ("items", "search", "batch", "users/s", "p50 ms", "p99 ms", "recall@10", "")
 
 
@@ -146,14 +147,13 @@ def times(search: Callable[[Vectors], Any], users: Vectors, batch: int) -> Seque
     return took
 
 
-def markdown(rows: Sequence[Row], machine: str) -> str:
-    """Results as a table."""
-    lines = ["# Lists on one GPU", "", "`.venv/bin/python benchmarks/gpu.py`, which says at its top what is what.", ""]
-    lines += [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
+def as_text(rows: Sequence[Row]) -> str:
+    """Results as a table, and where they were measured."""
+    lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     for row in rows:
         cells = [f"{row.items:,}", row.search, str(row.batch), f"{row.users_per_s:,.0f}", f"{row.p50_ms:.3f}"]
         lines.append(f"| {' | '.join([*cells, f'{row.p99_ms:.3f}', f'{row.recall:.3f}', row.note])} |")
-    return "\n".join([*lines, "", machine, ""])
+    return "\n".join([*lines, "", f"{torch.cuda.get_device_name()}; one CPU thread."])
 
 
 def main() -> int:
@@ -166,30 +166,14 @@ def main() -> int:
         return 0
     faiss.omp_set_num_threads(1)
     torch.set_num_threads(1)
+    facts = circumstances(PACKAGES)
     rows: list[Row] = []
     for items in given.items:
         for row in measured(items):
             rows.append(row)
             print(json.dumps(asdict(row)), flush=True)
-    day = datetime.now(UTC).date().isoformat()
-    machine = f"{day}; {torch.cuda.get_device_name()}; {_versions('faiss-gpu', 'faiss-cpu', 'torch')}; one CPU thread."
-    RESULTS.mkdir(exist_ok=True)
-    facts = {"machine": machine, "rows": [asdict(row) for row in rows]}
-    (RESULTS / "gpu.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    table = markdown(rows, machine)
-    (RESULTS / "gpu.md").write_text(table, encoding="utf-8")
-    print("\n" + table)
+    write_report("gpu", "Lists on one GPU", facts | {"rows": [asdict(row) for row in rows]}, as_text(rows))
     return 0
-
-
-def _versions(*names: str) -> str:
-    found = []
-    for name in names:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    return ", ".join(found)
 
 
 if __name__ == "__main__":

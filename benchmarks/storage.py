@@ -11,27 +11,25 @@ results/storage.json and storage.md.
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import circumstances
+from report import write_report
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+from bundle import Bundle, read_bundle, write_bundle
+from measure.accuracy import ndcg_at, sample_negatives, sampled_ranks
+from measure.masks import masks_to_measure
+from training.card.views import Views
+from training.export import stored
 
-from bundle import Bundle, read_bundle, write_bundle  # noqa: E402
-from measure.accuracy import ndcg_at, sample_negatives, sampled_ranks  # noqa: E402
-from measure.masks import masks_to_measure  # noqa: E402
-from training.card.views import Views  # noqa: E402
-from training.export import stored  # noqa: E402
+ROOT = Path(__file__).parent.parent
 
 K = 10
 MIB = 2**20
@@ -48,14 +46,15 @@ def main() -> None:
     parser.add_argument("bundles", type=Path, nargs="*", metavar="BUNDLE")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        report([measure(path, Path(folder) / "halves") for path in options.bundles or [trained(Path(folder))]])
+        bundles = [measure(path, Path(folder) / "halves") for path in options.bundles or [trained(Path(folder))]]
+    write_report("storage", "Parts in float16", circumstances(PACKAGES) | {"bundles": bundles}, as_text(bundles))
 
 
 def trained(folder: Path) -> Path:
     """The demo's bundle."""
-    config = HERE.parent / "training" / "configs" / "demo.toml"
+    config = ROOT / "training" / "configs" / "demo.toml"
     command = [sys.executable, "-m", "training", "run", str(config), "--out", str(folder), "--device", "cpu"]
-    subprocess.run(command, check=True, cwd=HERE.parent, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
     return folder / "demo"
 
 
@@ -115,8 +114,8 @@ def _shared(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return held / np.maximum(1, (one >= 0).sum(axis=1))
 
 
-def report(bundles: Sequence[dict[str, Any]]) -> None:
-    """Keep the numbers, and print them as a table."""
+def as_text(bundles: Sequence[dict[str, Any]]) -> str:
+    """A table by bundle and mask, then what the bundles are."""
     sizes = [
         f"`{one['bundle']}` ({one['method']}): parts of {one['shape'][0]:,} users, {one['shape'][1]} of "
         f"{one['shape'][2]} dimensions each, {one['items']:,} items; users.safetensors "
@@ -124,25 +123,12 @@ def report(bundles: Sequence[dict[str, Any]]) -> None:
         f"the largest number is {one['largest']:.3g}."
         for one in bundles
     ]
-    today = datetime.now(UTC).date().isoformat()
-    versions = {name: version(name) for name in PACKAGES}
-    notes = [
+    words = (
         "*differ*: in any place, order included; *by an item*: in which items they are; *places shared*: the mean "
-        "share of items in both lists.",
-        *sizes,
-        f"{today}; Python {sys.version.split()[0]}, "
-        + ", ".join(f"{name} {number}" for name, number in versions.items())
-        + ".",
-    ]
-    lines = [_line(row) for one in bundles for row in _rows(one)]
-    text = "\n".join([HEAD, *lines]) + "\n\n" + "\n\n".join(notes) + "\n"
-    title = "# Parts in float16\n\n`.venv/bin/python benchmarks/storage.py`, which says at its top what is what.\n\n"
-    results = HERE / "results"
-    results.mkdir(exist_ok=True)
-    (results / "storage.md").write_text(title + text, encoding="utf-8")
-    kept = {"date": today, "versions": versions, "bundles": list(bundles)}
-    (results / "storage.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    print("\n" + text)
+        "share of items in both lists."
+    )
+    table = "\n".join([HEAD, *(_line(row) for one in bundles for row in _rows(one))])
+    return "\n\n".join([table, words, *sizes])
 
 
 def _rows(one: dict[str, Any]) -> Iterator[dict[str, Any]]:
