@@ -28,6 +28,7 @@ from service.index import Ranker, Ranking, Sample, make_ranker
 from service.index.build import build
 from service.index.gpu import GPU_SCRATCH_BYTES, no_gpu
 from service.index.tune import K, recalls, tuned
+from service.index.whole import WholeRanker
 
 D, CLUSTERS, USERS = 64, 1000, 4096
 BATCHES = (1, 64, 1024)
@@ -85,11 +86,11 @@ def ours(kind: str, device: str, vectors: Vectors, users: Vectors, exact: Sequen
     index = build(kind, vectors, device).index
     note = ""
     if kind == "ivf":
-        enough, most = tuned(index, vectors, Sample(users[:200], [NOTHING] * 200), exact[:200])
+        enough, most = tuned(index, WholeRanker(vectors), Sample(users[:200], [NOTHING] * 200), exact[:200])
         if enough is None:
             return None, f"recall {most or 0:.3f} at most"
         index, note = enough.index, enough.index.parameters
-    ranker = make_ranker(index, vectors)
+    ranker = make_ranker(index, WholeRanker(vectors))
     return lambda fair: ranker.top(fair, [NOTHING] * len(fair), [K] * len(fair)), note
 
 
@@ -104,7 +105,7 @@ def as_lists(found: Any, vectors: Vectors, fair: Vectors) -> list[Ranking]:
 def measured(items: int) -> Iterator[Row]:
     """Every search on one catalogue."""
     vectors, users = catalogue(items)
-    whole = Ranker(build("torch", vectors, "cuda").index, vectors)
+    whole = Ranker(build("torch", vectors, "cuda").index, WholeRanker(vectors))
     exact = whole.top(users[:1024], [NOTHING] * 1024, [K] * 1024)
     searches: list[tuple[str, Callable[[], tuple[Any, str]]]] = [
         ("FAISS alone, GPU", lambda: (faiss_alone(vectors), "")),

@@ -3,37 +3,35 @@
     .venv/bin/python benchmarks/guard.py
 
 Both servers are loaded in turn for a few seconds, as `serving.py` does. What is compared is processor time, which other
-work on the machine moves least, and the best round, which it moves least of all. What is usual is in the last whole
-measurement, results/serving.json. Needs wrk (Debian's package).
+work on the machine moves least, and the best round, which it moves least of all. Needs wrk (Debian's package).
 """
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from pathlib import Path
 
 from generated import generated_bundle
 from loopback import app, check_wrk, load, service, write_script
-from serving import HERE, MASKS, PORTS
+from serving import MASKS, PORTS
 
 from bundle import read_bundle, write_bundle
 
 ROUNDS, SECONDS = 4, 2
-WORSE = 1.5
-"""So many times the usual ratio is a regression; machines and their other work account for less."""
+MOST = 2.8
+"""Processor time of a request over the bare route's. It was 1.8 to 2.0 on quiet machines and 2.3 on busy ones when this
+was set (2026-11-25); whoever changes it says why."""
 
 
 def main() -> None:
     """Measure, compare, say so."""
     check_wrk()
-    usual = json.loads((HERE / "results" / "serving.json").read_text(encoding="utf-8"))["ratios"]["cpu"]["median"]
     with tempfile.TemporaryDirectory() as scratch:
         measured = ratio(Path(scratch))
-    print(f"processor time of a request: {measured:.2f} x the bare route's; usual are {usual:.2f}")
-    if is_worse(measured, usual):
-        sys.exit(f"that is over {WORSE:g} x the usual ratio: see where the time goes (benchmarks/README.md)")
+    print(f"processor time of a request: {measured:.2f} x the bare route's, {MOST:g} are allowed")
+    if measured > MOST:
+        sys.exit("a request has become much dearer: see where the time goes (docs/decisions/0023, 0026)")
 
 
 def ratio(scratch: Path) -> float:
@@ -47,11 +45,6 @@ def ratio(scratch: Path) -> float:
             for _ in range(1 + ROUNDS)
         ]
     return min(one["ours"] / one["bare"] for one in rounds[1:])  # the first one warms
-
-
-def is_worse(measured: float, usual: float) -> bool:
-    """Whether somebody should look."""
-    return measured > WORSE * usual
 
 
 if __name__ == "__main__":

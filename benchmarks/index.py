@@ -36,12 +36,13 @@ from numpy.typing import NDArray
 from report import write_report
 from threadpoolctl import threadpool_limits
 
-from service.index import Index, Ranker, Ranking, Sample, make_ranker
+from service.index import Index, Ranking, Sample, make_ranker
 from service.index.build import build
 from service.index.flat import one_thread
 from service.index.hnsw import PILOT, expected_build_s
 from service.index.interface import WINDOWS, Approximate
 from service.index.tune import TARGET, K, Ranks, recalls, tuned
+from service.index.whole import WholeRanker
 
 D, CLUSTERS, SPREAD, USERS, BATCH = 64, 1000, 0.5, 200, 64
 ALONE_S, FEWEST = 5.0, 20
@@ -117,7 +118,7 @@ def rss_mib() -> float:
 def ours(kind: str, items: int, build_s: float) -> Iterator[Row]:
     """Every backend of the service that is worth a try."""
     vectors, tuning, users = catalogue(kind, items)
-    whole = Ranker(build("torch", vectors, "cpu").index, vectors)
+    whole = WholeRanker(vectors)
     exact, first = users.lists(whole), tuning.lists(whole)
     found: list[tuple[Row, Index]] = []
     for backend in ("flat", "torch", "ivf", "hnsw"):
@@ -130,7 +131,7 @@ def ours(kind: str, items: int, build_s: float) -> Iterator[Row]:
         note = ""
         if backend in ("ivf", "hnsw"):
             started = time.perf_counter()
-            enough, most = tuned(index, vectors, tuning, first)
+            enough, most = tuned(index, whole, tuning, first)
             took += time.perf_counter() - started
             if enough is None:
                 note = f"recall {most or 0:.3f} at most before comparing everything is as quick: not served"
@@ -138,7 +139,7 @@ def ours(kind: str, items: int, build_s: float) -> Iterator[Row]:
                 continue
             index, note = enough.index, enough.index.parameters
         name = "torch" if backend == "torch" else f"faiss {backend}"
-        figures = measured(make_ranker(index, vectors), _search(index), users, exact)
+        figures = measured(make_ranker(index, whole), _search(index), users, exact)
         found.append((Row(kind, items, name, took, memory, **figures, note=note), index))
         yield found[-1][0]
     yield from peers(kind, vectors, tuning, first, users, exact, build_s)
@@ -146,7 +147,7 @@ def ours(kind: str, items: int, build_s: float) -> Iterator[Row]:
 
 
 def unseen(
-    vectors: Vectors, tuning: Sample, users: Sample, whole: Ranker, ours: Sequence[tuple[Row, Index]]
+    vectors: Vectors, tuning: Sample, users: Sample, whole: WholeRanker, ours: Sequence[tuple[Row, Index]]
 ) -> Iterator[Row]:
     """Lists without what was seen: ours again, and those of a library that makes such lists too."""
     tuning, users = (_with_seen(each, whole, len(vectors)) for each in (tuning, users))
@@ -154,11 +155,11 @@ def unseen(
     for row, index in ours:
         note = WITHOUT
         if isinstance(index, Approximate):
-            enough, _ = tuned(index, vectors, tuning, first)
+            enough, _ = tuned(index, whole, tuning, first)
             if enough is None:
                 continue
             index, note = enough.index, f"{enough.index.parameters}; {WITHOUT}"
-        yield replace(row, **measured(make_ranker(index, vectors), _search(index), users, exact), note=note)
+        yield replace(row, **measured(make_ranker(index, whole), _search(index), users, exact), note=note)
     if importlib.util.find_spec("implicit"):
         peer = Implicit(vectors)
         rows = Sample(users.fair, peer.seen(users.dropped))
@@ -171,7 +172,7 @@ def _search(index: Index) -> Search:
     return lambda fair, dropped: index.search(fair, WINDOWS[0], dropped)
 
 
-def _with_seen(users: Sample, whole: Ranker, items: int) -> Sample:
+def _with_seen(users: Sample, whole: WholeRanker, items: int) -> Sample:
     rng = np.random.default_rng(items)
     both = [np.concatenate([rng.integers(0, items, ANY), best.rows[::2]]) for best in users.lists(whole)]
     return Sample(users.fair, [np.unique(rows).astype(np.int32) for rows in both])

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -68,6 +69,7 @@ def service(bundle: Path, port: int, database: Path, **settings: str) -> Iterato
 
 @contextmanager
 def _running(command: Sequence[str], url: str, environment: Mapping[str, str]) -> Iterator[int]:
+    _check_free(url)
     server = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=plain_environment() | environment)
     try:
         wait(url, server)
@@ -81,6 +83,8 @@ def seconds_to_ready(bundle: Path, port: int, database: Path, log: Path = Path(o
     """From the end of the imports to the first time that the service is ready; what it logs goes to a file."""
     command = [sys.executable, "-c", STAMPED, "serve", "--bundle", str(bundle), "--port", str(port)]
     environment = plain_environment() | QUIET | {"EVENHAND_DATABASE_URL": f"sqlite:///{database}"} | settings
+    url = f"http://127.0.0.1:{port}/health/ready"
+    _check_free(url)
     with (
         log.open("w") as said,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, env=environment) as server,
@@ -88,7 +92,7 @@ def seconds_to_ready(bundle: Path, port: int, database: Path, log: Path = Path(o
         assert server.stdout is not None
         imported = float(server.stdout.readline())
         try:
-            wait(f"http://127.0.0.1:{port}/health/ready", server)
+            wait(url, server)
             ready = time.time()
         finally:
             server.terminate()
@@ -99,6 +103,17 @@ def plain_environment() -> dict[str, str]:
     """This process's, without any setting of the service; one thread for numerical libraries."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("EVENHAND_")}
     return plain | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent)}
+
+
+def _check_free(url: str) -> None:
+    """End here where somebody else answers already: that one would be measured."""
+    try:
+        urllib.request.urlopen(url, timeout=2).close()
+    except urllib.error.HTTPError:
+        pass
+    except OSError:
+        return
+    sys.exit(f"{url} is answered already: end that server first")
 
 
 def wait(url: str, server: subprocess.Popen[bytes], seconds: float = 900) -> None:

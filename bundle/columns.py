@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 T_co = TypeVar("T_co", covariant=True)
 
+REMEMBERED = 65_536
+"""Texts of a column that are kept as Python has them, some 130 bytes each."""
 _AT_A_TIME = 65_536
 _PRIME = 0x9E37_79B9_7F4A_7C15
 _WORD = 0xFFFF_FFFF_FFFF_FFFF
@@ -58,7 +60,9 @@ class Texts(Column[str]):
         if isinstance(place, slice):
             return Texts(self.array[place])
         text = self._met.get(place)
-        if text is None:  # making it takes some .5 µs, and a list names the same few items as others
+        if text is None:  # making it takes some .5 µs, and most lists name the same few items
+            if len(self._met) >= REMEMBERED:
+                self._met.clear()
             text = self._met[place] = str(self.array[place].as_py())
         return text
 
@@ -166,6 +170,8 @@ class Rows(Mapping[str, int]):
         self._starts, self._offsets, self._raw = starts.data, offsets.data, raw.data
 
     def __getitem__(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise KeyError(text)
         raw = text.encode("utf-8", "surrogatepass")
         if len(raw) <= self._longest:
             bucket = _hash(raw) >> self._shift

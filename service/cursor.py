@@ -23,7 +23,7 @@ from service.secret import derive_key
 MAX_ECHO = 100
 """Characters of a wrong cursor that are sent back."""
 REMEMBERED = 4096
-"""Hashes of bundles and masks that are kept; there are few different ones."""
+"""Hashes of masks that are kept; few are asked for."""
 TAG_BYTES = 16
 _BODY = struct.Struct("<IQI15s8s8s")
 """Expiry in seconds since the epoch, after, shown; hashes of request, bundle and mask."""
@@ -64,7 +64,7 @@ class Cursors:
         self._key = derive_key(secret, "cursor 2") or secrets.token_bytes(32)
         self._ttl_s = ttl_s
         self._clock = clock
-        self._of_few = lru_cache(REMEMBERED)(self._hash_of_few)
+        self._hash_of = lru_cache(REMEMBERED)(self._mask_hash)
 
     def make(self, place: Place, bound: Bound) -> str:
         """84 characters of base64url."""
@@ -99,12 +99,12 @@ class Cursors:
         request = ascii(bound.request).encode()  # different lists of what a request is made of never look the same
         return (
             blake2b(request, digest_size=15, key=self._key, person=b"request").digest(),
-            self._of_few(bound.bundle.encode(), b"bundle"),
-            self._of_few(bytes(bound.mask), b"mask"),
+            blake2b(bound.bundle.encode(), digest_size=8, key=self._key, person=b"bundle").digest(),
+            self._hash_of(tuple(bound.mask)),
         )
 
-    def _hash_of_few(self, text: bytes, person: bytes) -> bytes:
-        return blake2b(text, digest_size=8, key=self._key, person=person).digest()
+    def _mask_hash(self, mask: tuple[bool, ...]) -> bytes:
+        return blake2b(bytes(mask), digest_size=8, key=self._key, person=b"mask").digest()
 
     def _tag(self, body: bytes) -> bytes:
         # Keyed BLAKE2b (RFC 7693) is a MAC by itself; the library's HMAC gives up the interpreter lock on every call,

@@ -46,12 +46,12 @@ class _Row:
 class ApproximateRanker:
     """Asks an approximate index, drops what must not be shown, orders the rest; see the module."""
 
-    def __init__(self, index: Approximate, vectors: NDArray[np.float32]) -> None:
-        """Take the index and the (I, d) item vectors it was built from."""
+    def __init__(self, index: Approximate, whole: WholeRanker) -> None:
+        """Take the index, and what compares all items that it was built from."""
         self._index = index
-        self._items = len(vectors)
-        self._whole = WholeRanker(vectors)
-        self._exact = self._whole.exact
+        self._items = whole.items
+        self._whole = whole
+        self._exact = whole.exact
 
     def over(self, index: Approximate) -> ApproximateRanker:
         """The same for another index of these vectors."""

@@ -24,7 +24,7 @@ from service.index.interface import SPARSE, WINDOWS, Approximate, Device, Index,
 from service.index.order import Ranking
 from service.index.report import IndexReport, Tried
 from service.index.tune import TARGET, TIMED, TOGETHER, K, Sample, plain_sample, recalls, search_ms, timed, tuned
-from service.index.whole import WholeRanker
+from service.index.whole import WholeRanker, let_go
 
 QUICK_MS = 0.5
 """An exact search that takes a request no longer is not worth missing items for."""
@@ -53,13 +53,13 @@ class Opened:
     report: IndexReport
 
 
-def make_ranker(index: Index, vectors: NDArray[np.float32]) -> AnyRanker:
-    """What makes lists with an index of these (I, d) vectors."""
+def make_ranker(index: Index, whole: WholeRanker) -> AnyRanker:
+    """What makes lists with an index of the vectors that ``whole`` compares."""
     if isinstance(index, Approximate):
-        return ApproximateRanker(index, vectors)
+        return ApproximateRanker(index, whole)
     if index.kind == "torch" and index.device == "cpu":
-        return WholeRanker(vectors)
-    return Ranker(index, vectors)
+        return whole
+    return Ranker(index, whole)
 
 
 def open_index(
@@ -83,6 +83,15 @@ def open_index(
         StartError: ``cuda`` is demanded and not there or too small; Milvus is demanded and cannot be used.
     """
     draw = sample or (lambda size: plain_sample(vectors, size))
+    try:
+        return _opened(vectors, device, kind, draw, milvus_url)
+    finally:
+        let_go()
+
+
+def _opened(
+    vectors: NDArray[np.float32], device: Device, kind: Kind, draw: Callable[[int], Sample], milvus_url: str | None
+) -> Opened:
     if kind == "auto":
         return _Choice(vectors, build_exact(vectors, device)).among(device, draw)
     if kind in APPROXIMATE_KINDS and len(vectors) < FEWEST:
@@ -101,7 +110,8 @@ class _Choice:
     def __init__(self, vectors: NDArray[np.float32], whole: Built) -> None:
         self._vectors = vectors
         self._whole = whole
-        self._ranker = make_ranker(whole.index, vectors)
+        self._comparing = WholeRanker(vectors)
+        self._ranker = make_ranker(whole.index, self._comparing)
         self._tried: list[Tried] = []
 
     def exactly(self, reason: str) -> Opened:
@@ -153,7 +163,7 @@ class _Choice:
         index = built.index
         assert isinstance(index, Approximate)  # noqa: S101  for the type checker
         first = [Ranking(one.rows[:K], one.scores[:K]) for one in exact]
-        (enough, most), took_s = timed(lambda: tuned(index, self._vectors, sample, first))
+        (enough, most), took_s = timed(lambda: tuned(index, self._comparing, sample, first))
         if index.trouble:
             raise StartError(index.trouble)  # what was measured is not the index
         build_s = built.seconds + took_s

@@ -29,13 +29,13 @@ WIDEN = 8
 class Ranker:
     """Asks an exact index, drops what must not be shown, orders the rest."""
 
-    def __init__(self, index: Index, vectors: NDArray[np.float32]) -> None:
-        """Take the index and the (I, d) item vectors it was built from."""
+    def __init__(self, index: Index, whole: WholeRanker) -> None:
+        """Take the index, and what compares all items that it was built from."""
         self._index = index
-        self._whole = WholeRanker(vectors)
-        self._exact = self._whole.exact
-        self._items = len(vectors)
-        self._widest = min(index.max_count, len(vectors) // SPARSE)
+        self._whole = whole
+        self._exact = whole.exact
+        self._items = whole.items
+        self._widest = min(index.max_count, whole.items // SPARSE)
 
     def top(
         self,

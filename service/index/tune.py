@@ -14,6 +14,7 @@ from service.index.approximate import ApproximateRanker
 from service.index.flat import one_thread
 from service.index.interface import Approximate
 from service.index.order import Position, Ranking
+from service.index.whole import WholeRanker
 
 K = 10
 """Recall is that of lists of so many items."""
@@ -82,13 +83,13 @@ def recalls(found: Sequence[Ranking], exact: Sequence[Ranking]) -> NDArray[np.fl
 
 
 def tuned(
-    index: Approximate, vectors: NDArray[np.float32], sample: Sample, exact: Sequence[Ranking]
+    index: Approximate, whole: WholeRanker, sample: Sample, exact: Sequence[Ranking]
 ) -> tuple[Tuned | None, float | None]:
     """Find the least effort whose recall is at least `TARGET`, its standard error taken off.
 
     Args:
         index: as built.
-        vectors: (I, d) item vectors.
+        whole: compares the items that it was built from.
         sample: requests.
         exact: their exact lists.
 
@@ -96,7 +97,7 @@ def tuned(
         The index at that effort, None where it is not worth it; the best recall that was met, None where none was.
     """
     most: float | None = None
-    plain = ApproximateRanker(index, vectors)
+    plain = ApproximateRanker(index, whole)
     for effort in EFFORTS:
         harder = index.at(effort)
         if harder is None:

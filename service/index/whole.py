@@ -18,12 +18,19 @@ from bundle import tensor_over
 from service.index.order import LARGEST, STEP, ExactScores, Position, Ranking
 
 SCRATCH_BYTES = 64 * 2**20
-"""Memory for the scores of one step, kept by each thread; a batch takes several steps where its scores are more."""
+"""Memory for the scores of one step, which each thread keeps; a batch takes several steps where its scores are more."""
 
 GROUPED = 16
 """Groups for each item to show: then next to nothing else passes the bar."""
 NARROWEST = 4096
 """Fewer groups are not quicker to go through."""
+
+_kept = local()
+
+
+def let_go() -> None:
+    """Give up the memory that this thread keeps, which will make no more lists for now."""
+    vars(_kept).clear()
 
 
 class WholeRanker:
@@ -34,8 +41,8 @@ class WholeRanker:
         self.exact = ExactScores(vectors)
         self._vectors = tensor_over(vectors)
         self._everything = np.arange(len(vectors))
+        self.items = len(vectors)
         self._step = max(1, SCRATCH_BYTES // (4 * max(1, len(vectors))))
-        self._scratch = local()
 
     def top(
         self,
@@ -106,10 +113,11 @@ class WholeRanker:
 
     def _scores(self, fair: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, I), good until this thread asks again: new memory for them would cost half as much as the product."""
-        if not hasattr(self._scratch, "scores"):
-            self._scratch.scores = torch.empty(self._step, len(self._vectors))
-        scores = torch.mm(torch.from_numpy(fair), self._vectors.T, out=self._scratch.scores[: len(fair)])
-        return scores.numpy()
+        needed = len(fair) * self.items
+        kept: torch.Tensor | None = getattr(_kept, "scores", None)
+        if kept is None or len(kept) < needed:
+            kept = _kept.scores = torch.empty(max(needed, SCRATCH_BYTES // 4))  # pages of it are taken as they are used
+        return torch.mm(torch.from_numpy(fair), self._vectors.T, out=kept[:needed].view(len(fair), -1)).numpy()
 
 
 def _bars(scores: NDArray[np.float32], counts: Sequence[int], slack: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -31,6 +31,7 @@ def drawn(items):
 @pytest.mark.parametrize("items", [100, 60_000])
 def test_a_gpu_gives_the_lists_of_the_cpu(kind, items):
     from service.index import Ranker, open_index
+    from service.index.whole import WholeRanker
 
     rng, vectors = drawn(items)
     vectors[::9] = vectors[0]
@@ -39,8 +40,8 @@ def test_a_gpu_gives_the_lists_of_the_cpu(kind, items):
     counts = rng.choice([1, 10, 1000], 32).tolist()
     cpu, gpu = (open_index(vectors, device, kind).index for device in ("cpu", "cuda"))
 
-    expected = Ranker(cpu, vectors).top(fair, dropped, counts)
-    found = Ranker(gpu, vectors).top(fair, dropped, counts)
+    expected = Ranker(cpu, WholeRanker(vectors)).top(fair, dropped, counts)
+    found = Ranker(gpu, WholeRanker(vectors)).top(fair, dropped, counts)
 
     assert gpu.device == "cuda"
     for one, other in zip(expected, found, strict=True):
@@ -54,13 +55,14 @@ def test_lists_on_a_gpu_are_those_of_the_cpu():
     from service.index import ApproximateRanker
     from service.index.gpu import GpuIvfIndex
     from service.index.ivf import IvfIndex
+    from service.index.whole import WholeRanker
 
     rng, vectors = drawn(60_000)
     fair = (vectors[rng.integers(0, 60_000, 64)] + 0.1 * rng.normal(size=(64, 64))).astype(np.float32)
     cpu, gpu = IvfIndex(vectors), GpuIvfIndex(vectors)
 
-    expected = ApproximateRanker(cpu.at(4), vectors).top(fair, [NOTHING] * 64, [10] * 64)
-    found = ApproximateRanker(gpu.at(4), vectors).top(fair, [NOTHING] * 64, [10] * 64)
+    expected = ApproximateRanker(cpu.at(4), WholeRanker(vectors)).top(fair, [NOTHING] * 64, [10] * 64)
+    found = ApproximateRanker(gpu.at(4), WholeRanker(vectors)).top(fair, [NOTHING] * 64, [10] * 64)
 
     for one, other in zip(expected, found, strict=True):
         np.testing.assert_array_equal(one.rows, other.rows)
@@ -82,15 +84,16 @@ def test_an_index_beside_another_is_built_and_searched_while_that_one_serves():
 
     from service.index import Ranker
     from service.index.gpu import GpuFlatIndex
+    from service.index.whole import WholeRanker
 
     rng, vectors = drawn(60_000)
     fair = rng.normal(size=(16, 64)).astype(np.float32)
-    serving = Ranker(GpuFlatIndex(vectors), vectors)
+    serving = Ranker(GpuFlatIndex(vectors), WholeRanker(vectors))
     expected = [one.rows.tolist() for one in serving.top(fair, [NOTHING] * 16, [10] * 16)]
 
     with ThreadPoolExecutor(2) as threads:
         answers = threads.map(
-            lambda place: (serving if place % 2 else Ranker(GpuFlatIndex(vectors), vectors)).top(
+            lambda place: (serving if place % 2 else Ranker(GpuFlatIndex(vectors), WholeRanker(vectors))).top(
                 fair, [NOTHING] * 16, [10] * 16
             ),
             range(20),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,19 +12,19 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from service.errors import StartError
-from service.index import AnyRanker, Neighbours, PopularOrder, Position, Ranking, make_ranker, open_index
+from service.index import AnyRanker, Neighbours, PopularOrder, Position, Ranking, open_index
 from service.index.order import ScoreError
-from service.index.whole import NARROWEST
+from service.index.whole import NARROWEST, WholeRanker
 
 NOTHING = np.zeros(0, np.int32)
 
 
 def from_proposals(vectors: NDArray[np.float32]) -> AnyRanker:
-    return make_ranker(open_index(vectors, "cpu", "flat").index, vectors)
+    return open_index(vectors, "cpu", "flat").ranker
 
 
 def from_all_scores(vectors: NDArray[np.float32]) -> AnyRanker:
-    return make_ranker(open_index(vectors, "cpu", "torch").index, vectors)
+    return open_index(vectors, "cpu", "torch").ranker
 
 
 both_ways = pytest.mark.parametrize("a_ranker", [from_proposals, from_all_scores])
@@ -205,16 +206,37 @@ def test_similar_items_are_those_that_cosines_in_numpy_give(seed, count, coarse)
     assert len(found.rows) == len(left) == len({*found.rows.tolist()} - {item, *dropped.tolist()})
 
 
-def test_the_best_of_groups_of_items_hide_no_item():
-    """So many items that their best by groups say where to cut; the favourites are gone, or tie, or share a group."""
+def test_the_best_of_groups_of_items_hide_no_item(monkeypatch):
+    """So many items that their best by groups say where to cut; steps of two rows, and a list that goes on."""
     rng, vectors = drawn(11, items=3 * NARROWEST + 5)
-    fair = rng.normal(size=(3, 8)).astype(np.float32)
-    vectors[NARROWEST::NARROWEST] = vectors[0]
-    vectors[-1] = 4 * fair[2]
+    wide = len(vectors) // 3  # item rows that far apart share a group
+    fair = rng.normal(size=(5, 8)).astype(np.float32)
+    vectors[wide::wide] = vectors[0] = 3 * fair[0]  # the favourites tie, in one group
+    vectors[-1] = 4 * fair[2]  # and behind the last group
     best_first = np.argsort(-(fair.astype(np.float64) @ vectors.T.astype(np.float64)), axis=1)
-    dropped = [NOTHING, best_first[1, :2000].astype(np.int32), best_first[2, :3].astype(np.int32)]
+    dropped = [best[:drop].astype(np.int32) for best, drop in zip(best_first, (0, 2000, 0, 3, 0), strict=True)]
+    ranker = WholeRanker(vectors)
+    monkeypatch.setattr(ranker, "_step", 2)
 
-    for counts in ([10, 10, 10], [1, 300, 7]):
-        found = from_all_scores(vectors).top(fair, dropped, counts)
-        for row in range(3):
+    for counts in ([10] * 5, [1, 300, 7, 2, 40]):
+        found = ranker.top(fair, dropped, counts)
+        for row in range(5):
             assert same(found[row], plainly(vectors, fair[row], dropped[row], counts[row]))
+
+    whole, _ = plainly(vectors, fair[4], NOTHING, 60)
+    (page,) = ranker.top(fair[4:], [NOTHING], [20], [Position(whole[39], 40)])
+    assert page.rows.tolist() == whole[40:]
+
+
+def test_threads_that_compare_everything_do_not_share_memory():
+    rng, vectors = drawn(12, items=2 * NARROWEST)
+    fair = rng.normal(size=(64, 8)).astype(np.float32)
+    rankers = [WholeRanker(vectors), WholeRanker(vectors[::-1].copy())]
+
+    def lists(place: int) -> list[int]:
+        row = place // 2
+        return rankers[place % 2].top(fair[row : row + 1], [NOTHING], [10])[0].rows.tolist()
+
+    alone = [lists(place) for place in range(128)]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lists, range(128))) == alone

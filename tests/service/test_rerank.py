@@ -12,6 +12,7 @@ import torch
 from service.errors import NotReadyError
 from service.index import CandidateRanker, Position, Ranker, open_index
 from service.index.order import ScoreError
+from service.index.whole import WholeRanker
 from service.logs import make_logger
 from service.queries import Query
 from service.runtime import Runtime
@@ -70,7 +71,7 @@ def test_what_must_not_be_shown_is_no_candidate(a_recommender):
 
 
 def ranked(reranker, vectors, u, count):
-    ranker = CandidateRanker(Ranker(open_index(vectors, "cpu").index, vectors), reranker)
+    ranker = CandidateRanker(open_index(vectors, "cpu").ranker, reranker)
     return ranker.top(u, [NOTHING], [count])[0]
 
 
@@ -104,7 +105,7 @@ def test_a_score_that_is_no_number_is_an_error_and_not_a_wrong_list(a_bundle):
 def test_it_is_not_ready_before_a_list_has_been_reranked(a_model, database_url):
     model = a_model(items=40, candidates=8)
     model.bundle.reranker.items.fill_(float("nan"))
-    ranker = CandidateRanker(Ranker(model.index, model.bundle.items.vectors), model.bundle.reranker)
+    ranker = CandidateRanker(Ranker(model.index, WholeRanker(model.bundle.items.vectors)), model.bundle.reranker)
 
     async def story() -> None:
         settings = Settings(bundle="unused", database_url=database_url())
@@ -121,7 +122,7 @@ def test_it_is_not_ready_before_a_list_has_been_reranked(a_model, database_url):
 def test_pages_go_through_the_candidates_and_end_with_them(a_bundle):
     bundle = a_bundle(items=200, dimensions=8, candidates=30)
     vectors = bundle.items.vectors
-    ranker = CandidateRanker(Ranker(open_index(vectors, "cpu").index, vectors), bundle.reranker)
+    ranker = CandidateRanker(open_index(vectors, "cpu").ranker, bundle.reranker)
     whole = ranker.top(vectors[:1], [NOTHING], [30])[0].rows.tolist()
 
     pages: list[int] = []

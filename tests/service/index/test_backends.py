@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from service.index import AnyRanker, Device, Kind, Opened, Position, Ranking, Sample, make_ranker, open_index
 from service.index.interface import Approximate
 from service.index.tune import plain_sample, recalls
+from service.index.whole import WholeRanker
 
 NOTHING = np.zeros(0, np.int32)
 D = 16
@@ -80,7 +81,7 @@ class Opener:
         """Over an index of this kind, and over no substitute."""
         found = self(vectors)
         assert found.index.kind == self.kind, found.report.reason
-        return make_ranker(found.index, vectors)
+        return make_ranker(found.index, WholeRanker(vectors))
 
 
 @pytest.fixture
@@ -231,7 +232,7 @@ def test_pages_neither_repeat_an_item_nor_leave_the_order(opener):
 def test_small_catalogues_are_shown_whole(opener, items):
     rng, vectors = drawn(8, items) if items else (np.random.default_rng(8), np.zeros((0, D), np.float32))
     fair = rng.normal(size=(3, D)).astype(np.float32)
-    ranker = make_ranker(opener(vectors).index, vectors)
+    ranker = make_ranker(opener(vectors).index, WholeRanker(vectors))
 
     for u, found in zip(fair, ranker.top(fair, [NOTHING] * 3, [items + 5] * 3), strict=True):
         assert same(found, plainly(vectors, u, NOTHING, items + 5))
@@ -243,7 +244,7 @@ def test_ties_of_a_whole_catalogue_are_broken_by_row(opener):
     alike = np.tile(vectors[:1], (opener.many, 1))
     found = opener(alike)
 
-    (one, none) = make_ranker(found.index, alike).top(
+    (one, none) = make_ranker(found.index, WholeRanker(alike)).top(
         np.stack([vectors[0], np.zeros(D, np.float32)]), [np.array([0, 2], np.int32)] * 2, [5, 5]
     )
 
@@ -255,7 +256,7 @@ def test_ties_of_a_whole_catalogue_are_broken_by_row(opener):
 def test_a_catalogue_of_zero_vectors_is_shown_by_row(opener):
     nowhere = np.zeros((opener.many, D), np.float32)
 
-    (found,) = make_ranker(opener(nowhere).index, nowhere).top(np.ones((1, D), np.float32), [NOTHING], [4])
+    (found,) = make_ranker(opener(nowhere).index, WholeRanker(nowhere)).top(np.ones((1, D), np.float32), [NOTHING], [4])
 
     assert found.rows.tolist() == [0, 1, 2, 3]
 
@@ -281,7 +282,7 @@ def test_more_effort_finds_no_less(opener):
     exact = [plainly(vectors, u, NOTHING, 10) for u in sample.fair]
 
     reached = [
-        recalls(sample.lists(make_ranker(harder, vectors)), exact).mean()
+        recalls(sample.lists(make_ranker(harder, WholeRanker(vectors))), exact).mean()
         for effort in (1, 3)
         if (harder := index.at(effort)) is not None
     ]

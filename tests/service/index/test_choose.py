@@ -132,8 +132,8 @@ def test_recall_is_measured_on_lists_as_they_are_served(monkeypatch):
 
     assert asked == [choose.SAMPLE]
     tested = sample(choose.SAMPLE)
-    ranker = make_ranker(opened.index, vectors)
-    exact = tested.lists(make_ranker(FlatIndex(vectors), vectors))
+    ranker = make_ranker(opened.index, WholeRanker(vectors))
+    exact = tested.lists(make_ranker(FlatIndex(vectors), WholeRanker(vectors)))
     assert recalls(tested.lists(ranker), exact).mean() == opened.report.recall
 
 

@@ -15,6 +15,7 @@ from service.index import Position, Ranker, make_ranker, open_index
 from service.index import milvus as door
 from service.index.flat import FlatIndex
 from service.index.milvus import MilvusIndex, connection
+from service.index.whole import WholeRanker
 
 pymilvus = pytest.importorskip("pymilvus", reason="pymilvus and milvus-lite (extra `milvus`) are not installed")
 pytest.importorskip("milvus_lite", reason="pymilvus and milvus-lite (extra `milvus`) are not installed")
@@ -134,7 +135,7 @@ def test_milvus_is_told_what_to_exclude(url):
 def test_while_milvus_does_not_answer_lists_are_exact_and_say_so_and_then_it_is_asked_again(url, monkeypatch):
     vectors = drawn(5)
     index = MilvusIndex(vectors, url)
-    ranker, exact = make_ranker(index, vectors), Ranker(FlatIndex(vectors), vectors)
+    ranker, exact = make_ranker(index, WholeRanker(vectors)), Ranker(FlatIndex(vectors), WholeRanker(vectors))
     asked = []
 
     def lost(*_, **__):
@@ -158,7 +159,7 @@ def test_while_milvus_does_not_answer_lists_are_exact_and_say_so_and_then_it_is_
 
 def test_a_list_that_milvus_began_goes_on_without_it_and_repeats_nothing(url, monkeypatch):
     vectors = drawn(6)
-    ranker = make_ranker(MilvusIndex(vectors, url), vectors)
+    ranker = make_ranker(MilvusIndex(vectors, url), WholeRanker(vectors))
     (first,) = ranker.top(vectors[:1], [NOTHING], [10])
     monkeypatch.setattr(door._Outage, "lasts", lambda _: True)
 
