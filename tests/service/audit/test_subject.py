@@ -77,7 +77,7 @@ def test_a_short_list_after_a_long_one_is_asked_for_again_where_the_index_is_app
     asked = []
 
     def made(tasks):
-        asked.extend(task.count for task in tasks)
+        asked.extend(task.k for task in tasks)
         return compute(tasks)
 
     monkeypatch.setattr("service.audit.subject.compute", made)
