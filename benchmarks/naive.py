@@ -13,6 +13,7 @@ from typing import Annotated
 import faiss
 import numpy as np
 import torch
+from bare import Item
 from fastapi import FastAPI, HTTPException, Query
 from pydantic import BaseModel
 
@@ -26,14 +27,6 @@ VECTORS = BUNDLE.audit.base
 INDEX = faiss.IndexFlatIP(BUNDLE.description.dimensions)
 INDEX.add(np.ascontiguousarray(BUNDLE.items.vectors))
 app = FastAPI()
-
-
-class Item(BaseModel):
-    """One line of a list."""
-
-    item: str
-    rank: int
-    title: str
 
 
 class Answer(BaseModel):

@@ -66,20 +66,7 @@ class ApproximateRanker:
         counts: Sequence[int],
         after: Sequence[Position | None] | None = None,
     ) -> list[Ranking]:
-        """Rank what the index finds for each row.
-
-        Args:
-            fair: (B, d) fair vectors.
-            dropped: for each row the item rows never to show.
-            counts: for each row how many items to show, at least 1.
-            after: for each row where its list goes on; None, or None in it, for the beginning.
-
-        Returns:
-            A ranking for each row, a function of that row alone.
-
-        Raises:
-            ScoreError: scores may be beyond float32.
-        """
+        """Rank what the index finds for each row; as `WholeRanker.top` of arguments, answers and errors."""
         after = [None] * len(fair) if after is None else after
         rankings: dict[int, Ranking] = {}
         found = {row: _Row() for row in range(len(fair)) if self._is_hopeful(dropped[row], counts[row], after[row])}

@@ -44,20 +44,7 @@ class Ranker:
         counts: Sequence[int],
         after: Sequence[Position | None] | None = None,
     ) -> list[Ranking]:
-        """Rank the catalogue for each row.
-
-        Args:
-            fair: (B, d) fair vectors.
-            dropped: for each row the item rows never to show.
-            counts: for each row how many items to show, at least 1; the k of the module's description.
-            after: for each row where its list goes on; None, or None in it, for the beginning.
-
-        Returns:
-            A ranking for each row, a function of that row alone.
-
-        Raises:
-            ScoreError: scores may be beyond float32.
-        """
+        """Rank the catalogue for each row; as `WholeRanker.top`, and the same lists."""
         rankings: dict[int, Ranking] = {}
         after = [None] * len(fair) if after is None else after
         depths = [count if begin is None else count + begin.shown for count, begin in zip(counts, after, strict=True)]

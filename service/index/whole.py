@@ -19,7 +19,6 @@ from service.index.order import LARGEST, STEP, ExactScores, Position, Ranking
 
 SCRATCH_BYTES = 64 * 2**20
 """Memory for the scores of one step, which each thread keeps; a batch takes several steps where its scores are more."""
-
 GROUPED = 16
 """Groups for each item to show: then next to nothing else passes the bar."""
 NARROWEST = 4096
@@ -102,8 +101,8 @@ class WholeRanker:
                 scores[row, ~self.exact.later(fair[row], begin.row, self._everything, near, slack[row])] = -np.inf
         for row, gone in enumerate(dropped):
             scores[row, gone] = -np.inf
-        near = (scores >= _bars(scores, counts, slack)[:, None]).ravel()
-        rows, items = np.divmod(np.flatnonzero(near), max(1, scores.shape[1]))
+        passing = np.flatnonzero(scores >= _bars(scores, counts, slack)[:, None])
+        rows, items = np.divmod(passing, max(1, self.items))
         exact = self.exact.of(fair, items, rows)
         order = np.lexsort((-exact, rows))  # stable: ties stay by item row
         items, exact = items[order], exact[order]
