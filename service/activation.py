@@ -187,7 +187,7 @@ class Activations:
         timings_ms = {name: round(value, 1) for name, value in prepared.timings_ms.items()}
         names = {"bundle": f"{model.name}/{model.version}", "previous": f"{before.name}/{before.version}"}
         self._log.info("model activated", **names, **facts, **timings_ms)
-        self._log.info("index", bundle=names["bundle"], **model.index_report.facts())
+        self._log.info("index", bundle=names["bundle"], **model.index_facts())
         return before.name, before.version
 
     async def _run(self, work: Callable[[Value], Result], value: Value) -> Result:

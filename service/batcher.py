@@ -1,7 +1,8 @@
 """Concurrent requests computed together, in one worker thread, without a timer.
 
 While one batch runs, the next one fills; a request that finds the worker idle is computed at once and alone. The
-queue is bounded, waiting is bounded, and who has gone is not computed for. A row that fails does so alone.
+queue is bounded, waiting is bounded, and who has gone is not computed for. A row that fails does so alone. An answer
+may go on to another thread from here, which saves a way through the event loop.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from service.errors import DeadlineError, StoppingError
 from service.handover import Handed, Handover
@@ -36,6 +37,13 @@ class Computed(NamedTuple, Generic[Answer]):
     """Time of the whole batch that this answer was part of."""
 
 
+class _Asked(NamedTuple, Generic[Task, Answer]):
+    """A task, and what its answer means for the thread after this one."""
+
+    task: Task
+    then: Callable[[Answer], Any] | None
+
+
 class Batcher(Generic[Task, Answer]):
     """Hands tasks from the event loop to one worker thread, batch by batch."""
 
@@ -45,6 +53,7 @@ class Batcher(Generic[Task, Answer]):
         metrics: Metrics,
         *,
         prepare: Callable[[], None],
+        onward: Callable[[Sequence[Handed[Any]]], None],
         max_batch: int,
         queue_size: int,
         deadline_s: float,
@@ -55,6 +64,7 @@ class Batcher(Generic[Task, Answer]):
             compute: answers to tasks, in order; called in the worker thread.
             metrics: where batch sizes and waits are counted.
             prepare: called first in the worker thread.
+            onward: called there with what `submit_through` makes of answers; tells who waits of the outcome.
             max_batch: tasks in one call of ``compute``.
             queue_size: tasks that may wait.
             deadline_s: how long one may take, waiting included.
@@ -62,9 +72,12 @@ class Batcher(Generic[Task, Answer]):
         self._compute = compute
         self._metrics = metrics
         self._prepare = prepare
+        self._onward = onward
         self._max_batch = max_batch
-        self._handover: Handover[Task] = Handover(
-            limit=queue_size, deadline_s=deadline_s, late=lambda: DeadlineError(f"no answer within {deadline_s:g} s")
+        self._handover: Handover[_Asked[Task, Answer]] = Handover(
+            limit=queue_size,
+            deadline_s=deadline_s,
+            late=lambda limit_s: DeadlineError(f"no answer within {limit_s:g} s"),
         )
         self._worker = threading.Thread(target=self._run, name="batcher", daemon=True)
         self._beat = monotonic()
@@ -85,10 +98,18 @@ class Batcher(Generic[Task, Answer]):
             DeadlineError: no answer within the deadline.
             StoppingError: `close` was called.
         """
-        if self._stopping:
-            raise StoppingError("the service is shutting down")
-        computed: Computed[Answer] = await self._handover.ask(task)
+        computed: Computed[Answer] = await self._ask(_Asked(task, None))
         return computed
+
+    async def submit_through(self, task: Task, then: Callable[[Answer], Any]) -> tuple[Computed[Answer], Any]:
+        """Wait for the answer to one task, and for what ``onward`` does with what ``then`` makes of it there.
+
+        Raises:
+            QueueFullError, DeadlineError, StoppingError: as `submit`.
+            Exception: what ``then`` raises, or ``onward`` tells of.
+        """
+        told: tuple[Computed[Answer], Any] = await self._ask(_Asked(task, then))
+        return told
 
     @property
     def trouble(self) -> str | None:
@@ -105,6 +126,13 @@ class Batcher(Generic[Task, Answer]):
         await asyncio.to_thread(self._worker.join, STOP_S)
         self._handover.close(StoppingError("the service is shutting down"))
 
+    async def _ask(self, asked: _Asked[Task, Answer]) -> Any:
+        if self._stopping:
+            raise StoppingError("the service is shutting down")
+        return await self._handover.ask(asked)
+
+    # In the worker's thread.
+
     def _run(self) -> None:
         self._prepare()
         while not self._handover.ended:
@@ -114,17 +142,20 @@ class Batcher(Generic[Task, Answer]):
                 self._count(batch)
                 self._answer(batch)
 
-    def _count(self, batch: Sequence[Handed[Task]]) -> None:
+    def _count(self, batch: Sequence[Handed[_Asked[Task, Answer]]]) -> None:
         now = monotonic()
         self._metrics.batch_size.observe(len(batch))
         for handed in batch:
-            self._metrics.queue_seconds.observe(now - handed.since)
+            self._metrics.queue_seconds.observe(now - handed.waiter.since)
 
-    def _answer(self, batch: Sequence[Handed[Task]]) -> None:
+    def _answer(self, batch: Sequence[Handed[_Asked[Task, Answer]]]) -> None:
         """Compute and deliver; where that fails, each alone, so that a failing row fails none of its neighbours."""
         started = monotonic()
         try:
-            answers = self._compute([handed.work for handed in batch])
+            answers = self._compute([handed.work.task for handed in batch])
+            onward = [
+                handed.work.then and handed.work.then(answer) for handed, answer in zip(batch, answers, strict=True)
+            ]
         except Exception as error:  # whatever it is: it belongs to the request, and the worker lives on
             if len(batch) == 1:
                 self._handover.settle(batch, [error])
@@ -136,7 +167,22 @@ class Batcher(Generic[Task, Answer]):
         self._metrics.compute_seconds.observe(took)
         compute_ms = 1e3 * took
         done = [
-            Computed(answer, 1e3 * (started - handed.since), compute_ms)
+            Computed(answer, 1e3 * (started - handed.waiter.since), compute_ms)
             for handed, answer in zip(batch, answers, strict=True)
         ]
-        self._handover.settle(batch, done)
+        self._deliver(batch, done, onward)
+
+    def _deliver(
+        self, batch: Sequence[Handed[Any]], done: Sequence[Computed[Answer]], onward: Sequence[Any | None]
+    ) -> None:
+        """To the thread after this one what goes there, the rest to who waits."""
+        here, there = [], []
+        for handed, computed, work in zip(batch, done, onward, strict=True):
+            if work is None:
+                here.append((handed, computed))
+            else:
+                handed.waiter.found = computed
+                there.append(Handed(work, handed.waiter))
+        self._handover.settle([handed for handed, _ in here], [computed for _, computed in here])
+        if there:
+            self._onward(there)

@@ -85,31 +85,17 @@ def use_one_thread() -> None:
 def _personal(model: Model, tasks: Sequence[Task]) -> list[Ranking]:
     """Parts → combine → search: lists of one model, ordered by fair vectors."""
     masks = [task.order.mask for task in tasks if isinstance(task.order, KnownUser | History)]
-    fair = model.encoder.combine(_parts(model, tasks), masks)
+    fair = model.encoder.fair_vectors([_user(model, task.order) for task in tasks], masks)
     return model.ranker.top(
         fair, [task.dropped for task in tasks], [task.k for task in tasks], [task.after for task in tasks]
     )
 
 
-def _parts(model: Model, tasks: Sequence[Task]) -> NDArray[np.float32]:
-    """(B, P, d)."""
-    known = [task.order.row for task in tasks if isinstance(task.order, KnownUser)]
-    if len(known) == len(tasks):
-        return model.encoder.parts(known)
-    return np.stack([_parts_of(model, task.order) for task in tasks])
-
-
-def _parts_of(model: Model, order: Order) -> NDArray[np.float32]:
-    """(P, d)."""
-    if isinstance(order, History):
-        return _parts_of_history(model, order)
-    assert isinstance(order, KnownUser)  # noqa: S101  the others have no parts
-    parts: NDArray[np.float32] = model.encoder.parts([order.row])[0]
-    return parts
-
-
-def _parts_of_history(model: Model, order: History) -> NDArray[np.float32]:
-    """History → user vector → parts (P, d); alone, so that company does not change the last bits."""
+def _user(model: Model, order: Order) -> int | encoder.UserVector:
+    """The row of a known user; the user vector (d,) of a history, alone, so that company does not change its bits."""
+    if isinstance(order, KnownUser):
+        return order.row
+    assert isinstance(order, History)  # noqa: S101  the others have no parts
     history = np.array(order.rows, np.int32)
-    (u,) = model.bundle.history.user_vectors([history], model.bundle.items.vectors)
-    return model.encoder.split(u)
+    u: encoder.UserVector = model.bundle.history.user_vectors([history], model.bundle.items.vectors)[0]
+    return u

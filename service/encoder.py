@@ -1,34 +1,70 @@
-"""User vectors → parts; parts and masks → fair vectors, the same ones whatever else is in the batch.
+"""User vectors → parts; parts and masks → fair vectors. One value for a user and a mask, in any batch, on any device.
 
-A matrix product gives other last bits for another batch size. So the bundle's network runs in float64 and its output
-is rounded to float32: the two agree unless the float64 value lies within `MARGIN` of where the rounding changes, and
-such a row is computed again alone. The fair vector is then one value, not a matter of company.
+A matrix product gives other last bits for another batch size, and on a GPU. So the bundle's network runs in float64 and
+its output is rounded to float32: any two float64 values of a fair vector round alike unless they lie within `MARGIN` of
+where the rounding changes. Such a row, one in some three hundred, is computed again, alone and on the CPU. Every fair
+vector is then what the CPU makes of that row alone, wherever the batch was computed.
+
+On a GPU are a copy of the network and, where they fit, the parts of all users: rows and masks go there, fair vectors
+come back. What is made of histories is split here, one user at a time.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bundle import FairEncoder, Users
+from bundle import FairEncoder, Users, tensor_over
 
-MARGIN = 1e-12
-"""Above the float64 error of the network, relative to the largest entry of its output; far below float32's 6e-8."""
+MARGIN = 1e-13
+"""Above what two float64 values of a fair vector differ by, relative to its largest entry; far below float32's 6e-8.
+
+Whatever the order of its sums and whether products are fused into them, a layer of n inputs is off by at most n · 2⁻⁵³
+of the sum of its absolute terms: 3e-14 for 256 inputs, and some 1e-15 where errors are not all of one sign. That leaves
+room for a few layers, and for sums that cancel to a hundredth; networks of every kind are off by 3e-15 at most. Ten
+times as much would make ten times as many rows be computed again.
+
+Source: Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, eq. 3.5.
+"""
+SHARE = 0.5
+"""Of the memory that is free on a device: all parts are copied there where they take no more. The rest is for batches,
+and for the next model, which is loaded beside this one."""
+
+UserVector: TypeAlias = NDArray[np.float32]
+"""(d,)."""
 
 
 class FairVectorError(ArithmeticError):
     """A fair vector is not finite: these parts cannot be searched with."""
 
 
+class DeviceError(Exception):
+    """A device cannot take the encoder; one line that says why."""
+
+
+@dataclass
+class _Place:
+    """What a batch is computed from, and where."""
+
+    device: torch.device
+    network: FairEncoder
+    """float64."""
+    parts: torch.Tensor
+    """(U, P, d) of all users, as they are stored; here where they do not fit there."""
+
+
 class UserEncoder:
-    """The bundle's network over the parts of known users, and of others on the fly."""
+    """The bundle's network over the parts of known users, and over those of others, made on the fly."""
 
     def __init__(self, encoder: FairEncoder, users: Users, *, unit_length: bool) -> None:
-        """Take the network and every user's parts.
+        """Take the network and every user's parts; batches run on the CPU.
 
         Args:
             encoder: the bundle's network; a float64 copy of it is run.
@@ -41,57 +77,124 @@ class UserEncoder:
                 weight.dim() == 2
             ):  # the same matrix in the other order, in which a product with few rows reads it faster
                 weight.data = weight.data.T.contiguous().T
-        self._split, self._combine = network.split, network.combine
         self.can_split = type(encoder).split is not FairEncoder.split
         """Whether there are parts for users that the bundle does not have."""
-        self._users = users
+        self.device_bytes: Mapping[str, int] = {}
+        """What is held on another device than the CPU: what → bytes."""
+        self.note: str | None = None
+        """What of it is on the CPU although batches run elsewhere, and why."""
         self._unit_length = unit_length
+        self._alone = network
+        self._place = _Place(torch.device("cpu"), network, tensor_over(users.parts))
 
-    def fair_vectors(self, users: Sequence[int], masks: Sequence[Sequence[bool]]) -> NDArray[np.float32]:
-        """Fair vectors of the bundle's users, by their rows; see `combine`."""
-        return self.combine(self.parts(users), masks)
+    def on(self, device: str) -> UserEncoder:
+        """The same encoder, whose batches run on another device, and whose memory there ends with it.
 
-    def parts(self, users: Sequence[int]) -> NDArray[np.float32]:
-        """(B, P, d) parts of the bundle's users, by their rows."""
-        return self._users.of(np.asarray(users))
+        All parts are copied there if they take at most `SHARE` of what is free, else those of each batch. Fair vectors
+        are the same ones. Memory for a batch comes on top, in proportion to its rows.
 
-    def split(self, u: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(d,) user vector → (P, d) parts; one user at a time, so that company changes nothing."""
-        with torch.inference_mode():
-            parts: NDArray[np.float32] = self._split(torch.from_numpy(u[None]).double())[0].float().numpy()
-        return parts
+        Raises:
+            DeviceError: the device is not there, or too small.
+        """
+        parts = self._place.parts
+        try:
+            free = _free_bytes(device)
+            fits = parts.nbytes <= SHARE * free
+            network = copy.deepcopy(self._alone).to(device)
+            place = _Place(torch.device(device), network, parts.to(device) if fits else parts)
+        except RuntimeError as error:
+            raise DeviceError(f"{device} does not take it: {str(error).splitlines()[0]:.200}") from error
+        there = copy.copy(self)
+        there._place = place
+        weights: int = sum(weight.nbytes for weight in (*network.parameters(), *network.buffers()))
+        there.device_bytes = {"encoder": weights, "parts": parts.nbytes if fits else 0}
+        if not fits:
+            sizes = f"they take {_mib(parts.nbytes)}, and {_mib(free)} are free on {device}"
+            there.note = f"each batch's are copied over: {sizes}, of which {SHARE:.0%} may be taken"
+        weakref.finalize(there, _give_back, place).atexit = False
+        return there
 
-    def combine(self, parts: NDArray[np.float32], masks: Sequence[Sequence[bool]]) -> NDArray[np.float32]:
+    def fair_vectors(self, users: Sequence[int | UserVector], masks: Sequence[Sequence[bool]]) -> NDArray[np.float32]:
         """Fair vectors of users under their masks.
 
         Args:
-            parts: (B, P, d).
+            users: each a row of the bundle's users, or the user vector of somebody else.
             masks: (B, M), True = protect.
 
         Returns:
-            (B, d), each row a function of its own parts and mask alone, to the last bit.
+            (B, d), each row a function of its own user and mask alone, to the last bit.
 
         Raises:
             FairVectorError: a vector is not finite.
         """
-        exact = self._exact(parts, masks)
-        margin = MARGIN * np.abs(exact).max(axis=1, keepdims=True)
-        with np.errstate(over="ignore"):
-            fair: NDArray[np.float32] = (exact - margin).astype(np.float32)
-            unsure = (fair != (exact + margin).astype(np.float32)).any(axis=1)
-            for row in np.flatnonzero(unsure).tolist():
-                fair[row] = self._exact(parts[row : row + 1], masks[row : row + 1])[0]
+        wanted = torch.from_numpy(np.array(masks, np.bool_).reshape(len(users), -1))
+        with torch.inference_mode(), np.errstate(over="ignore"):
+            parts = self._parts(users)
+            fair, unsure = _rounded(self._exact(self._place.network, parts, wanted))
+            for row in unsure.tolist():
+                some = slice(row, row + 1)
+                fair[some] = self._exact(self._alone, parts[some].cpu(), wanted[some])
         if not np.isfinite(fair).all():
             raise FairVectorError("a fair vector is not finite")
         return fair
 
-    def _exact(self, parts: NDArray[np.float32], masks: Sequence[Sequence[bool]]) -> NDArray[np.float64]:
-        with torch.inference_mode():
-            wanted = torch.from_numpy(np.array(masks, np.bool_).reshape(len(parts), -1))
-            u = self._combine(torch.from_numpy(parts).double(), wanted)
-            return (torch.nn.functional.normalize(u) if self._unit_length else u).numpy()
+    def _parts(self, users: Sequence[int | UserVector]) -> torch.Tensor:
+        """(B, P, d) float64, where the batch runs."""
+        if np.ndarray not in map(type, users):
+            return self._known(users)
+        others = {place: self._split(user) for place, user in enumerate(users) if isinstance(user, np.ndarray)}
+        known = [place for place in range(len(users)) if place not in others]
+        made = torch.cat([*others.values()]).to(self._place.device)
+        together = torch.cat([self._known([users[place] for place in known]), made])
+        places = torch.tensor([*known, *others], device=made.device)
+        return torch.empty_like(together).index_copy_(0, places, together)
+
+    def _known(self, rows: Sequence[int | UserVector]) -> torch.Tensor:
+        """(B, P, d) of users by their rows; exact, however parts are stored."""
+        parts = self._place.parts
+        wanted = torch.from_numpy(np.array(rows, np.int64)).to(parts.device)
+        return parts.index_select(0, wanted).to(self._place.device, torch.float64)
+
+    def _split(self, u: UserVector) -> torch.Tensor:
+        """(1, P, d) rounded to float32; one user at a time, on the CPU: neither company nor device changes anything."""
+        return self._alone.split(torch.from_numpy(u[None]).double()).float().double()
+
+    def _exact(self, network: FairEncoder, parts: torch.Tensor, masks: torch.Tensor) -> NDArray[np.float64]:
+        """(B, d), computed where the parts are."""
+        u = network.combine(parts, masks.to(parts.device))
+        return (torch.nn.functional.normalize(u) if self._unit_length else u).cpu().numpy()
+
+
+def _rounded(exact: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """(B, d) in float32, and the rows that other float64 values of the same fair vectors might round otherwise."""
+    margin = MARGIN * np.abs(exact).max(axis=1, keepdims=True)
+    fair = (exact - margin).astype(np.float32)
+    return fair, (fair != (exact + margin).astype(np.float32)).any(axis=1).nonzero()[0]
 
 
 def use_one_thread() -> None:
     """Keep torch in the calling thread: the batches are too small to share."""
     torch.set_num_threads(1)
+
+
+def _free_bytes(device: str) -> int:
+    """Memory that a GPU has left, what torch keeps there for later included.
+
+    Raises:
+        DeviceError: torch cannot use a GPU.
+    """
+    if not torch.cuda.is_available():
+        built = torch.backends.cuda.is_built()  # type: ignore[no-untyped-call]
+        raise DeviceError("torch finds no GPU" if built else "this torch is built without CUDA")
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def _give_back(place: _Place) -> None:
+    """To the device, and not only to torch, which would keep it from FAISS."""
+    vars(place).clear()
+    torch.cuda.empty_cache()
+
+
+def _mib(count: float) -> str:
+    return f"{count / 2**20:,.0f} MiB"

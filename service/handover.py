@@ -3,6 +3,9 @@
 Waking a thread costs more than most of what it is woken for. So what coroutines ask in one turn of the loop goes over
 together, and so does what the thread has done of it. There is no timer: an idle thread gets its work at the end of the
 turn in which it was asked. Waiting is bounded in number and in time.
+
+Work may pass through two threads: the first one hands on to the second what it has found, and the loop hears of both
+at once.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import queue
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -25,33 +29,54 @@ Outcome = Any
 """A result, or the exception to raise."""
 
 
+@dataclass(slots=True)
+class Waiter:
+    """Who waits. Threads only look at the future; every change to it is made in the event loop."""
+
+    future: asyncio.Future[Any]
+    since: float
+    """`monotonic` time at which it was asked."""
+    late: Callable[[float], Exception]
+    """Seconds → what is raised where it takes longer; says what was waited for last."""
+    found: Any = None
+    """What the first of two threads made of it."""
+
+    def tell(self, outcome: Outcome) -> None:
+        """In the event loop: of the outcome, together with what was found before; nothing to who has gone."""
+        if self.future.done():
+            return
+        if isinstance(outcome, BaseException):
+            self.future.set_exception(outcome)
+        else:
+            self.future.set_result(outcome if self.found is None else (self.found, outcome))
+
+
 class Handed(NamedTuple, Generic[Work]):
     """One piece of work, and who waits for it."""
 
     work: Work
-    future: asyncio.Future[Any]
-    since: float
-    """`monotonic` time at which it was asked."""
+    waiter: Waiter
 
 
 class Handover(Generic[Work]):
     """Between the event loop that opened it and one thread."""
 
-    def __init__(self, *, limit: int, deadline_s: float, late: Callable[[], Exception]) -> None:
+    def __init__(self, *, limit: int, deadline_s: float, late: Callable[[float], Exception]) -> None:
         """Nothing runs before `open`.
 
         Args:
             limit: pieces of work that may wait for the thread.
             deadline_s: how long one may take, waiting included.
-            late: what is raised where one took longer.
+            late: that time → what is raised where one took longer.
         """
         self._limit = limit
         self._deadline_s = deadline_s
         self._late = late
         self._queue: queue.SimpleQueue[Sequence[Handed[Work]] | None] = queue.SimpleQueue()
         self._arriving: list[Handed[Work]] = []
-        self._unsettled: deque[tuple[float, asyncio.Future[Any]]] = deque()  # without the work, which may be large
+        self._unsettled: deque[Waiter] = deque()  # without the work, which may be large
         self._given = 0  # counted by the loop alone
+        self._relayed = 0  # counted by the thread before alone
         self._taken = 0  # counted by the thread alone
         self._left: deque[Handed[Work]] = deque()
         self.ended = False
@@ -60,7 +85,7 @@ class Handover(Generic[Work]):
     @property
     def depth(self) -> int:
         """Pieces of work that wait for the thread."""
-        return self._given - self._taken
+        return self._given + self._relayed - self._taken
 
     # In the event loop.
 
@@ -74,17 +99,17 @@ class Handover(Generic[Work]):
 
         Raises:
             QueueFullError: too many wait already.
-            Exception: the outcome, where it is one; ``late()`` after the deadline.
+            Exception: the outcome, where it is one; what is ``late`` after the deadline.
         """
         if self.depth >= self._limit:
-            raise QueueFullError(f"{self._limit} are waiting already")
-        handed = Handed(work, self._loop.create_future(), monotonic())
+            raise self._full()
+        waiter = Waiter(self._loop.create_future(), monotonic(), self._late)
         self._given += 1
-        self._unsettled.append((handed.since, handed.future))
+        self._unsettled.append(waiter)
         if not self._arriving:
             self._loop.call_soon(self._send)
-        self._arriving.append(handed)
-        return await handed.future
+        self._arriving.append(Handed(work, waiter))
+        return await waiter.future
 
     def wake(self) -> None:
         """Make the thread look, with nothing to do for it."""
@@ -99,8 +124,8 @@ class Handover(Generic[Work]):
     def close(self, error: Exception) -> None:
         """Fail what is left, once the thread has ended or was waited for long enough."""
         self._sweeper.cancel()
-        for _, future in self._unsettled:
-            _settle(future, error)
+        for waiter in self._unsettled:
+            waiter.tell(error)
 
     def _send(self) -> None:
         if self._arriving:
@@ -111,13 +136,25 @@ class Handover(Generic[Work]):
         """Forget what is done, give up what is late. Oldest first: all have the same time."""
         before = monotonic() - self._deadline_s
         unsettled = self._unsettled
-        while unsettled and unsettled[0][1].done():
+        while unsettled and unsettled[0].future.done():
             unsettled.popleft()
-        while unsettled and unsettled[0][0] <= before:
-            _settle(unsettled.popleft()[1], self._late())
+        while unsettled and unsettled[0].since <= before:
+            waiter = unsettled.popleft()
+            waiter.tell(waiter.late(self._deadline_s))
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
 
-    # In the thread. A future is only looked at here; every change to it is made in the event loop.
+    # In the thread before, where there is one.
+
+    def relay(self, together: Sequence[Handed[Work]]) -> None:
+        """Take work for those who wait already, within the time that they were given when they asked."""
+        room = max(0, self._limit - self.depth)
+        for handed in together:
+            handed.waiter.late = self._late
+        self._relayed += len(together[:room])
+        self._queue.put(together[:room])
+        self.settle(together[room:], [self._full()] * len(together[room:]))
+
+    # In the thread.
 
     def take(self, most: int, wait_s: float) -> list[Handed[Work]]:
         """What waits, up to ``most``, without what nobody waits for any more; nothing after ``wait_s`` without work."""
@@ -128,9 +165,9 @@ class Handover(Generic[Work]):
                 self._receive(self._queue.get_nowait())
         together = [self._left.popleft() for _ in range(min(most, len(self._left)))]
         self._taken += len(together)
-        return [handed for handed in together if not handed.future.done()]
+        return [handed for handed in together if not handed.waiter.future.done()]
 
-    def settle(self, handed: Sequence[Handed[Work]], outcomes: Sequence[Outcome]) -> None:
+    def settle(self, handed: Sequence[Handed[Any]], outcomes: Sequence[Outcome]) -> None:
         """Tell who waits, in one turn of the loop."""
         if handed:
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
@@ -142,16 +179,10 @@ class Handover(Generic[Work]):
         else:
             self._left.extend(together)
 
+    def _full(self) -> QueueFullError:
+        return QueueFullError(f"{self._limit} are waiting already")
+
 
 def _settle_all(handed: Sequence[Handed[Any]], outcomes: Sequence[Outcome]) -> None:
     for each, outcome in zip(handed, outcomes, strict=True):
-        _settle(each.future, outcome)
-
-
-def _settle(future: asyncio.Future[Any], outcome: Outcome) -> None:
-    if future.done():
-        return
-    if isinstance(outcome, BaseException):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
+        each.waiter.tell(outcome)

@@ -115,6 +115,12 @@ class Metrics:
             "Time of a request in the index, in a batch of 16, as measured when it was loaded.",
             registry=registry,
         )
+        self.device_memory = Gauge(
+            "evenhand_device_memory_bytes",
+            "What the model that is served holds on a GPU; nothing without one.",
+            ["what"],
+            registry=registry,
+        )
         self.activations = Counter(
             "evenhand_activations_total", "Attempts to serve another bundle.", ["outcome"], registry=registry
         )

@@ -14,7 +14,7 @@ import numpy as np
 from bundle import Bundle, BundleError, Manifest, read_bundle
 from measure.scoring import to_unit
 from service.catalogue import Catalogue
-from service.encoder import UserEncoder
+from service.encoder import DeviceError, UserEncoder
 from service.errors import StartError
 from service.index import (
     AnyRanker,
@@ -26,6 +26,7 @@ from service.index import (
     Neighbours,
     PopularOrder,
     Sample,
+    device_bytes,
     open_index,
 )
 
@@ -44,8 +45,14 @@ class Model:
     """Fair vectors in, what to show out."""
     catalogue: Catalogue
     device_note: str | None
-    """Why the index is on the CPU although a GPU was looked for."""
+    """What is on the CPU although a GPU was looked for, and why: one line."""
+    device_bytes: Mapping[str, int]
+    """What it holds on a GPU: what → bytes; nothing where it holds nothing there."""
     loading_ms: Mapping[str, float]
+
+    def index_facts(self) -> dict[str, object]:
+        """For the log: which index it is and why, and what is not on a GPU although one was looked for."""
+        return self.index_report.facts() | ({"not_on_gpu": self.device_note} if self.device_note else {})
 
     @cached_property
     def neighbours(self) -> Neighbours:
@@ -75,7 +82,7 @@ def load_model(
 
     Args:
         path: folder of a version, or of a bundle, whose newest version is taken.
-        device: where the index searches.
+        device: where the index searches. The encoder follows it to a GPU where it can (docs/decisions/0027).
         kind: which index.
         milvus_url: where Milvus is, for that kind.
         trust_stamp: skip hashes and values where these very files passed before.
@@ -95,6 +102,7 @@ def load_model(
     encoder = UserEncoder(bundle.encoder, bundle.users, unit_length=cosine)
     draw = partial(_sample, bundle, encoder) if bundle.users.ids else None
     opened = open_index(vectors, device, kind, sample=draw, milvus_url=milvus_url)
+    encoder, note = _beside(opened.index, encoder, opened.note)
     ranker = opened.ranker if bundle.reranker is None else CandidateRanker(opened.ranker, bundle.reranker)
     catalogue = Catalogue(bundle.items.row, bundle.items.groups)
     _ = bundle.users.row  # built on first use; the first request should not pay
@@ -107,9 +115,21 @@ def load_model(
         opened.report,
         ranker,
         catalogue,
-        opened.note,
+        note,
+        {**device_bytes(opened.index, vectors), **encoder.device_bytes},
         loading_ms,
     )
+
+
+def _beside(index: Index, encoder: UserEncoder, note: str | None) -> tuple[UserEncoder, str | None]:
+    """The encoder, on a GPU where the index is on one, and what is not there although it was looked for."""
+    if index.device != "cuda":
+        return encoder, note and f"index and encoder: {note}"
+    try:
+        encoder = encoder.on("cuda")
+    except DeviceError as error:
+        return encoder, f"encoder: {error}"
+    return encoder, encoder.note and f"users' parts: {encoder.note}"
 
 
 def _sample(bundle: Bundle, encoder: UserEncoder, size: int) -> Sample:

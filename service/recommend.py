@@ -1,12 +1,13 @@
 """One request: plan → cache → batcher → combine → search (and rerank) → request log → answer (DESIGN 6).
 
 A plan says what is protected, whose list it is, and what to drop (`service.plan`); the worker makes the list of it
-(`service.compute`). No answer leaves before its record is durable, and none that what is stored by then has overtaken:
-it is planned and made again.
+(`service.compute`) and hands its record to the log's writer. No answer leaves before its record is durable, and none
+that what is stored by then has overtaken: it is planned and made again.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -68,6 +69,8 @@ class _Made(NamedTuple):
 
     ranking: Ranking
     cached: bool
+    stale: bool
+    """Whether its record was not written, because what it depends on has changed."""
     queue_ms: float | None = None
     compute_ms: float | None = None
 
@@ -100,6 +103,7 @@ class Recommender:
             compute,
             metrics,
             prepare=use_one_thread,
+            onward=store.relay,
             max_batch=max_batch,
             queue_size=queue_size,
             deadline_s=deadline_s,
@@ -116,9 +120,9 @@ class Recommender:
         served = self.active.current
         for _ in range(ATTEMPTS):
             plan = plan_list(query, served, self._store.known, self._cursors)
-            made = await self._made(plan)
-            shown = Ranking(made.ranking.rows[: query.k], made.ranking.scores[: query.k])
-            if not await self._store.log([_record(plan, shown, made.cached, asker)]):
+            made = await self._logged(plan, asker)
+            if not made.stale:
+                shown = Ranking(made.ranking.rows[: query.k], made.ranking.scores[: query.k])
                 cursor = self._next_cursor(plan, made.ranking)
                 return Recommendation(plan, shown, cursor, made.cached, made.queue_ms, made.compute_ms)
             self._metrics.outdated.inc()
@@ -173,21 +177,22 @@ class Recommender:
         self._warm = False
         await self._batcher.close()
 
-    async def _made(self, plan: Plan) -> _Made:
-        """The list of a plan: from the cache, else from the worker."""
+    async def _logged(self, plan: Plan, asker: Asker) -> _Made:
+        """The list of a plan, from the cache or else from the worker, once its record is durable or refused."""
         key = plan.cache_key
         kept = await self._cache.get(key)
         if kept is not None and (kept.scores is not None or not self._with_scores):
             scores = np.full(len(kept.rows), np.nan) if kept.scores is None else kept.scores
-            return _Made(Ranking(kept.rows.astype(np.int64), scores), cached=True)
+            ranking = Ranking(kept.rows.astype(np.int64), scores)
+            stale = await self._store.log([_record(plan, ranking, asker, cached=True)])
+            return _Made(ranking, True, bool(stale))
         place = plan.place
         after = None if place is None else Position(place.after, place.shown)
         task = Task(plan.served.model, plan.order, plan.dropped, plan.query.k + 1, after)
-        done = await self._batcher.submit(task)
+        done, stale = await self._batcher.submit_through(task, partial(_record, plan, asker=asker, cached=False))
         ranking = done.answer
-        rows = ranking.rows.astype(np.int32)
-        self._cache.put(key, CachedAnswer(rows, ranking.scores if self._with_scores else None))
-        return _Made(ranking, False, done.queue_ms, done.compute_ms)
+        self._cache.put(key, CachedAnswer(ranking.rows.astype(np.int32), ranking.scores if self._with_scores else None))
+        return _Made(ranking, False, bool(stale), done.queue_ms, done.compute_ms)
 
     def _next_cursor(self, plan: Plan, ranking: Ranking) -> str | None:
         k = plan.query.k
@@ -197,13 +202,14 @@ class Recommender:
         return self._cursors.make(Place(int(ranking.rows[k - 1]), shown), plan.bound)
 
 
-def _record(plan: Plan, shown: Ranking, cached: bool, asker: Asker) -> LogRecord:
+def _record(plan: Plan, ranking: Ranking, asker: Asker, *, cached: bool) -> LogRecord:
+    """What the log holds of a list: the items that are shown, and whether they were made for this answer."""
     return LogRecord(
         request_id=asker.request_id,
         time_us=now_us(),
         purpose=asker.purpose,
         model_id=plan.served.id,
-        items=shown.rows.astype(np.int32),
+        items=ranking.rows[: plan.query.k].astype(np.int32),
         k=plan.query.k,
         user=plan.logged_user,
         user_revision=plan.user_revision,

@@ -240,6 +240,9 @@ class Runtime:
         self.metrics.index_recall.set(report.recall)
         self.metrics.index_build_seconds.set(report.build_s)
         self.metrics.index_search_seconds.set(report.search_ms / 1e3)
+        self.metrics.device_memory.clear()  # the model before may have held something there
+        for what, count in model.device_bytes.items():
+            self.metrics.device_memory.labels(what).set(count)
         exact = "true" if report.exact else "false"
         named = {"kind": report.kind, "device": report.device, "exact": exact, "parameters": report.parameters}
         self.metrics.index.info({**named, "reason": report.reason})

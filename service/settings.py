@@ -56,7 +56,8 @@ class Settings(BaseSettings):
     """Attributes protected in every answer, whatever the request says; comma-separated."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the index searches. `auto` takes a GPU where FAISS can use one; `cuda` refuses to start without."""
+    """Where the index searches. `auto` takes a GPU where FAISS can use one; `cuda` refuses to start without.
+    The encoder follows the index to a GPU that torch can use; where torch cannot, the log says why, whichever it is."""
 
     index: Literal["auto", "flat", "ivf", "hnsw", "torch", "milvus"] = "auto"
     """Kind of index. `flat` and `torch` compare every item; `ivf`, `hnsw` and `milvus` miss some of the best, up to one

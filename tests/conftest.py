@@ -17,6 +17,7 @@ from bundle import (
     Bundle,
     DataSource,
     Description,
+    FairEncoder,
     FoldIn,
     Items,
     Network,
@@ -29,7 +30,9 @@ from bundle import (
     build_reranker,
     write_bundle,
 )
-from bundle.networks import TableEncoder
+from bundle.networks import KINDS, TableEncoder
+from bundle.networks.ffvae import ffvae_parts
+from bundle.networks.filters import filter_parts, mask_filter_parts
 
 CLASSES = {"gender": ["F", "M"], "age": ["under 30", "30-49", "50+"], "occupation": ["artist", "lawyer", "writer"]}
 
@@ -147,6 +150,45 @@ def make_bundle(
 def a_bundle() -> MakeBundle:
     """The builder of tiny bundles, in memory."""
     return make_bundle
+
+
+def make_encoder(kind: str, users: int = 200, d: int = 32) -> tuple[FairEncoder, Users, np.ndarray]:
+    """An encoder of any kind with random weights for the attributes of `CLASSES`, its users, their vectors (U, d)."""
+    names, rng = list(CLASSES), torch.Generator().manual_seed(5)
+    everyone = [Part(name="shared", attributes=[], taken="always")]
+    each = [Part(name=name, attributes=[name], taken="none_protected") for name in names]
+    user = Part(name="user", attributes=names, taken="none_protected")
+    parts = {"filters": filter_parts(names), "mask_filters": mask_filter_parts(), "ffvae": ffvae_parts(names)}
+    parts |= {"afrl": everyone + each, "lattice": [*everyone, *each, user], "table": []}
+    sizes = {
+        "afrl": {"split": [d, 2 * d, d], "combine": [4 * d, 8 * d, 4 * d, d]},
+        "ffvae": {"latents": [d, 8, 8, 8], "encode": [d, 2 * d, 2 * d + 48], "decode": [d + 24, 2 * d, d]},
+        "lattice": {"coordinates": [2, 1, 3], "layers": [16, 4, 8]},
+        "table": {"masks": [8, 3]},
+    }
+    network = Network(kind=kind, sizes=sizes.get(kind, {"filter": [d, 2 * d, d]}))
+    encoder = build_encoder(network, d, names, parts[kind]).eval()
+    u = torch.randn(users, d, generator=rng)
+    with torch.no_grad():
+        for name, weight in encoder.state_dict().items():
+            if name.endswith(("variance", "spread")):
+                weight.uniform_(0.5, 2, generator=rng)
+            elif name != "masks":
+                weight.normal_(0, 0.3, generator=rng)
+            if name.endswith(("knots", "levels", "centres")):
+                weight.copy_(weight.sort().values)
+        if isinstance(encoder, TableEncoder):
+            encoder.masks.copy_(torch.tensor([[bool(n >> bit & 1) for bit in range(3)] for n in range(8)]))
+            split = torch.randn(users, 8, d, generator=rng)
+        else:
+            split = encoder.split(u).contiguous()
+    return encoder, Users(tuple(f"u{row}" for row in range(users)), split.numpy()), u.numpy()
+
+
+@pytest.fixture(scope="session", params=sorted(KINDS))
+def an_encoder(request: pytest.FixtureRequest) -> tuple[FairEncoder, Users, np.ndarray]:
+    """One of every kind, its users, and their user vectors."""
+    return make_encoder(request.param)
 
 
 @pytest.fixture

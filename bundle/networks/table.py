@@ -35,4 +35,4 @@ class TableEncoder(FairEncoder):
         match = (mask[:, None, :] == self.masks).all(-1)
         if not bool(match.any(1).all()):
             raise UnsupportedError("mask", mask[~match.any(1)][0].tolist(), self.masks.tolist())
-        return parts[torch.arange(len(parts)), match.int().argmax(1)]
+        return parts[torch.arange(len(parts), device=parts.device), match.int().argmax(1)]

@@ -71,7 +71,7 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
     runtime = Runtime(settings, model, log)
 
     served = {"bundle": f"{model.name}/{model.version}", "device": model.index.device}
-    log.info("index", bundle=served["bundle"], **model.index_report.facts())
+    log.info("index", bundle=served["bundle"], **model.index_facts())
     loading_ms = model.loading_ms  # and not the model: nothing of the app may hold one that does not serve any more
 
     @asynccontextmanager
@@ -105,8 +105,6 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
         metrics_elsewhere=settings.metrics_port is not None,
         schema=published_schema(),
     )
-    if model.device_note:
-        log.info("index is on the CPU", reason=model.device_note)
     return app
 
 

@@ -1,6 +1,7 @@
 """Search: fair vectors in, lists out; popular and similar items too. The one door to FAISS and to Milvus."""
 
 from service.index.approximate import ApproximateRanker
+from service.index.build import device_bytes
 from service.index.choose import AnyRanker, Opened, make_ranker, open_index
 from service.index.exact import Ranker
 from service.index.flat import use_one_thread
@@ -27,6 +28,7 @@ __all__ = [
     "Ranker",
     "Ranking",
     "Sample",
+    "device_bytes",
     "make_ranker",
     "open_index",
     "use_one_thread",

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from service.errors import StartError
 from service.index.dense import TorchIndex
 from service.index.flat import FlatIndex
-from service.index.gpu import GpuFlatIndex, GpuIvfIndex, no_gpu
+from service.index.gpu import GPU_SCRATCH_BYTES, GpuFlatIndex, GpuIvfIndex, no_gpu
 from service.index.hnsw import HnswIndex
 from service.index.interface import Device, Index, Kind, Place
 from service.index.ivf import IvfIndex
 from service.index.milvus import MilvusIndex
+from service.index.whole import SCRATCH_BYTES
 
 Vectors = NDArray[np.float32]
 
@@ -74,6 +75,14 @@ def build_milvus(vectors: Vectors, url: str | None) -> Built:
         raise StartError("EVENHAND_INDEX is milvus, but EVENHAND_MILVUS_URL is not set")
     started = perf_counter()
     return Built(MilvusIndex(vectors, url), None, perf_counter() - started)
+
+
+def device_bytes(index: Index, vectors: Vectors) -> Mapping[str, int]:
+    """What an index of these vectors holds on a GPU: what → bytes; nothing where it searches elsewhere."""
+    if index.device != "cuda":
+        return {}
+    numbers = 8 * len(vectors) if index.kind == "ivf" else 0  # each item's row
+    return {"items": vectors.nbytes + numbers, "scratch": SCRATCH_BYTES if index.kind == "torch" else GPU_SCRATCH_BYTES}
 
 
 def approximate_kinds(device: Place) -> tuple[Kind, ...]:

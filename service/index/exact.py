@@ -1,8 +1,9 @@
 """Exact lists out of float32 proposals: the same list for the same fair vector, on any device, in any batch.
 
-An index that compares every item only proposes. As in `service.index.whole`, items whose float32 score is more than
-2 ε + 2 `STEP` below that of the k-th item to show cannot enter the list. Where the proposals end before that point,
-more are asked for, for that row alone, up to the whole catalogue.
+An index that compares every item only proposes, and all rows of a batch are settled together. As in
+`service.index.whole`, items whose float32 score is more than 2 ε + 2 `STEP` below that of the k-th item to show cannot
+enter the list. Where the proposals end before that point, more are asked for, for that row alone, up to the whole
+catalogue.
 
 A list may begin after an item shown before: strictly after it in the same order, whether or not that item may still be
 shown, so that pages neither repeat nor leave out anything.
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.index.interface import SPARSE, Index
-from service.index.order import STEP, Position, Ranking, best
+from service.index.order import STEP, Position, Ranking, best_of_each
 from service.index.whole import WholeRanker
 
 MARGIN = 32
@@ -51,8 +52,14 @@ class Ranker:
         widths = dict(enumerate(map(_first_width, depths)))
         while proposable := {row: width for row, width in widths.items() if width <= self._widest}:
             for width, group in _by_width(proposable).items():
-                for row, items, scores in self._propose(fair, dropped, group, width):
-                    ranking = self._settle(fair[row], items, scores, width, dropped[row], counts[row], after[row])
+                found = self._settle(
+                    fair[group],
+                    width,
+                    [dropped[row] for row in group],
+                    [counts[row] for row in group],
+                    [after[row] for row in group],
+                )
+                for row, ranking in zip(group, found, strict=True):
                     if ranking is None:
                         widths[row] *= WIDEN
                     else:
@@ -60,41 +67,41 @@ class Ranker:
                         del widths[row]
         return self._whole.complete(rankings, fair, dropped, counts, after)
 
-    def _propose(
-        self, fair: NDArray[np.float32], dropped: Sequence[NDArray[np.int32]], group: Sequence[int], width: int
-    ) -> list[tuple[int, NDArray[np.int64], NDArray[np.float32]]]:
-        """For each row of the group the best ``width`` items, best first."""
-        rows, scores = self._index.search(fair[group], width, [dropped[row] for row in group])
-        ends = (rows >= 0).sum(axis=1)
-        return [(row, rows[at, :end], scores[at, :end]) for at, (row, end) in enumerate(zip(group, ends, strict=True))]
-
     def _settle(
         self,
-        u: NDArray[np.float32],
-        items: NDArray[np.int64],
-        scores: NDArray[np.float32],
+        fair: NDArray[np.float32],
         width: int,
-        dropped: NDArray[np.int32],
-        count: int,
-        after: Position | None,
-    ) -> Ranking | None:
-        """The exact list, or None where the proposals end too early to tell."""
-        slack = 2 * float(self._exact.error(u)) + 2 * STEP
-        kept = np.ones(self._items, np.bool_)
-        kept[dropped] = False
-        shown = kept[items]
-        end = (
-            scores[-1] if len(items) == width < self._items else -np.inf
-        )  # the index may have left out what is dropped
-        items, approximate = items[shown], scores[shown].astype(np.float64)
-        if after is not None:
-            later = self._exact.later(u, after.row, items, approximate, slack)
-            items, approximate = items[later], approximate[later]
-        bar = np.partition(approximate, -count)[-count] - slack if len(items) >= count else -np.inf
-        if end > -np.inf and end >= bar:
-            return None
-        items = items[approximate >= bar]
-        return best(items, self._exact.of(u, items), count)
+        dropped: Sequence[NDArray[np.int32]],
+        counts: Sequence[int],
+        after: Sequence[Position | None],
+    ) -> list[Ranking | None]:
+        """Rank what is proposed to each row; None where the proposals end too early to tell."""
+        slack = 2 * self._exact.error(fair) + 2 * STEP
+        items, scores = self._index.search(fair, width, dropped)
+        near = np.where(items >= 0, scores.astype(np.float64), -np.inf)
+        # The index may have left out what is dropped, but nothing else that is better than its last proposal.
+        ends = near[:, -1].copy() if width < self._items else np.full(len(fair), -np.inf)
+        self._drop(near, items, dropped)
+        for row, begin in enumerate(after):
+            if begin is not None:
+                later = self._exact.later(fair[row], begin.row, items[row], near[row], slack[row])
+                near[row, ~later] = -np.inf
+        places = [width - count for count in counts]
+        bars = np.partition(near, sorted(set(places)), axis=1)[np.arange(len(fair)), places] - slack
+        settled = (ends == -np.inf) | (ends < bars)
+        rows, columns = np.nonzero((near >= bars[:, None]) & (near > -np.inf) & settled[:, None])
+        passing = items[rows, columns]
+        rankings = best_of_each(rows, passing, self._exact.of(fair, passing, rows), counts)
+        return [ranking if sure else None for ranking, sure in zip(rankings, settled.tolist(), strict=True)]
+
+    def _drop(self, near: NDArray[np.float64], items: NDArray[np.int64], dropped: Sequence[NDArray[np.int32]]) -> None:
+        """Leave out of each row what must not be shown there."""
+        gone = np.zeros(self._items, np.bool_)  # for one row after the other
+        for row, these in enumerate(dropped):
+            if len(these):
+                gone[these] = True
+                near[row, gone[items[row]]] = -np.inf
+                gone[these] = False
 
 
 def _first_width(count: int) -> int:

@@ -5,6 +5,7 @@ Scores are inner products in float64, one item at a time, so that their last bit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -117,6 +118,24 @@ class ExactScores:
         exact, rows = self.of(u, items[unsure]), items[unsure]
         later[unsure] = (exact < score) | ((exact == score) & (rows > last))
         return later
+
+
+def best_of_each(
+    rows: NDArray[np.int64], items: NDArray[np.int64], scores: NDArray[np.float64], counts: Sequence[int]
+) -> list[Ranking]:
+    """The first of each row, as many as ``counts`` says, of all its items with exact scores.
+
+    Args:
+        rows: (n,) for each item its row, ascending.
+        items: (n,) item rows.
+        scores: (n,).
+        counts: (B,).
+    """
+    order = np.lexsort((items, -scores, rows))
+    items, scores = items[order], scores[order]
+    starts = np.searchsorted(rows, np.arange(len(counts) + 1)).tolist()
+    ends = [min(start + count, end) for start, count, end in zip(starts, counts, starts[1:], strict=False)]
+    return [Ranking(items[start:end], scores[start:end]) for start, end in zip(starts, ends, strict=False)]
 
 
 def best(items: NDArray[np.int64], scores: NDArray[np.float64], count: int) -> Ranking:

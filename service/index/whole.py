@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from bundle import tensor_over
-from service.index.order import LARGEST, STEP, ExactScores, Position, Ranking
+from service.index.order import LARGEST, STEP, ExactScores, Position, Ranking, best_of_each
 
 SCRATCH_BYTES = 64 * 2**20
 """Memory for the scores of one step, which each thread keeps; a batch takes several steps where its scores are more."""
@@ -103,12 +103,7 @@ class WholeRanker:
             scores[row, gone] = -np.inf
         passing = np.flatnonzero(scores >= _bars(scores, counts, slack)[:, None])
         rows, items = np.divmod(passing, max(1, self.items))
-        exact = self.exact.of(fair, items, rows)
-        order = np.lexsort((-exact, rows))  # stable: ties stay by item row
-        items, exact = items[order], exact[order]
-        starts = np.searchsorted(rows, np.arange(len(fair) + 1)).tolist()
-        ends = [min(start + count, end) for start, count, end in zip(starts, counts, starts[1:], strict=False)]
-        return [Ranking(items[start:end], exact[start:end]) for start, end in zip(starts, ends, strict=False)]
+        return best_of_each(rows, items, self.exact.of(fair, items, rows), counts)
 
     def _scores(self, fair: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, I), good until this thread asks again: new memory for them would cost half as much as the product."""

@@ -10,6 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, select, update
 
+from service.handover import Handed
 from service.store.database import READERS, Database, Transaction, now_us
 from service.store.errors import StoreStartError
 from service.store.known import Known, read_changes
@@ -106,6 +107,10 @@ class Store:
             from what `known` says now, and log them again. Empty: every record is durable.
         """
         return await self.writer.log(records)
+
+    def relay(self, records: Sequence[Handed[LogRecord]]) -> None:
+        """As `log`, from the thread that makes the answers; see `Writer.relay`."""
+        self.writer.relay(records)
 
     async def change(
         self, change: Callable[Concatenate[Transaction, P], Result], *args: P.args, **kwargs: P.kwargs

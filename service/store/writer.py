@@ -72,7 +72,7 @@ class Writer:
         self._handover: Handover[Write] = Handover(
             limit=queue_size,
             deadline_s=deadline_s,
-            late=lambda: StoreUnavailableError(f"no commit within {deadline_s:g} s"),
+            late=lambda limit_s: StoreUnavailableError(f"no commit within {limit_s:g} s"),
         )
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._stop = threading.Event()
@@ -100,6 +100,16 @@ class Writer:
         """
         stale: frozenset[int] = await self._submit(Write(records=records))
         return stale
+
+    def relay(self, records: Sequence[Handed[LogRecord]]) -> None:
+        """As `log` each of some records, for who waits for its answer already; from one thread that is not the loop's.
+
+        They are told the places as `log` returns them, or what it raises.
+        """
+        if (refusal := self._refusal()) is not None:
+            self._handover.settle(records, [refusal] * len(records))
+        else:
+            self._handover.relay([Handed(Write(records=(handed.work,)), handed.waiter) for handed in records])
 
     async def change(self, change: Callable[[Transaction], Result]) -> Result:
         """Make one change durable; by its return `Known` has it.
@@ -137,11 +147,15 @@ class Writer:
         self._handover.close(StoppingError("the service is shutting down"))
 
     async def _submit(self, write: Write) -> Any:
-        if self._stopping:
-            raise StoppingError("the service is shutting down")
-        if (trouble := self.trouble) is not None:
-            raise StoreUnavailableError(trouble)
+        if (refusal := self._refusal()) is not None:
+            raise refusal
         return await self._handover.ask(write)
+
+    def _refusal(self) -> Exception | None:
+        """Why nothing is taken at this moment."""
+        if self._stopping:
+            return StoppingError("the service is shutting down")
+        return None if (trouble := self.trouble) is None else StoreUnavailableError(trouble)
 
     # In the writer's thread.
 

@@ -13,6 +13,7 @@ import pytest
 from service import batcher as module
 from service.batcher import Batcher
 from service.errors import DeadlineError, QueueFullError, StoppingError
+from service.handover import Handed
 from service.metrics import Metrics
 
 
@@ -22,8 +23,10 @@ class Bench:
     def __init__(self, **limits: Any) -> None:
         self.gate = threading.Event()
         self.batches: list[list[int]] = []
+        self.relayed: list[Handed[Any]] = []
         self.metrics = Metrics()
         options = {"max_batch": 64, "queue_size": 100, "deadline_s": 20.0, "prepare": lambda: None} | limits
+        options["onward"] = self.relayed.extend
         self.batcher: Batcher[int, int] = Batcher(self.compute, self.metrics, **options)
 
     def compute(self, tasks: Sequence[int]) -> list[int]:
@@ -190,5 +193,44 @@ def test_closing_answers_what_waits_and_refuses_what_comes():
         assert (await first, await waiting) == (0, 25)
         with pytest.raises(StoppingError):
             await bench.answer(6)
+
+    run(story)
+
+
+def test_an_answer_goes_on_to_the_next_thread_and_is_told_with_what_becomes_of_it():
+    async def story() -> None:
+        async with Bench().running() as bench:
+            bench.gate.set()
+            waiting = asyncio.create_task(bench.batcher.submit_through(5, lambda answer: f"record of {answer}"))
+            while not bench.relayed:
+                await asyncio.sleep(0.001)
+            (handed,) = bench.relayed
+
+            assert handed.work == "record of 25"
+            assert not waiting.done()  # before the next thread has said what became of it
+            handed.waiter.tell("written")
+
+            computed, outcome = await waiting
+            assert (computed.answer, outcome) == (25, "written")
+            assert await bench.answer(3) == 9  # others go no further
+            assert len(bench.relayed) == 1
+
+    run(story)
+
+
+def test_a_row_whose_answer_cannot_go_on_fails_alone():
+    async def story() -> None:
+        async with Bench().running() as bench:
+            first = await bench.occupied()
+            failing = asyncio.create_task(bench.batcher.submit_through(2, lambda answer: 1 // (answer - 4)))
+            neighbour = asyncio.create_task(bench.answer(3))
+            await asyncio.sleep(0)
+            bench.gate.set()
+
+            assert await asyncio.gather(first, neighbour) == [0, 9]
+            with pytest.raises(ZeroDivisionError):
+                await failing
+            assert bench.relayed == []
+            assert bench.batcher.trouble is None
 
     run(story)

@@ -1,15 +1,21 @@
-"""Fair vectors: a function of one's own parts and mask, to the last bit."""
+"""Fair vectors: a function of one's own parts and mask, to the last bit.
+
+What a GPU computes is computed here on a second CPU, by the same code; on a GPU it is in tests/gpu.
+"""
 
 from __future__ import annotations
 
-import tracemalloc
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from bundle import Bundle
-from service.encoder import FairVectorError, UserEncoder
+from bundle import Bundle, Users
+from service import encoder as module
+from service.encoder import MARGIN, DeviceError, FairVectorError, UserEncoder
 
 MASKS = [tuple(bool(number >> bit & 1) for bit in range(3)) for number in range(8)]
 
@@ -57,15 +63,11 @@ def test_parts_stored_in_float16_become_float32_row_by_row(a_bundle):
     users, masks = [3, 19_999], [MASKS[0], MASKS[5]]
     expected = UserEncoder(bundle.encoder, rounded, unit_length=False).fair_vectors(users, masks)
 
-    tracemalloc.start()
     encoder = UserEncoder(bundle.encoder, halves, unit_length=False)
     fair = encoder.fair_vectors(users, masks)
-    _, most = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
 
     np.testing.assert_array_equal(fair, expected)
-    assert encoder.parts(users).dtype == np.float32
-    assert most < halves.parts.nbytes / 4
+    assert encoder._place.parts.data_ptr() == halves.parts.__array_interface__["data"][0]
 
 
 def test_unit_length_is_unit_length(bundle):
@@ -82,3 +84,143 @@ def test_parts_beyond_what_can_be_searched_with_are_refused(bundle):
         UserEncoder(bundle.encoder, replace(bundle.users, parts=parts), unit_length=False).fair_vectors(
             [6, 7], [MASKS[0]] * 2
         )
+
+
+# --- on another device -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def there(monkeypatch):
+    """Moves an encoder to a device that has so much free memory."""
+
+    def move(encoder: UserEncoder, free: int = 2**40) -> UserEncoder:
+        monkeypatch.setattr(module, "_free_bytes", lambda device: free)
+        return encoder.on("cpu")
+
+    return move
+
+
+def mixed(users: Users, u: np.ndarray) -> list[int | np.ndarray]:
+    """Every user: by the row, and each third one by the user vector."""
+    return [u[row] if row % 3 == 1 else row for row in range(len(users.ids))]
+
+
+@pytest.mark.parametrize("unit_length", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("free", [2**40, 0], ids=["all parts there", "parts of a batch copied"])
+def test_another_device_gives_the_same_fair_vectors(an_encoder, there, unit_length, dtype, free):
+    network, users, u = an_encoder
+    users = replace(users, parts=users.parts.astype(dtype))
+    here = UserEncoder(network, users, unit_length=unit_length)
+    elsewhere = there(here, free)
+    asked = mixed(users, u) if here.can_split else list(range(200))
+    masks = [MASKS[row % 8] for row in range(200)]
+
+    alone = np.concatenate([here.fair_vectors([user], [mask]) for user, mask in zip(asked, masks, strict=True)])
+
+    np.testing.assert_array_equal(elsewhere.fair_vectors(asked, masks), alone)
+    np.testing.assert_array_equal(elsewhere.fair_vectors(asked[1:2], masks[1:2]), alone[1:2])
+    np.testing.assert_array_equal(here.fair_vectors(asked, masks), alone)
+
+
+def test_what_is_made_of_a_user_vector_is_what_the_bundle_stores(bundle):
+    encoder = UserEncoder(bundle.encoder, bundle.users, unit_length=False)
+
+    fair = encoder.fair_vectors([3, bundle.audit.base[3]], [MASKS[2]] * 2)
+
+    np.testing.assert_allclose(fair[0], fair[1], rtol=1e-4, atol=1e-5)
+
+
+def test_sums_in_another_order_are_far_closer_than_the_margin(an_encoder, monkeypatch):
+    """As a device makes them: here one product after the other, from the last to the first."""
+    network, users, _ = an_encoder
+    encoder = UserEncoder(network, users, unit_length=True)
+    rows, masks = list(range(200)), torch.tensor([MASKS[row % 8] for row in range(200)])
+    with torch.inference_mode():
+        expected = encoder._exact(encoder._alone, encoder._parts(rows), masks)
+
+        def backwards(x, weight, bias):
+            return (x[:, None, :] * weight).flip(-1).cumsum(-1)[..., -1] + bias
+
+        monkeypatch.setattr(torch.nn.functional, "linear", backwards)
+        found = encoder._exact(encoder._alone, encoder._parts(rows), masks)
+
+    off = np.abs(found - expected).max(axis=1) / np.abs(expected).max(axis=1)
+    assert off.max() < MARGIN / 20
+
+
+def test_a_device_that_is_off_by_less_than_the_margin_changes_nothing(bundle, there):
+    here = UserEncoder(bundle.encoder, bundle.users, unit_length=False)
+    elsewhere = there(here)
+    users, masks = list(range(300)), [MASKS[user % 8] for user in range(300)]
+    with torch.no_grad():
+        elsewhere._place.network.aggregate[-1].weight.mul_(1 + MARGIN / 4)
+
+    np.testing.assert_array_equal(elsewhere.fair_vectors(users, masks), here.fair_vectors(users, masks))
+
+
+def test_what_is_unsure_is_computed_alone_on_the_cpu(bundle, there, monkeypatch):
+    here = UserEncoder(bundle.encoder, bundle.users, unit_length=False)
+    elsewhere = there(here)
+    users, masks = list(range(50)), [MASKS[user % 8] for user in range(50)]
+    expected = here.fair_vectors(users, masks)
+    with torch.no_grad():
+        elsewhere._place.network.aggregate[-1].bias.add_(0.01)
+    assert not np.array_equal(elsewhere.fair_vectors(users, masks), expected)
+
+    monkeypatch.setattr(module, "MARGIN", 1.0)
+
+    np.testing.assert_array_equal(elsewhere.fair_vectors(users, masks), expected)
+
+
+def test_an_encoder_says_what_it_holds_elsewhere_and_what_it_does_not(bundle, there):
+    here = UserEncoder(bundle.encoder, bundle.users, unit_length=False)
+    size = bundle.users.parts.nbytes
+
+    assert (here.device_bytes, here.note) == ({}, None)
+    just = there(here, 2 * size)
+    assert just.note is None
+    assert just.device_bytes["parts"] == size
+    assert just.device_bytes["encoder"] >= 8 * sum(weight.numel() for weight in bundle.encoder.parameters())
+    less = there(here, 2 * size - 1)
+    assert less.device_bytes["parts"] == 0
+    assert (
+        less.note
+        == "each batch's are copied over: they take 0 MiB, and 0 MiB are free on cpu, of which 50% may be taken"
+    )
+
+
+@pytest.mark.parametrize(("built", "why"), [(False, "this torch is built without CUDA"), (True, "torch finds no GPU")])
+def test_a_gpu_that_is_not_there_is_refused_with_the_reason(bundle, monkeypatch, built, why):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: built)
+
+    with pytest.raises(DeviceError, match=why):
+        UserEncoder(bundle.encoder, bundle.users, unit_length=False).on("cuda")
+
+
+def test_a_gpu_that_is_full_is_refused_with_its_numbers(bundle, there, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore lines.")
+
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+
+    with pytest.raises(DeviceError, match=r"cpu does not take it: CUDA out of memory\. Tried to allocate 2\.00 GiB\.$"):
+        there(UserEncoder(bundle.encoder, bundle.users, unit_length=False))
+
+
+def test_memory_elsewhere_ends_with_the_encoder_that_took_it(bundle, there, monkeypatch):
+    given_back = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given_back.append(held()))
+    here = UserEncoder(bundle.encoder, bundle.users, unit_length=False)
+    elsewhere = there(here)
+    held = weakref.ref(elsewhere._place.network)
+    elsewhere.fair_vectors([0], [MASKS[0]])
+
+    gc.disable()
+    try:
+        del elsewhere
+        assert given_back == [None]
+    finally:
+        gc.enable()
+    assert len(here.fair_vectors([0], [MASKS[0]])) == 1

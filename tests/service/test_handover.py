@@ -10,7 +10,7 @@ import weakref
 import pytest
 
 from service.errors import QueueFullError
-from service.handover import Handover
+from service.handover import Handed, Handover
 
 
 class Piece:
@@ -18,7 +18,7 @@ class Piece:
 
 
 def a_handover(**limits):
-    return Handover(**{"limit": 10, "deadline_s": 5.0, "late": TimeoutError} | limits)
+    return Handover(**{"limit": 10, "deadline_s": 5.0, "late": lambda limit_s: TimeoutError(f"{limit_s:g} s")} | limits)
 
 
 def doubling(handover, groups):
@@ -57,7 +57,7 @@ def test_one_more_than_may_wait_is_refused_and_what_is_late_is_given_up():
         with pytest.raises(QueueFullError):
             await handover.ask(3)
         for each in waiting:
-            with pytest.raises(TimeoutError):
+            with pytest.raises(TimeoutError, match=r"0\.01 s"):
                 await each
         assert handover.take(4, 0) == []  # nobody waits for them any more
         handover.close(RuntimeError())
@@ -96,5 +96,54 @@ def test_work_that_is_done_is_not_kept():
 
         assert gone() is None
         handover.close(RuntimeError())
+
+    asyncio.run(story())
+
+
+def test_the_outcome_of_a_second_thread_comes_with_what_the_first_one_found():
+    async def story() -> None:
+        first, second = a_handover(), a_handover()
+        for handover in (first, second):
+            handover.open()
+        waiting = [asyncio.create_task(first.ask(number)) for number in (1, 2)]
+        await asyncio.sleep(0.01)
+
+        found = first.take(4, 1.0)
+        for handed in found:
+            handed.waiter.found = 10 * handed.work
+        second.relay([Handed(f"write {handed.work}", handed.waiter) for handed in found])
+        assert (first.depth, second.depth) == (0, 2)
+        one, other = second.take(4, 1.0)
+        second.settle([one], [f"{one.work}: done"])
+        second.settle([other], [OSError("lost")])
+
+        assert await waiting[0] == (10, "write 1: done")
+        with pytest.raises(OSError, match="lost"):
+            await waiting[1]
+        assert second.depth == 0
+        for handover in (first, second):
+            handover.close(RuntimeError())
+
+    asyncio.run(story())
+
+
+def test_the_second_thread_refuses_what_is_too_much_and_is_named_where_it_takes_too_long():
+    async def story() -> None:
+        first = a_handover(deadline_s=0.05)
+        second = a_handover(limit=1, deadline_s=60.0, late=lambda limit_s: OSError(f"no commit within {limit_s:g} s"))
+        for handover in (first, second):
+            handover.open()
+        waiting = [asyncio.create_task(first.ask(number)) for number in (1, 2)]
+        await asyncio.sleep(0.01)
+
+        second.relay(first.take(4, 1.0))
+
+        with pytest.raises(QueueFullError):
+            await waiting[1]
+        with pytest.raises(OSError, match=r"no commit within 0\.05 s"):  # of all the time that it was given
+            await waiting[0]
+        assert second.take(4, 0) == []  # nobody waits for it any more
+        for handover in (first, second):
+            handover.close(RuntimeError())
 
     asyncio.run(story())

@@ -485,12 +485,8 @@ def test_readiness_follows_the_database(client, monkeypatch):
 
 def test_an_answer_that_changes_keep_overtaking_is_a_503_and_not_an_old_one(client, monkeypatch):
     store = client.app.state.evenhand.store
-    monkeypatch.setattr(type(store), "log", _always_stale)
+    monkeypatch.setattr(store.writer._group, "_stale", lambda records, _: frozenset(range(len(records))))
 
     answer = client.get("/recommend?user=u0")
 
     assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "outdated", "1")
-
-
-async def _always_stale(_, records):
-    return frozenset(range(len(records)))

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
+from prometheus_client import generate_latest
+from pydantic import SecretStr
 
 from bundle import read_bundle
+from service.active import Served
 from service.compute import ByPopularity, KnownUser, SimilarTo, Task, compute
+from service.encoder import UserEncoder
+from service.index import open_index
 from service.model import Model, load_model
+from service.runtime import Runtime
+from service.settings import Settings
 
 NOTHING = np.zeros(0, np.int32)
 
@@ -52,3 +62,97 @@ def test_what_only_some_requests_need_is_made_by_the_first_of_them(folder):
 
     assert {"neighbours", "popular"} <= vars(model).keys()
     assert model.neighbours is model.neighbours
+
+
+@pytest.fixture
+def beside_a_gpu(monkeypatch):
+    """From now on the index says that it is searched on a GPU, which has ``free`` bytes and is the CPU; or has none."""
+
+    class OnGpu:
+        device = "cuda"
+
+        def __init__(self, index):
+            self._index = index
+
+        def __getattr__(self, name):
+            return getattr(self._index, name)
+
+    def opened(*arguments, **given):
+        found = open_index(*arguments, **given)
+        return replace(found, index=OnGpu(found.index))
+
+    def with_free(free):
+        on = UserEncoder.on
+        monkeypatch.setattr("service.model.open_index", opened)
+        if free is not None:
+            monkeypatch.setattr("service.encoder._free_bytes", lambda _: free)
+            monkeypatch.setattr(UserEncoder, "on", lambda encoder, device: on(encoder, {"cuda": "cpu"}[device]))
+
+    return with_free
+
+
+def test_the_encoder_follows_the_index_to_a_gpu_and_the_lists_stay_the_same(folder, beside_a_gpu):
+    here = shown(load_model(folder, "cpu"), KnownUser(7, (True, False)))
+    beside_a_gpu(2**40)
+
+    model = load_model(folder, "auto", "torch")
+
+    assert shown(model, KnownUser(7, (True, False))) == here
+    assert model.device_note is None
+    assert model.device_bytes["items"] == model.bundle.items.vectors.nbytes
+    assert model.device_bytes["scratch"] == 64 * 2**20
+    assert model.device_bytes["parts"] == model.bundle.users.parts.nbytes
+    assert model.device_bytes["encoder"] > 0
+
+
+def test_parts_that_do_not_fit_are_named_with_the_numbers(folder, beside_a_gpu):
+    beside_a_gpu(16 * 2**20)
+
+    model = load_model(folder, "auto", "torch")
+
+    assert model.device_bytes["parts"] == 0
+    assert model.device_note == (
+        "users' parts: each batch's are copied over: they take 15 MiB, and 16 MiB are free on cpu, "
+        "of which 50% may be taken"
+    )
+
+
+def test_an_encoder_that_cannot_follow_stays_on_the_cpu_and_says_why(folder, beside_a_gpu, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: False)
+    beside_a_gpu(None)
+
+    model = load_model(folder, "auto", "torch")
+
+    assert model.device_note == "encoder: this torch is built without CUDA"
+    assert len(shown(model, KnownUser(7, (True, False)))) == 3
+    assert set(model.device_bytes) == {"items", "scratch"}
+
+
+def test_without_a_gpu_both_are_on_the_cpu_for_one_reason(folder, monkeypatch):
+    monkeypatch.setattr("service.index.build._why_not_gpu", lambda _: "FAISS finds no GPU")
+
+    model = load_model(folder, "auto")
+
+    assert model.device_note == "index and encoder: FAISS finds no GPU"
+    assert model.device_bytes == {}
+    assert load_model(folder, "cpu").device_note is None
+
+
+def test_what_a_model_holds_on_a_gpu_is_in_the_metrics_and_leaves_with_it(folder, beside_a_gpu, tmp_path):
+    settings = Settings(bundle=folder, database_url=SecretStr(f"sqlite:///{tmp_path}/state.db"))
+    here = load_model(folder, "cpu")
+    runtime = Runtime(settings, here)
+    name = b"evenhand_device_memory_bytes{"
+    assert name not in generate_latest(runtime.metrics.registry)
+    beside_a_gpu(2**40)
+
+    there = load_model(folder, "auto", "torch")
+    served = runtime.swap(Served(there, 1, runtime.active.current.policy))
+
+    ask = runtime.metrics.registry.get_sample_value
+    assert set(there.device_bytes) == {"items", "scratch", "encoder", "parts"}
+    for what, count in there.device_bytes.items():
+        assert ask("evenhand_device_memory_bytes", {"what": what}) == count
+    runtime.swap(served)
+    assert name not in generate_latest(runtime.metrics.registry)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
+import time
 
 import pytest
 
 from service.errors import QueueFullError, StoppingError
+from service.handover import Handed, Waiter
 from service.store import (
     Idempotency,
     IdempotencyConflictError,
@@ -252,6 +254,38 @@ def test_a_write_that_takes_too_long_fails_and_a_cancelled_one_is_not_written(op
             assert [row.request_id for row in await logged(store)] == [last.request_id]
 
     asyncio.run(story())
+
+
+def test_records_from_another_thread_are_durable_when_their_waiters_hear_of_it(open_store, a_model, a_record, logged):
+    commits: list[int] = []
+
+    async def story():
+        async with open_store(observe=lambda writes, _: commits.append(writes)) as store:
+            model = await a_model(store)
+            old = store.known.user("ripley")
+            await store.change(put_requirement, "ripley", ("gender",))
+            records = [a_record(model) for _ in range(20)]
+            late = a_record(model, user="ripley", user_revision=old.revision)
+            commits.clear()
+
+            waiters = [_waiter() for _ in range(21)]
+            handed = [Handed(record, waiter) for record, waiter in zip([*records, late], waiters, strict=True)]
+            await asyncio.to_thread(store.relay, handed)
+            told = await asyncio.gather(*(waiter.future for waiter in waiters))
+
+            assert told == [frozenset()] * 20 + [{0}]
+            assert commits == [21]
+            assert {row.request_id for row in await logged(store)} == {record.request_id for record in records}
+        waiter = _waiter()
+        await asyncio.to_thread(store.relay, [Handed(a_record(model), waiter)])
+        with pytest.raises(StoppingError):
+            await waiter.future
+
+    asyncio.run(story())
+
+
+def _waiter():
+    return Waiter(asyncio.get_running_loop().create_future(), time.monotonic(), lambda limit_s: TimeoutError())
 
 
 def test_closing_writes_what_waits_and_takes_nothing_more(open_store, a_model, a_record, logged):
