@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from bundle.columns import Texts
+from bundle.columns import Texts, numbers
 from bundle.contents import AUDIT_USER, Bundle
 from bundle.errors import DamagedError
 from bundle.history import history_kind
@@ -196,14 +196,14 @@ def _blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 
 def _check_ids(file: str, ids: Sequence[str]) -> None:
-    column = Texts.of(ids).array
+    column = Texts.of(ids).array  # compared as NumPy's numbers: a Python number in Arrow's hands imports pandas
     counted = pc.value_counts(column)
-    if repeated := counted.filter(pc.greater(counted.field("counts"), 1)).field("values").to_pylist():
-        raise DamagedError(file, "ids", "unique", f"{repeated[0]!r} more than once")
+    for place in (numbers(counted.field("counts")) > 1).nonzero()[0][:1].tolist():
+        raise DamagedError(file, "ids", "unique", f"{counted.field('values')[place].as_py()!r} more than once")
     # Most ids are ASCII, which Arrow can tell of all at once; of the rest Python says what can be printed.
-    lengths = pc.binary_length(column)
-    plain = pc.and_(pc.ascii_is_printable(column), pc.and_(pc.greater(lengths, 0), pc.less_equal(lengths, LONGEST_ID)))
-    odd = next((key for key in column.filter(pc.invert(plain)).to_pylist() if not _is_id(key)), None)
+    lengths, plain = numbers(pc.binary_length(column)), numbers(pc.ascii_is_printable(column).cast("uint8"))
+    unusual = ((plain == 0) | (lengths == 0) | (lengths > LONGEST_ID)).nonzero()[0].tolist()
+    odd = next((key for key in (column[place].as_py() for place in unusual) if not _is_id(key)), None)
     if odd is not None:
         expected = f"printable, 1 - {LONGEST_ID} characters"
         raise DamagedError(file, "ids", expected, f"{odd[:50]!a}, {len(odd)} characters")

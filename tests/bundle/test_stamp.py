@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -154,3 +156,21 @@ def test_a_stamp_that_makes_no_sense_is_not_trusted(a_bundle_folder, full_checks
 
     assert len(full_checks) == 1
     assert json.loads(stamp_of(folder).read_text())["files"]
+
+
+WITHOUT_PANDAS = """
+import sys
+from pathlib import Path
+from bundle import read_bundle
+read_bundle(Path(sys.argv[1]), trust_stamp=False)
+print("pandas" in sys.modules)
+"""
+
+
+def test_a_version_is_checked_in_full_without_pandas(a_bundle_folder):
+    """Arrow imports it for a single Python number, which would be most of a first activation, while requests wait."""
+    pytest.importorskip("pandas")
+
+    said = subprocess.check_output([sys.executable, "-c", WITHOUT_PANDAS, str(a_bundle_folder())], text=True)
+
+    assert said == "False\n"
