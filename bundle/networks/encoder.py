@@ -14,18 +14,18 @@ from bundle.manifest import Part
 class FairEncoder(nn.Module):
     """Splits a user vector into parts and combines the parts that a mask leaves into the fair vector."""
 
-    _member: Tensor
-    _always: Tensor
-    _none_protected: Tensor
-    _all_protected: Tensor
+    _wanted: Tensor
+    _others: Tensor
 
     def __init__(self, attributes: Sequence[str], parts: Sequence[Part]) -> None:
         super().__init__()
         self.attribute_count = len(attributes)
-        member = [[name in part.attributes for name in attributes] for part in parts]
-        self._constant("_member", torch.tensor(member, dtype=torch.bool).reshape(len(parts), len(attributes)))
-        for rule in ("always", "none_protected", "all_protected"):
-            self._constant(f"_{rule}", torch.tensor([part.taken == rule for part in parts], dtype=torch.bool))
+        self.part_count = len(parts)
+        # (P, M): whether a part's attributes are to be protected for it to be taken, and which are not its own.
+        wanted = [[part.taken == "all_protected"] * len(attributes) for part in parts]
+        others = [[name not in part.attributes for name in attributes] for part in parts]
+        for name, flags in (("_wanted", wanted), ("_others", others)):
+            self._constant(name, torch.tensor(flags, dtype=torch.bool).reshape(len(parts), len(attributes)))
 
     def _constant(self, name: str, value: Tensor) -> None:
         """A tensor that moves with the module but comes from the manifest, not from the weights."""
@@ -40,10 +40,7 @@ class FairEncoder(nn.Module):
         Returns:
             (B, P) bool, True = the part is taken.
         """
-        protected = mask[:, None, :]
-        none_protected = ~(protected & self._member).any(-1)
-        all_protected = (protected | ~self._member).all(-1)
-        return self._always | (self._none_protected & none_protected) | (self._all_protected & all_protected)
+        return ((mask[:, None, :] == self._wanted) | self._others).all(-1)
 
     def split(self, u: Tensor) -> Tensor:
         """(B, d) user vectors → (B, P, d) parts, functions of u alone."""

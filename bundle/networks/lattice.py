@@ -141,7 +141,7 @@ class LatticeEncoder(FairEncoder):
         """(B, d) → (B, P, d); r fills the first d - n places of its row, each z_S the first n of its own."""
         w = self.whiten(u)
         sigma = self.scores(w)
-        parts = u.new_zeros(len(u), len(self._member), u.shape[1])
+        parts = u.new_zeros(len(u), self.part_count, u.shape[1])
         parts[:, 0, : self.rest] = self.erase(self.transports(w, sigma))
         parts[:, 1:-1, : self.n] = torch.einsum("bn,pnm->bpm", sigma, self.residual_weight) + self.residual_bias
         parts[:, -1] = u
