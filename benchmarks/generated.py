@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -29,6 +30,7 @@ from bundle import (
     Users,
     build_encoder,
 )
+from training.fair.lattice.fit import lattice_parts
 
 USERS, ITEMS, SEEN, D = 6_040, 3_533, 165, 64
 CLASSES = {"gender": 2, "age": 7, "occupation": 21}
@@ -49,30 +51,30 @@ class Size:
     """Attribute → how many classes it has."""
     taste: Literal["noise", "clustered", "gaussian"] = "noise"
     """Noise: vectors and networks are. Else vectors are clustered or iid Gaussian, and fair vectors near the users'."""
+    method: Literal["afrl", "lattice"] = "afrl"
+    """A lattice has a part for each attribute and each pair of two, one coordinate an attribute; its weights are noise
+    in any case."""
 
 
 def generated_bundle(version: int = 1, size: Size | None = None) -> Bundle:
-    """64 dimensions, an AFRL encoder; the same version and size give the same bundle."""
+    """64 dimensions; the same version and size give the same bundle."""
     size = size or Size()
     rng = np.random.default_rng(version)
     names = list(size.classes)
-    parts = [Part(name="shared", attributes=[], taken="always")]
-    parts += [Part(name=name, attributes=[name], taken="none_protected") for name in names]
-    wide = len(parts) * D
-    network = Network(kind="afrl", sizes={"split": [D, 2 * D, D], "combine": [wide, 2 * wide, wide, D]})
+    network, parts = _network(size.method, names)
     encoder = build_encoder(network, D, names, parts)
     generator = torch.Generator().manual_seed(version)
     if size.taste == "noise":
         base = rng.normal(size=(size.users, D)).astype(np.float32)
-        with torch.no_grad():
-            for weight in encoder.parameters():
-                weight.normal_(0, 0.05, generator=generator)
         items = rng.normal(size=(size.items, D)).astype(np.float32)
         seen = _seen_anywhere(rng, size)
     else:
         base, items = user_and_item_vectors(rng, size.users, size.items, D, clustered=size.taste == "clustered")
-        faithful(encoder, generator)
         seen = seen_nearby(rng, size.users, size.items, size.seen, clustered=size.taste == "clustered")
+    if size.taste == "noise" or size.method == "lattice":
+        _fill(encoder, generator)
+    else:
+        faithful(encoder, generator)
     return Bundle(
         description=_description(version, size, network, parts, len(seen.indices)),
         items=Items(
@@ -96,6 +98,25 @@ def array_bytes(bundle: Bundle) -> int:
     weights: int = sum(weight.nbytes for weight in bundle.encoder.state_dict().values())
     arrays = (bundle.items.vectors, bundle.items.popularity, bundle.users.parts, bundle.seen.indptr)
     return weights + sum(array.nbytes for array in (*arrays, bundle.seen.indices))
+
+
+def _network(method: str, names: list[str]) -> tuple[Network, list[Part]]:
+    if method == "lattice":
+        sizes = {"coordinates": [1] * len(names), "layers": [32, 8, 16]}
+        return Network(kind="lattice", sizes=sizes), lattice_parts(names, [*combinations(names, 2)])
+    parts = [Part(name="shared", attributes=[], taken="always")]
+    parts += [Part(name=name, attributes=[name], taken="none_protected") for name in names]
+    wide = len(parts) * D
+    return Network(kind="afrl", sizes={"split": [D, 2 * D, D], "combine": [wide, 2 * wide, wide, D]}), parts
+
+
+def _fill(encoder: FairEncoder, generator: torch.Generator) -> None:
+    """Noise for weights and constants; where values have to ascend, they do."""
+    with torch.no_grad():
+        for name, weight in encoder.state_dict().items():
+            weight.normal_(0, 0.05, generator=generator)
+            if name.endswith(("knots", "levels", "centres")):
+                weight.copy_(weight.sort().values)
 
 
 def _seen_anywhere(rng: np.random.Generator, size: Size) -> Seen:
@@ -135,7 +156,7 @@ def _description(version: int, size: Size, network: Network, parts: list[Part], 
         name="generated",
         version=str(version),
         created=datetime(2026, 1, 1, tzinfo=UTC),
-        method="afrl",
+        method=size.method,
         mode="strict",
         base_model="pmf",
         dimensions=D,

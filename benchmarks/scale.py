@@ -9,7 +9,8 @@ load of 16 connections: users at random, masks at random, log on, cache off. The
 all cores, its recall what the service measured. *Anonymous* memory is the process's own; the rest of what is resident
 are pages of files.
 
-How long a request takes must not grow with 2^M: bundles with M attributes on a small catalogue, under random masks.
+How long a request takes must not grow with 2^M: AFRL and lattice bundles with M attributes on a small catalogue, under
+random masks.
 
 The Gaussian bundles, and all with fewer than 1,000,000 items, have 100,000 users. Everything takes a quarter of an hour
 on two cores, 2 GiB of disk and 5 GiB of memory. Results go to results/scale.json and scale.md; pictures beside them
@@ -67,7 +68,7 @@ def main() -> None:
     check_wrk()
     facts = circumstances(PACKAGES) | {"connections": CONNECTIONS, "seconds": options.seconds}
     sizes = [measure(size, options.seconds) for size in by_size(options.items)]
-    masks = [measure(by_attributes(count), options.seconds) for count in options.attributes]
+    masks = [measure(size, options.seconds) for size in by_attributes(options.attributes)]
     result = facts | {"sizes": sizes, "masks": masks}
     write_report("scale", "The whole service by size", result, as_text(result))
     if importlib.util.find_spec("matplotlib"):
@@ -85,9 +86,12 @@ def by_size(counts: Sequence[int]) -> Iterator[Size]:
             yield Size(MANY, items, SEEN, taste="clustered")
 
 
-def by_attributes(count: int) -> Size:
-    """A small bundle with so many attributes of two classes."""
-    return Size(MASK_USERS, MASK_ITEMS, SEEN, {f"attribute_{n + 1}": 2 for n in range(count)}, "clustered")
+def by_attributes(counts: Sequence[int]) -> Iterator[Size]:
+    """Small bundles with so many attributes of two classes, by both methods."""
+    for count in counts:
+        classes = {f"attribute_{n + 1}": 2 for n in range(count)}
+        yield Size(MASK_USERS, MASK_ITEMS, SEEN, classes, "clustered")
+        yield Size(MASK_USERS, MASK_ITEMS, SEEN, classes, "clustered", "lattice")
 
 
 def measure(size: Size, seconds: int) -> dict[str, Any]:
@@ -98,6 +102,7 @@ def measure(size: Size, seconds: int) -> dict[str, Any]:
             made = pool.submit(make, size, folder).result()
         found = {
             "taste": size.taste,
+            "method": size.method,
             "items": size.items,
             "users": size.users,
             "attributes": len(size.classes),
@@ -112,13 +117,15 @@ def measure(size: Size, seconds: int) -> dict[str, Any]:
 
 
 def make(size: Size, folder: Path) -> dict[str, float]:
-    """Generate and write a bundle; in a process of its own."""
+    """Generate and write a bundle, in a process of its own; what that took, and how many parts a user has."""
     began = time.perf_counter()
-    version = write_bundle(generated_bundle(1, size), folder)
+    bundle = generated_bundle(1, size)
+    version = write_bundle(bundle, folder)
     took_s = time.perf_counter() - began
     size_mib = sum(path.stat().st_size for path in version.rglob("*") if path.is_file()) / 2**20
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    return {"took_s": took_s, "peak_mib": peak_mib, "size_mib": size_mib}
+    parts = len(bundle.description.parts)
+    return {"took_s": took_s, "peak_mib": peak_mib, "size_mib": size_mib, "parts": parts}
 
 
 def start(folder: Path, which: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from report import RESULTS
 from scale_table import worker_ms
 
 Row = Mapping[str, Any]
+METHODS = {"afrl": ("AFRL", "o"), "lattice": ("lattice", "s")}
 COLOURS = {"clustered": KEPT, "gaussian": LEAKED}
 
 
@@ -70,12 +71,13 @@ def _lines(place: Axes, rows: Sequence[Row], value: Callable[[Row], float], styl
 
 def _masks(rows: Sequence[Row]) -> Any:
     figure, place = plt.subplots(figsize=(4.6, 3.4))
-    counts = [row["attributes"] for row in rows]
-    cpu = [row["median"]["cpu_ms"] for row in rows]
-    place.plot(counts, cpu, "o-", color=KEPT, label="processor time of a request")
-    place.plot(counts, [*map(worker_ms, rows)], "s:", color=KEPT, label="of it in the worker")
-    masks = [cpu[0] * 2.0 ** (count - counts[0]) for count in counts]
-    place.plot(counts, masks, "--", color=LEAKED, label="$2^M$")
+    for method, (name, style) in METHODS.items():
+        shown = sorted((row for row in rows if row["method"] == method), key=lambda row: row["attributes"])
+        counts = [row["attributes"] for row in shown]
+        cpu = [row["median"]["cpu_ms"] for row in shown]
+        place.plot(counts, cpu, f"{style}-", color=KEPT, label=f"{name}, processor time of a request")
+        place.plot(counts, [*map(worker_ms, shown)], f"{style}:", color=KEPT, label=f"{name}, of it in the worker")
+    place.plot(counts, [cpu[0] * 2.0 ** (count - counts[0]) for count in counts], "--", color=LEAKED, label="$2^M$")
     place.set(xlabel="M attributes", ylabel="ms", yscale="log", xticks=counts)
     place.legend(frameon=False, fontsize=8)
     return figure

@@ -18,7 +18,10 @@ LOADS = (
     *(*WHAT, "index", "build s", "recall@10", "requests/s", "p50 ms", "p99 ms", "processor ms each"),
     *("waiting for the worker ms", "a batch in the worker ms", "requests in it", "a commit ms"),
 )
-MASKS = ("M", "masks", "× M = 1", "requests/s", "p99 ms", "processor ms each", "× M = 1", "of it in the worker")
+MASKS = (
+    *("method", "M", "masks", "× M = 1", "parts"),
+    *("requests/s", "p99 ms", "processor ms each", "× M = 1", "of it in the worker"),
+)
 
 
 def as_text(result: Mapping[str, Any]) -> str:
@@ -42,7 +45,9 @@ def as_text(result: Mapping[str, Any]) -> str:
         parts += ["## By the number of attributes", "![By attributes](scale-masks.svg)", _table(MASKS, _masks(result))]
         parts.append(
             "AFRL's combine is a perceptron over all 1 + M parts side by side, twice as wide inside: its weights, and "
-            f"with them the worker's time, grow with M², {_weights(1):,} numbers for M = 1 and {_weights(16):,} for 16."
+            f"with them the worker's time, grow with M², {_weights(1):,} numbers for M = 1 and {_weights(16):,} for "
+            "16. The lattice's is one linear layer; what grows with M² is the number of parts, one for each pair of "
+            "attributes."
         )
     parts.append(f"{result['connections']} connections; medians of {len(_rounds(result))} × {result['seconds']} s.")
     return "\n\n".join(parts)
@@ -93,13 +98,16 @@ def _what(row: Row) -> list[str]:
 
 
 def _masks(result: Mapping[str, Any]) -> Iterable[list[str]]:
-    one = result["masks"][0]
-    for row in result["masks"]:
+    ones: dict[str, Row] = {}
+    for row in sorted(result["masks"], key=lambda row: (row["method"], row["attributes"])):
+        one = ones.setdefault(row["method"], row)
         count, median = row["attributes"], row["median"]
         yield [
+            row["method"],
             f"{count}",
             f"{2**count:,}",
             f"{2 ** (count - one['attributes']):,}",
+            f"{row['making']['parts']}",
             f"{median['requests_per_s']:,.0f}",
             f"{median['p99_ms']:.1f}",
             f"{median['cpu_ms']:.2f}",
