@@ -67,7 +67,7 @@ class Batcher(Generic[Task, Answer]):
             onward: called there with what `submit_through` makes of answers; tells who waits of the outcome.
             max_batch: tasks in one call of ``compute``.
             queue_size: tasks that may wait.
-            deadline_s: how long one may take, waiting included.
+            deadline_s: how long one may take here, waiting included.
         """
         self._compute = compute
         self._metrics = metrics
@@ -77,7 +77,7 @@ class Batcher(Generic[Task, Answer]):
         self._handover: Handover[_Asked[Task, Answer]] = Handover(
             limit=queue_size,
             deadline_s=deadline_s,
-            late=lambda limit_s: DeadlineError(f"no answer within {limit_s:g} s"),
+            late=lambda: DeadlineError(f"no answer within {deadline_s:g} s"),
         )
         self._worker = threading.Thread(target=self._run, name="batcher", daemon=True)
         self._beat = monotonic()
@@ -120,10 +120,11 @@ class Batcher(Generic[Task, Answer]):
         return f"the worker thread has been silent for {silent_s:.0f} s" if silent_s > STALL_S else None
 
     async def close(self) -> None:
-        """Answer what waits, then end the worker."""
+        """Answer what waits, with what ``onward`` does for it, then end the worker."""
         self._stopping = True
         self._handover.end()
         await asyncio.to_thread(self._worker.join, STOP_S)
+        await self._handover.settled(STOP_S)
         self._handover.close(StoppingError("the service is shutting down"))
 
     async def _ask(self, asked: _Asked[Task, Answer]) -> Any:
@@ -153,7 +154,7 @@ class Batcher(Generic[Task, Answer]):
         started = monotonic()
         try:
             answers = self._compute([handed.work.task for handed in batch])
-            onward = [
+            works = [
                 handed.work.then and handed.work.then(answer) for handed, answer in zip(batch, answers, strict=True)
             ]
         except Exception as error:  # whatever it is: it belongs to the request, and the worker lives on
@@ -170,19 +171,22 @@ class Batcher(Generic[Task, Answer]):
             Computed(answer, 1e3 * (started - handed.waiter.since), compute_ms)
             for handed, answer in zip(batch, answers, strict=True)
         ]
-        self._deliver(batch, done, onward)
+        self._deliver(batch, done, works)
 
     def _deliver(
-        self, batch: Sequence[Handed[Any]], done: Sequence[Computed[Answer]], onward: Sequence[Any | None]
+        self, batch: Sequence[Handed[_Asked[Task, Answer]]], done: Sequence[Computed[Answer]], works: Sequence[Any]
     ) -> None:
         """To the thread after this one what goes there, the rest to who waits."""
         here, there = [], []
-        for handed, computed, work in zip(batch, done, onward, strict=True):
-            if work is None:
+        for handed, computed, work in zip(batch, done, works, strict=True):
+            if handed.work.then is None:
                 here.append((handed, computed))
             else:
                 handed.waiter.found = computed
                 there.append(Handed(work, handed.waiter))
         self._handover.settle([handed for handed, _ in here], [computed for _, computed in here])
         if there:
-            self._onward(there)
+            try:
+                self._onward(there)
+            except Exception as error:  # as above
+                self._handover.settle(there, [error] * len(there))

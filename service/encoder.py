@@ -2,8 +2,9 @@
 
 A matrix product gives other last bits for another batch size, and on a GPU. So the bundle's network runs in float64 and
 its output is rounded to float32: any two float64 values of a fair vector round alike unless they lie within `MARGIN` of
-where the rounding changes. Such a row, one in some three hundred, is computed again, alone and on the CPU. Every fair
-vector is then what the CPU makes of that row alone, wherever the batch was computed.
+where the rounding changes, or just there, which only sums without any error do. Such a row, one in some three hundred,
+is computed again, alone and on the CPU. Every fair vector is then what the CPU makes of that row alone, wherever the
+batch was computed.
 
 On a GPU are a copy of the network and, where they fit, the parts of all users: rows and masks go there, fair vectors
 come back. What is made of histories is split here, one user at a time.
@@ -22,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from bundle import FairEncoder, Users, tensor_over
+from service.errors import first_line
 
 MARGIN = 1e-13
 """Above what two float64 values of a fair vector differ by, relative to its largest entry; far below float32's 6e-8.
@@ -33,9 +35,11 @@ times as much would make ten times as many rows be computed again.
 
 Source: Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, eq. 3.5.
 """
-SHARE = 0.5
-"""Of the memory that is free on a device: all parts are copied there where they take no more. The rest is for batches,
-and for the next model, which is loaded beside this one."""
+SHARE = 1 / 3
+"""Of a device's memory: all parts are copied there where they take no more, so that an activation has room for those of
+two models."""
+ROOM_BYTES = 512 * 2**20
+"""Left free on a device, for batches."""
 
 UserVector: TypeAlias = NDArray[np.float32]
 """(d,)."""
@@ -50,8 +54,8 @@ class DeviceError(Exception):
 
 
 @dataclass
-class _Place:
-    """What a batch is computed from, and where."""
+class _Resident:
+    """What a batch is computed from, and where; emptied when its encoder ends, so that the memory goes back."""
 
     device: torch.device
     network: FairEncoder
@@ -85,33 +89,34 @@ class UserEncoder:
         """What of it is on the CPU although batches run elsewhere, and why."""
         self._unit_length = unit_length
         self._alone = network
-        self._place = _Place(torch.device("cpu"), network, tensor_over(users.parts))
+        self._resident = _Resident(torch.device("cpu"), network, tensor_over(users.parts))
 
     def on(self, device: str) -> UserEncoder:
         """The same encoder, whose batches run on another device, and whose memory there ends with it.
 
-        All parts are copied there if they take at most `SHARE` of what is free, else those of each batch. Fair vectors
-        are the same ones. Memory for a batch comes on top, in proportion to its rows.
+        All parts are copied there if they take at most `SHARE` of it and leave `ROOM_BYTES`, else those of each batch.
+        Fair vectors are the same ones. Memory for a batch comes on top, in proportion to its rows.
 
         Raises:
             DeviceError: the device is not there, or too small.
         """
-        parts = self._place.parts
+        parts = self._resident.parts
         try:
-            free = _free_bytes(device)
-            fits = parts.nbytes <= SHARE * free
+            free, total = _memory(device)
+            most = min(SHARE * total, free - ROOM_BYTES)
+            fits = parts.nbytes <= most
             network = copy.deepcopy(self._alone).to(device)
-            place = _Place(torch.device(device), network, parts.to(device) if fits else parts)
+            resident = _Resident(torch.device(device), network, parts.to(device) if fits else parts)
         except RuntimeError as error:
-            raise DeviceError(f"{device} does not take it: {str(error).splitlines()[0]:.200}") from error
+            raise DeviceError(f"{device} does not take it: {first_line(error)}") from error
         there = copy.copy(self)
-        there._place = place
+        there._resident = resident
         weights: int = sum(weight.nbytes for weight in (*network.parameters(), *network.buffers()))
         there.device_bytes = {"encoder": weights, "parts": parts.nbytes if fits else 0}
         if not fits:
-            sizes = f"they take {_mib(parts.nbytes)}, and {_mib(free)} are free on {device}"
-            there.note = f"each batch's are copied over: {sizes}, of which {SHARE:.0%} may be taken"
-        weakref.finalize(there, _give_back, place).atexit = False
+            sizes = f"they take {_mib(parts.nbytes)}, and {_mib(max(0, most))} may be taken on {device}"
+            there.note = f"each batch's are copied over: {sizes}, {_mib(free)} of {_mib(total)} being free"
+        weakref.finalize(there, _give_back, resident).atexit = False
         return there
 
     def fair_vectors(self, users: Sequence[int | UserVector], masks: Sequence[Sequence[bool]]) -> NDArray[np.float32]:
@@ -130,7 +135,7 @@ class UserEncoder:
         wanted = torch.from_numpy(np.array(masks, np.bool_).reshape(len(users), -1))
         with torch.inference_mode(), np.errstate(over="ignore"):
             parts = self._parts(users)
-            fair, unsure = _rounded(self._exact(self._place.network, parts, wanted))
+            fair, unsure = _rounded(self._exact(self._resident.network, parts, wanted))
             for row in unsure.tolist():
                 some = slice(row, row + 1)
                 fair[some] = self._exact(self._alone, parts[some].cpu(), wanted[some])
@@ -144,16 +149,16 @@ class UserEncoder:
             return self._known(users)
         others = {place: self._split(user) for place, user in enumerate(users) if isinstance(user, np.ndarray)}
         known = [place for place in range(len(users)) if place not in others]
-        made = torch.cat([*others.values()]).to(self._place.device)
+        made = torch.cat([*others.values()]).to(self._resident.device)
         together = torch.cat([self._known([users[place] for place in known]), made])
         places = torch.tensor([*known, *others], device=made.device)
         return torch.empty_like(together).index_copy_(0, places, together)
 
     def _known(self, rows: Sequence[int | UserVector]) -> torch.Tensor:
         """(B, P, d) of users by their rows; exact, however parts are stored."""
-        parts = self._place.parts
+        parts = self._resident.parts
         wanted = torch.from_numpy(np.array(rows, np.int64)).to(parts.device)
-        return parts.index_select(0, wanted).to(self._place.device, torch.float64)
+        return parts.index_select(0, wanted).to(self._resident.device, torch.float64)
 
     def _split(self, u: UserVector) -> torch.Tensor:
         """(1, P, d) rounded to float32; one user at a time, on the CPU: neither company nor device changes anything."""
@@ -168,8 +173,12 @@ class UserEncoder:
 def _rounded(exact: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """(B, d) in float32, and the rows that other float64 values of the same fair vectors might round otherwise."""
     margin = MARGIN * np.abs(exact).max(axis=1, keepdims=True)
-    fair = (exact - margin).astype(np.float32)
-    return fair, (fair != (exact + margin).astype(np.float32)).any(axis=1).nonzero()[0]
+    low, high = (exact - margin).astype(np.float32), (exact + margin).astype(np.float32)
+    rows = (low != high).any(axis=1).nonzero()[0]
+    if len(rows):  # the middle between two float32 values comes of sums without any error: a mean of a few of them
+        middle = (low[rows].astype(np.float64) + high[rows]) / 2
+        rows = rows[((low[rows] != high[rows]) & (exact[rows] != middle)).any(axis=1)]
+    return exact.astype(np.float32), rows
 
 
 def use_one_thread() -> None:
@@ -177,8 +186,8 @@ def use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _free_bytes(device: str) -> int:
-    """Memory that a GPU has left, what torch keeps there for later included.
+def _memory(device: str) -> tuple[int, int]:
+    """Bytes that a GPU has left, those that torch keeps there for later included, and that it has at all.
 
     Raises:
         DeviceError: torch cannot use a GPU.
@@ -186,13 +195,13 @@ def _free_bytes(device: str) -> int:
     if not torch.cuda.is_available():
         built = torch.backends.cuda.is_built()  # type: ignore[no-untyped-call]
         raise DeviceError("torch finds no GPU" if built else "this torch is built without CUDA")
-    free, _ = torch.cuda.mem_get_info(device)
-    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    free, total = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device), total
 
 
-def _give_back(place: _Place) -> None:
+def _give_back(resident: _Resident) -> None:
     """To the device, and not only to torch, which would keep it from FAISS."""
-    vars(place).clear()
+    vars(resident).clear()
     torch.cuda.empty_cache()
 
 

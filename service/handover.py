@@ -36,8 +36,10 @@ class Waiter:
     future: asyncio.Future[Any]
     since: float
     """`monotonic` time at which it was asked."""
-    late: Callable[[float], Exception]
-    """Seconds → what is raised where it takes longer; says what was waited for last."""
+    until: float
+    """`monotonic` time until which it waits; a second thread gives it time of its own."""
+    late: Callable[[], Exception]
+    """What is raised then; says what was waited for."""
     found: Any = None
     """What the first of two threads made of it."""
 
@@ -59,22 +61,22 @@ class Handed(NamedTuple, Generic[Work]):
 
 
 class Handover(Generic[Work]):
-    """Between the event loop that opened it and one thread."""
+    """To one thread, from the event loop that opened it and perhaps from one other thread."""
 
-    def __init__(self, *, limit: int, deadline_s: float, late: Callable[[float], Exception]) -> None:
+    def __init__(self, *, limit: int, deadline_s: float, late: Callable[[], Exception]) -> None:
         """Nothing runs before `open`.
 
         Args:
             limit: pieces of work that may wait for the thread.
-            deadline_s: how long one may take, waiting included.
-            late: that time → what is raised where one took longer.
+            deadline_s: how long one may take, waiting included, from when it came here.
+            late: what is raised where one took longer.
         """
         self._limit = limit
         self._deadline_s = deadline_s
         self._late = late
         self._queue: queue.SimpleQueue[Sequence[Handed[Work]] | None] = queue.SimpleQueue()
         self._arriving: list[Handed[Work]] = []
-        self._unsettled: deque[Waiter] = deque()  # without the work, which may be large
+        self._unsettled: list[Waiter] = []  # without the work, which may be large
         self._given = 0  # counted by the loop alone
         self._relayed = 0  # counted by the thread before alone
         self._taken = 0  # counted by the thread alone
@@ -99,11 +101,12 @@ class Handover(Generic[Work]):
 
         Raises:
             QueueFullError: too many wait already.
-            Exception: the outcome, where it is one; what is ``late`` after the deadline.
+            Exception: the outcome, where it is one; ``late()`` after the deadline.
         """
         if self.depth >= self._limit:
             raise self._full()
-        waiter = Waiter(self._loop.create_future(), monotonic(), self._late)
+        now = monotonic()
+        waiter = Waiter(self._loop.create_future(), now, now + self._deadline_s, self._late)
         self._given += 1
         self._unsettled.append(waiter)
         if not self._arriving:
@@ -121,6 +124,11 @@ class Handover(Generic[Work]):
         self._send()
         self._queue.put(None)
 
+    async def settled(self, most_s: float) -> None:
+        """Wait until all that was asked here has its outcome, from whichever thread; so long at most."""
+        if waiting := [waiter.future for waiter in self._unsettled if not waiter.future.done()]:
+            await asyncio.wait(waiting, timeout=most_s)
+
     def close(self, error: Exception) -> None:
         """Fail what is left, once the thread has ended or was waited for long enough."""
         self._sweeper.cancel()
@@ -133,23 +141,22 @@ class Handover(Generic[Work]):
             self._queue.put(together)
 
     def _sweep(self) -> None:
-        """Forget what is done, give up what is late. Oldest first: all have the same time."""
-        before = monotonic() - self._deadline_s
-        unsettled = self._unsettled
-        while unsettled and unsettled[0].future.done():
-            unsettled.popleft()
-        while unsettled and unsettled[0].since <= before:
-            waiter = unsettled.popleft()
-            waiter.tell(waiter.late(self._deadline_s))
+        """Forget what is done, give up what is late."""
+        now = monotonic()
+        self._unsettled = [waiter for waiter in self._unsettled if not waiter.future.done()]
+        for waiter in self._unsettled:
+            if waiter.until <= now:
+                waiter.tell(waiter.late())
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
 
     # In the thread before, where there is one.
 
     def relay(self, together: Sequence[Handed[Work]]) -> None:
-        """Take work for those who wait already, within the time that they were given when they asked."""
+        """Take work for those who wait already; from now on they wait for this thread."""
         room = max(0, self._limit - self.depth)
+        until = monotonic() + self._deadline_s
         for handed in together:
-            handed.waiter.late = self._late
+            handed.waiter.until, handed.waiter.late = until, self._late
         self._relayed += len(together[:room])
         self._queue.put(together[:room])
         self.settle(together[room:], [self._full()] * len(together[room:]))

@@ -46,7 +46,7 @@
 from __future__ import annotations
 
 from service.errors.audits import NoAuditDataError, RunNotDoneError, TooManyRunsError, UnknownRunError
-from service.errors.base import ServiceError
+from service.errors.base import ServiceError, first_line
 from service.errors.keys import InvalidKeyError, MissingKeyError, MissingScopeError, RateLimitedError
 from service.errors.lists import (
     NoHistoryError,
@@ -122,4 +122,5 @@ __all__ = [
     "UnknownUserError",
     "UnsupportedRequirementError",
     "UserSuppressedError",
+    "first_line",
 ]

@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 
+def first_line(error: Exception) -> str:
+    """What a library's error says, in short."""
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]
+
+
 class ServiceError(Exception):
     """A refusal with an HTTP status and a stable machine-readable code."""
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from service.errors import StartError
+from service.errors import StartError, first_line
 from service.index.dense import TorchIndex
 from service.index.flat import FlatIndex
 from service.index.gpu import GPU_SCRATCH_BYTES, GpuFlatIndex, GpuIvfIndex, no_gpu
@@ -45,7 +45,7 @@ def build(kind: Kind, vectors: Vectors, device: Device) -> Built:
         try:
             return Built(_ON_GPU[kind](vectors), None, perf_counter() - started)
         except RuntimeError as error:
-            reason = f"the GPU does not take the index: {str(error).splitlines()[0]:.200}"
+            reason = f"the GPU does not take the index: {first_line(error)}"
     if reason and device == "cuda":
         raise StartError(f"EVENHAND_DEVICE is cuda, but {reason}")
     started = perf_counter()

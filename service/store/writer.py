@@ -42,7 +42,7 @@ Result = TypeVar("Result")
 
 
 class Writer:
-    """Hands writes from the event loop to one thread, group by group."""
+    """Hands writes, of the event loop and of the thread that makes answers, to one thread, group by group."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Writer:
         self._handover: Handover[Write] = Handover(
             limit=queue_size,
             deadline_s=deadline_s,
-            late=lambda limit_s: StoreUnavailableError(f"no commit within {limit_s:g} s"),
+            late=lambda: StoreUnavailableError(f"no commit within {deadline_s:g} s"),
         )
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._stop = threading.Event()

@@ -25,14 +25,14 @@ def test_fair_vectors_are_those_of_the_cpu(an_encoder, monkeypatch, unit_length,
     network, users, u = an_encoder
     users = replace(users, parts=users.parts.astype(dtype))
     here = module.UserEncoder(network, users, unit_length=unit_length)
-    monkeypatch.setattr(module, "SHARE", 0.5 if resident else 0.0)
+    monkeypatch.setattr(module, "SHARE", 1 / 3 if resident else 0.0)
     there = here.on("cuda")
     asked = [u[row] if here.can_split and row % 3 == 1 else row for row in range(200)]
     masks = [MASKS[row % 8] for row in range(200)]
 
     expected = np.concatenate([here.fair_vectors([user], [mask]) for user, mask in zip(asked, masks, strict=True)])
 
-    assert there._place.parts.is_cuda == resident
+    assert there._resident.parts.is_cuda == resident
     assert (there.note is None) == resident
     for size in (1, 7, 64, 200):
         np.testing.assert_array_equal(there.fair_vectors(asked[:size], masks[:size]), expected[:size])
@@ -47,7 +47,7 @@ def test_the_exact_values_are_far_closer_than_the_margin(an_encoder):
     rows, masks = list(range(200)), torch.tensor([MASKS[row % 8] for row in range(200)])
 
     with torch.inference_mode():
-        one, other = (each._exact(each._place.network, each._parts(rows), masks) for each in (here, there))
+        one, other = (each._exact(each._resident.network, each._parts(rows), masks) for each in (here, there))
 
     off = np.abs(one - other).max(axis=1) / np.abs(one).max(axis=1)
     assert off.max() < MARGIN / 20

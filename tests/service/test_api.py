@@ -273,7 +273,7 @@ def test_logs_carry_the_mask_and_timings_but_no_user_and_no_attribute_value(an_a
     assert refused["refused"] == "unknown_user"
     assert final["request_id"] == last
     ready = next(event for event in events if event["event"] == "ready")
-    assert {"read_ms", "index_ms", "canary_ms"} <= ready.keys()
+    assert {"read_ms", "index_ms", "encoder_ms", "canary_ms"} <= ready.keys()
     assert events[-1]["event"] == "stopped"
     assert not any(word in line for line in lines for word in ('"u0"', "ripley", "=u0", '"F"', '"M"'))
 

@@ -13,7 +13,7 @@ import pytest
 from service import batcher as module
 from service.batcher import Batcher
 from service.errors import DeadlineError, QueueFullError, StoppingError
-from service.handover import Handed
+from service.handover import Handed, Handover
 from service.metrics import Metrics
 
 
@@ -26,7 +26,8 @@ class Bench:
         self.relayed: list[Handed[Any]] = []
         self.metrics = Metrics()
         options = {"max_batch": 64, "queue_size": 100, "deadline_s": 20.0, "prepare": lambda: None} | limits
-        options["onward"] = self.relayed.extend
+        self.relay: Callable[[Sequence[Handed[Any]]], object] = self.relayed.extend
+        options["onward"] = lambda handed: self.relay(handed)
         self.batcher: Batcher[int, int] = Batcher(self.compute, self.metrics, **options)
 
     def compute(self, tasks: Sequence[int]) -> list[int]:
@@ -232,5 +233,64 @@ def test_a_row_whose_answer_cannot_go_on_fails_alone():
                 await failing
             assert bench.relayed == []
             assert bench.batcher.trouble is None
+
+    run(story)
+
+
+def test_closing_waits_for_the_thread_that_answers_went_on_to():
+    async def story() -> None:
+        bench = Bench()
+        loop = asyncio.get_running_loop()
+        bench.relay = lambda handed: loop.call_soon_threadsafe(loop.call_later, 0.05, handed[0].waiter.tell, "written")
+        async with bench.running():
+            bench.gate.set()
+            waiting = asyncio.create_task(bench.batcher.submit_through(5, str))
+            await asyncio.sleep(0.01)
+
+        assert (await waiting)[1] == "written"
+
+    run(story)
+
+
+def test_a_next_thread_that_takes_nothing_ends_no_worker():
+    async def story() -> None:
+        bench = Bench()
+
+        def refuse(_: object) -> None:
+            raise OSError("no room")
+
+        bench.relay = refuse
+        async with bench.running():
+            bench.gate.set()
+            refused, answer = await asyncio.gather(
+                bench.batcher.submit_through(5, str), bench.batcher.submit(3), return_exceptions=True
+            )
+
+            assert isinstance(refused, OSError)
+            assert answer.answer == 9
+            assert await bench.answer(4) == 16
+
+    run(story)
+
+
+def test_who_has_gone_meanwhile_is_not_in_what_the_next_thread_takes():
+    async def story() -> None:
+        writer: Handover[str] = Handover(limit=10, deadline_s=5.0, late=TimeoutError)
+        writer.open()
+        bench = Bench()
+        bench.relay = writer.relay
+        async with bench.running():
+            bench.gate.set()
+            gone, stays = (asyncio.create_task(bench.batcher.submit_through(task, str)) for task in (2, 3))
+            while writer.depth < 2:
+                await asyncio.sleep(0.001)
+            gone.cancel()
+            await asyncio.sleep(0)
+
+            (handed,) = writer.take(4, 1.0)
+            assert handed.work == "9"
+            writer.settle([handed], ["written"])
+            assert (await stays)[1] == "written"
+        writer.close(RuntimeError())
 
     run(story)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 import weakref
 
 import pytest
@@ -18,7 +19,7 @@ class Piece:
 
 
 def a_handover(**limits):
-    return Handover(**{"limit": 10, "deadline_s": 5.0, "late": lambda limit_s: TimeoutError(f"{limit_s:g} s")} | limits)
+    return Handover(**{"limit": 10, "deadline_s": 5.0, "late": TimeoutError} | limits)
 
 
 def doubling(handover, groups):
@@ -57,7 +58,7 @@ def test_one_more_than_may_wait_is_refused_and_what_is_late_is_given_up():
         with pytest.raises(QueueFullError):
             await handover.ask(3)
         for each in waiting:
-            with pytest.raises(TimeoutError, match=r"0\.01 s"):
+            with pytest.raises(TimeoutError):
                 await each
         assert handover.take(4, 0) == []  # nobody waits for them any more
         handover.close(RuntimeError())
@@ -127,10 +128,10 @@ def test_the_outcome_of_a_second_thread_comes_with_what_the_first_one_found():
     asyncio.run(story())
 
 
-def test_the_second_thread_refuses_what_is_too_much_and_is_named_where_it_takes_too_long():
+def test_the_second_thread_refuses_what_is_too_much_and_has_time_of_its_own():
     async def story() -> None:
-        first = a_handover(deadline_s=0.05)
-        second = a_handover(limit=1, deadline_s=60.0, late=lambda limit_s: OSError(f"no commit within {limit_s:g} s"))
+        first = a_handover(deadline_s=0.15)
+        second = a_handover(limit=1, deadline_s=0.3, late=lambda: OSError("no commit"))
         for handover in (first, second):
             handover.open()
         waiting = [asyncio.create_task(first.ask(number)) for number in (1, 2)]
@@ -140,8 +141,10 @@ def test_the_second_thread_refuses_what_is_too_much_and_is_named_where_it_takes_
 
         with pytest.raises(QueueFullError):
             await waiting[1]
-        with pytest.raises(OSError, match=r"no commit within 0\.05 s"):  # of all the time that it was given
+        asked = time.monotonic()
+        with pytest.raises(OSError, match="no commit"):
             await waiting[0]
+        assert time.monotonic() - asked > 0.25
         assert second.take(4, 0) == []  # nobody waits for it any more
         for handover in (first, second):
             handover.close(RuntimeError())

@@ -85,7 +85,7 @@ def beside_a_gpu(monkeypatch):
         on = UserEncoder.on
         monkeypatch.setattr("service.model.open_index", opened)
         if free is not None:
-            monkeypatch.setattr("service.encoder._free_bytes", lambda _: free)
+            monkeypatch.setattr("service.encoder._memory", lambda _: (free, 2**40))
             monkeypatch.setattr(UserEncoder, "on", lambda encoder, device: on(encoder, {"cuda": "cpu"}[device]))
 
     return with_free
@@ -106,14 +106,14 @@ def test_the_encoder_follows_the_index_to_a_gpu_and_the_lists_stay_the_same(fold
 
 
 def test_parts_that_do_not_fit_are_named_with_the_numbers(folder, beside_a_gpu):
-    beside_a_gpu(16 * 2**20)
+    beside_a_gpu(526 * 2**20)
 
     model = load_model(folder, "auto", "torch")
 
     assert model.device_bytes["parts"] == 0
     assert model.device_note == (
-        "users' parts: each batch's are copied over: they take 15 MiB, and 16 MiB are free on cpu, "
-        "of which 50% may be taken"
+        "users' parts: each batch's are copied over: they take 15 MiB, and 14 MiB may be taken on cpu, "
+        "526 MiB of 1,048,576 MiB being free"
     )
 
 

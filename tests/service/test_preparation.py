@@ -74,7 +74,7 @@ def test_what_changes_is_counted(a_bundle):
 def test_every_kind_of_bundle_is_warmed(a_bundle_folder, options):
     prepared = prepare(a_bundle_folder(**options), Policy(), "cpu")
 
-    assert prepared.timings_ms.keys() == {"read_ms", "index_ms", "warm_ms"}
+    assert prepared.timings_ms.keys() == {"read_ms", "index_ms", "encoder_ms", "warm_ms"}
 
 
 def test_a_version_in_the_folder_of_another_is_refused(a_bundle_folder):

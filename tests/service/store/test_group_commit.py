@@ -276,7 +276,7 @@ def test_records_from_another_thread_are_durable_when_their_waiters_hear_of_it(o
             assert told == [frozenset()] * 20 + [{0}]
             assert commits == [21]
             assert {row.request_id for row in await logged(store)} == {record.request_id for record in records}
-        waiter = _waiter()
+        waiter = _waiter()  # from a thread that has not heard of the end
         await asyncio.to_thread(store.relay, [Handed(a_record(model), waiter)])
         with pytest.raises(StoppingError):
             await waiter.future
@@ -285,7 +285,8 @@ def test_records_from_another_thread_are_durable_when_their_waiters_hear_of_it(o
 
 
 def _waiter():
-    return Waiter(asyncio.get_running_loop().create_future(), time.monotonic(), lambda limit_s: TimeoutError())
+    now = time.monotonic()
+    return Waiter(asyncio.get_running_loop().create_future(), now, now + 60, TimeoutError)
 
 
 def test_closing_writes_what_waits_and_takes_nothing_more(open_store, a_model, a_record, logged):

@@ -11,24 +11,34 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
+from service.batcher import Batcher
 from service.errors import UnavailableError
+from service.metrics import Metrics
 from service.store import Store, StoreUnavailableError, list_models, put_requirement
 
 
 class Load:
-    """Clients that log without a pause and keep count."""
+    """Clients that log without a pause and keep count: half from the event loop, half by way of a worker."""
 
     def __init__(self, store, model, a_record):
         self.acknowledged: list[str] = []
         self.refused: list[UnavailableError] = []
         self._ended = False
-        self._clients = [asyncio.create_task(self._client(store, model, a_record)) for _ in range(8)]
+        worker = {"max_batch": 64, "queue_size": 100, "deadline_s": 2.0, "prepare": lambda: None}
+        self._worker = Batcher(lambda records: records, Metrics(), onward=store.relay, **worker)
+        self._worker.start()
 
-    async def _client(self, store, model, a_record):
+        async def relayed(record):
+            return (await self._worker.submit_through(record, lambda made: made))[1]
+
+        ways = [lambda record: store.log([record]), relayed] * 4
+        self._clients = [asyncio.create_task(self._client(way, model, a_record)) for way in ways]
+
+    async def _client(self, log, model, a_record):
         while not self._ended:
             record = a_record(model)
             try:
-                assert await store.log([record]) == frozenset()
+                assert await log(record) == frozenset()
             except UnavailableError as error:
                 self.refused.append(error)
                 await asyncio.sleep(0.01)
@@ -38,6 +48,7 @@ class Load:
     async def end(self):
         self._ended = True
         await asyncio.gather(*self._clients)
+        await self._worker.close()
 
 
 @pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGINT], ids=["crash", "fast stop"])
@@ -112,6 +123,7 @@ def test_a_server_that_hangs_is_refused_quickly_and_waited_for(
             for pid in pids:
                 os.kill(pid, signal.SIGSTOP)
             await eventually(lambda: len(load.refused) >= 8, 3)
+            assert {type(refusal) for refusal in load.refused} == {StoreUnavailableError}
             await eventually(lambda: store.trouble is not None, 4)
             started = time.monotonic()
             with pytest.raises(StoreUnavailableError):
