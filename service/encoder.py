@@ -2,9 +2,8 @@
 
 A matrix product gives other last bits for another batch size, and on a GPU. So the bundle's network runs in float64 and
 its output is rounded to float32: any two float64 values of a fair vector round alike unless they lie within `MARGIN` of
-where the rounding changes, or just there, which only sums without any error do. Such a row, one in some three hundred,
-is computed again, alone and on the CPU. Every fair vector is then what the CPU makes of that row alone, wherever the
-batch was computed.
+where the rounding changes. Such a row, one in some three hundred, is computed again, alone and on the CPU. Every fair
+vector is then what the CPU makes of that row alone, wherever the batch was computed.
 
 On a GPU are a copy of the network and, where they fit, the parts of all users: rows and masks go there, fair vectors
 come back. What is made of histories is split here, one user at a time.
@@ -77,9 +76,7 @@ class UserEncoder:
         """
         network = copy.deepcopy(encoder).double()
         for weight in network.parameters():
-            if (
-                weight.dim() == 2
-            ):  # the same matrix in the other order, in which a product with few rows reads it faster
+            if weight.dim() == 2:  # kept in the other order, in which a product with few rows reads it faster
                 weight.data = weight.data.T.contiguous().T
         self.can_split = type(encoder).split is not FairEncoder.split
         """Whether there are parts for users that the bundle does not have."""
@@ -175,7 +172,7 @@ def _rounded(exact: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[n
     margin = MARGIN * np.abs(exact).max(axis=1, keepdims=True)
     low, high = (exact - margin).astype(np.float32), (exact + margin).astype(np.float32)
     rows = (low != high).any(axis=1).nonzero()[0]
-    if len(rows):  # the middle between two float32 values comes of sums without any error: a mean of a few of them
+    if len(rows):  # what is just in the middle comes of sums without any error, as a mean of a few parts: none differ
         middle = (low[rows].astype(np.float64) + high[rows]) / 2
         rows = rows[((low[rows] != high[rows]) & (exact[rows] != middle)).any(axis=1)]
     return exact.astype(np.float32), rows
