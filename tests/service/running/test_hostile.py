@@ -198,7 +198,7 @@ def test_ten_thousand_hostile_requests(tmp_path, a_bundle_folder, a_service, rou
     wrong = [one for one in answers if one.status >= 500]
     assert not wrong, [(one.asked[:200], one.body) for one in wrong[:5]]
     assert len(answers) == many
-    assert {200, 404, 405, 409, 413, 414, 415, 422} <= {one.status for one in answers}
+    assert {200, 404, 405, 413, 414, 415, 422} <= {one.status for one in answers}  # 409: where two activations meet
     for one in answers:
         if one.status > 400 and not one.asked.startswith("HEAD"):
             assert one.headers["content-type"] == "application/problem+json", one
