@@ -139,6 +139,14 @@ def environment(ours: Mapping[str, str]) -> dict[str, str]:
     return kept | {"OMP_NUM_THREADS": "1"}
 
 
+def signal_name(number: int) -> str:
+    """What operators call a signal."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def _step_back(pid: int) -> None:
     """Let requests go first in everything; what a system does not have is left out."""
     with suppress(OSError):

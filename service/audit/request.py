@@ -5,7 +5,8 @@ What a bundle cannot do is refused by name; nothing is left out silently.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -104,6 +105,14 @@ def resolve(request: AuditRequest, bundle: Description) -> DecidedRequest:
         seed=bundle.seeds["run"] if request.seed is None else request.seed,
         version=bundle.version,
     )
+
+
+def as_arguments(request: Mapping[str, Any]) -> list[str]:
+    """A decided request, as it is stored, the way `python -m service audit` takes it."""
+    masks = ";".join(",".join(mask) for mask in request["masks"])
+    lists = [f"--masks={masks}", f"--metrics={','.join(request['metrics'])}"]
+    users = [] if request["users"] is None else ["--users", str(request["users"])]
+    return ["--profile", request["profile"], "--seed", str(request["seed"]), *lists, *users]
 
 
 def _measured(bundle: Description) -> list[Mask]:

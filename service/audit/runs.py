@@ -11,15 +11,14 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from signal import Signals
 from time import monotonic
 from typing import Any, Concatenate, Literal, ParamSpec, get_args
 
 from structlog.typing import FilteringBoundLogger
 
 from bundle import Manifest
-from service.audit.child import Child
-from service.audit.request import AuditRequest, resolve
+from service.audit.child import Child, signal_name
+from service.audit.request import AuditRequest, as_arguments, resolve
 from service.audit.versions import Versions, check_auditable
 from service.errors import ServiceError, TooManyRunsError, UnavailableError, UnknownRunError
 from service.store import (
@@ -188,7 +187,7 @@ class AuditRuns:
             await self._fail(run, str(error))
             return
         try:
-            options = [*_arguments(run.request), *self._options, "--index", self._versions.index]
+            options = [*as_arguments(run.request), *self._options, "--index", self._versions.index]
             child = await asyncio.to_thread(Child.start, [str(folder), *options])
         except OSError as error:
             await self._again(run, f"no process could be started for it ({error.strerror})")
@@ -206,7 +205,7 @@ class AuditRuns:
         elif result is not None:
             await self._finish(run, model, result)
         elif state == "ended" and status is not None and status < 0:
-            await self._again(run, f"its process was ended ({_named(-status)}), perhaps for lack of memory")
+            await self._again(run, f"its process was ended ({signal_name(-status)}), perhaps for lack of memory")
         elif state == "ended":
             said = words.removeprefix("evenhand: ").replace(str(folder), f"version {model.version!r}")
             await self._fail(run, said or f"its process ended with status {status}")
@@ -294,18 +293,3 @@ def _end(tx: Transaction, run: str) -> Literal["cancelled", "deleted"] | None:
         return None if cancel_run(tx, run) is None else "cancelled"
     except RunConflictError:
         return "deleted" if delete_run(tx, run) else None
-
-
-def _arguments(request: Mapping[str, Any]) -> list[str]:
-    """The request as the command takes it."""
-    masks = ";".join(",".join(mask) for mask in request["masks"])
-    lists = [f"--masks={masks}", f"--metrics={','.join(request['metrics'])}"]
-    users = [] if request["users"] is None else ["--users", str(request["users"])]
-    return ["--profile", request["profile"], "--seed", str(request["seed"]), *lists, *users]
-
-
-def _named(number: int) -> str:
-    try:
-        return Signals(number).name
-    except ValueError:
-        return f"signal {number}"
