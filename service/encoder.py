@@ -133,9 +133,10 @@ class UserEncoder:
         with torch.inference_mode(), np.errstate(over="ignore"):
             parts = self._parts(users)
             fair, unsure = _rounded(self._exact(self._resident.network, parts, wanted))
-            for row in unsure.tolist():
-                some = slice(row, row + 1)
-                fair[some] = self._exact(self._alone, parts[some].cpu(), wanted[some])
+            if len(unsure):
+                own = parts[torch.from_numpy(unsure)].cpu()
+                for place, row in enumerate(unsure.tolist()):
+                    fair[row] = self._exact(self._alone, own[place : place + 1], wanted[row : row + 1])[0]
         if not np.isfinite(fair).all():
             raise FairVectorError("a fair vector is not finite")
         return fair

@@ -5,29 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from service.errors import StartError, first_line
-from service.index.dense import TorchIndex
+from service.index.dense import SCORES_BYTES, TorchIndex
 from service.index.flat import FlatIndex
 from service.index.gpu import GPU_SCRATCH_BYTES, GpuFlatIndex, GpuIvfIndex, no_gpu
 from service.index.hnsw import HnswIndex
-from service.index.interface import Device, Index, Kind, Place
+from service.index.interface import Device, Index, Kind, Place, Proposing
 from service.index.ivf import IvfIndex
 from service.index.milvus import MilvusIndex
-from service.index.whole import SCRATCH_BYTES
 
-Vectors = NDArray[np.float32]
+Vectors: TypeAlias = NDArray[np.float32]
+AnyIndex: TypeAlias = TorchIndex | Proposing
 
 
 @dataclass(frozen=True)
 class Built:
     """An index as it was built."""
 
-    index: Index
+    index: AnyIndex
     note: str | None
     """Why it is not on a GPU where one was looked for."""
     seconds: float
@@ -58,11 +59,8 @@ def build_exact(vectors: Vectors, device: Device) -> Built:
     Raises:
         StartError: ``cuda`` is demanded and not there.
     """
-    if device != "cpu" and no_gpu() is None:
-        return build("flat", vectors, device)
-    if device != "cpu" and torch.cuda.is_available():
-        return build("torch", vectors, device)
-    return build("torch", vectors, device)
+    of_faiss_alone = device != "cpu" and not torch.cuda.is_available() and no_gpu() is None
+    return build("flat" if of_faiss_alone else "torch", vectors, device)
 
 
 def build_milvus(vectors: Vectors, url: str | None) -> Built:
@@ -82,7 +80,7 @@ def device_bytes(index: Index, vectors: Vectors) -> Mapping[str, int]:
     if index.device != "cuda":
         return {}
     numbers = 8 * len(vectors) if index.kind == "ivf" else 0  # each item's row
-    return {"items": vectors.nbytes + numbers, "scratch": SCRATCH_BYTES if index.kind == "torch" else GPU_SCRATCH_BYTES}
+    return {"items": vectors.nbytes + numbers, "scratch": SCORES_BYTES if index.kind == "torch" else GPU_SCRATCH_BYTES}
 
 
 def approximate_kinds(device: Place) -> tuple[Kind, ...]:
@@ -100,13 +98,13 @@ def _why_not_gpu(kind: Kind) -> str | None:
     return no_gpu()
 
 
-_ON_CPU: Mapping[Kind, Callable[[Vectors], Index]] = {
+_ON_CPU: Mapping[Kind, Callable[[Vectors], AnyIndex]] = {
     "flat": FlatIndex,
     "ivf": IvfIndex,
     "hnsw": HnswIndex,
     "torch": lambda vectors: TorchIndex(vectors, "cpu"),
 }
-_ON_GPU: Mapping[Kind, Callable[[Vectors], Index]] = {
+_ON_GPU: Mapping[Kind, Callable[[Vectors], AnyIndex]] = {
     "flat": GpuFlatIndex,
     "ivf": GpuIvfIndex,
     "torch": lambda vectors: TorchIndex(vectors, "cuda"),

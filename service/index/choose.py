@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from service.errors import StartError
 from service.index.approximate import ApproximateRanker
-from service.index.build import Built, approximate_kinds, build, build_exact, build_milvus
+from service.index.build import AnyIndex, Built, approximate_kinds, build, build_exact, build_milvus
+from service.index.dense import TorchIndex, TorchRanker
 from service.index.exact import Ranker
 from service.index.hnsw import expected_build_s
-from service.index.interface import SPARSE, WINDOWS, Approximate, Device, Index, Kind
+from service.index.interface import SPARSE, WINDOWS, Approximate, Device, Kind
 from service.index.order import Ranking
 from service.index.report import IndexReport, Tried
 from service.index.tune import TARGET, TIMED, TOGETHER, K, Sample, plain_sample, recalls, search_ms, timed, tuned
@@ -38,14 +39,14 @@ BUILD_S = 60.0
 SAMPLE = 200
 DEEP = 100
 
-AnyRanker: TypeAlias = WholeRanker | Ranker | ApproximateRanker
+AnyRanker: TypeAlias = WholeRanker | TorchRanker | Ranker | ApproximateRanker
 
 
 @dataclass(frozen=True)
 class Opened:
     """An index that can be searched."""
 
-    index: Index
+    index: AnyIndex
     ranker: AnyRanker
     """Makes lists with it."""
     note: str | None
@@ -53,13 +54,11 @@ class Opened:
     report: IndexReport
 
 
-def make_ranker(index: Index, whole: WholeRanker) -> AnyRanker:
+def make_ranker(index: AnyIndex, whole: WholeRanker) -> AnyRanker:
     """What makes lists with an index of the vectors that ``whole`` compares."""
-    if isinstance(index, Approximate):
-        return ApproximateRanker(index, whole)
-    if index.kind == "torch" and index.device == "cpu":
-        return whole
-    return Ranker(index, whole)
+    if isinstance(index, TorchIndex):
+        return whole if index.device == "cpu" else TorchRanker(index, whole)
+    return ApproximateRanker(index, whole) if isinstance(index, Approximate) else Ranker(index, whole)
 
 
 def open_index(

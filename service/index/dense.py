@@ -1,24 +1,49 @@
-"""Exact search by torch: matrix product → mask → top k, on the CPU or on one GPU.
+"""Exact search by torch: every item is compared, on the CPU or on one GPU, and lists are made where the vectors are.
 
-What is dropped is masked before the cut, so that nobody needs a wider search. On the CPU lists are made without it, by
-`service.index.whole`.
+On the CPU that is `service.index.whole`. On a GPU a batch stays there until few items of each row are left: one matrix
+product in float32, what must not be shown masked, the best groups of items, the best items of these, and their scores
+in float64. Nothing is waited for in between.
+
+Such a score is summed in another order than on the CPU. Two float64 sums round to the same `STEP` unless they lie
+within their error of where the rounding changes; such an item is scored again on the CPU. So lists are the same ones.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from bundle import tensor_over
-from service.index.interface import Dropped, Proposals
-from service.index.whole import SCRATCH_BYTES
+from service.index.exact import Widening
+from service.index.interface import Dropped
+from service.index.order import DECIMALS, STEP, Position, Ranking
+from service.index.whole import WholeRanker, group_size
+
+SCORES_BYTES = 2**31
+"""Memory on the GPU for the float32 scores of one step; a batch takes several steps where its scores are more."""
+WIDEST = 4096
+"""Most items of a row that leave the GPU; who needs more is answered on the CPU."""
+FINER = 2.0**-29
+"""What a sum in float64 is off by, relative to one in float32."""
+
+
+class Proposed(NamedTuple):
+    """The best items of each row that may be shown."""
+
+    items: NDArray[np.int64]
+    """(B, n) item rows."""
+    sums: NDArray[np.float64]
+    """(B, n) of them in float64, descending; minus infinity where no more items are left."""
+    ends: NDArray[np.float64]
+    """(B,) float32 scores that no other item exceeds; minus infinity where there is no other."""
 
 
 class TorchIndex:
-    """Exact up to float32 rounding; float32 throughout, so that the bound on its error holds on a GPU as well."""
+    """The item vectors, where torch compares them."""
 
     kind: Literal["torch"] = "torch"
     trouble = None
@@ -30,25 +55,107 @@ class TorchIndex:
             RuntimeError: they do not fit.
         """
         self.device: Literal["cpu", "cuda"] = device
-        self.max_count = len(vectors)
-        self._there = tensor_over(vectors).to(device)
-        self._step = max(1, SCRATCH_BYTES // (4 * max(1, len(vectors))))
+        self.vectors = tensor_over(vectors).to(device)
+        self._step = 1 << max(0, (SCORES_BYTES // (4 * max(1, len(vectors)))).bit_length() - 1)
 
-    def search(self, vectors: NDArray[np.float32], count: int, dropped: Dropped) -> Proposals:
-        """(B, d) vectors → rows (B, count), -1 behind the last item kept, and scores (B, count), best first."""
-        parts = [
-            self._search(vectors[start : start + self._step], count, dropped[start : start + self._step])
-            for start in range(0, len(vectors), self._step)
-        ]
-        return np.concatenate([rows for rows, _ in parts]), np.concatenate([scores for _, scores in parts])
-
-    def _search(self, vectors: NDArray[np.float32], count: int, dropped: Dropped) -> Proposals:
+    def propose(self, fair: NDArray[np.float32], width: int, dropped: Dropped) -> Proposed:
+        """(B, d) vectors → the best ``width`` items of each that may be shown, all where they are fewer."""
         with torch.inference_mode():
-            scores = torch.from_numpy(vectors).to(self.device) @ self._there.T
-            if cells := [
-                row * len(self._there) + gone.astype(np.int64) for row, gone in enumerate(dropped) if len(gone)
-            ]:
-                scores.view(-1)[torch.from_numpy(np.concatenate(cells)).to(self.device)] = -torch.inf
-            best, rows = torch.topk(scores, count)
-            rows[best == -torch.inf] = -1  # masked: a real score is finite, or `ExactScores.error` has refused u
-        return rows.cpu().numpy(), best.cpu().numpy()
+            steps = [slice(start, start + self._step) for start in range(0, len(fair), self._step)]
+            found = torch.cat([self._propose(self._there(fair[step]), width, dropped[step]) for step in steps])
+            found = found.cpu().numpy()
+        width = found.shape[1] // 2
+        return Proposed(found[:, :width].astype(np.int64), found[:, width:-1], found[:, -1])
+
+    def _propose(self, u: torch.Tensor, width: int, dropped: Dropped) -> torch.Tensor:
+        """(B, 2 n + 1) float64: items, sums, ends."""
+        scores = self._scores(u, group_size(len(self.vectors), width), dropped)
+        _, deep, wide = scores.shape
+        bests, groups = scores.amax(1).topk(min(width, wide))
+        cells = scores.transpose(1, 2)[torch.arange(len(u), device=u.device)[:, None], groups].flatten(1)
+        near, places = cells.topk(min(width, cells.shape[1]))
+        items = places % deep * wide + groups.gather(1, places // deep)
+        sums = (self.vectors[items.clamp(max=len(self.vectors) - 1)].double() * u.double()[:, None]).sum(2)
+        sums, order = sums.masked_fill(near == -torch.inf, -torch.inf).sort(descending=True)
+        ends = torch.full_like(near[:, :1], -torch.inf)
+        if groups.shape[1] < wide:
+            ends = bests[:, -1:]
+        if near.shape[1] < cells.shape[1]:
+            ends = torch.maximum(ends, near[:, -1:])
+        return torch.cat([items.gather(1, order).double(), sums, ends.double()], 1)
+
+    def _scores(self, u: torch.Tensor, deep: int, dropped: Dropped) -> torch.Tensor:
+        """(B, deep, groups) float32, a group of items in each column; minus infinity for what must not be shown."""
+        items = len(self.vectors)
+        wide = -(-items // deep)
+        scores = torch.empty((len(u), deep * wide), device=u.device)
+        scores[:, items:] = -torch.inf
+        torch.mm(u, self.vectors.T, out=scores[:, :items])
+        sizes = [len(gone) for gone in dropped]
+        if any(sizes):
+            cells = np.concatenate(dropped) + np.repeat(np.arange(len(u)) * (deep * wide), sizes)
+            scores.view(-1).index_fill_(0, self._there(cells), -torch.inf)
+        return scores.view(len(u), deep, wide)
+
+    def _there(self, array: NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(array).to(self.vectors.device)
+
+
+class TorchRanker(Widening):
+    """Orders what a `TorchIndex` proposes."""
+
+    margin = 16
+
+    def __init__(self, index: TorchIndex, whole: WholeRanker) -> None:
+        """Take the index, and what compares the same items on the CPU."""
+        super().__init__(whole, WIDEST if whole.items else 0)
+        self._index = index
+
+    def _settle(
+        self,
+        fair: NDArray[np.float32],
+        width: int,
+        dropped: Dropped,
+        counts: Sequence[int],
+        after: Sequence[Position | None],
+    ) -> list[Ranking | None]:
+        error = self._exact.error(fair)
+        items, sums, ends = self._index.propose(fair, width, dropped)
+        exact = self._rounded(fair, items, sums, error)
+        left = (exact > -np.inf).sum(axis=1)
+        for row in np.flatnonzero((exact[:, 1:] >= exact[:, :-1]).any(axis=1)).tolist():  # ties
+            order = np.lexsort((items[row], -exact[row]))
+            items[row], exact[row] = items[row, order], exact[row, order]
+        starts = np.zeros(len(fair), np.int64)
+        for row, begin in enumerate(after):
+            if begin is not None:
+                (last,) = self._exact.of(fair[row], np.array([begin.row]))
+                starts[row] = ((exact[row] > last) | ((exact[row] == last) & (items[row] <= begin.row))).sum()
+        stops = np.minimum(starts + counts, left)
+        enough = stops - starts == counts
+        lasts = exact[np.arange(len(fair)), np.maximum(stops - 1, 0)]
+        settled = (ends == -np.inf) | (enough & (ends < lasts - error - 2 * STEP))
+        return [
+            Ranking(items[row, start:stop], exact[row, start:stop]) if sure else None
+            for row, (start, stop, sure) in enumerate(
+                zip(starts.tolist(), stops.tolist(), settled.tolist(), strict=True)
+            )
+        ]
+
+    def _rounded(
+        self,
+        fair: NDArray[np.float32],
+        items: NDArray[np.int64],
+        sums: NDArray[np.float64],
+        error: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """(B, n) scores as `ExactScores.of` has them, minus infinity where there is no item."""
+        gone = sums == -np.inf
+        steps = np.where(gone, 0.0, sums) * 10.0**DECIMALS
+        off = error[:, None] * (FINER * 10.0**DECIMALS) + np.abs(steps) * 2.0**-52
+        exact = np.rint(steps) / 10.0**DECIMALS + 0.0
+        rows, columns = np.nonzero((np.abs(steps - np.floor(steps) - 0.5) <= off) & ~gone)
+        if len(rows):
+            exact[rows, columns] = self._exact.of(fair, items[rows, columns], rows)
+        exact[gone] = -np.inf
+        return exact

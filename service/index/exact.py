@@ -11,32 +11,32 @@ shown, so that pages neither repeat nor leave out anything.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.index.interface import SPARSE, Index
+from service.index.interface import SPARSE, Dropped, Proposing
 from service.index.order import STEP, Position, Ranking, best_of_each
 from service.index.whole import WholeRanker
 
-MARGIN = 32
-"""Proposals beyond k in the first search, which takes care of most items that are dropped."""
 WIDEN = 8
 """How many times more proposals the next search asks for."""
 
 
-class Ranker:
-    """Asks an exact index, drops what must not be shown, orders the rest."""
+class Widening(ABC):
+    """Settles rows with what is proposed to them, and asks for more proposals where that is too little."""
 
-    def __init__(self, index: Index, whole: WholeRanker) -> None:
-        """Take the index, and what compares all items that it was built from."""
-        self._index = index
+    margin: int
+    """Proposals beyond k in the first search."""
+
+    def __init__(self, whole: WholeRanker, widest: int) -> None:
+        """Take what compares all items, and how many can be proposed."""
         self._whole = whole
         self._exact = whole.exact
-        self._items = whole.items
-        self._widest = min(index.max_count, whole.items // SPARSE)
+        self._widest = widest
 
     def top(
         self,
@@ -49,7 +49,7 @@ class Ranker:
         rankings: dict[int, Ranking] = {}
         after = [None] * len(fair) if after is None else after
         depths = [count if begin is None else count + begin.shown for count, begin in zip(counts, after, strict=True)]
-        widths = dict(enumerate(map(_first_width, depths)))
+        widths = {row: _power_of_two(depth + self.margin) for row, depth in enumerate(depths)}
         while proposable := {row: width for row, width in widths.items() if width <= self._widest}:
             for width, group in _by_width(proposable).items():
                 found = self._settle(
@@ -67,15 +67,37 @@ class Ranker:
                         del widths[row]
         return self._whole.complete(rankings, fair, dropped, counts, after)
 
+    @abstractmethod
     def _settle(
         self,
         fair: NDArray[np.float32],
         width: int,
-        dropped: Sequence[NDArray[np.int32]],
+        dropped: Dropped,
         counts: Sequence[int],
         after: Sequence[Position | None],
     ) -> list[Ranking | None]:
         """Rank what is proposed to each row; None where the proposals end too early to tell."""
+
+
+class Ranker(Widening):
+    """Asks an exact index, drops what must not be shown, orders the rest."""
+
+    margin = 32  # which takes care of most items that are dropped
+
+    def __init__(self, index: Proposing, whole: WholeRanker) -> None:
+        """Take the index, and what compares all items that it was built from."""
+        super().__init__(whole, min(index.max_count, whole.items // SPARSE))
+        self._index = index
+        self._items = whole.items
+
+    def _settle(
+        self,
+        fair: NDArray[np.float32],
+        width: int,
+        dropped: Dropped,
+        counts: Sequence[int],
+        after: Sequence[Position | None],
+    ) -> list[Ranking | None]:
         slack = 2 * self._exact.error(fair) + 2 * STEP
         items, scores = self._index.search(fair, width, dropped)
         near = np.where(items >= 0, scores.astype(np.float64), -np.inf)
@@ -94,7 +116,7 @@ class Ranker:
         rankings = best_of_each(rows, passing, self._exact.of(fair, passing, rows), counts)
         return [ranking if sure else None for ranking, sure in zip(rankings, settled.tolist(), strict=True)]
 
-    def _drop(self, near: NDArray[np.float64], items: NDArray[np.int64], dropped: Sequence[NDArray[np.int32]]) -> None:
+    def _drop(self, near: NDArray[np.float64], items: NDArray[np.int64], dropped: Dropped) -> None:
         """Leave out of each row what must not be shown there."""
         gone = np.zeros(self._items, np.bool_)  # for one row after the other
         for row, these in enumerate(dropped):
@@ -104,9 +126,9 @@ class Ranker:
                 gone[these] = False
 
 
-def _first_width(count: int) -> int:
-    """A power of two, so that requests for nearly as many items are searched together."""
-    return 1 << (count + MARGIN - 1).bit_length()
+def _power_of_two(count: int) -> int:
+    """Or more, so that requests for nearly as many items are searched together."""
+    return 1 << (count - 1).bit_length()
 
 
 def _by_width(widths: dict[int, int]) -> dict[int, list[int]]:

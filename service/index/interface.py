@@ -1,7 +1,8 @@
-"""What an index is to the rest: it proposes items by inner product in float32; rankers order what it proposes.
+"""What an index is to the rest: it compares items with fair vectors by inner product; rankers make lists with it.
 
-Two kinds. An exact index compares every item. An approximate one looks where good items are likely, harder the more
-*effort* it is told to make, and is searched through *windows*, each wider than the one before.
+An exact index compares every item. An approximate one looks where good items are likely, harder the more *effort* it is
+told to make, and is searched through *windows*, each wider than the one before. Those of other libraries propose items
+in float32, and a ranker orders what they propose.
 """
 
 from __future__ import annotations
@@ -31,10 +32,7 @@ WINDOWS = (64, 512, 4096)
 
 
 class Index(Protocol):
-    """Proposes items; they have rows 0 … I - 1. Searches from several threads at once are safe."""
-
-    max_count: int
-    """Most items that one search returns."""
+    """Holds items; they have rows 0 … I - 1. Several threads may search at once."""
 
     @property
     def kind(self) -> Kind:
@@ -51,13 +49,20 @@ class Index(Protocol):
         """What it goes without at this moment; None where nothing is wrong."""
         ...
 
+
+class Proposing(Index, Protocol):
+    """Proposes items."""
+
+    max_count: int
+    """Most items that one search returns."""
+
     def search(self, vectors: NDArray[np.float32], count: int, dropped: Dropped) -> Proposals:
         """(B, d) vectors → the best ``count`` items of each, 1 ≤ count ≤ ``max_count``."""
         ...
 
 
 @runtime_checkable
-class Approximate(Index, Protocol):
+class Approximate(Proposing, Protocol):
     """Proposes good items, and misses some: what it proposes to a row is a function of that row and the count alone."""
 
     windows: tuple[int, ...]

@@ -119,7 +119,7 @@ def _bars(scores: NDArray[np.float32], counts: Sequence[int], slack: NDArray[np.
 
     The k-th best of the best of `_groups` is no better than the k-th best item, and much quicker to find.
     """
-    best = _groups(scores, GROUPED * max(counts))
+    best = _groups(scores, group_size(scores.shape[1], max(counts)))
     size = best.shape[1]
     if not size:
         return np.zeros(len(scores), np.float32)
@@ -130,10 +130,14 @@ def _bars(scores: NDArray[np.float32], counts: Sequence[int], slack: NDArray[np.
     return np.nextafter(np.maximum(bars, -LARGEST).astype(np.float32), np.float32(-np.inf))
 
 
-def _groups(scores: NDArray[np.float32], fewest: int) -> NDArray[np.float32]:
-    """The best score of each of at least ``fewest`` groups of items, (B, groups); of each item where they are few."""
+def group_size(items: int, count: int) -> int:
+    """Items of one group where ``count`` are to be shown; 1 where there are few items."""
+    return max(1, items // max(GROUPED * count, NARROWEST))
+
+
+def _groups(scores: NDArray[np.float32], deep: int) -> NDArray[np.float32]:
+    """The best score of each group of ``deep`` items, (B, groups)."""
     rows, items = scores.shape
-    deep = max(1, items // max(fewest, NARROWEST))
     wide = items // deep
     if deep == 1:
         return scores

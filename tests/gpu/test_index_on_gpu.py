@@ -30,7 +30,7 @@ def drawn(items):
 @pytest.mark.parametrize("kind", [pytest.param("flat", marks=has_faiss), pytest.param("torch", marks=has_torch)])
 @pytest.mark.parametrize("items", [100, 60_000])
 def test_a_gpu_gives_the_lists_of_the_cpu(kind, items):
-    from service.index import Ranker, open_index
+    from service.index import make_ranker, open_index
     from service.index.whole import WholeRanker
 
     rng, vectors = drawn(items)
@@ -40,8 +40,8 @@ def test_a_gpu_gives_the_lists_of_the_cpu(kind, items):
     counts = rng.choice([1, 10, 1000], 32).tolist()
     cpu, gpu = (open_index(vectors, device, kind).index for device in ("cpu", "cuda"))
 
-    expected = Ranker(cpu, WholeRanker(vectors)).top(fair, dropped, counts)
-    found = Ranker(gpu, WholeRanker(vectors)).top(fair, dropped, counts)
+    expected = make_ranker(cpu, WholeRanker(vectors)).top(fair, dropped, counts)
+    found = make_ranker(gpu, WholeRanker(vectors)).top(fair, dropped, counts)
 
     assert gpu.device == "cuda"
     for one, other in zip(expected, found, strict=True):

@@ -49,7 +49,7 @@ def test_the_index_searches_the_bundles_own_pages(folder):
     model = load_model(folder, "cpu", "torch")
 
     vectors = model.bundle.items.vectors
-    assert model.index._there.data_ptr() == vectors.__array_interface__["data"][0]
+    assert model.index.vectors.data_ptr() == vectors.__array_interface__["data"][0]
     assert not vectors.flags.writeable
 
 
