@@ -15,6 +15,7 @@ import copy
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from bundle import FairEncoder, Users, tensor_over
 from service.errors import first_line
+from service.replay import Replayed
 
 MARGIN = 1e-13
 """Above what two float64 values of a fair vector differ by, relative to its largest entry; far below float32's 6e-8.
@@ -37,8 +39,8 @@ Source: Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, eq. 3.5.
 SHARE = 1 / 3
 """Of a device's memory: all parts are copied there where they take no more, so that an activation has room for those of
 two models."""
-ROOM_BYTES = 512 * 2**20
-"""Left free on a device, for batches."""
+ROOM_BYTES = 2560 * 2**20
+"""Left free on a device, for the scores of a batch and what else it needs."""
 
 UserVector: TypeAlias = NDArray[np.float32]
 """(d,)."""
@@ -54,13 +56,14 @@ class DeviceError(Exception):
 
 @dataclass
 class _Resident:
-    """What a batch is computed from, and where; emptied when its encoder ends, so that the memory goes back."""
+    """What a batch is computed with, and where; emptied when its encoder ends, so that the memory goes back."""
 
-    device: torch.device
     network: FairEncoder
     """float64."""
-    parts: torch.Tensor
-    """(U, P, d) of all users, as they are stored; here where they do not fit there."""
+    of_parts: Replayed
+    """Parts (B, P, d) float64 and masks (B, M) → (B, d) float64."""
+    of_rows: Replayed | None
+    """Users' rows (B,) and masks → the same; None where parts are not on the device, or the device is the CPU."""
 
 
 class UserEncoder:
@@ -86,7 +89,8 @@ class UserEncoder:
         """What of it is on the CPU although batches run elsewhere, and why."""
         self._unit_length = unit_length
         self._alone = network
-        self._resident = _Resident(torch.device("cpu"), network, tensor_over(users.parts))
+        self._stored = tensor_over(users.parts)
+        self._resident = self._computing(network, torch.device("cpu"), None)
 
     def on(self, device: str) -> UserEncoder:
         """The same encoder, whose batches run on another device, and whose memory there ends with it.
@@ -97,21 +101,21 @@ class UserEncoder:
         Raises:
             DeviceError: the device is not there, or too small.
         """
-        parts = self._resident.parts
+        stored = self._stored
         try:
             free, total = _memory(device)
             most = min(SHARE * total, free - ROOM_BYTES)
-            fits = parts.nbytes <= most
+            fits = stored.nbytes <= most
             network = copy.deepcopy(self._alone).to(device)
-            resident = _Resident(torch.device(device), network, parts.to(device) if fits else parts)
+            resident = self._computing(network, torch.device(device), stored.to(device) if fits else None)
         except RuntimeError as error:
             raise DeviceError(f"{device} does not take it: {first_line(error)}") from error
         there = copy.copy(self)
         there._resident = resident
         weights: int = sum(weight.nbytes for weight in (*network.parameters(), *network.buffers()))
-        there.device_bytes = {"encoder": weights, "parts": parts.nbytes if fits else 0}
+        there.device_bytes = {"encoder": weights, "parts": stored.nbytes if fits else 0}
         if not fits:
-            sizes = f"they take {_mib(parts.nbytes)}, and {_mib(max(0, most))} may be taken on {device}"
+            sizes = f"they take {_mib(stored.nbytes)}, and {_mib(max(0, most))} may be taken on {device}"
             there.note = f"each batch's are copied over: {sizes}, {_mib(free)} of {_mib(total)} being free"
         weakref.finalize(there, _give_back, resident).atexit = False
         return there
@@ -129,43 +133,52 @@ class UserEncoder:
         Raises:
             FairVectorError: a vector is not finite.
         """
-        wanted = torch.from_numpy(np.array(masks, np.bool_).reshape(len(users), -1))
+        wanted = np.array(masks, np.bool_).reshape(len(users), -1)
         with torch.inference_mode(), np.errstate(over="ignore"):
-            parts = self._parts(users)
-            fair, unsure = _rounded(self._exact(self._resident.network, parts, wanted))
+            fair, unsure = _rounded(self._exact(users, wanted))
             if len(unsure):
-                own = parts[torch.from_numpy(unsure)].cpu()
+                parts = self._parts([users[row] for row in unsure.tolist()])
                 for place, row in enumerate(unsure.tolist()):
-                    fair[row] = self._exact(self._alone, own[place : place + 1], wanted[row : row + 1])[0]
+                    own, mask = parts[place : place + 1], torch.from_numpy(wanted[row : row + 1])
+                    fair[row] = _combined(self._alone, self._unit_length, own, mask)[0].numpy()
         if not np.isfinite(fair).all():
             raise FairVectorError("a fair vector is not finite")
         return fair
 
-    def _parts(self, users: Sequence[int | UserVector]) -> torch.Tensor:
-        """(B, P, d) float64, where the batch runs."""
-        if np.ndarray not in map(type, users):
-            return self._known(users)
-        others = {place: self._split(user) for place, user in enumerate(users) if isinstance(user, np.ndarray)}
-        known = [place for place in range(len(users)) if place not in others]
-        made = torch.cat([*others.values()]).to(self._resident.device)
-        together = torch.cat([self._known([users[place] for place in known]), made])
-        places = torch.tensor([*known, *others], device=made.device)
-        return torch.empty_like(together).index_copy_(0, places, together)
+    def _exact(self, users: Sequence[int | UserVector], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """(B, d), computed where the network is."""
+        if self._resident.of_rows is None or np.ndarray in map(type, users):
+            return self._resident.of_parts(self._parts(users).numpy(), masks)
+        return self._resident.of_rows(np.array(users, np.int64), masks)
 
-    def _known(self, rows: Sequence[int | UserVector]) -> torch.Tensor:
-        """(B, P, d) of users by their rows; exact, however parts are stored."""
-        parts = self._resident.parts
-        wanted = torch.from_numpy(np.array(rows, np.int64)).to(parts.device)
-        return parts.index_select(0, wanted).to(self._resident.device, torch.float64)
+    def _parts(self, users: Sequence[int | UserVector]) -> torch.Tensor:
+        """(B, P, d) float64, exact however parts are stored."""
+        if np.ndarray not in map(type, users):
+            return self._stored[torch.from_numpy(np.array(users, np.int64))].double()
+        parts = [self._split(user) if isinstance(user, np.ndarray) else self._parts([user]) for user in users]
+        return torch.cat(parts)
 
     def _split(self, u: UserVector) -> torch.Tensor:
         """(1, P, d) rounded to float32; one user at a time, on the CPU: neither company nor device changes anything."""
         return self._alone.split(torch.from_numpy(u[None]).double()).float().double()
 
-    def _exact(self, network: FairEncoder, parts: torch.Tensor, masks: torch.Tensor) -> NDArray[np.float64]:
-        """(B, d), computed where the parts are."""
-        u = network.combine(parts, masks.to(parts.device))
-        return (torch.nn.functional.normalize(u) if self._unit_length else u).cpu().numpy()
+    def _computing(self, network: FairEncoder, device: torch.device, parts: torch.Tensor | None) -> _Resident:
+        """A network on a device, with parts of all users that are there."""
+        combined = partial(_combined, network, self._unit_length)
+        of_parts = Replayed(combined, device, (0.0, False), whole=not network.waits)
+        if parts is None:
+            return _Resident(network, of_parts, None)
+
+        def of_rows(rows: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+            return combined(parts[rows].double(), masks)
+
+        return _Resident(network, of_parts, Replayed(of_rows, device, (0, False), whole=not network.waits))
+
+
+def _combined(network: FairEncoder, unit_length: bool, parts: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """(B, d) float64."""
+    u = network.combine(parts, masks)
+    return torch.nn.functional.normalize(u) if unit_length else u
 
 
 def _rounded(exact: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,9 @@ from bundle.manifest import Part
 
 class FairEncoder(nn.Module):
     """Splits a user vector into parts and combines the parts that a mask leaves into the fair vector."""
+
+    waits: ClassVar[bool] = False
+    """Whether `combine` looks at values of its arguments, for which a GPU has to be waited for."""
 
     _wanted: Tensor
     _others: Tensor

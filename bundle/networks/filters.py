@@ -72,6 +72,8 @@ class MaskFilterEncoder(FairEncoder):
 
     _places: Tensor
 
+    waits = True
+
     def __init__(
         self, attributes: Sequence[str], parts: Sequence[Part], dimensions: int, sizes: Mapping[str, Sequence[int]]
     ) -> None:

@@ -15,6 +15,8 @@ from bundle.networks.encoder import FairEncoder, expect, sizes_of
 class TableEncoder(FairEncoder):
     """One finished fair vector per supported mask; for methods whose fair vector is no function of u and the mask."""
 
+    waits = True
+
     masks: Tensor
 
     def __init__(

@@ -19,6 +19,7 @@ from service.index.hnsw import HnswIndex
 from service.index.interface import Device, Index, Kind, Place, Proposing
 from service.index.ivf import IvfIndex
 from service.index.milvus import MilvusIndex
+from service.replay import ROWS
 
 Vectors: TypeAlias = NDArray[np.float32]
 AnyIndex: TypeAlias = TorchIndex | Proposing
@@ -79,8 +80,10 @@ def device_bytes(index: Index, vectors: Vectors) -> Mapping[str, int]:
     """What an index of these vectors holds on a GPU: what → bytes; nothing where it searches elsewhere."""
     if index.device != "cuda":
         return {}
+    if index.kind == "torch":
+        return {"items": vectors.nbytes, "scratch": min(SCORES_BYTES, 4 * ROWS * len(vectors))}  # larger batches: more
     numbers = 8 * len(vectors) if index.kind == "ivf" else 0  # each item's row
-    return {"items": vectors.nbytes + numbers, "scratch": SCORES_BYTES if index.kind == "torch" else GPU_SCRATCH_BYTES}
+    return {"items": vectors.nbytes + numbers, "scratch": GPU_SCRATCH_BYTES}
 
 
 def approximate_kinds(device: Place) -> tuple[Kind, ...]:

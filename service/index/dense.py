@@ -11,7 +11,8 @@ within their error of where the rounding changes; such an item is scored again o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -22,9 +23,10 @@ from service.index.exact import Widening
 from service.index.interface import Dropped
 from service.index.order import DECIMALS, STEP, Position, Ranking
 from service.index.whole import WholeRanker, group_size
+from service.replay import Replayed
 
 SCORES_BYTES = 2**31
-"""Memory on the GPU for the float32 scores of one step; a batch takes several steps where its scores are more."""
+"""Memory on the GPU, at most, for the float32 scores of one step; a batch takes several where its scores are more."""
 WIDEST = 4096
 """Most items of a row that leave the GPU; who needs more is answered on the CPU."""
 FINER = 2.0**-29
@@ -56,49 +58,22 @@ class TorchIndex:
         """
         self.device: Literal["cpu", "cuda"] = device
         self.vectors = tensor_over(vectors).to(device)
+        self._best = Replayed(partial(_found, self.vectors), self.vectors.device, (0.0, -1))
         self._step = 1 << max(0, (SCORES_BYTES // (4 * max(1, len(vectors)))).bit_length() - 1)
 
     def propose(self, fair: NDArray[np.float32], width: int, dropped: Dropped) -> Proposed:
         """(B, d) vectors → the best ``width`` items of each that may be shown, all where they are fewer."""
-        with torch.inference_mode():
-            steps = [slice(start, start + self._step) for start in range(0, len(fair), self._step)]
-            found = torch.cat([self._propose(self._there(fair[step]), width, dropped[step]) for step in steps])
-            found = found.cpu().numpy()
+        steps = [slice(start, start + self._step) for start in range(0, len(fair), self._step)]
+        found = np.concatenate([self._some(fair[step], width, dropped[step]) for step in steps])
         width = found.shape[1] // 2
         return Proposed(found[:, :width].astype(np.int64), found[:, width:-1], found[:, -1])
 
-    def _propose(self, u: torch.Tensor, width: int, dropped: Dropped) -> torch.Tensor:
-        """(B, 2 n + 1) float64: items, sums, ends."""
-        scores = self._scores(u, group_size(len(self.vectors), width), dropped)
-        _, deep, wide = scores.shape
-        bests, groups = scores.amax(1).topk(min(width, wide))
-        cells = scores.transpose(1, 2)[torch.arange(len(u), device=u.device)[:, None], groups].flatten(1)
-        near, places = cells.topk(min(width, cells.shape[1]))
-        items = places % deep * wide + groups.gather(1, places // deep)
-        sums = (self.vectors[items.clamp(max=len(self.vectors) - 1)].double() * u.double()[:, None]).sum(2)
-        sums, order = sums.masked_fill(near == -torch.inf, -torch.inf).sort(descending=True)
-        ends = torch.full_like(near[:, :1], -torch.inf)
-        if groups.shape[1] < wide:
-            ends = bests[:, -1:]
-        if near.shape[1] < cells.shape[1]:
-            ends = torch.maximum(ends, near[:, -1:])
-        return torch.cat([items.gather(1, order).double(), sums, ends.double()], 1)
-
-    def _scores(self, u: torch.Tensor, deep: int, dropped: Dropped) -> torch.Tensor:
-        """(B, deep, groups) float32, a group of items in each column; minus infinity for what must not be shown."""
-        items = len(self.vectors)
-        wide = -(-items // deep)
-        scores = torch.empty((len(u), deep * wide), device=u.device)
-        scores[:, items:] = -torch.inf
-        torch.mm(u, self.vectors.T, out=scores[:, :items])
-        sizes = [len(gone) for gone in dropped]
-        if any(sizes):
-            cells = np.concatenate(dropped) + np.repeat(np.arange(len(u)) * (deep * wide), sizes)
-            scores.view(-1).index_fill_(0, self._there(cells), -torch.inf)
-        return scores.view(len(u), deep, wide)
-
-    def _there(self, array: NDArray[Any]) -> torch.Tensor:
-        return torch.from_numpy(array).to(self.vectors.device)
+    def _some(self, fair: NDArray[np.float32], width: int, dropped: Dropped) -> NDArray[np.float64]:
+        """(B, 2 n + 1): items, sums, ends."""
+        deep = group_size(len(self.vectors), width)
+        wide = 4 * (len(self.vectors) // (4 * deep) + 1)  # a cell at least behind the last item; rows begin at 16 bytes
+        begins = np.repeat(np.arange(len(fair)) * (deep * wide), [len(gone) for gone in dropped])
+        return self._best(fair, begins + np.concatenate(dropped), shaping=(deep, wide, width))
 
 
 class TorchRanker(Widening):
@@ -159,3 +134,32 @@ class TorchRanker(Widening):
             exact[rows, columns] = self._exact.of(fair, items[rows, columns], rows)
         exact[gone] = -np.inf
         return exact
+
+
+def _found(
+    vectors: torch.Tensor, u: torch.Tensor, gone: torch.Tensor, deep: int, wide: int, width: int
+) -> torch.Tensor:
+    """(B, d) vectors and the cells of what must not be shown → items, sums, ends."""
+    scores = _scores(vectors, u, gone, deep, wide)
+    bests, groups = scores.amax(1).topk(min(width, wide))
+    cells = scores.transpose(1, 2)[torch.arange(len(u), device=u.device)[:, None], groups].flatten(1)
+    near, places = cells.topk(min(width, cells.shape[1]))
+    items = places % deep * wide + groups.gather(1, places // deep)
+    sums = (vectors[items.clamp(max=len(vectors) - 1)].double() * u.double()[:, None]).sum(2)
+    sums, order = sums.masked_fill(near == -torch.inf, -torch.inf).sort(descending=True)
+    ends = torch.full_like(near[:, :1], -torch.inf)
+    if groups.shape[1] < wide:
+        ends = bests[:, -1:]
+    if near.shape[1] < cells.shape[1]:
+        ends = torch.maximum(ends, near[:, -1:])
+    return torch.cat([items.gather(1, order).double(), sums, ends.double()], 1)
+
+
+def _scores(vectors: torch.Tensor, u: torch.Tensor, gone: torch.Tensor, deep: int, wide: int) -> torch.Tensor:
+    """(B, deep, wide) float32, a group of items in each column; minus infinity where nothing may be shown."""
+    items = len(vectors)
+    scores = torch.empty((len(u), deep * wide), device=u.device)
+    scores[:, items:] = -torch.inf
+    torch.mm(u, vectors.T, out=scores[:, :items])
+    scores.view(-1).index_fill_(0, gone, -torch.inf)
+    return scores.view(len(u), deep, wide)

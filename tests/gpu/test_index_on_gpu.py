@@ -77,23 +77,24 @@ def test_auto_searches_on_the_gpu():
     assert (opened.index.device, opened.note) == ("cuda", None)
 
 
-@has_faiss
-def test_an_index_beside_another_is_built_and_searched_while_that_one_serves():
-    """As an activation does; each has a thread and resources of its own."""
+@pytest.mark.parametrize("kind", [pytest.param("flat", marks=has_faiss), pytest.param("torch", marks=has_torch)])
+def test_an_index_beside_another_is_built_and_searched_while_that_one_serves(kind):
+    """As an activation does; each has a thread and resources, or graphs, of its own."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from service.index import Ranker
-    from service.index.gpu import GpuFlatIndex
+    from service.index import make_ranker
+    from service.index.build import build
     from service.index.whole import WholeRanker
 
     rng, vectors = drawn(60_000)
     fair = rng.normal(size=(16, 64)).astype(np.float32)
-    serving = Ranker(GpuFlatIndex(vectors), WholeRanker(vectors))
+    whole = WholeRanker(vectors)
+    serving = make_ranker(build(kind, vectors, "cuda").index, whole)
     expected = [one.rows.tolist() for one in serving.top(fair, [NOTHING] * 16, [10] * 16)]
 
     with ThreadPoolExecutor(2) as threads:
         answers = threads.map(
-            lambda place: (serving if place % 2 else Ranker(GpuFlatIndex(vectors), WholeRanker(vectors))).top(
+            lambda place: (serving if place % 2 else make_ranker(build(kind, vectors, "cuda").index, whole)).top(
                 fair, [NOTHING] * 16, [10] * 16
             ),
             range(20),

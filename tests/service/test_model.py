@@ -100,7 +100,7 @@ def test_the_encoder_follows_the_index_to_a_gpu_and_the_lists_stay_the_same(fold
     assert shown(model, KnownUser(7, (True, False))) == here
     assert model.device_note is None
     assert model.device_bytes["items"] == model.bundle.items.vectors.nbytes
-    assert model.device_bytes["scratch"] == 64 * 2**20
+    assert model.device_bytes["scratch"] == 4 * 64 * len(model.bundle.items.ids)
     assert model.device_bytes["parts"] == model.bundle.users.parts.nbytes
     assert model.device_bytes["encoder"] > 0
 

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from service.index import AnyRanker, Device, Kind, Opened, Position, Ranking, Sample, make_ranker, open_index
+from service.index.dense import TorchIndex, TorchRanker
 from service.index.interface import Approximate
 from service.index.tune import plain_sample, recalls
 from service.index.whole import WholeRanker
@@ -38,6 +39,7 @@ EXACT = [
     pytest.param(("torch", "cpu"), id="torch"),
     pytest.param(("flat", "cuda"), id="flat-gpu", marks=[gpu, no_faiss_gpu]),
     pytest.param(("torch", "cuda"), id="torch-gpu", marks=[gpu, no_torch_gpu]),
+    pytest.param(("torch", "here"), id="torch-gpu-on-this-cpu"),
 ]
 APPROXIMATE = [
     pytest.param(("ivf", "cpu"), id="ivf"),
@@ -81,13 +83,26 @@ class Opener:
         """Over an index of this kind, and over no substitute."""
         found = self(vectors)
         assert found.index.kind == self.kind, found.report.reason
-        return make_ranker(found.index, WholeRanker(vectors))
+        return self.ranker_or_substitute(vectors)
+
+    def ranker_or_substitute(self, vectors: NDArray[np.float32]) -> AnyRanker:
+        """Whatever it comes to."""
+        return make_ranker(self(vectors).index, WholeRanker(vectors))
+
+
+class OpenerHere(Opener):
+    """What torch does on a GPU, done on this CPU."""
+
+    def ranker_or_substitute(self, vectors: NDArray[np.float32]) -> AnyRanker:
+        return TorchRanker(TorchIndex(vectors, "cpu"), WholeRanker(vectors))
 
 
 @pytest.fixture
 def opener(request: pytest.FixtureRequest) -> Opener:
     """Of the parameter's kind and device."""
     kind, device = request.param
+    if device == "here":
+        return OpenerHere(kind, "cpu", None)
     return Opener(kind, device, request.getfixturevalue("milvus_url") if kind == "milvus" else None)
 
 
@@ -232,7 +247,7 @@ def test_pages_neither_repeat_an_item_nor_leave_the_order(opener):
 def test_small_catalogues_are_shown_whole(opener, items):
     rng, vectors = drawn(8, items) if items else (np.random.default_rng(8), np.zeros((0, D), np.float32))
     fair = rng.normal(size=(3, D)).astype(np.float32)
-    ranker = make_ranker(opener(vectors).index, WholeRanker(vectors))
+    ranker = opener.ranker_or_substitute(vectors)
 
     for u, found in zip(fair, ranker.top(fair, [NOTHING] * 3, [items + 5] * 3), strict=True):
         assert same(found, plainly(vectors, u, NOTHING, items + 5))
@@ -242,9 +257,8 @@ def test_small_catalogues_are_shown_whole(opener, items):
 def test_ties_of_a_whole_catalogue_are_broken_by_row(opener):
     _, vectors = drawn(9, opener.many)
     alike = np.tile(vectors[:1], (opener.many, 1))
-    found = opener(alike)
 
-    (one, none) = make_ranker(found.index, WholeRanker(alike)).top(
+    (one, none) = opener.ranker_or_substitute(alike).top(
         np.stack([vectors[0], np.zeros(D, np.float32)]), [np.array([0, 2], np.int32)] * 2, [5, 5]
     )
 
@@ -256,7 +270,7 @@ def test_ties_of_a_whole_catalogue_are_broken_by_row(opener):
 def test_a_catalogue_of_zero_vectors_is_shown_by_row(opener):
     nowhere = np.zeros((opener.many, D), np.float32)
 
-    (found,) = make_ranker(opener(nowhere).index, WholeRanker(nowhere)).top(np.ones((1, D), np.float32), [NOTHING], [4])
+    (found,) = opener.ranker_or_substitute(nowhere).top(np.ones((1, D), np.float32), [NOTHING], [4])
 
     assert found.rows.tolist() == [0, 1, 2, 3]
 
