@@ -14,8 +14,6 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -24,7 +22,8 @@ from numpy.typing import NDArray
 
 from bundle import FairEncoder, Users, tensor_over
 from service.errors import first_line
-from service.replay import Replayed
+from service.graphs import give_back
+from service.resident import Resident, combined
 
 MARGIN = 1e-13
 """Above what two float64 values of a fair vector differ by, relative to its largest entry; far below float32's 6e-8.
@@ -54,18 +53,6 @@ class DeviceError(Exception):
     """A device cannot take the encoder; one line that says why."""
 
 
-@dataclass
-class _Resident:
-    """What a batch is computed with, and where; emptied when its encoder ends, so that the memory goes back."""
-
-    network: FairEncoder
-    """float64."""
-    of_parts: Replayed
-    """Parts (B, P, d) float64 and masks (B, M) → (B, d) float64."""
-    of_rows: Replayed | None
-    """Users' rows (B,) and masks → the same; None where parts are not on the device, or the device is the CPU."""
-
-
 class UserEncoder:
     """The bundle's network over the parts of known users, and over those of others, made on the fly."""
 
@@ -77,7 +64,7 @@ class UserEncoder:
             users: of the bundle; parts are read as they are asked for.
             unit_length: scale fair vectors to length 1, for the cosine scorer; a zero vector stays zero.
         """
-        network = copy.deepcopy(encoder).double()
+        network = copy.deepcopy(encoder).double().requires_grad_(False)
         for weight in network.parameters():
             if weight.dim() == 2:  # kept in the other order, in which a product with few rows reads it faster
                 weight.data = weight.data.T.contiguous().T
@@ -90,7 +77,7 @@ class UserEncoder:
         self._unit_length = unit_length
         self._alone = network
         self._stored = tensor_over(users.parts)
-        self._resident = self._computing(network, torch.device("cpu"), None)
+        self._resident: Resident | None = None
 
     def on(self, device: str) -> UserEncoder:
         """The same encoder, whose batches run on another device, and whose memory there ends with it.
@@ -107,7 +94,8 @@ class UserEncoder:
             most = min(SHARE * total, free - ROOM_BYTES)
             fits = stored.nbytes <= most
             network = copy.deepcopy(self._alone).to(device)
-            resident = self._computing(network, torch.device(device), stored.to(device) if fits else None)
+            parts = stored.to(device) if fits else None
+            resident = Resident(network, parts, torch.device(device), unit_length=self._unit_length)
         except RuntimeError as error:
             raise DeviceError(f"{device} does not take it: {first_line(error)}") from error
         there = copy.copy(self)
@@ -117,7 +105,7 @@ class UserEncoder:
         if not fits:
             sizes = f"they take {_mib(stored.nbytes)}, and {_mib(max(0, most))} may be taken on {device}"
             there.note = f"each batch's are copied over: {sizes}, {_mib(free)} of {_mib(total)} being free"
-        weakref.finalize(there, _give_back, resident).atexit = False
+        weakref.finalize(there, _end, resident).atexit = False
         return there
 
     def fair_vectors(self, users: Sequence[int | UserVector], masks: Sequence[Sequence[bool]]) -> NDArray[np.float32]:
@@ -139,17 +127,22 @@ class UserEncoder:
             if len(unsure):
                 parts = self._parts([users[row] for row in unsure.tolist()])
                 for place, row in enumerate(unsure.tolist()):
-                    own, mask = parts[place : place + 1], torch.from_numpy(wanted[row : row + 1])
-                    fair[row] = _combined(self._alone, self._unit_length, own, mask)[0].numpy()
+                    fair[row] = self._here(parts[place : place + 1], wanted[row : row + 1])[0]
         if not np.isfinite(fair).all():
             raise FairVectorError("a fair vector is not finite")
         return fair
 
     def _exact(self, users: Sequence[int | UserVector], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
         """(B, d), computed where the network is."""
-        if self._resident.of_rows is None or np.ndarray in map(type, users):
-            return self._resident.of_parts(self._parts(users).numpy(), masks)
+        if self._resident is None:
+            return self._here(self._parts(users), masks)
+        if self._resident.parts is None or np.ndarray in map(type, users):
+            return self._resident.of_parts(self._parts(users), masks)
         return self._resident.of_rows(np.array(users, np.int64), masks)
+
+    def _here(self, parts: torch.Tensor, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """(B, P, d) float64 and (B, M) → (B, d), on the CPU."""
+        return combined(self._alone, self._unit_length, parts, torch.from_numpy(masks)).numpy()
 
     def _parts(self, users: Sequence[int | UserVector]) -> torch.Tensor:
         """(B, P, d) float64, exact however parts are stored."""
@@ -161,24 +154,6 @@ class UserEncoder:
     def _split(self, u: UserVector) -> torch.Tensor:
         """(1, P, d) rounded to float32; one user at a time, on the CPU: neither company nor device changes anything."""
         return self._alone.split(torch.from_numpy(u[None]).double()).float().double()
-
-    def _computing(self, network: FairEncoder, device: torch.device, parts: torch.Tensor | None) -> _Resident:
-        """A network on a device, with parts of all users that are there."""
-        combined = partial(_combined, network, self._unit_length)
-        of_parts = Replayed(combined, device, (0.0, False), whole=not network.waits)
-        if parts is None:
-            return _Resident(network, of_parts, None)
-
-        def of_rows(rows: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-            return combined(parts[rows].double(), masks)
-
-        return _Resident(network, of_parts, Replayed(of_rows, device, (0, False), whole=not network.waits))
-
-
-def _combined(network: FairEncoder, unit_length: bool, parts: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """(B, d) float64."""
-    u = network.combine(parts, masks)
-    return torch.nn.functional.normalize(u) if unit_length else u
 
 
 def _rounded(exact: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -210,10 +185,10 @@ def _memory(device: str) -> tuple[int, int]:
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device), total
 
 
-def _give_back(resident: _Resident) -> None:
-    """To the device, and not only to torch, which would keep it from FAISS."""
+def _end(resident: Resident) -> None:
+    """Let go of what it holds, whoever still knows it."""
     vars(resident).clear()
-    torch.cuda.empty_cache()
+    give_back()
 
 
 def _mib(count: float) -> str:

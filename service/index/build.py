@@ -12,14 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from service.errors import StartError, first_line
-from service.index.dense import SCORES_BYTES, TorchIndex
+from service.index.dense import TorchIndex
 from service.index.flat import FlatIndex
 from service.index.gpu import GPU_SCRATCH_BYTES, GpuFlatIndex, GpuIvfIndex, no_gpu
 from service.index.hnsw import HnswIndex
 from service.index.interface import Device, Index, Kind, Place, Proposing
 from service.index.ivf import IvfIndex
 from service.index.milvus import MilvusIndex
-from service.replay import ROWS
 
 Vectors: TypeAlias = NDArray[np.float32]
 AnyIndex: TypeAlias = TorchIndex | Proposing
@@ -80,8 +79,8 @@ def device_bytes(index: Index, vectors: Vectors) -> Mapping[str, int]:
     """What an index of these vectors holds on a GPU: what → bytes; nothing where it searches elsewhere."""
     if index.device != "cuda":
         return {}
-    if index.kind == "torch":
-        return {"items": vectors.nbytes, "scratch": min(SCORES_BYTES, 4 * ROWS * len(vectors))}  # larger batches: more
+    if isinstance(index, TorchIndex):
+        return {"items": vectors.nbytes, "scratch": index.scratch_bytes}
     numbers = 8 * len(vectors) if index.kind == "ivf" else 0  # each item's row
     return {"items": vectors.nbytes + numbers, "scratch": GPU_SCRATCH_BYTES}
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from service.errors import StartError
 from service.index.approximate import ApproximateRanker
 from service.index.build import AnyIndex, Built, approximate_kinds, build, build_exact, build_milvus
-from service.index.dense import TorchIndex, TorchRanker
+from service.index.dense import TorchIndex
+from service.index.dense_ranker import TorchRanker
 from service.index.exact import Ranker
 from service.index.hnsw import expected_build_s
 from service.index.interface import SPARSE, WINDOWS, Approximate, Device, Kind

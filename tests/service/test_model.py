@@ -14,7 +14,7 @@ from bundle import read_bundle
 from service.active import Served
 from service.compute import ByPopularity, KnownUser, SimilarTo, Task, compute
 from service.encoder import UserEncoder
-from service.index import open_index
+from service.index import make_ranker, open_index
 from service.model import Model, load_model
 from service.runtime import Runtime
 from service.settings import Settings
@@ -68,18 +68,11 @@ def test_what_only_some_requests_need_is_made_by_the_first_of_them(folder):
 def beside_a_gpu(monkeypatch):
     """From now on the index says that it is searched on a GPU, which has ``free`` bytes and is the CPU; or has none."""
 
-    class OnGpu:
-        device = "cuda"
-
-        def __init__(self, index):
-            self._index = index
-
-        def __getattr__(self, name):
-            return getattr(self._index, name)
-
     def opened(*arguments, **given):
         found = open_index(*arguments, **given)
-        return replace(found, index=OnGpu(found.index))
+        found.index.device = "cuda"
+        found.index.capture()
+        return replace(found, ranker=make_ranker(found.index, found.ranker))
 
     def with_free(free):
         on = UserEncoder.on
@@ -100,20 +93,20 @@ def test_the_encoder_follows_the_index_to_a_gpu_and_the_lists_stay_the_same(fold
     assert shown(model, KnownUser(7, (True, False))) == here
     assert model.device_note is None
     assert model.device_bytes["items"] == model.bundle.items.vectors.nbytes
-    assert model.device_bytes["scratch"] == 4 * 64 * len(model.bundle.items.ids)
+    assert model.device_bytes["scratch"] == model.index.scratch_bytes
     assert model.device_bytes["parts"] == model.bundle.users.parts.nbytes
     assert model.device_bytes["encoder"] > 0
 
 
 def test_parts_that_do_not_fit_are_named_with_the_numbers(folder, beside_a_gpu):
-    beside_a_gpu(526 * 2**20)
+    beside_a_gpu(2574 * 2**20)
 
     model = load_model(folder, "auto", "torch")
 
     assert model.device_bytes["parts"] == 0
     assert model.device_note == (
         "users' parts: each batch's are copied over: they take 15 MiB, and 14 MiB may be taken on cpu, "
-        "526 MiB of 1,048,576 MiB being free"
+        "2,574 MiB of 1,048,576 MiB being free"
     )
 
 

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from service.index import AnyRanker, Device, Kind, Opened, Position, Ranking, Sample, make_ranker, open_index
-from service.index.dense import TorchIndex, TorchRanker
+from service.index.dense import TorchIndex
+from service.index.dense_ranker import TorchRanker
 from service.index.interface import Approximate
 from service.index.tune import plain_sample, recalls
 from service.index.whole import WholeRanker
@@ -94,7 +95,10 @@ class OpenerHere(Opener):
     """What torch does on a GPU, done on this CPU."""
 
     def ranker_or_substitute(self, vectors: NDArray[np.float32]) -> AnyRanker:
-        return TorchRanker(TorchIndex(vectors, "cpu"), WholeRanker(vectors))
+        index = TorchIndex(vectors, "cpu")
+        if len(vectors):
+            index.capture()
+        return TorchRanker(index, WholeRanker(vectors))
 
 
 @pytest.fixture

@@ -8,8 +8,10 @@ import weakref
 import numpy as np
 import pytest
 
+from service.graphs import SIZES
 from service.index import Position
-from service.index.dense import TorchIndex, TorchRanker
+from service.index.dense import WIDTHS, TorchIndex
+from service.index.dense_ranker import TorchRanker
 from service.index.order import ScoreError
 from service.index.whole import WholeRanker
 
@@ -30,6 +32,7 @@ class Noting(TorchIndex):
 def made(vectors) -> tuple[Noting, TorchRanker, WholeRanker]:
     index, whole = Noting(vectors, "cpu"), WholeRanker(vectors)
     index.asked = []
+    index.capture()
     return index, TorchRanker(index, whole), whole
 
 
@@ -96,6 +99,25 @@ def test_a_batch_with_more_scores_than_one_step_may_hold_is_the_same(monkeypatch
     asked = fair, [rng.choice(20_000, 50).astype(np.int32) for _ in fair], [10] * 21
 
     assert same(ranker.top(*asked), whole.top(*asked))
+
+
+def test_a_batch_is_the_same_whatever_was_searched_for_before_it():
+    """Graphs work in memory that a batch before has filled, and larger batches in other memory."""
+    rng = np.random.default_rng(6)
+    vectors = rng.normal(size=(9_001, 16)).astype(np.float32)
+    index, ranker, whole = made(vectors)
+
+    for rows in [64, 5, 1, 65, 33, 2]:
+        fair = rng.normal(size=(rows, 16)).astype(np.float32)
+        asked = (
+            fair,
+            [rng.choice(9_001, 700).astype(np.int32) for _ in fair],
+            rng.choice([3, 16, 48, 90], rows).tolist(),
+        )
+        assert same(ranker.top(*asked), whole.top(*asked))
+    assert index._graphs.keys() == {(size, width) for size in SIZES for width in WIDTHS}
+    assert {width for _, width in index.asked} == set(WIDTHS)
+    assert index.scratch_bytes == index._scores.nbytes >= 4 * 64 * 9_001
 
 
 def test_scores_beyond_float32_are_refused():
