@@ -1,7 +1,8 @@
 """What one would write first: a FastAPI handler that runs the encoder with torch and asks FAISS, request by request.
 
 The same bundle, query, list and answer as Evenhand's; no log, no keys, no batches, no exact order, no check of the
-query's words. Its blocking `async def` is quicker here than a thread for each request.
+query's words. `app` leaves it to FastAPI's threads, as its documentation wants it for work that blocks; `blocking` does
+it in the event loop, which nothing else can use meanwhile and which is quicker while nothing else wants it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ VECTORS = BUNDLE.audit.base
 """User vectors (U, d), which the encoder is run on."""
 INDEX = faiss.IndexFlatIP(BUNDLE.description.dimensions)
 INDEX.add(np.ascontiguousarray(BUNDLE.items.vectors))
-app = FastAPI()
+app, blocking = FastAPI(), FastAPI()
 
 
 class Answer(BaseModel):
@@ -37,12 +38,13 @@ class Answer(BaseModel):
     items: list[Item]
 
 
+User = Annotated[str, Query()]
+Sensitive = Annotated[str, Query()]
+K = Annotated[int, Query(ge=1, le=1000)]
+
+
 @app.get("/recommend")
-async def recommend(
-    user: Annotated[str, Query()],
-    sensitive: Annotated[str, Query()] = "",
-    k: Annotated[int, Query(ge=1, le=1000)] = 10,
-) -> Answer:
+def recommend(user: User, sensitive: Sensitive = "", k: K = 10) -> Answer:
     """Top-N items for one user, without what the attributes named in ``sensitive`` bring."""
     row = ROW.get(user)
     if row is None:
@@ -58,3 +60,9 @@ async def recommend(
     ids, titles = BUNDLE.items.ids, BUNDLE.items.titles
     items = [Item(item=ids[item], rank=rank, title=titles[item]) for rank, item in enumerate(kept, 1)]
     return Answer(user=user, sensitive=named, items=items)
+
+
+@blocking.get("/recommend")
+async def recommend_blocking(user: User, sensitive: Sensitive = "", k: K = 10) -> Answer:
+    """The same."""
+    return recommend(user, sensitive, k)

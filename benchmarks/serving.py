@@ -1,4 +1,4 @@
-"""The serving budgets of DESIGN.md 7 as ratios in one run, against a bare FastAPI route and a naive handler.
+"""The serving budgets of DESIGN.md 7 as ratios in one run, against a bare FastAPI route and naive handlers.
 
     .venv/bin/python benchmarks/serving.py [--bundle DIR] [--seconds 8] [--rounds 5]
 
@@ -33,7 +33,7 @@ from serving_table import as_table
 from bundle import Bundle, read_bundle, write_bundle
 
 HERE = Path(__file__).parent
-PORTS = {"bare": 18500, "naive": 18502, "ours": 18501}
+PORTS = {"bare": 18500, "naive": 18502, "blocking": 18503, "ours": 18501}
 OURS = PORTS["ours"]
 MASKS = ("", "gender", "age", "gender,age", "gender,age,occupation")
 INTERPRETER = "import torch, faiss, re; print(re.search(r'VmRSS:\\s+(\\d+)', open('/proc/self/status').read())[1])"
@@ -70,9 +70,10 @@ def measure(folder: Path, scratch: Path, seconds: int, rounds: int) -> dict[str,
     with (
         app("bare:app", PORTS["bare"]) as bare,
         app("naive:app", PORTS["naive"], NAIVE_BUNDLE=str(folder)) as naive,
+        app("naive:blocking", PORTS["blocking"], NAIVE_BUNDLE=str(folder)) as blocking,
         service(folder, OURS, scratch / "log.db") as ours,
     ):
-        servers = {"bare": bare, "naive": naive, "ours": ours}
+        servers = {"bare": bare, "naive": naive, "blocking": blocking, "ours": ours}
         for port in PORTS.values():
             load(port, script, 2)  # warm
         each = [{name: load(PORTS[name], script, seconds, pid) for name, pid in servers.items()} for _ in range(rounds)]
@@ -88,14 +89,19 @@ def measure(folder: Path, scratch: Path, seconds: int, rounds: int) -> dict[str,
         "start_s": {"first": starts_s[0], "later": statistics.median(starts_s[1:])},
         "memory_mib": _memory(memory_mib, bundle),
         "ratios": {
-            "throughput": _spread([one["ours"]["requests_per_s"] / one["bare"]["requests_per_s"] for one in each]),
-            "naive": _spread([one["ours"]["requests_per_s"] / one["naive"]["requests_per_s"] for one in each]),
+            "throughput": _faster(each, "bare"),
+            "naive": _faster(each, "naive"),
+            "blocking": _faster(each, "blocking"),
             "cpu": _spread([one["ours"]["cpu_ms"] / one["bare"]["cpu_ms"] for one in each]),
             "p99": _spread([one["ours"]["p99_ms"] / one["bare"]["p99_ms"] for one in each]),
             "p99_swap": _spread([one["during"]["p99_ms"] / one["before"]["p99_ms"] for one in swaps]),
             "p99_audit": _spread([one["during"]["p99_ms"] / one["before"]["p99_ms"] for one in audits]),
         },
     }
+
+
+def _faster(rounds: Sequence[Any], other: str) -> dict[str, float]:
+    return _spread([one["ours"]["requests_per_s"] / one[other]["requests_per_s"] for one in rounds])
 
 
 def _generated(scratch: Path) -> Path:
