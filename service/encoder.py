@@ -12,7 +12,6 @@ come back. What is made of histories is split here, one user at a time.
 from __future__ import annotations
 
 import copy
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -22,7 +21,6 @@ from numpy.typing import NDArray
 
 from bundle import FairEncoder, Users, tensor_over
 from service.errors import first_line
-from service.graphs import give_back
 from service.resident import Resident, combined
 
 MARGIN = 1e-13
@@ -38,7 +36,7 @@ Source: Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, eq. 3.5.
 SHARE = 1 / 3
 """Of a device's memory: all parts are copied there where they take no more, so that an activation has room for those of
 two models."""
-ROOM_BYTES = 2560 * 2**20
+ROOM_BYTES = 3 * 2**30
 """Left free on a device, for the scores of a batch and what else it needs."""
 
 UserVector: TypeAlias = NDArray[np.float32]
@@ -105,7 +103,6 @@ class UserEncoder:
         if not fits:
             sizes = f"they take {_mib(stored.nbytes)}, and {_mib(max(0, most))} may be taken on {device}"
             there.note = f"each batch's are copied over: {sizes}, {_mib(free)} of {_mib(total)} being free"
-        weakref.finalize(there, _end, resident).atexit = False
         return there
 
     def fair_vectors(self, users: Sequence[int | UserVector], masks: Sequence[Sequence[bool]]) -> NDArray[np.float32]:
@@ -183,12 +180,6 @@ def _memory(device: str) -> tuple[int, int]:
         raise DeviceError("torch finds no GPU" if built else "this torch is built without CUDA")
     free, total = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device), total
-
-
-def _end(resident: Resident) -> None:
-    """Let go of what it holds, whoever still knows it."""
-    vars(resident).clear()
-    give_back()
 
 
 def _mib(count: float) -> str:

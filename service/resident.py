@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from threading import Lock
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from bundle import FairEncoder
-from service.graphs import MOST, SIZES, Graphs, size_of
+from service.graphs import MOST, SIZES, Graphs, give_back_with, size_of
 
 
 class Resident:
-    """Computes fair vectors in float64 there; several threads may ask."""
+    """Computes fair vectors in float64 there; several threads may ask. Its memory goes back when it ends."""
 
     def __init__(
         self, network: FairEncoder, parts: torch.Tensor | None, device: torch.device, *, unit_length: bool
@@ -30,19 +29,17 @@ class Resident:
         Raises:
             RuntimeError: memory is short.
         """
-        self.network = network
+        give_back_with(self)
         self.parts = parts
         self._device = device
         self._combine = partial(combined, network, unit_length)
         self._rows = torch.zeros(MOST, dtype=torch.int64, device=device)
         self._masks = torch.zeros((MOST, network.attribute_count), dtype=torch.bool, device=device)
-        self._one_at_a_time = Lock()
-        self._graphs = {}
+        self._graphs = Graphs(device)
         if parts is not None and len(parts) and not network.waits:
-            graphs = Graphs(device)
             for size in SIZES:
                 of_rows = partial(_of_rows, self._combine, parts, self._rows[:size], self._masks[:size])
-                self._graphs[size] = graphs.captured(of_rows)
+                self._graphs.capture(size, of_rows)
 
     def of_rows(self, rows: NDArray[np.int64], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
         """(B,) users by their rows, whose parts are here, and (B, M) masks → (B, d)."""
@@ -50,10 +47,12 @@ class Resident:
         count, size = len(rows), size_of(len(rows))
         if size not in self._graphs:
             return self.of_parts(self.parts[self._there(rows)], masks)
-        with self._one_at_a_time:  # behind them are rows and masks of a batch before
+
+        def fill() -> None:
             self._rows[:count] = torch.from_numpy(rows)
             self._masks[:count] = torch.from_numpy(masks)
-            return self._graphs[size]()[:count].cpu().numpy()
+
+        return self._graphs.run(size, fill, count)
 
     def of_parts(self, parts: torch.Tensor, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
         """(B, P, d) parts, wherever they are, and (B, M) masks → (B, d)."""

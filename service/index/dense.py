@@ -2,13 +2,12 @@
 
 On the CPU lists are made of the scores, by `service.index.whole`. A GPU proposes: one matrix product in float32, what
 must not be shown masked, the best groups of items, the best items of these, and their scores in float64. Nothing is
-waited for in between, and for batches of a few rows all but the product is one CUDA graph.
+waited for in between, and for batches of a few rows all that follows the mask is one CUDA graph.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from threading import Lock
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -16,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from bundle import tensor_over
-from service.graphs import MOST, SIZES, Compute, Graphs, size_of
+from service.graphs import MOST, SIZES, Graphs, give_back_with, size_of
 from service.index.interface import Dropped
 from service.index.whole import group_size
 
-SCORES_BYTES = 2**31
-"""Memory on a GPU, at most, for the float32 scores of one step; a batch takes several where its scores are more."""
+SCRATCH_BYTES = 5 * 2**29
+"""Memory on a GPU, at most, for one step of a batch; it takes several where its scores are more."""
 WIDTHS = (32, 64, 128)
 """Proposals to a row for which there are graphs: for lists of 16, of 48, and of 112 items."""
 
@@ -38,7 +37,7 @@ class Proposed(NamedTuple):
 
 
 class TorchIndex:
-    """Compares every item; several threads may ask."""
+    """Compares every item; several threads may ask. Its memory goes back when it ends."""
 
     kind: Literal["torch"] = "torch"
     trouble = None
@@ -50,33 +49,33 @@ class TorchIndex:
             RuntimeError: they do not fit.
         """
         self.device: Literal["cpu", "cuda"] = device
-        self.vectors = tensor_over(vectors).to(device)
         self.scratch_bytes = 0
-        """Taken for scores; batches of more than `MOST` rows take more while they are searched."""
-        self._graphs: dict[tuple[int, int], Compute] = {}
-        self._one_at_a_time = Lock()
-        self._step = 1 << max(0, (SCORES_BYTES // (4 * max(1, len(vectors)))).bit_length() - 1)
+        """Taken for the scores of batches of up to `MOST` rows."""
+        if device == "cuda":
+            give_back_with(self)
+        self.vectors = tensor_over(vectors).to(device)
+        self._graphs = Graphs(self.vectors.device)
         if device == "cuda" and len(vectors):
             self.capture()
 
     def capture(self) -> None:
         """Make the graphs, and the memory that they work in."""
         deep, wide = self._shape(WIDTHS[-1])
-        most = min(MOST, self._step)
+        most = min(MOST, self._step(WIDTHS[-1]))
         self._u = torch.zeros((most, self.vectors.shape[1]), device=self.vectors.device)
         self._scores = torch.zeros((most, deep * wide), device=self.vectors.device)
         self.scratch_bytes = self._scores.nbytes
-        graphs = Graphs(self.vectors.device)
         for width in WIDTHS:
             for size in (size for size in SIZES if size <= most):
                 scores = self._scores[:size].view(size, deep, wide)
-                self._graphs[size, width] = graphs.captured(partial(_best, self.vectors, self._u[:size], scores, width))
+                self._graphs.capture((size, width), partial(_best, self.vectors, self._u[:size], scores, width))
 
     def propose(self, fair: NDArray[np.float32], width: int, dropped: Dropped) -> Proposed:
-        """(B, d) vectors → the best ``width`` items of each that may be shown, all where they are fewer."""
+        """(B, d) vectors → the best ``width`` items of each, all where they are fewer; never one that is dropped."""
+        step = self._step(width)
         with torch.inference_mode():
-            steps = [slice(start, start + self._step) for start in range(0, len(fair), self._step)]
-            found = np.concatenate([self._some(fair[step], width, dropped[step]) for step in steps])
+            steps = [slice(start, start + step) for start in range(0, len(fair), step)]
+            found = np.concatenate([self._some(fair[some], width, dropped[some]) for some in steps])
         width = found.shape[1] // 2
         return Proposed(found[:, :width].astype(np.int64), found[:, width:-1], found[:, -1])
 
@@ -84,15 +83,23 @@ class TorchIndex:
         """(B, 2 n + 1): items, sums, ends."""
         count, size = len(fair), size_of(len(fair))
         if size is not None and (size, width) in self._graphs:
-            with self._one_at_a_time:  # behind them are vectors of a batch before
+
+            def fill() -> None:
                 self._u[:count] = torch.from_numpy(fair)
                 self._compare(self._u[:size], self._scores[:size], dropped)
-                return self._graphs[size, width]()[:count].cpu().numpy()
+
+            return self._graphs.run((size, width), fill, count)
         deep, wide = self._shape(width)
         u = torch.from_numpy(fair).to(self.vectors.device)
         scores = torch.empty((count, deep * wide), device=u.device)
         self._compare(u, scores, dropped)
         return _best(self.vectors, u, scores.view(count, deep, wide), width).cpu().numpy()
+
+    def _step(self, width: int) -> int:
+        """Rows of a step, a power of two: each has scores, and float64 vectors of what is proposed to it."""
+        deep, wide = self._shape(width)
+        row_bytes = 4 * deep * wide + 24 * width * (deep + self.vectors.shape[1])
+        return 1 << max(0, (SCRATCH_BYTES // row_bytes).bit_length() - 1)
 
     def _shape(self, width: int) -> tuple[int, int]:
         """Items of a group, and groups: the cells of a row, of which the last are no items."""
@@ -101,11 +108,12 @@ class TorchIndex:
 
     def _compare(self, u: torch.Tensor, scores: torch.Tensor, dropped: Dropped) -> None:
         """(B, d) vectors → (B, cells) float32; minus infinity for what must not be shown."""
-        torch.mm(u, self.vectors.T, out=scores[:, : len(self.vectors)])
         sizes = [len(gone) for gone in dropped]
-        if any(sizes):
-            cells = np.concatenate(dropped) + np.repeat(np.arange(len(dropped)) * scores.shape[1], sizes)
-            scores.view(-1).index_fill_(0, torch.from_numpy(cells).to(scores.device), -torch.inf)
+        cells = np.concatenate(dropped) + np.repeat(np.arange(len(dropped)) * scores.shape[1], sizes)
+        there = torch.from_numpy(cells).to(scores.device)  # which waits for what was launched before
+        torch.mm(u, self.vectors.T, out=scores[:, : len(self.vectors)])
+        if len(cells):
+            scores.view(-1).index_fill_(0, there, -torch.inf)
 
 
 def _best(vectors: torch.Tensor, u: torch.Tensor, scores: torch.Tensor, width: int) -> torch.Tensor:

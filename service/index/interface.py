@@ -22,8 +22,8 @@ Place = Literal["cpu", "cuda", "remote"]
 Proposals: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float32]]
 """Rows (B, count), -1 where there is no further item, and scores (B, count); best first."""
 Dropped: TypeAlias = Sequence[NDArray[np.int32]]
-"""For each of B rows the item rows that will not be shown. An index that can leaves them out of its proposals, which
-saves wider searches; whoever asks drops them all the same."""
+"""For each of B rows the item rows that will not be shown. A `Proposing` index that can leaves them out of what it
+proposes, which saves wider searches; whoever asks drops them all the same."""
 
 SPARSE = 16
 """Asking for more than one in so many items is slower than scoring all of them (measured at 3,500 items, d = 64)."""

@@ -44,3 +44,17 @@ def test_every_tensor_of_a_network_moves_with_it(an_encoder):
     for module in moved.modules():
         assert {value.device.type for value in (*module.parameters(), *module.buffers())} <= {"meta"}
         assert not [name for name, value in vars(module).items() if isinstance(value, torch.Tensor)]
+
+
+def test_a_network_that_looks_at_values_says_so(an_encoder):
+    """A tensor on the device `meta` has none."""
+    encoder, users, _ = an_encoder
+    parts = torch.from_numpy(users.parts[:8]).to("meta", torch.float32)
+
+    try:
+        copy.deepcopy(encoder).to("meta").combine(parts, MASKS.to("meta"))
+        waited = False
+    except (RuntimeError, NotImplementedError):
+        waited = True
+
+    assert encoder.waits == waited

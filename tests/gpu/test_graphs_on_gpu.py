@@ -15,48 +15,48 @@ pytestmark = [
 ]
 
 
-def squares():
+class Squares:
     """A graph, and what it computes from."""
-    from service.graphs import Graphs
 
-    x = torch.zeros(64, device="cuda")
-    return x, Graphs(x.device).captured(lambda: (x * x + 1).sort(descending=True).values)
+    def __init__(self):
+        from service.graphs import Graphs, give_back_with
+
+        give_back_with(self)
+        self.x = torch.zeros(64, device="cuda")
+        self.graphs = Graphs(self.x.device)
+        x = self.x
+        self.graphs.capture("squares", lambda: (x * x + 1).sort(descending=True).values)
+
+    def of(self, values):
+        return self.graphs.run("squares", lambda: self.x.copy_(values), 64)
 
 
 def test_a_graph_computes_from_what_is_there_when_it_is_called():
-    x, graph = squares()
+    squares = Squares()
 
     for seed in range(5):
-        x.copy_(torch.randn(64, generator=torch.Generator().manual_seed(seed)))
-        assert torch.equal(graph(), (x * x + 1).sort(descending=True).values)
+        values = torch.randn(64, generator=torch.Generator().manual_seed(seed))
+        np.testing.assert_array_equal(squares.of(values), (values * values + 1).sort(descending=True).values)
 
 
-def test_graphs_are_captured_in_several_threads_while_others_run():
-    x, graph = squares()
-    x.fill_(3)
+def test_graphs_are_captured_and_end_in_several_threads_while_others_run():
+    squares = Squares()
 
     def work(place):
-        if place % 3 == 0:
-            other, another = squares()
-            other.fill_(place)
-            return bool((another() == place * place + 1).all())
         if place % 3 == 1:
             return bool((torch.ones(2**20 * (place + 1), device="cuda") + 1 == 2).all())
-        from service.graphs import give_back
-
-        give_back()
-        return bool((graph() == 10).all())
+        found = (Squares() if place % 3 else squares).of(torch.full((64,), float(place)))
+        return bool((found == place * place + 1).all())
 
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(work, range(120)))
 
 
 def test_memory_of_an_index_is_what_it_says_and_ends_with_it():
-    from service.graphs import give_back
     from service.index.dense import WIDTHS, TorchIndex
 
     gc.collect()
-    give_back()
+    torch.cuda.empty_cache()
     before = torch.cuda.memory_reserved()
     rng = np.random.default_rng(2)
     index = TorchIndex(rng.normal(size=(1_000_000, 16)).astype(np.float32), "cuda")
@@ -66,8 +66,6 @@ def test_memory_of_an_index_is_what_it_says_and_ends_with_it():
             index.propose(fair[:rows], width, [rng.choice(1_000_000, 20).astype(np.int32) for _ in range(rows)])
 
     held = index.vectors.nbytes + index.scratch_bytes
-    give_back()
     assert held <= torch.cuda.memory_reserved() - before < 2 * held
     del index
-    give_back()
     assert torch.cuda.memory_reserved() - before < held / 4

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -123,6 +124,20 @@ def test_another_device_gives_the_same_fair_vectors(an_encoder, there, unit_leng
     np.testing.assert_array_equal(here.fair_vectors(asked, masks), alone)
 
 
+def test_threads_that_ask_at_once_get_the_rows_and_masks_that_they_asked_for(bundle, there):
+    """On a device they share the place that rows and masks are put into."""
+    elsewhere = there(UserEncoder(bundle.encoder, bundle.users, unit_length=False))
+    rng = np.random.default_rng(1)
+    asked = [rng.integers(0, 300, size).tolist() for size in rng.integers(1, 65, 400)]
+    masks = [[MASKS[number] for number in rng.integers(0, 8, len(rows))] for rows in asked]
+    expected = [elsewhere.fair_vectors(*one) for one in zip(asked, masks, strict=True)]
+
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(elsewhere.fair_vectors, asked, masks))
+
+    assert all(map(np.array_equal, found, expected))
+
+
 def test_what_is_made_of_a_user_vector_is_what_the_bundle_stores(bundle):
     encoder = UserEncoder(bundle.encoder, bundle.users, unit_length=False)
 
@@ -154,7 +169,7 @@ def test_a_device_that_is_off_by_less_than_the_margin_changes_nothing(bundle, th
     users, masks = list(range(300)), [MASKS[user % 8] for user in range(300)]
     monkeypatch.setattr(module, "MARGIN", 1e-9)  # of the real one, the few rows in a test may none be near
     with torch.no_grad():
-        elsewhere._resident.network.aggregate[-1].weight.mul_(1 + 1e-9 / 4)
+        elsewhere._resident._combine.args[0].aggregate[-1].weight.mul_(1 + 1e-9 / 4)
     expected = here.fair_vectors(users, masks)
 
     np.testing.assert_array_equal(elsewhere.fair_vectors(users, masks), expected)
@@ -186,7 +201,7 @@ def test_what_is_unsure_is_computed_alone_on_the_cpu(bundle, there, monkeypatch)
     users, masks = list(range(50)), [MASKS[user % 8] for user in range(50)]
     expected = here.fair_vectors(users, masks)
     with torch.no_grad():
-        elsewhere._resident.network.aggregate[-1].bias.add_(0.01)
+        elsewhere._resident._combine.args[0].aggregate[-1].bias.add_(0.01)
     assert not np.array_equal(elsewhere.fair_vectors(users, masks), expected)
 
     monkeypatch.setattr(module, "MARGIN", 1.0)
@@ -207,7 +222,7 @@ def test_an_encoder_says_what_it_holds_elsewhere_and_what_it_does_not(bundle, th
         assert less.device_bytes["parts"] == 0
         assert less.note == (
             "each batch's are copied over: they take 0 MiB, and 0 MiB may be taken on cpu, "
-            "2,560 MiB of 0 MiB being free"
+            "3,072 MiB of 0 MiB being free"
         )
 
 
@@ -235,7 +250,7 @@ def test_memory_elsewhere_ends_with_the_encoder_that_took_it(bundle, there, monk
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given_back.append(held()))
     here = UserEncoder(bundle.encoder, bundle.users, unit_length=False)
     elsewhere = there(here)
-    held = weakref.ref(elsewhere._resident.network)
+    held = weakref.ref(elsewhere._resident._combine.args[0])
     elsewhere.fair_vectors([0], [MASKS[0]])
 
     gc.disable()

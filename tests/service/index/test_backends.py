@@ -94,6 +94,9 @@ class Opener:
 class OpenerHere(Opener):
     """What torch does on a GPU, done on this CPU."""
 
+    def ranker(self, vectors: NDArray[np.float32]) -> AnyRanker:
+        return self.ranker_or_substitute(vectors)
+
     def ranker_or_substitute(self, vectors: NDArray[np.float32]) -> AnyRanker:
         index = TorchIndex(vectors, "cpu")
         if len(vectors):

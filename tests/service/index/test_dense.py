@@ -10,7 +10,7 @@ import pytest
 
 from service.graphs import SIZES
 from service.index import Position
-from service.index.dense import WIDTHS, TorchIndex
+from service.index.dense import SCRATCH_BYTES, WIDTHS, TorchIndex
 from service.index.dense_ranker import TorchRanker
 from service.index.order import ScoreError
 from service.index.whole import WholeRanker
@@ -92,7 +92,7 @@ def test_a_page_begins_after_the_one_before_it():
 
 
 def test_a_batch_with_more_scores_than_one_step_may_hold_is_the_same(monkeypatch):
-    monkeypatch.setattr("service.index.dense.SCORES_BYTES", 4 * 20_000 * 8)
+    monkeypatch.setattr("service.index.dense.SCRATCH_BYTES", 4 * 20_000 * 8)
     rng = np.random.default_rng(5)
     vectors, fair = (rng.normal(size=(count, 16)).astype(np.float32) for count in (20_000, 21))
     _, ranker, whole = made(vectors)
@@ -115,7 +115,7 @@ def test_a_batch_is_the_same_whatever_was_searched_for_before_it():
             rng.choice([3, 16, 48, 90], rows).tolist(),
         )
         assert same(ranker.top(*asked), whole.top(*asked))
-    assert index._graphs.keys() == {(size, width) for size in SIZES for width in WIDTHS}
+    assert all((size, width) in index._graphs for size in SIZES for width in WIDTHS)
     assert {width for _, width in index.asked} == set(WIDTHS)
     assert index.scratch_bytes == index._scores.nbytes >= 4 * 64 * 9_001
 
@@ -127,15 +127,33 @@ def test_scores_beyond_float32_are_refused():
         ranker.top(np.full((1, 4), 1e30, np.float32), [NOTHING], [1])
 
 
+def test_scores_that_only_rounding_makes_equal_are_in_the_order_of_the_rows():
+    """All are the millionth that they round to, so the first rows are shown, which score least of all before."""
+    vectors = np.linspace(0.6, 0.99, 20_000, dtype=np.float32)[:, None] * np.float32(1e-3)
+    _, ranker, whole = made(vectors)
+    asked = np.full((1, 1), 1e-3, np.float32), [NOTHING], [10]
+
+    assert whole.top(*asked)[0].rows.tolist() == list(range(10))
+    assert same(ranker.top(*asked), whole.top(*asked))
+
+
+def test_memory_of_a_step_bounds_its_rows_whatever_makes_it_large():
+    index = TorchIndex(np.ones((20_000, 64), np.float32), "cpu")
+
+    for width in (32, 4096):
+        row = 4 * 20_000 + 24 * width * 64
+        assert row * index._step(width) <= SCRATCH_BYTES < 5 * row * index._step(width)
+
+
 def test_vectors_end_with_the_index_that_holds_them():
     """So that their memory goes back; nothing waits for the garbage collector."""
     index, ranker, _ = made(np.ones((50, 4), np.float32))
     ranker.top(np.ones((1, 4), np.float32), [NOTHING], [1])
-    held = weakref.ref(index)
+    held = [weakref.ref(each) for each in (index, index.vectors, index._scores, index._graphs)]
 
     gc.disable()
     try:
         del index, ranker
-        assert held() is None
+        assert [each() for each in held] == [None] * 4
     finally:
         gc.enable()
