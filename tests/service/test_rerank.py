@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from service.errors import NotReadyError
-from service.index import CandidateRanker, Position, Ranker, open_index
+from service.index import CandidateRanker, Position, make_ranker, open_index
 from service.index.order import ScoreError
 from service.index.whole import WholeRanker
 from service.logs import make_logger
@@ -105,7 +105,7 @@ def test_a_score_that_is_no_number_is_an_error_and_not_a_wrong_list(a_bundle):
 def test_it_is_not_ready_before_a_list_has_been_reranked(a_model, database_url):
     model = a_model(items=40, candidates=8)
     model.bundle.reranker.items.fill_(float("nan"))
-    ranker = CandidateRanker(Ranker(model.index, WholeRanker(model.bundle.items.vectors)), model.bundle.reranker)
+    ranker = CandidateRanker(make_ranker(model.index, WholeRanker(model.bundle.items.vectors)), model.bundle.reranker)
 
     async def story() -> None:
         settings = Settings(bundle="unused", database_url=database_url())
