@@ -144,9 +144,15 @@ class UserEncoder:
     def _parts(self, users: Sequence[int | UserVector]) -> torch.Tensor:
         """(B, P, d) float64, exact however parts are stored."""
         if np.ndarray not in map(type, users):
-            return self._stored[torch.from_numpy(np.array(users, np.int64))].double()
-        parts = [self._split(user) if isinstance(user, np.ndarray) else self._parts([user]) for user in users]
-        return torch.cat(parts)
+            return self._known(users)
+        others = {place: self._split(user) for place, user in enumerate(users) if isinstance(user, np.ndarray)}
+        known = [place for place in range(len(users)) if place not in others]
+        together = torch.cat([self._known([users[place] for place in known]), *others.values()])
+        return torch.empty_like(together).index_copy_(0, torch.tensor([*known, *others]), together)
+
+    def _known(self, rows: Sequence[int | UserVector]) -> torch.Tensor:
+        """(B, P, d) float64 of users by their rows."""
+        return self._stored[torch.from_numpy(np.array(rows, np.int64))].double()
 
     def _split(self, u: UserVector) -> torch.Tensor:
         """(1, P, d) rounded to float32; one user at a time, on the CPU: neither company nor device changes anything."""
