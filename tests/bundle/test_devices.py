@@ -53,7 +53,7 @@ def test_a_network_that_looks_at_values_says_so(an_encoder):
     there, parts = copy.deepcopy(encoder).to("meta"), torch.from_numpy(users.parts[:8]).to("meta")
 
     if encoder.waits:
-        with pytest.raises(RuntimeError, match="(?i)meta"):
+        with pytest.raises(RuntimeError, match=r"(?i)meta"):
             there.combine(parts, MASKS.to("meta"))
     else:
         assert there.combine(parts, MASKS.to("meta")).shape == u[:8].shape
