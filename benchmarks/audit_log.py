@@ -28,9 +28,9 @@ from bundle import Audit, Bundle, write_bundle
 from service.audit.count import Exposure
 from service.audit.requirements import RequirementUse
 from service.logs import make_logger
-from service.model import load_model
-from service.queries import Query
-from service.recommend import Asker
+from service.model.loaded import load_model
+from service.recommend.queries import Query
+from service.recommend.recommender import Asker
 from service.runtime import Runtime
 from service.settings import Settings
 from service.store import Database, LogRecord, Purpose, create_key, migrate, now_us

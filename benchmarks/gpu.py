@@ -29,13 +29,13 @@ from machine import circumstances
 from report import write_report
 
 from bundle import Users
-from service.encoder import UserEncoder
 from service.index import AnyRanker, Device, Kind, Ranking, Sample, make_ranker
 from service.index.build import build, build_exact
+from service.index.exhaustive_ranker import WholeRanker
 from service.index.gpu import GPU_SCRATCH_BYTES, no_gpu
 from service.index.interface import Approximate
 from service.index.tune import K, recalls, tuned
-from service.index.whole import WholeRanker
+from service.model.encoder import UserEncoder
 
 D, CLUSTERS, USERS = 64, 1000, 4096
 BATCHES = (1, 64, 1024)

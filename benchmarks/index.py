@@ -40,11 +40,11 @@ from threadpoolctl import threadpool_limits
 from service.index import Ranking, Sample, make_ranker
 from service.index.build import AnyIndex, build
 from service.index.dense import TorchIndex
+from service.index.exhaustive_ranker import WholeRanker
 from service.index.flat import one_thread
 from service.index.hnsw import PILOT, expected_build_s
 from service.index.interface import WINDOWS, Approximate
 from service.index.tune import TARGET, K, Ranks, recalls, tuned
-from service.index.whole import WholeRanker
 
 D, CLUSTERS, SPREAD, USERS, BATCH = 64, 1000, 0.5, 200, 64
 ALONE_S, FEWEST = 5.0, 20

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from service.errors import InvalidKeyError, MissingKeyError, MissingScopeError
-from service.limits import RateLimits
+from service.rate_limits import RateLimits
 from service.store import Known, find_key, now_us
 
 Scope = Literal["recommend", "requirement", "feedback", "admin", "audit"]

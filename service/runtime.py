@@ -11,24 +11,24 @@ from pydantic import SecretStr
 from structlog.typing import FilteringBoundLogger
 
 from service.access import Gate
-from service.activation import ENDINGS, Activations
-from service.active import ActiveModel, Served
 from service.audit.catalogues import Catalogues
 from service.audit.exposure import ServedLog
 from service.audit.runs import ENDINGS as RUN_ENDINGS
 from service.audit.runs import AuditRuns
 from service.audit.versions import Versions
 from service.cache import OUTCOMES, open_cache
-from service.cursor import Cursors
 from service.errors import NotReadyError
-from service.events import Events
-from service.limits import RateLimits, parse_rate
-from service.link import RedisLink
 from service.logs import make_logger
 from service.metrics import Metrics
-from service.model import Model
-from service.models import ModelsFolder
-from service.recommend import Recommender
+from service.model.activation import ENDINGS, Activations
+from service.model.active import ActiveModel, Served
+from service.model.folder import ModelsFolder
+from service.model.loaded import Model
+from service.rate_limits import RateLimits, parse_rate
+from service.recommend.cursor import Cursors
+from service.recommend.recommender import Recommender
+from service.redis_client import RedisLink
+from service.replica_events import Events
 from service.requirement import Policy, check_policy
 from service.settings import Settings
 from service.store import Store, StoredModel, register_model

@@ -13,11 +13,10 @@ import uvicorn
 from service.api import State, create_app
 from service.errors import StartError
 from service.logs import adopt_uvicorn, make_logger
-from service.model import load_model
-from service.models import folder_to_serve, glance
-from service.server import Server
+from service.model.folder import folder_to_serve, glance
+from service.model.loaded import load_model
 from service.settings import Settings
-from service.wire import HttpProtocol
+from service.uvicorn_server import HttpProtocol, Server
 
 LISTENING_FAILED = 3
 """Exit status where the app came up but its address or its first recommendation did not."""

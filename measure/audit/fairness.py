@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from measure.audit.sections.context import AT_LEAST, Answers, K, Row, Scene
 from measure.audit.sections.groups import clients, exposures, parities
 from measure.audit.sections.lists import calibrations, catalogues, overlaps
 from measure.audit.sections.quality import activities, utilities
-from measure.audit.sections.scene import AT_LEAST, Answers, K, Row, Scene
 from measure.audit.subject import Subject
 from measure.fairness import calibration, parity
 from measure.fairness.activity import SHARE

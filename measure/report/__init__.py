@@ -9,7 +9,7 @@ from typing import Any
 
 from measure.report import html, markdown
 from measure.report.reading import read
-from measure.report.story import tell
+from measure.report.report_sections import tell
 
 __all__ = ["render_html", "render_markdown"]
 

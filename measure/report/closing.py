@@ -1,8 +1,8 @@
 """What the numbers do not say."""
 
 from measure.report import words
+from measure.report.json_access import names
 from measure.report.page import Bullets, Section
-from measure.report.plain import names
 from measure.report.rows import Card
 
 

@@ -17,7 +17,7 @@ from measure.report.fair_rows import (
     Utility,
     Withheld,
 )
-from measure.report.plain import count, items, names, number, pair, table, tables
+from measure.report.json_access import count, items, names, number, pair, table, tables
 from measure.report.words import clean
 
 Row = Mapping[str, Any]

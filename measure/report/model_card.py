@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from measure.report import words
+from measure.report.json_access import names, number, table, tables
 from measure.report.page import Block, Facts, Heading, Section, Table
-from measure.report.plain import names, number, table, tables
 from measure.report.rows import Card
 from measure.report.tables import name
 from measure.report.tables import number as digits

@@ -6,7 +6,7 @@ from typing import Any
 
 from measure.report.fair_reading import read_fairness
 from measure.report.fair_rows import Mask
-from measure.report.plain import count, names, number, pair, table, tables
+from measure.report.json_access import count, names, number, pair, table, tables
 from measure.report.rows import AccuracyRow, Attacker, Card, FrontRow, LeakRow, Metric
 from measure.report.verdict_reading import read_verdict
 from measure.report.words import clean

@@ -1,6 +1,6 @@
 """Read the verdict of an audit. A word that is none of the four judges nothing."""
 
-from measure.report.plain import names, number, pair, table, tables
+from measure.report.json_access import names, number, pair, table, tables
 from measure.report.rows import Judged, Outcome, Verdict, Worst
 from measure.report.words import clean
 

@@ -17,8 +17,8 @@ from starlette.types import Scope as Connection
 from service.access import Caller, Scope
 from service.api.dispatch import asgi
 from service.api.problems import problems
+from service.api.request_context import Trace
 from service.api.state import State
-from service.api.trace import Trace
 from service.errors import BodyTooLargeError, InvalidKeyError, MissingKeyError, MissingScopeError, RateLimitedError
 
 SCOPE_OF: Mapping[tuple[str, str], Scope | None] = {

@@ -21,8 +21,8 @@ from service.api import (
     models,
     operations,
     pages,
-    people,
     recommendations,
+    user_audit,
     users,
 )
 from service.api import log as request_log
@@ -32,7 +32,7 @@ from service.api.middleware import RequestMiddleware
 from service.api.problems import PROBLEM_SCHEMA
 from service.api.state import State
 from service.logs import make_logger
-from service.model import Model
+from service.model.loaded import Model
 from service.runtime import Runtime
 from service.settings import Settings
 
@@ -44,7 +44,7 @@ PARTS = (
     interactions,
     items,
     models,
-    people,
+    user_audit,
     exposure,
     request_log,
     audits,

@@ -11,7 +11,10 @@ from pydantic import Field, TypeAdapter, create_model
 from pydantic_core import to_json
 
 from service.api.body import openapi_body, read_body
-from service.api.measured import (
+from service.api.paths import openapi_path, path_id
+from service.api.problems import problems
+from service.api.query import Id, NoParameters, Parameters, openapi_parameters, parse
+from service.api.schemas_audit_runs import (
     CardPage,
     ComparisonPage,
     EndedPage,
@@ -21,9 +24,6 @@ from service.api.measured import (
     named,
     run_page,
 )
-from service.api.paths import openapi_path, path_id
-from service.api.problems import problems
-from service.api.query import Id, NoParameters, Parameters, openapi_parameters, parse
 from service.api.state import State, state_of
 from service.audit.request import AuditRequest
 from service.errors import (

@@ -11,7 +11,7 @@ from pydantic.functional_validators import WrapValidator
 from service.api.body import refusal
 from service.api.query import Count, Id, Name
 from service.errors import InvalidBodyError
-from service.queries import Query, SessionQuery
+from service.recommend.queries import Query, SessionQuery
 
 MAX_ROWS = 256
 MAX_HISTORY = 1000

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.problems import answer_router_error, answer_service_error
-from service.api.trace import trace_of
+from service.api.request_context import trace_of
 from service.errors import ServiceError
 
 

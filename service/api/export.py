@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from service.api.logged import logged_lists
+from service.api.schemas_request_log import logged_lists
 from service.api.times import as_text
 from service.audit.catalogues import Catalogues
 from service.store import LogFilter, Store, UserData, user_data

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from service.api.problems import problems
 from service.api.query import COMMA_SEPARATED, Id, Name, openapi_parameters, parse
-from service.api.served import ExposurePage, RequirementsPage, exposure_page, requirements_page
+from service.api.schemas_exposure import ExposurePage, RequirementsPage, exposure_page, requirements_page
 from service.api.state import state_of
 from service.api.window import Window
 from service.errors import InvalidQueryError, NoAuditDataError, QueryTooLongError, QueueFullError, UnknownGroupError

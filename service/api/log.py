@@ -13,14 +13,14 @@ from pydantic_core import to_json
 from starlette.responses import StreamingResponse
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
-from service.api.logged import LoggedList, as_csv, as_lines, csv_head, logged_lists
 from service.api.problems import problems
 from service.api.query import COMMA_SEPARATED, Id, Name, openapi_parameters, parse
+from service.api.schemas_request_log import LoggedList, as_csv, as_lines, csv_head, logged_lists
 from service.api.state import State, state_of
 from service.api.times import as_text
 from service.api.window import Window
-from service.cursor import Bound, Place
 from service.errors import InvalidQueryError, QueryTooLongError, StaleCursorError
+from service.recommend.cursor import Bound, Place
 from service.store import LogFilter, Purpose, StoreUnavailableError, UnstorableError, log_page, now_us
 
 router = APIRouter(tags=["audits"], generate_unique_id_function=lambda route: route.name)

@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.api.paths import keep_slashes
 from service.api.problems import problem_response
-from service.api.trace import Trace, new_request_id, put_trace
+from service.api.request_context import Trace, new_request_id, put_trace
 from service.errors import InternalError
 from service.metrics import Metrics
 

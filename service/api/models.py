@@ -27,8 +27,8 @@ from service.errors import (
     StoppingError,
     UnknownModelError,
 )
-from service.model import Model
-from service.models import Found
+from service.model.folder import Found
+from service.model.loaded import Model
 from service.store import StoredModel, StoreUnavailableError
 
 router = APIRouter(tags=["models"], generate_unique_id_function=lambda route: route.name)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
-from service.api.trace import trace_of
+from service.api.request_context import trace_of
 from service.errors import InternalError, MethodNotAllowedError, NotFoundError, ServiceError
 
 MEDIA_TYPE = "application/problem+json"

@@ -22,6 +22,7 @@ from service.api.query import (
     openapi_parameters,
     parse,
 )
+from service.api.request_context import Trace, new_request_id, trace_of
 from service.api.schemas import (
     BatchPage,
     PopularPage,
@@ -34,7 +35,6 @@ from service.api.schemas import (
     similar_page,
 )
 from service.api.state import State, state_of
-from service.api.trace import Trace, new_request_id, trace_of
 from service.errors import (
     BodyTooLargeError,
     DeadlineError,
@@ -57,8 +57,8 @@ from service.errors import (
     UnknownUserError,
     UnsupportedRequirementError,
 )
-from service.queries import AnyQuery, PopularQuery, Query, SimilarQuery
-from service.recommend import Asker, Recommendation
+from service.recommend.queries import AnyQuery, PopularQuery, Query, SimilarQuery
+from service.recommend.recommender import Asker, Recommendation
 from service.store import Purpose, StoreUnavailableError, UnstorableError
 
 router = APIRouter(tags=["recommendations"], generate_unique_id_function=lambda route: route.name)

@@ -11,8 +11,8 @@ from typing import Literal, NotRequired
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
 from service.api.problems import Problem
-from service.queries import Query, SessionQuery
-from service.recommend import Recommendation
+from service.recommend.queries import Query, SessionQuery
+from service.recommend.recommender import Recommendation
 from service.requirement import Source
 
 

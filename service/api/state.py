@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.access import Gate
 from service.metrics import Metrics
-from service.recommend import Recommender
+from service.recommend.recommender import Recommender
 from service.runtime import Runtime
 from service.store import Store
 

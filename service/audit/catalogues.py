@@ -17,8 +17,8 @@ from bundle import BundleError, Manifest
 from bundle.check import check_hashes
 from bundle.files import read_items
 from bundle.layout import ITEM_TABLE
-from service.active import ActiveModel
-from service.models import ModelsFolder
+from service.model.active import ActiveModel
+from service.model.folder import ModelsFolder
 from service.store import StoredModel
 
 KEPT = 4

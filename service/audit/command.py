@@ -23,10 +23,10 @@ from measure.errors import MeasureError
 from measure.report import render_html, render_markdown
 from service.audit.request import AuditRequest
 from service.audit.result import make_result
-from service.compute import use_one_thread
 from service.errors import ServiceError, StartError
 from service.index import Kind
-from service.model import load_model
+from service.model.inference import use_one_thread
+from service.model.loaded import load_model
 
 RESULT = "audit.json"
 DONE, FAILED, ABANDONED = 0, 1, 3

@@ -14,7 +14,7 @@ from measure.fairness.items import ItemGroups, item_groups
 from service.audit.catalogues import Catalogues
 from service.audit.shares import Classes, Shares, compared, overall
 from service.audit.tally import Tally
-from service.model import Model
+from service.model.loaded import Model
 from service.store import LogColumns, Pseudonyms, StoredModel
 
 NOBODYS = "lists of nobody known: of sessions, of similar or popular items, or of erased users"

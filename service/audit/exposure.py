@@ -13,13 +13,13 @@ from contextlib import asynccontextmanager, contextmanager
 
 import numpy as np
 
-from service.active import ActiveModel
 from service.audit.catalogues import Catalogues
 from service.audit.count import Count, Exposure
 from service.audit.requirements import PERSONAL, RequirementUse, summarised
 from service.audit.shares import Classes
 from service.errors import InvalidQueryError, NoAuditDataError, QueueFullError, UnknownGroupError
-from service.model import Model
+from service.model.active import ActiveModel
+from service.model.loaded import Model
 from service.store import (
     LogFilter,
     Purpose,

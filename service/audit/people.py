@@ -1,7 +1,8 @@
 """One user's lists under every mask that this user could get, side by side.
 
-They are made on the one way that requests go (`service.recommend`), one request each: protected as those are, logged as
-those are, for a purpose that never counts as exposure. No attribute value is looked at: a mask is what differs.
+They are made on the one way that requests go (`service.recommend.recommender`), one request each: protected as those
+are, logged as those are, for a purpose that never counts as exposure. No attribute value is looked at: a mask is what
+differs.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from dataclasses import dataclass
 
 from measure.fairness.overlap import overlap
 from measure.masks import Mask, masks_to_measure
-from service.active import Served
 from service.errors import OutdatedError, PinnedRequirementError, UnsupportedRequirementError
-from service.queries import Query
-from service.recommend import Recommendation
+from service.model.active import Served
+from service.recommend.queries import Query
+from service.recommend.recommender import Recommendation
 
 MOST = 256
 """Lists of one user at once, as in a batch; where there are more masks, those of two attributes are left out."""

@@ -11,7 +11,7 @@ from measure.profiles import PROFILES
 from service.audit.request import AuditRequest, resolve
 from service.audit.subject import ServedSubject, population_of
 from service.errors import NoAuditDataError
-from service.model import Model
+from service.model.loaded import Model
 
 
 def make_result(

@@ -14,9 +14,9 @@ from bundle import Audit, ExactReranker
 from measure.audit.subject import Lists, Population, Subject
 from measure.masks import Mask
 from measure.scoring import Scorer, to_unit
-from service.compute import KnownUser, Task, compute
 from service.index import Ranking
-from service.model import Model
+from service.model.inference import KnownUser, Task, compute
+from service.model.loaded import Model
 
 BLOCK = 256
 """Users whose lists are made together; a list does not depend on its company, and memory does."""

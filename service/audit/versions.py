@@ -12,9 +12,9 @@ from bundle import BundleError, Manifest
 from bundle.check import check_hashes, check_names
 from bundle.files import read_card, read_manifest
 from bundle.layout import AUDIT_FILES, CARD, MANIFEST
-from service.active import ActiveModel
 from service.errors import ModelRefusedError, NoAuditDataError, UnknownModelError
-from service.models import ModelsFolder
+from service.model.active import ActiveModel
+from service.model.folder import ModelsFolder
 from service.store import StoredModel
 
 

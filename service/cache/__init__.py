@@ -14,7 +14,7 @@ from service.cache.memory import MemoryCache
 from service.cache.shared import RedisCache
 from service.cache.value import CachedAnswer
 from service.errors import StartError
-from service.link import RedisLink
+from service.redis_client import RedisLink
 
 Outcome = Literal["hit", "miss", "error", "damaged", "stored", "dropped"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)

@@ -15,7 +15,7 @@ from typing import cast
 
 from service.cache.key import AnswerKey
 from service.cache.value import CachedAnswer, pack, unpack
-from service.link import LinkError, RedisLink
+from service.redis_client import LinkError, RedisLink
 from service.secret import derive_key
 
 CHECK_BYTES = 16

@@ -25,9 +25,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from service.index.exhaustive_ranker import WholeRanker
 from service.index.interface import Approximate
 from service.index.order import STEP, Position, Ranking, best
-from service.index.whole import WholeRanker
 
 FEW = 2048
 """So many dropped rows are looked up one by one; a mask of the whole catalogue is quicker for more."""

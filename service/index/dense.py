@@ -1,8 +1,8 @@
 """The item vectors where torch compares them all: on the CPU, or on one GPU.
 
-On the CPU lists are made of the scores, by `service.index.whole`. A GPU proposes: one matrix product in float32, what
-must not be shown masked, the best groups of items, the best items of these, and their scores in float64. Nothing is
-waited for in between, and for batches of a few rows all that follows the mask is one CUDA graph.
+On the CPU lists are made of the scores, by `service.index.exhaustive_ranker`. A GPU proposes: one matrix product in
+float32, what must not be shown masked, the best groups of items, the best items of these, and their scores in float64.
+Nothing is waited for in between, and for batches of a few rows all that follows the mask is one CUDA graph.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from bundle import tensor_over
-from service.graphs import MOST, SIZES, Graphs, give_back_with, size_of
+from service.cuda_graphs import MOST, SIZES, Graphs, give_back_with, size_of
+from service.index.exhaustive_ranker import group_size
 from service.index.interface import Dropped
-from service.index.whole import group_size
 
 SCRATCH_BYTES = 5 * 2**29
 """Memory on a GPU, at most, for one step of a batch; it takes several where its scores are more."""

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.index.approximate import ApproximateRanker
+from service.index.exhaustive_ranker import WholeRanker
 from service.index.flat import one_thread
 from service.index.interface import Approximate
 from service.index.order import Position, Ranking
-from service.index.whole import WholeRanker
 
 K = 10
 """Recall is that of lists of so many items."""

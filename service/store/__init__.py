@@ -17,7 +17,6 @@ from service.store.errors import (
 )
 from service.store.items import hide_item
 from service.store.keys import create_key, find_key, list_keys, retire_key, revoke_key
-from service.store.known import HiddenItems, Key, Known, StoredModel, UserState
 from service.store.log import LogFilter, LogRow, log_page
 from service.store.migration import check_schema, migrate
 from service.store.models import activate_model, list_models, register_model
@@ -38,6 +37,7 @@ from service.store.runs import (
     report_run,
     requeue_run,
 )
+from service.store.state_cache import HiddenItems, Key, Known, StoredModel, UserState
 from service.store.store import Store
 from service.store.users import (
     Erased,

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
-from service.store.known import StoredModel
 from service.store.log import LogFilter, condition, during, protection_of
 from service.store.models import list_models
 from service.store.pseudonym import Pseudonyms
 from service.store.schema import request_log
+from service.store.state_cache import StoredModel
 
 log = request_log.c
 

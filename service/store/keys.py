@@ -12,8 +12,8 @@ from sqlalchemy.exc import IntegrityError
 
 from service.store.database import Transaction
 from service.store.errors import KeyNameTakenError
-from service.store.known import Key, as_key
 from service.store.schema import keys
+from service.store.state_cache import Key, as_key
 
 PREFIX = "evh_"
 """Lets a scanner for secrets recognise one."""

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Column, ColumnElement, Connection, Row, and_, false, or_, select, true
 
-from service.store.known import StoredModel
 from service.store.models import list_models
 from service.store.pseudonym import Pseudonyms
 from service.store.record import Purpose, unpack_names, unpack_sources
 from service.store.schema import keys, request_log
+from service.store.state_cache import StoredModel
 
 log = request_log.c
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, insert, select, update
 
 from service.store.database import Transaction
-from service.store.known import StoredModel, as_model
 from service.store.schema import models
+from service.store.state_cache import StoredModel, as_model
 
 
 def register_model(

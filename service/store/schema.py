@@ -1,9 +1,9 @@
 """The tables. `migrations` makes them; a test holds the two together.
 
-What the request path knows in memory (`service.store.known`) carries a ``revision``: the value of the one counter in
-``state`` when the row last changed. The counter's row stays locked until its transaction ends, so revisions become
-visible in order and "everything after revision r" is never missing anything, on any replica. Rows that end are marked,
-not deleted, so that others hear of it.
+What the request path knows in memory (`service.store.state_cache`) carries a ``revision``: the value of the one
+counter in ``state`` when the row last changed. The counter's row stays locked until its transaction ends, so revisions
+become visible in order and "everything after revision r" is never missing anything, on any replica. Rows that end are
+marked, not deleted, so that others hear of it.
 
 Times are microseconds since 1970 in UTC.
 """

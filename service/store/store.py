@@ -10,10 +10,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, select, update
 
-from service.handover import Handed
 from service.store.database import READERS, Database, Transaction, now_us
 from service.store.errors import StoreStartError
-from service.store.known import Known, read_changes
 from service.store.lock import ProcessLock
 from service.store.log import LogFilter, LogRow, log_page
 from service.store.migration import check_schema, migrate
@@ -21,7 +19,9 @@ from service.store.pseudonym import Pseudonyms
 from service.store.record import LogRecord
 from service.store.retention import prune_log, rows_cutoff
 from service.store.schema import state
+from service.store.state_cache import Known, read_changes
 from service.store.writer import Writer
+from service.thread_queue import Handed
 
 P = ParamSpec("P")
 Result = TypeVar("Result")

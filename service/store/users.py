@@ -10,9 +10,9 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from service.store.database import Transaction
 from service.store.errors import IdempotencyConflictError
-from service.store.known import split_names
 from service.store.pseudonym import Pseudonyms
 from service.store.schema import erased_users, idempotency, interactions, request_log, requirements
+from service.store.state_cache import split_names
 from service.store.upsert import upsert
 
 KEPT_IDEMPOTENCY_S = 24 * 3600

@@ -21,13 +21,13 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.errors import StoppingError
-from service.handover import Handed, Handover, Outcome
 from service.store.database import Database, Transaction, complaint, is_unstorable, is_wrong_row
 from service.store.errors import StoreUnavailableError, UnstorableError
-from service.store.group import GroupCommit, Write
-from service.store.known import Known
+from service.store.group_commit import GroupCommit, Write
 from service.store.pseudonym import Pseudonyms
 from service.store.record import LogRecord
+from service.store.state_cache import Known
+from service.thread_queue import Handed, Handover, Outcome
 
 BEAT_S = 0.5
 """How often an idle writer looks for what others changed, and says that it lives."""

@@ -14,7 +14,7 @@ from measure.profiles import Profile
 from service.audit.request import AuditRequest
 from service.audit.result import make_result
 from service.audit.subject import ServedSubject, population_of
-from service.model import load_model
+from service.model.loaded import load_model
 from training.card import make_card
 from training.card.views import Views
 

@@ -12,7 +12,7 @@ import torch
 
 from bundle import read_bundle, write_bundle
 from service.api import create_app
-from service.model import load_model
+from service.model.loaded import load_model
 from service.settings import Settings
 from training.base.train import train_base
 from training.config import RunConfig

@@ -107,7 +107,7 @@ def test_every_question_is_asked_once_and_every_panel_has_a_unit():
 
 
 def test_the_parts_and_endings_that_alerts_name_are_those_of_the_service():
-    from service.activation import ENDINGS
+    from service.model.activation import ENDINGS
     from service.runtime import NEEDED
 
     text = " ".join(rule["expr"] for rule in RULES)

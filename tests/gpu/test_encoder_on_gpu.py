@@ -20,7 +20,7 @@ MASKS = [tuple(bool(number >> bit & 1) for bit in range(3)) for number in range(
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 @pytest.mark.parametrize("resident", [True, False])
 def test_fair_vectors_are_those_of_the_cpu(an_encoder, monkeypatch, unit_length, dtype, resident):
-    from service import encoder as module
+    from service.model import encoder as module
 
     network, users, u = an_encoder
     users = replace(users, parts=users.parts.astype(dtype))
@@ -39,7 +39,7 @@ def test_fair_vectors_are_those_of_the_cpu(an_encoder, monkeypatch, unit_length,
 
 
 def test_the_exact_values_are_far_closer_than_the_margin(an_encoder):
-    from service.encoder import MARGIN, UserEncoder
+    from service.model.encoder import MARGIN, UserEncoder
 
     network, users, _ = an_encoder
     here = UserEncoder(network, users, unit_length=False)
@@ -54,7 +54,7 @@ def test_the_exact_values_are_far_closer_than_the_margin(an_encoder):
 
 def test_memory_goes_back_to_the_gpu_with_the_encoder(an_encoder):
     from bundle import Users
-    from service.encoder import UserEncoder
+    from service.model.encoder import UserEncoder
 
     network, users, _ = an_encoder
     many = Users((), np.ascontiguousarray(np.tile(users.parts, (2_000, 1, 1))))
@@ -75,8 +75,8 @@ def test_memory_goes_back_to_the_gpu_with_the_encoder(an_encoder):
 @pytest.mark.parametrize("kind", ["auto", "torch", "flat", "ivf"])
 def test_a_model_is_on_the_gpu_as_a_whole_and_gives_the_lists_of_the_cpu(a_bundle_folder, kind):
     faiss = pytest.importorskip("faiss")
-    from service.compute import History, KnownUser, Task, compute
-    from service.model import load_model
+    from service.model.inference import History, KnownUser, Task, compute
+    from service.model.loaded import load_model
 
     if kind != "torch" and (not hasattr(faiss, "StandardGpuResources") or faiss.get_num_gpus() == 0):
         pytest.skip("no GPU that FAISS can use")

@@ -19,7 +19,7 @@ class Squares:
     """A graph, and what it computes from."""
 
     def __init__(self):
-        from service.graphs import Graphs, give_back_with
+        from service.cuda_graphs import Graphs, give_back_with
 
         give_back_with(self)
         self.x = torch.zeros(64, device="cuda")

@@ -31,7 +31,7 @@ def drawn(items):
 @pytest.mark.parametrize("items", [100, 60_000])
 def test_a_gpu_gives_the_lists_of_the_cpu(kind, items):
     from service.index import make_ranker, open_index
-    from service.index.whole import WholeRanker
+    from service.index.exhaustive_ranker import WholeRanker
 
     rng, vectors = drawn(items)
     vectors[::9] = vectors[0]
@@ -53,9 +53,9 @@ def test_a_gpu_gives_the_lists_of_the_cpu(kind, items):
 def test_lists_on_a_gpu_are_those_of_the_cpu():
     """The same groups of items are looked into; where the scores of two items tie in float32, another may be last."""
     from service.index import ApproximateRanker
+    from service.index.exhaustive_ranker import WholeRanker
     from service.index.gpu import GpuIvfIndex
     from service.index.ivf import IvfIndex
-    from service.index.whole import WholeRanker
 
     rng, vectors = drawn(60_000)
     fair = (vectors[rng.integers(0, 60_000, 64)] + 0.1 * rng.normal(size=(64, 64))).astype(np.float32)
@@ -84,7 +84,7 @@ def test_an_index_beside_another_is_built_and_searched_while_that_one_serves(kin
 
     from service.index import make_ranker
     from service.index.build import build
-    from service.index.whole import WholeRanker
+    from service.index.exhaustive_ranker import WholeRanker
 
     rng, vectors = drawn(60_000)
     fair = rng.normal(size=(16, 64)).astype(np.float32)

@@ -31,13 +31,13 @@ from numpy.typing import NDArray
 from pydantic import SecretStr
 
 from bundle import Bundle, write_bundle
-from service.active import Served
 from service.api import create_app
-from service.api.trace import new_request_id
+from service.api.request_context import new_request_id
 from service.logs import make_logger
-from service.model import Model, load_model
-from service.queries import AnyQuery
-from service.recommend import Asker, Recommendation
+from service.model.active import Served
+from service.model.loaded import Model, load_model
+from service.recommend.queries import AnyQuery
+from service.recommend.recommender import Asker, Recommendation
 from service.requirement import Policy
 from service.runtime import Runtime
 from service.settings import Settings

@@ -15,7 +15,7 @@ from bundle import SupportedMasks, write_bundle
 from service.api.access import SCOPE_OF
 from service.api.schemas import RecommendationPage
 from service.errors import StartError
-from service.recommend import Recommender
+from service.recommend.recommender import Recommender
 
 
 def test_a_recommendation_has_exactly_the_promised_shape(client):
@@ -223,7 +223,7 @@ def test_ready_means_that_a_recommendation_would_be_answered(client, monkeypatch
     parts = dict.fromkeys(("worker", "store", "model", "upkeep", "audits"), "ok")
     assert client.get("/health/ready").json() == {"status": "ready", "components": parts}
 
-    monkeypatch.setattr("service.batcher.STALL_S", -1.0)
+    monkeypatch.setattr("service.recommend.batcher.STALL_S", -1.0)
 
     assert client.problem("/health/ready")["code"] == "not_ready"
     assert client.get("/health/live").json() == {"status": "alive"}

@@ -17,7 +17,7 @@ from service.cache import AnswerKey, CachedAnswer, MemoryCache, NoCache, RedisCa
 from service.cache.memory import OVERHEAD_BYTES
 from service.cache.value import pack, unpack
 from service.errors import StartError
-from service.link import RedisLink
+from service.redis_client import RedisLink
 
 SECRET = "sixteen letters or more"
 KEY = AnswerKey("ab" * 32, "recommend", "u1", (True, False), 10, True, ("i7",), (), None, None, 0, 0)

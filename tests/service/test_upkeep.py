@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from service.logs import make_logger
-from service.queries import Query
+from service.recommend.queries import Query
 from service.store import Idempotency, Interaction, add_interactions, now_us
 from service.upkeep import Upkeep
 

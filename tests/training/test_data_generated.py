@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 from training.__main__ import main
-from training.data import meetings
+from training.data import synthetic_interactions
 from training.data.config import DATA_CONFIG, AutoConfig, GeneratedConfig, TablesConfig
 from training.data.generated import generate
 from training.data.load import load
@@ -19,7 +19,7 @@ from training.data.write import write_tables
 from training.errors import ConfigError, DataError
 
 SMALL = GeneratedConfig(users=80, items=50, interactions_per_user=15)
-LARGE = GeneratedConfig(users=1500, items=meetings.SHORTLIST_FROM, interactions_per_user=40)
+LARGE = GeneratedConfig(users=1500, items=synthetic_interactions.SHORTLIST_FROM, interactions_per_user=40)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_interactions_can_be_read_again_and_are_the_same():
 
 
 def test_a_batch_of_interactions_has_some_users_and_knows_its_place(monkeypatch):
-    monkeypatch.setattr(meetings, "USERS_AT_ONCE", 32)
+    monkeypatch.setattr(synthetic_interactions, "USERS_AT_ONCE", 32)
 
     batches = list(generate(SMALL).interactions.batches())
 
@@ -161,7 +161,7 @@ def test_in_a_large_catalogue_users_meet_as_many_items_each_once_and_in_time_ord
 
 
 def test_in_a_large_catalogue_shortlists_keep_popularity_and_taste(monkeypatch, from_a_large_catalogue):
-    monkeypatch.setattr(meetings, "SHORTLIST_FROM", LARGE.items + 1)
+    monkeypatch.setattr(synthetic_interactions, "SHORTLIST_FROM", LARGE.items + 1)
 
     everything = interactions_of(LARGE)
 

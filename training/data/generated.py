@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from training.data.config import GeneratedAttribute, GeneratedConfig
 from training.data.dataset import UNKNOWN
-from training.data.meetings import COLUMNS as MEETING_COLUMNS
-from training.data.meetings import DIMENSIONS, meetings
 from training.data.raw import Interactions, RawTables, Table
+from training.data.synthetic_interactions import COLUMNS as MEETING_COLUMNS
+from training.data.synthetic_interactions import DIMENSIONS, meetings
 
 GENRES = (
     "Action", "Adventure", "Animation", "Comedy", "Crime", "Documentary",

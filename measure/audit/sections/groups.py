@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from measure.audit.sections.scene import AT_LEAST, Answers, K, Row, Scene
+from measure.audit.sections.context import AT_LEAST, Answers, K, Row, Scene
 from measure.fairness import exposure, parity
 from measure.fairness.clients import gaps
 from measure.fairness.opportunity import opportunity

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from measure.audit.sections.scene import Answers, K, Row, Scene
+from measure.audit.sections.context import Answers, K, Row, Scene
 from measure.fairness.calibration import system_kl, user_kl
 from measure.fairness.catalogue import coverage, gini, item_exposure
 from measure.fairness.items import listed

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from measure.audit.sections.scene import AT_LEAST, Answers, K, Row, Scene
+from measure.audit.sections.context import AT_LEAST, Answers, K, Row, Scene
 from measure.fairness.activity import by_activity
 from measure.fairness.totals import divided, ends, totals
 from measure.fairness.utility import errors, two_sided

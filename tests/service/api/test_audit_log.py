@@ -266,9 +266,9 @@ def test_a_stream_ends_although_lists_are_logged_meanwhile(client, monkeypatch):
 
 
 def _somebody():
-    from service.api.trace import new_request_id
-    from service.queries import Query
-    from service.recommend import Asker
+    from service.api.request_context import new_request_id
+    from service.recommend.queries import Query
+    from service.recommend.recommender import Asker
 
     return Query("u1"), Asker(new_request_id(), Purpose.RECOMMEND)
 

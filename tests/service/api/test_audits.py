@@ -11,7 +11,7 @@ from measure.audit import Thresholds
 from service.audit.child import Child
 from service.audit.request import AuditRequest
 from service.audit.result import make_result
-from service.model import load_model
+from service.model.loaded import load_model
 from service.store import claim_run, finish_run
 
 QUICK = {"masks": [[], ["gender"]], "metrics": ["accuracy", "leakage", "overlap"]}

@@ -12,8 +12,8 @@ import pytest
 from bundle import SupportedMasks, write_bundle
 from service.api import create_app
 from service.logs import make_logger
-from service.model import load_model
-from service.models import folder_to_serve, glance
+from service.model.folder import folder_to_serve, glance
+from service.model.loaded import load_model
 from service.settings import Settings
 
 

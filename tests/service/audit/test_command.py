@@ -18,7 +18,7 @@ from measure.profiles import Profile
 from service.__main__ import main
 from service.audit.request import AuditRequest
 from service.audit.result import make_result
-from service.model import load_model
+from service.model.loaded import load_model
 
 ROOT = Path(__file__).parents[3]
 MANY = 2400

@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from bundle import read_bundle, write_bundle
-from service.api.trace import new_request_id
+from service.api.request_context import new_request_id
 from service.audit import count as counting
 from service.audit import exposure
 from service.store import LogRecord, Purpose, Store, create_key, register_model

@@ -8,11 +8,11 @@ import pytest
 
 from bundle import SupportedMasks
 from measure.masks import masks_to_measure
-from service.active import Served
 from service.audit.people import MOST, Compared, Left, Logged, masks_of, side_by_side
 from service.audit.sentences import listed, sentence
 from service.errors import OutdatedError
-from service.queries import Query
+from service.model.active import Served
+from service.recommend.queries import Query
 from service.requirement import Policy
 from service.store import Purpose
 

@@ -20,7 +20,7 @@ from service.audit.runs import ATTEMPTS, AuditRuns
 from service.audit.versions import Versions
 from service.errors import NoAuditDataError, TooManyRunsError, UnknownModelError, UnknownRunError
 from service.logs import make_logger
-from service.models import ModelsFolder
+from service.model.folder import ModelsFolder
 from service.store import Store, StoreUnavailableError, claim_run, create_run, finish_run, get_run, list_runs
 
 FEW = AuditRequest(masks=[[], ["gender"]], metrics=["accuracy", "overlap"], seed=3)
@@ -337,8 +337,8 @@ async def test_a_run_searches_with_the_kind_of_index_that_serves_or_an_exact_one
 
 @pytest.mark.anyio
 async def test_two_replicas_never_do_a_run_twice(a_model, a_measurable_folder, ready_postgres, monkeypatch):
-    from service.active import ActiveModel, Served
-    from service.model import load_model
+    from service.model.active import ActiveModel, Served
+    from service.model.loaded import load_model
     from service.requirement import Policy
 
     folder = a_measurable_folder()

@@ -9,9 +9,9 @@ import pytest
 
 from bundle import write_bundle
 from service.audit.subject import ServedSubject, population_of
-from service.compute import compute
-from service.model import load_model
-from service.queries import Query
+from service.model.inference import compute
+from service.model.loaded import load_model
+from service.recommend.queries import Query
 
 MASKS = ((), ("gender",), ("age",), ("gender", "age"))
 SEEN = {"u0": ["i1", "i2"], "u3": [f"i{item}" for item in range(8)]}

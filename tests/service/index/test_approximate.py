@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.index import ApproximateRanker, Position, Ranker
+from service.index.exhaustive_ranker import WholeRanker
 from service.index.flat import FlatIndex
 from service.index.order import STEP, ExactScores
-from service.index.whole import WholeRanker
 
 NOTHING = np.zeros(0, np.int32)
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from service.index import AnyRanker, Device, Kind, Opened, Position, Ranking, Sample, make_ranker, open_index
 from service.index.dense import TorchIndex
-from service.index.dense_ranker import TorchRanker
+from service.index.exhaustive_ranker import WholeRanker
 from service.index.interface import Approximate
+from service.index.torch_ranker import TorchRanker
 from service.index.tune import plain_sample, recalls
-from service.index.whole import WholeRanker
 
 NOTHING = np.zeros(0, np.int32)
 D = 16

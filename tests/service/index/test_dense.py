@@ -8,12 +8,12 @@ import weakref
 import numpy as np
 import pytest
 
-from service.graphs import SIZES
+from service.cuda_graphs import SIZES
 from service.index import Position
 from service.index.dense import SCRATCH_BYTES, WIDTHS, TorchIndex
-from service.index.dense_ranker import TorchRanker
+from service.index.exhaustive_ranker import WholeRanker
 from service.index.order import ScoreError
-from service.index.whole import WholeRanker
+from service.index.torch_ranker import TorchRanker
 
 NOTHING = np.zeros(0, np.int32)
 

@@ -13,9 +13,9 @@ import pytest
 from service.errors import StartError
 from service.index import Position, Ranker, make_ranker, open_index
 from service.index import milvus as door
+from service.index.exhaustive_ranker import WholeRanker
 from service.index.flat import FlatIndex
 from service.index.milvus import MilvusIndex, connection
-from service.index.whole import WholeRanker
 
 pymilvus = pytest.importorskip("pymilvus", reason="pymilvus and milvus-lite (extra `milvus`) are not installed")
 pytest.importorskip("milvus_lite", reason="pymilvus and milvus-lite (extra `milvus`) are not installed")

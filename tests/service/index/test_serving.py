@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from service.api import create_app
-from service.index import choose
-from service.model import load_model
+from service.index import select_index
+from service.model.loaded import load_model
 from service.settings import Settings
 
 ITEMS = 2000
@@ -99,10 +99,10 @@ async def test_milvus_is_a_part_of_the_service_that_it_can_do_without(a_service,
 
 def test_auto_measures_with_the_bundles_own_users(folder, monkeypatch):
     drawn = []
-    monkeypatch.setattr(choose, "QUICK_MS", 0.0)
-    monkeypatch.setattr(choose, "approximate_kinds", lambda _: ())
-    real = choose.search_ms
-    monkeypatch.setattr(choose, "search_ms", lambda ranker, sample: drawn.append(sample) or real(ranker, sample))
+    monkeypatch.setattr(select_index, "QUICK_MS", 0.0)
+    monkeypatch.setattr(select_index, "approximate_kinds", lambda _: ())
+    real = select_index.search_ms
+    monkeypatch.setattr(select_index, "search_ms", lambda ranker, sample: drawn.append(sample) or real(ranker, sample))
 
     model = load_model(folder, "cpu")
 

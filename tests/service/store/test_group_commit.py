@@ -10,7 +10,6 @@ import time
 import pytest
 
 from service.errors import QueueFullError, StoppingError
-from service.handover import Handed, Waiter
 from service.store import (
     Idempotency,
     IdempotencyConflictError,
@@ -21,6 +20,7 @@ from service.store import (
     hide_item,
     put_requirement,
 )
+from service.thread_queue import Handed, Waiter
 
 
 def test_concurrent_writes_share_commits(open_store, a_model, a_record, logged):

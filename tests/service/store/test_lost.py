@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from service.batcher import Batcher
 from service.errors import UnavailableError
 from service.metrics import Metrics
+from service.recommend.batcher import Batcher
 from service.store import Store, StoreUnavailableError, list_models, put_requirement
 
 

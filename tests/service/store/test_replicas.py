@@ -7,7 +7,7 @@ import asyncio
 import numpy as np
 from pydantic import SecretStr
 
-from service.queries import Query
+from service.recommend.queries import Query
 from service.store import Interaction, add_interactions, hide_item, now_us, put_requirement
 
 

@@ -6,9 +6,9 @@ from bundle import FairEncoder, Network, Part
 from training.base.contract import Base
 from training.experiment import Experiment
 from training.fair.contract import Fair, allowed_labels
-from training.fair.front import measure_front
 from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.fit import fit_lattice
+from training.fair.pareto_front import measure_front
 from training.fair.select import leaked_where_protected_alone
 
 

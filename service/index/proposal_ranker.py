@@ -1,0 +1,64 @@
+"""Exact lists out of an index that proposes in float32: proposals are dropped, scored and ordered on the CPU.
+
+As in `service.index.exhaustive_ranker`, items whose float32 score is more than 2 ε + 2 `STEP` below that of the k-th
+item to show cannot enter the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.index.exhaustive_ranker import WholeRanker
+from service.index.expanding_search import Widening
+from service.index.interface import SPARSE, Dropped, Proposing
+from service.index.order import STEP, Position, Ranking, best_of_each
+
+
+class Ranker(Widening):
+    """Asks an exact index, drops what must not be shown, orders the rest."""
+
+    margin = 32  # which takes care of most items that are dropped
+
+    def __init__(self, index: Proposing, whole: WholeRanker) -> None:
+        """Take the index, and what compares all items that it was built from."""
+        super().__init__(whole, min(index.max_count, whole.items // SPARSE))
+        self._index = index
+        self._items = whole.items
+
+    def _settle(
+        self,
+        fair: NDArray[np.float32],
+        width: int,
+        dropped: Dropped,
+        counts: Sequence[int],
+        after: Sequence[Position | None],
+    ) -> list[Ranking | None]:
+        slack = 2 * self._exact.error(fair) + 2 * STEP
+        items, scores = self._index.search(fair, width, dropped)
+        near = np.where(items >= 0, scores.astype(np.float64), -np.inf)
+        # The index may have left out what is dropped, but nothing else that is better than its last proposal.
+        ends = near[:, -1].copy() if width < self._items else np.full(len(fair), -np.inf)
+        self._drop(near, items, dropped)
+        for row, begin in enumerate(after):
+            if begin is not None:
+                later = self._exact.later(fair[row], begin.row, items[row], near[row], slack[row])
+                near[row, ~later] = -np.inf
+        places = [width - count for count in counts]
+        bars = np.partition(near, sorted(set(places)), axis=1)[np.arange(len(fair)), places] - slack
+        settled = (ends == -np.inf) | (ends < bars)
+        rows, columns = np.nonzero((near >= bars[:, None]) & (near > -np.inf) & settled[:, None])
+        passing = items[rows, columns]
+        rankings = best_of_each(rows, passing, self._exact.of(fair, passing, rows), counts)
+        return [ranking if sure else None for ranking, sure in zip(rankings, settled.tolist(), strict=True)]
+
+    def _drop(self, near: NDArray[np.float64], items: NDArray[np.int64], dropped: Dropped) -> None:
+        """Leave out of each row what must not be shown there."""
+        gone = np.zeros(self._items, np.bool_)  # for one row after the other
+        for row, these in enumerate(dropped):
+            if len(these):
+                gone[these] = True
+                near[row, gone[items[row]]] = -np.inf
+                gone[these] = False

@@ -1,0 +1,182 @@
+"""Which index serves: the one demanded, or the one that measurements at load favour (docs/decisions/0021).
+
+Comparing every item is exact and needs no tuning, so `auto` does nothing else while that takes a request at most
+`QUICK_MS` under load. Beyond, approximate indexes are built and tuned; one serves where it finds enough and takes at
+most half the time. What does not find enough serves nowhere: every item is compared in its place, and the report says
+so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import StartError
+from service.index.approximate import ApproximateRanker
+from service.index.build import AnyIndex, Built, approximate_kinds, build, build_exact, build_milvus
+from service.index.dense import TorchIndex
+from service.index.exhaustive_ranker import WholeRanker, let_go
+from service.index.hnsw import expected_build_s
+from service.index.interface import SPARSE, WINDOWS, Approximate, Device, Kind
+from service.index.order import Ranking
+from service.index.proposal_ranker import Ranker
+from service.index.report import IndexReport, Tried
+from service.index.torch_ranker import TorchRanker
+from service.index.tune import TARGET, TIMED, TOGETHER, K, Sample, plain_sample, recalls, search_ms, timed, tuned
+
+QUICK_MS = 0.5
+"""An exact search that takes a request no longer is not worth missing items for."""
+FASTER = 2.0
+"""How many times faster an approximate search has to be."""
+FEWEST = SPARSE * WINDOWS[0]
+"""Scoring everything is quicker than an approximate index of less."""
+APPROXIMATE_KINDS: tuple[Kind, ...] = ("ivf", "hnsw", "milvus")
+BUILD_S = 60.0
+"""`auto` builds no graph that is expected to take longer; lists take a minute for some ten million items."""
+SAMPLE = 200
+DEEP = 100
+
+AnyRanker: TypeAlias = WholeRanker | TorchRanker | Ranker | ApproximateRanker
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An index that can be searched."""
+
+    index: AnyIndex
+    ranker: AnyRanker
+    """Makes lists with it."""
+    note: str | None
+    """Why it is not on a GPU where one was looked for."""
+    report: IndexReport
+
+
+def make_ranker(index: AnyIndex, whole: WholeRanker) -> AnyRanker:
+    """What makes lists with an index of the vectors that ``whole`` compares."""
+    if isinstance(index, TorchIndex):
+        return whole if index.device == "cpu" else TorchRanker(index, whole)
+    return ApproximateRanker(index, whole) if isinstance(index, Approximate) else Ranker(index, whole)
+
+
+def open_index(
+    vectors: NDArray[np.float32],
+    device: Device = "auto",
+    kind: Kind = "auto",
+    *,
+    sample: Callable[[int], Sample] | None = None,
+    milvus_url: str | None = None,
+) -> Opened:
+    """Build the index that the operator wants, where he wants it, once; may take minutes for millions of items.
+
+    Args:
+        vectors: (I, d) item vectors; kept, not changed.
+        device: where it searches.
+        kind: which one; `auto` measures.
+        sample: so many requests to measure an approximate index with; items stand in for users where not given.
+        milvus_url: for Milvus.
+
+    Raises:
+        StartError: ``cuda`` is demanded and not there or too small; Milvus is demanded and cannot be used.
+    """
+    draw = sample or (lambda size: plain_sample(vectors, size))
+    try:
+        return _opened(vectors, device, kind, draw, milvus_url)
+    finally:
+        let_go()
+
+
+def _opened(
+    vectors: NDArray[np.float32], device: Device, kind: Kind, draw: Callable[[int], Sample], milvus_url: str | None
+) -> Opened:
+    if kind == "auto":
+        return _Choice(vectors, build_exact(vectors, device)).among(device, draw)
+    if kind in APPROXIMATE_KINDS and len(vectors) < FEWEST:
+        few = f"EVENHAND_INDEX is {kind}, which has nothing to gain on {len(vectors)} items"
+        return _Choice(vectors, build_exact(vectors, device)).exactly(few)
+    built = build_milvus(vectors, milvus_url) if kind == "milvus" else build(kind, vectors, device)
+    if not isinstance(built.index, Approximate):
+        return _Choice(vectors, built).exactly(f"EVENHAND_INDEX is {kind}")
+    whole = build_exact(vectors, "cpu" if kind == "milvus" else device)
+    return _Choice(vectors, whole).demanded(built, draw(SAMPLE))
+
+
+class _Choice:
+    """Between an index that compares every item and others."""
+
+    def __init__(self, vectors: NDArray[np.float32], whole: Built) -> None:
+        self._vectors = vectors
+        self._whole = whole
+        self._comparing = WholeRanker(vectors)
+        self._ranker = make_ranker(whole.index, self._comparing)
+        self._tried: list[Tried] = []
+
+    def exactly(self, reason: str) -> Opened:
+        """Compare every item."""
+        index = self._whole.index
+        ms = search_ms(self._ranker, plain_sample(self._vectors, (1 + TIMED) * TOGETHER))
+        report = IndexReport(index.kind, index.device, True, "", reason, 1.0, 1.0, self._whole.seconds, ms)
+        return Opened(index, self._ranker, self._whole.note, replace(report, tried=tuple(self._tried)))
+
+    def among(self, device: Device, draw: Callable[[int], Sample]) -> Opened:
+        """What `auto` means."""
+        ms = search_ms(self._ranker, plain_sample(self._vectors, (1 + TIMED) * TOGETHER))
+        if ms <= QUICK_MS:
+            return self.exactly(f"comparing every item takes a request {ms:.2g} ms, and {QUICK_MS:g} ms may be")
+        sample = draw(SAMPLE)
+        exact = sample.lists(self._ranker, DEEP)
+        ms = search_ms(self._ranker, sample)
+        self._tried.append(Tried(self._whole.index.kind, self._whole.seconds, ms, 1.0))
+        found: list[Opened] = []
+        for kind in approximate_kinds(self._whole.index.device):
+            if kind == "hnsw" and (expected_s := expected_build_s(self._vectors)) > BUILD_S:
+                self._tried.append(Tried(kind, expected_s, None, None))
+                continue
+            opened = self._tuned(build(kind, self._vectors, device), sample, exact)
+            if opened is not None and FASTER * opened.report.search_ms <= ms:
+                found.append(opened)
+                if opened.report.search_ms <= QUICK_MS:
+                    break
+        if not found:
+            return self.exactly(f"nothing finds {TARGET:.0%} of the best {K} in 1/{FASTER:g} of its {ms:.2g} ms")
+        best = min(found, key=lambda opened: opened.report.search_ms)
+        reason = f"{best.report.search_ms:.2g} ms a request, comparing every item {ms:.2g} ms"
+        return self._explained(best, reason)
+
+    def demanded(self, built: Built, sample: Sample) -> Opened:
+        """An approximate index, unless it finds too little."""
+        kind = built.index.kind
+        opened = self._tuned(built, sample, sample.lists(self._ranker, DEEP))
+        if opened is not None:
+            return self._explained(opened, f"EVENHAND_INDEX is {kind}")
+        recall = self._tried[-1].recall
+        lack = f"has nothing to gain on {len(self._vectors)} items"
+        if recall is not None:
+            lack = f"finds {recall:.1%} of the best {K} before it takes as long as comparing every item"
+        return self.exactly(f"EVENHAND_INDEX is {kind}, which {lack}")
+
+    def _tuned(self, built: Built, sample: Sample, exact: Sequence[Ranking]) -> Opened | None:
+        """An approximate index with the least effort that finds enough; None where none does."""
+        index = built.index
+        assert isinstance(index, Approximate)  # noqa: S101  for the type checker
+        first = [Ranking(one.rows[:K], one.scores[:K]) for one in exact]
+        (enough, most), took_s = timed(lambda: tuned(index, self._comparing, sample, first))
+        if index.trouble:
+            raise StartError(index.trouble)  # what was measured is not the index
+        build_s = built.seconds + took_s
+        if enough is None:
+            self._tried.append(Tried(index.kind, build_s, None, most))
+            return None
+        ranker = enough.ranker
+        ms = search_ms(ranker, sample)
+        self._tried.append(Tried(index.kind, build_s, ms, enough.recall))
+        deep = float(recalls(sample.lists(ranker, DEEP), exact).mean())
+        parameters = enough.index.parameters
+        report = IndexReport(index.kind, index.device, False, parameters, "", enough.recall, deep, build_s, ms)
+        return Opened(enough.index, ranker, built.note, report)
+
+    def _explained(self, opened: Opened, reason: str) -> Opened:
+        return replace(opened, report=replace(opened.report, reason=reason, tried=tuple(self._tried)))

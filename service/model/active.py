@@ -1,0 +1,71 @@
+"""Which model serves. A request keeps the one it began with; the last request that ends lets the old one go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.model.loaded import Model
+from service.requirement import Policy, Requirement, check_policy, resolve
+from service.store import pack_names, pack_sources
+
+REMEMBERED = 4096
+"""Resolved requirements that are kept; there are few different ones."""
+Names = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What is protected, and how the request log says it."""
+
+    requirement: Requirement
+    requested: int | None
+    """Mask of the attributes that the request named; None where it named none."""
+    applied: int
+    sources: str
+
+
+class Served:
+    """A model as this process serves it: its id in the request log, and what its answers protect."""
+
+    def __init__(self, model: Model, model_id: int, policy: Policy) -> None:
+        """Put a model behind a policy.
+
+        Args:
+            model: loaded.
+            model_id: `StoredModel.id` of the same bundle.
+            policy: the operator's.
+
+        Raises:
+            StartError: this bundle cannot meet the policy.
+        """
+        check_policy(model.bundle.description, policy)
+        self.model = model
+        self.id = model_id
+        self.policy = policy
+        self._resolved: dict[tuple[Names | None, Names | None], Resolved] = {}
+
+    def resolve(self, sensitive: Names | None, stored: Names | None) -> Resolved:
+        """As `service.requirement.resolve`, once for each different question; from the event loop alone."""
+        found = self._resolved.get((sensitive, stored))
+        if found is None:
+            bundle = self.model.bundle.description
+            requirement = resolve(bundle, self.policy, sensitive, stored or ())
+            requested = None if sensitive is None else pack_names(sensitive, bundle.attribute_names)
+            found = Resolved(requirement, requested, *pack_sources(requirement.sources, bundle.attribute_names))
+            if len(self._resolved) >= REMEMBERED:
+                self._resolved.clear()
+            self._resolved[sensitive, stored] = found
+        return found
+
+
+class ActiveModel:
+    """The one place that changes when another model takes over."""
+
+    def __init__(self, served: Served) -> None:
+        self.current = served
+        """For a request that begins now; it takes this once and keeps it."""
+
+    def swap(self, served: Served) -> Served:
+        """Serve another model from now on; returns the one before, which nothing new will use."""
+        before, self.current = self.current, served
+        return before

@@ -1,0 +1,102 @@
+"""One batch, in the worker thread: what was planned in, rankings out. Tasks of two models may meet in a batch.
+
+Every answer is a function of its own task alone: parts made from a history are made one user at a time, fair vectors
+and lists as `service.model.encoder` and `service.index` say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service import index
+from service.index import Position, Ranking
+from service.model import encoder
+from service.model.loaded import Model
+
+
+class KnownUser(NamedTuple):
+    """By the fair vector of a user whose parts the bundle has."""
+
+    row: int
+    mask: tuple[bool, ...]
+
+
+class History(NamedTuple):
+    """By the fair vector of somebody of whom only items are known."""
+
+    rows: tuple[int, ...]
+    """Oldest first; at least one."""
+    mask: tuple[bool, ...]
+
+
+class SimilarTo(NamedTuple):
+    """By likeness to an item."""
+
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class ByPopularity:
+    """The same for everybody."""
+
+
+Order = KnownUser | History | SimilarTo | ByPopularity
+
+
+class Task(NamedTuple):
+    """A list to make."""
+
+    model: Model
+    order: Order
+    dropped: NDArray[np.int32]
+    k: int
+    """Items to show, where there are so many."""
+    after: Position | None
+
+
+def compute(tasks: Sequence[Task]) -> list[Ranking]:
+    """A ranking for each task, in order."""
+    rankings: dict[int, Ranking] = {}
+    personal: dict[int, list[int]] = {}
+    for place, task in enumerate(tasks):
+        match task.order:
+            case SimilarTo(row):
+                rankings[place] = task.model.neighbours.top(row, task.dropped, task.k)
+            case ByPopularity():
+                rankings[place] = task.model.popular.top(task.dropped, task.k, task.after)
+            case _:
+                personal.setdefault(id(task.model), []).append(place)
+    for places in personal.values():
+        chosen = [tasks[place] for place in places]
+        rankings.update(zip(places, _personal(chosen[0].model, chosen), strict=True))
+    return [rankings[place] for place in range(len(tasks))]
+
+
+def use_one_thread() -> None:
+    """Called first in the worker thread."""
+    encoder.use_one_thread()
+    index.use_one_thread()
+
+
+def _personal(model: Model, tasks: Sequence[Task]) -> list[Ranking]:
+    """Parts → combine → search: lists of one model, ordered by fair vectors."""
+    masks = [task.order.mask for task in tasks if isinstance(task.order, KnownUser | History)]
+    fair = model.encoder.fair_vectors([_user(model, task.order) for task in tasks], masks)
+    return model.ranker.top(
+        fair, [task.dropped for task in tasks], [task.k for task in tasks], [task.after for task in tasks]
+    )
+
+
+def _user(model: Model, order: Order) -> int | encoder.UserVector:
+    """The row of a known user; the user vector (d,) of a history, alone, so that company does not change its bits."""
+    if isinstance(order, KnownUser):
+        return order.row
+    assert isinstance(order, History)  # noqa: S101  the others have no parts
+    history = np.array(order.rows, np.int32)
+    u: encoder.UserVector = model.bundle.history.user_vectors([history], model.bundle.items.vectors)[0]
+    return u

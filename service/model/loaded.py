@@ -1,0 +1,145 @@
+"""What start-up loaded: one bundle, ready to be searched. Built whole or not at all, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from time import perf_counter
+from typing import cast
+
+import numpy as np
+
+from bundle import Bundle, BundleError, Manifest, read_bundle
+from measure.scoring import to_unit
+from service.errors import StartError
+from service.index import (
+    AnyRanker,
+    CandidateRanker,
+    Device,
+    Index,
+    IndexReport,
+    Kind,
+    Neighbours,
+    PopularOrder,
+    Sample,
+    device_bytes,
+    open_index,
+)
+from service.model.encoder import DeviceError, UserEncoder
+from service.model.item_lookup import Catalogue
+
+
+@dataclass(frozen=True)
+class Model:
+    """One bundle in memory with its encoder and index."""
+
+    bundle: Bundle
+    content_hash: str
+    encoder: UserEncoder
+    index: Index
+    index_report: IndexReport
+    """Which index it is, and why."""
+    ranker: AnyRanker | CandidateRanker
+    """Fair vectors in, what to show out."""
+    catalogue: Catalogue
+    device_note: str | None
+    """What is on the CPU although a GPU was looked for, and why: one line."""
+    device_bytes: Mapping[str, int]
+    """What it holds on a GPU: what → bytes; nothing where it holds nothing there."""
+    loading_ms: Mapping[str, float]
+
+    def index_facts(self) -> dict[str, object]:
+        """For the log: which index it is and why, and what is not on a GPU although one was looked for."""
+        return self.index_report.facts() | ({"not_on_gpu": self.device_note} if self.device_note else {})
+
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        """Items by likeness; a first use reads all vectors."""
+        return Neighbours(self.bundle.items.vectors)
+
+    @cached_property
+    def popular(self) -> PopularOrder:
+        """Items by popularity; a first use orders them."""
+        return PopularOrder(self.bundle.items.popularity)
+
+    @property
+    def name(self) -> str:
+        """The bundle's name."""
+        return self.bundle.description.name
+
+    @property
+    def version(self) -> str:
+        """The bundle's version."""
+        return self.bundle.description.version
+
+
+def load_model(
+    path: Path, device: Device, kind: Kind = "auto", *, milvus_url: str | None = None, trust_stamp: bool = True
+) -> Model:
+    """Read a bundle and make it searchable.
+
+    Args:
+        path: folder of a version, or of a bundle, whose newest version is taken.
+        device: where the index searches. The encoder follows it to a GPU where it can (docs/decisions/0027).
+        kind: which index.
+        milvus_url: where Milvus is, for that kind.
+        trust_stamp: skip hashes and values where these very files passed before.
+
+    Raises:
+        StartError: the bundle is refused, cannot be served, or the device is not there; one line.
+    """
+    started = perf_counter()
+    try:
+        bundle = read_bundle(path, trust_stamp=trust_stamp)
+    except BundleError as error:
+        raise StartError(f"bundle {path} is refused: {error}") from error
+    read = perf_counter()
+    manifest = cast(Manifest, bundle.description)  # what is read from a folder has its files and their hash
+    cosine = manifest.scorer == "cosine"
+    vectors = to_unit(bundle.items.vectors) if cosine else bundle.items.vectors
+    encoder = UserEncoder(bundle.encoder, bundle.users, unit_length=cosine)
+    draw = partial(_sample, bundle, encoder) if bundle.users.ids else None
+    opened = open_index(vectors, device, kind, sample=draw, milvus_url=milvus_url)
+    ranker = opened.ranker if bundle.reranker is None else CandidateRanker(opened.ranker, bundle.reranker)
+    catalogue = Catalogue(bundle.items.row, bundle.items.groups)
+    _ = bundle.users.row  # built on first use; the first request should not pay
+    indexed = perf_counter()
+    encoder, note = _beside(opened.index, encoder, opened.note)
+    times_s = {"read_ms": read - started, "index_ms": indexed - read, "encoder_ms": perf_counter() - indexed}
+    return Model(
+        bundle,
+        manifest.content_hash,
+        encoder,
+        opened.index,
+        opened.report,
+        ranker,
+        catalogue,
+        note,
+        {**device_bytes(opened.index, vectors), **encoder.device_bytes},
+        {name: 1e3 * seconds for name, seconds in times_s.items()},
+    )
+
+
+def _beside(index: Index, encoder: UserEncoder, note: str | None) -> tuple[UserEncoder, str | None]:
+    """The encoder, on a GPU where the index is on one, and what is not there although it was looked for."""
+    if index.device != "cuda":
+        return encoder, note and f"index and encoder: {note}"
+    try:
+        encoder = encoder.on("cuda")
+    except DeviceError as error:
+        return encoder, f"encoder: {error}"
+    return encoder, encoder.note and f"users' parts: {encoder.note}"
+
+
+def _sample(bundle: Bundle, encoder: UserEncoder, size: int) -> Sample:
+    """Requests of users from all over the bundle, each under some mask that it supports; the same ones every time."""
+    description, rng = bundle.description, np.random.default_rng(0)
+    users = np.unique(np.linspace(0, len(bundle.users.ids) - 1, size).astype(np.int64)).tolist()
+    listed = description.supported_masks.masks
+    masks = []
+    for _ in users:
+        drawn = {name for name in description.attribute_names if rng.random() < 0.5} | {*description.always_protected}
+        masks.append(description.mask(listed[rng.integers(len(listed))] if listed else drawn))
+    return Sample(encoder.fair_vectors(users, masks), [bundle.seen.of(user) for user in users])

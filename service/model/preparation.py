@@ -1,0 +1,118 @@
+"""What a model goes through before it may serve: loaded, verified, warmed, compared. Blocks; in a thread of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from bundle import Bundle, BundleError, Description, missing
+from service.errors import ModelRefusedError, StartError
+from service.index import Device, Kind
+from service.model.inference import ByPopularity, History, KnownUser, SimilarTo, Task, compute
+from service.model.loaded import Model, load_model
+from service.requirement import Policy, check_policy, covering_mask
+from service.store import Known
+
+WARM_ITEMS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What another model changes."""
+
+    attributes_added: tuple[str, ...]
+    attributes_removed: tuple[str, ...]
+    users_added: int
+    users_removed: int
+    items_added: int
+    items_removed: int
+    unmet: Mapping[tuple[str, ...], int]
+    """Stored requirement that it cannot meet → users who have it: their requests are refused while it serves."""
+
+    @property
+    def users_unmet(self) -> int:
+        """How many users' requests are refused."""
+        return sum(self.unmet.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model that may serve."""
+
+    model: Model
+    timings_ms: Mapping[str, float]
+
+
+def prepare(
+    folder: Path, policy: Policy, device: Device, kind: Kind = "auto", *, milvus_url: str | None = None
+) -> Prepared:
+    """Load a version, every hash checked whatever a stamp says, and make real lists with it.
+
+    Args:
+        folder: of the version.
+        policy: the operator's.
+        device: where its index searches.
+        kind: which index.
+        milvus_url: where Milvus is, for that kind.
+
+    Raises:
+        ModelRefusedError: it is damaged, or cannot meet what the operator demands.
+    """
+    version = folder.name
+    try:
+        model = load_model(folder, device, kind, milvus_url=milvus_url, trust_stamp=False)
+        check_policy(model.bundle.description, policy)
+    except StartError as error:
+        cause = error.__cause__
+        raise ModelRefusedError(version, str(cause if isinstance(cause, BundleError) else error)) from error
+    if model.version != version:
+        raise ModelRefusedError(version, f"manifest.json: version is {model.version!r}")
+    started = perf_counter()
+    warm(model, policy)
+    return Prepared(model, {**model.loading_ms, "warm_ms": 1e3 * (perf_counter() - started)})
+
+
+def warm(model: Model, policy: Policy) -> None:
+    """One list of every kind that the bundle can make; what they are is of no interest."""
+    bundle = model.bundle
+    description = bundle.description
+    mask = description.mask(covering_mask(description, policy) or ())
+    orders: list[KnownUser | History | SimilarTo | ByPopularity] = [ByPopularity()]
+    if bundle.users.ids:
+        orders.append(KnownUser(0, mask))
+    if bundle.items.ids:
+        orders.append(SimilarTo(0))
+        if model.encoder.can_split:
+            orders.append(History((0,), mask))
+    nothing = np.zeros(0, np.int32)
+    compute([Task(model, order, nothing, WARM_ITEMS, None) for order in orders])
+
+
+def compare(before: Bundle, after: Bundle, policy: Policy, known: Known) -> Compared:
+    """What changes with another bundle, for callers and for users who have stored a requirement."""
+    old, new = before.description.attribute_names, after.description.attribute_names
+    users, items = (before.users.ids, after.users.ids), (before.items.ids, after.items.ids)
+    return Compared(
+        attributes_added=tuple(name for name in new if name not in old),
+        attributes_removed=tuple(name for name in old if name not in new),
+        users_added=missing(users[1], users[0]),
+        users_removed=missing(users[0], users[1]),
+        items_added=missing(items[1], items[0]),
+        items_removed=missing(items[0], items[1]),
+        unmet=unmet_requirements(after.description, policy, known),
+    )
+
+
+def unmet_requirements(bundle: Description, policy: Policy, known: Known) -> Mapping[tuple[str, ...], int]:
+    """Stored requirement that no mask of the bundle covers → how many users have it."""
+    stored = Counter(state.requirement for _, state in known.users() if state.requirement and not state.suppressed)
+    return {
+        names: count
+        for names, count in stored.items()
+        if not set(names).issubset(bundle.attribute_names) or covering_mask(bundle, policy, names) is None
+    }

@@ -1,0 +1,117 @@
+"""How often one API key may ask: so many requests in a window that its first request opens.
+
+Counted in Redis for all replicas while it is there, in this process while it is not: then each replica allows the whole
+limit, but none is ever without one.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from dataclasses import dataclass
+
+from limits import RateLimitItem, parse
+from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+
+from service.errors import RateLimitedError, StartError
+from service.redis_client import LinkError, RedisLink
+
+MAX_WINDOW_S = 86_400
+_RATE = re.compile(r"[1-9][0-9]{0,6}/([1-9][0-9]{0,4} )?(second|minute|hour|day)s?")
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What is left after a request that may pass."""
+
+    limit: int
+    remaining: int
+    window_s: int
+
+
+def parse_rate(text: str) -> RateLimitItem | None:
+    """EVENHAND_RATE_LIMIT: ``600/minute``, ``100/10 seconds``; None for ``off``.
+
+    Raises:
+        StartError: it is none of these.
+    """
+    if text == "off":
+        return None
+    # The library reads more than this, such as several limits at once, and 0 seconds as 1.
+    rate = parse(text) if _RATE.fullmatch(text) else None
+    if rate is None or rate.get_expiry() > MAX_WINDOW_S:
+        raise StartError(
+            f"EVENHAND_RATE_LIMIT is {text!r:.100}: 'off', or a number below 10,000,000 and a window up to a day, "
+            "like '600/minute' or '100/10 seconds'"
+        )
+    return rate
+
+
+class RateLimits:
+    """One limit, counted for each API key."""
+
+    def __init__(self, rate: RateLimitItem, link: RedisLink | None, *, prefix: str) -> None:
+        """Count in Redis where a link is given (started and closed by the caller), under names with this prefix."""
+        self._rate = rate
+        self._link = link
+        self._own: Storage = MemoryStorage()
+        self._shared: Storage | None = None
+        if link is not None:
+            pool = link.client.connection_pool
+            options = {"implementation": "redispy", "key_prefix": f"{prefix}limit", "connection_pool": pool}
+            self._shared = RedisStorage("async+redis://", **options)  # type: ignore[arg-type]
+        self._refused_until: dict[str, float] = {}
+        """Keys that need not be counted before that moment: whoever is over the limit costs no round trip."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why replicas count each on its own although they should not; None where they do not."""
+        return None if self._link is None else self._link.trouble
+
+    async def take(self, key: str, cost: int = 1) -> Allowance:
+        """Count a request of an API key.
+
+        Args:
+            key: the API key's id, never its secret: Redis sees it.
+            cost: how many requests this one counts as.
+
+        Raises:
+            RateLimitedError: over the limit. Refused requests count as well: a key that never pauses opens a new
+                window only when this one ends.
+        """
+        if (until := self._refused_until.get(key)) is not None:
+            if (left := until - time.time()) > 0:
+                raise self._refusal(left)
+            del self._refused_until[key]
+        limit = self._rate.amount
+        used, storage = await self._count(key, cost)
+        if used <= limit:
+            return Allowance(limit, limit - used, self._rate.get_expiry())
+        left = await self._left_s(key, storage)
+        self._refused_until[key] = time.time() + left
+        raise self._refusal(left)
+
+    async def _count(self, key: str, cost: int) -> tuple[int, Storage]:
+        """How many requests the window has by now, and who counted."""
+        name, window_s = self._rate.key_for(key), self._rate.get_expiry()
+        if self._link is not None and (shared := self._shared) is not None:
+            try:
+                return await self._link.run(lambda: shared.incr(name, window_s, cost)), shared
+            except LinkError:
+                pass
+        return await self._own.incr(name, window_s, cost), self._own
+
+    async def _left_s(self, key: str, storage: Storage) -> float:
+        """Seconds until the window ends; not fewer."""
+        name = self._rate.key_for(key)
+        if storage is self._own or self._link is None:
+            return await self._own.get_expiry(name) - time.time()
+        try:
+            # Redis rounds what is left to whole seconds, downwards too.
+            return 0.5 + await self._link.run(lambda: storage.get_expiry(name)) - time.time()
+        except LinkError:
+            return 1.0
+
+    def _refusal(self, left_s: float) -> RateLimitedError:
+        return RateLimitedError(self._rate.amount, self._rate.get_expiry(), max(1, math.ceil(left_s)))

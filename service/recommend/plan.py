@@ -1,0 +1,239 @@
+"""What one list is made of: requirement → user → what to drop → where it goes on. No list is made here.
+
+A plan is made from one state of what is known of the user and of the hidden items, and carries the revisions of both:
+the request log refuses the answer where they are not the present ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.cache import AnswerKey
+from service.errors import (
+    NoHistoryError,
+    SessionsUnsupportedError,
+    UnknownGroupError,
+    UnknownItemError,
+    UnknownUserError,
+)
+from service.model.active import Resolved, Served
+from service.model.inference import ByPopularity, History, KnownUser, Order, SimilarTo
+from service.model.item_lookup import Catalogue
+from service.recommend.cursor import Bound, Cursors, Place
+from service.recommend.queries import AnyQuery, Fallback, PopularQuery, Query, SessionQuery, SimilarQuery
+from service.requirement import Requirement
+from service.store import HiddenItems, Known, UserState
+
+NOTHING = np.zeros(0, np.int32)
+NOBODY = Resolved(Requirement({}, ()), None, 0, "")
+"""Lists that are the same for everybody show nothing of anybody: there is nothing to withhold."""
+
+
+class Plan(NamedTuple):
+    """All that the list depends on."""
+
+    query: AnyQuery
+    served: Served
+    resolved: Resolved
+    order: Order
+    dropped: NDArray[np.int32]
+    place: Place | None
+    """Where the list goes on; None for its beginning."""
+    fallback: Fallback | None
+    """What the list is instead of a personal one."""
+    unknown_items: tuple[str, ...]
+    """Of the history."""
+    logged_user: str | None
+    """Whose list it is in the request log; None for nobody's, and for users that are erased."""
+    user_revision: int
+    hidden_revision: int
+
+    @property
+    def bound(self) -> Bound:
+        """What a cursor into this list is good for."""
+        query = self.query
+        if isinstance(query, Query):
+            whose: list[object] = ["user", query.user]
+        elif isinstance(query, SessionQuery):
+            whose = ["session", query.history]
+        else:
+            raise TypeError("this kind of list has no pages")
+        asked = [query.sensitive, query.k, query.exclude_seen, query.exclude, query.groups, query.fallback]
+        return Bound([*whose, *asked], f"{self.served.model.content_hash} {_material(self.order)}", self.mask)
+
+    @property
+    def mask(self) -> tuple[bool, ...]:
+        """One flag per attribute; True = protect."""
+        return self.resolved.requirement.mask
+
+    @property
+    def cache_key(self) -> AnswerKey:
+        """Two plans with the same key have the same list."""
+        query = self.query
+        personal = query if isinstance(query, Query | SessionQuery) else None
+        return AnswerKey(
+            content_hash=self.served.model.content_hash,
+            route=type(query).__name__,
+            user=query.user if isinstance(query, Query) else _material(self.order),
+            mask=self.mask,
+            k=query.k,
+            exclude_seen=personal is None or personal.exclude_seen,
+            exclude=() if personal is None else personal.exclude,
+            groups=() if isinstance(query, SimilarQuery) else query.groups,
+            fallback=self.fallback,
+            after=self.place.after if self.place else None,
+            user_revision=self.user_revision,
+            hidden_revision=self.hidden_revision,
+        )
+
+
+class _Person(NamedTuple):
+    """Somebody to make a list for."""
+
+    order: Order
+    seen: NDArray[np.int32] | None = None
+    """Rows, at export."""
+    met: Sequence[int] = ()
+    """Rows, since."""
+    fallback: Fallback | None = None
+    unknown_items: tuple[str, ...] = ()
+
+
+def plan_list(query: AnyQuery, served: Served, known: Known, cursors: Cursors) -> Plan:
+    """Decide what the list is made of.
+
+    Args:
+        query: what a caller wants.
+        served: the model to ask.
+        known: what is stored, as of now.
+        cursors: reads the query's cursor.
+
+    Raises:
+        UnknownAttributeError, UnsupportedRequirementError: of the requirement.
+        UnknownUserError, UnknownItemError, UnknownGroupError: the bundle does not know it.
+        NoHistoryError: no item of the history is known.
+        SessionsUnsupportedError: the bundle cannot make parts.
+        InvalidQueryError, StaleCursorError: of the cursor.
+    """
+    hidden = known.hidden
+    match query:
+        case Query():
+            state = known.user(query.user)
+            resolved = served.resolve(query.sensitive, state.requirement)
+            person = _user(query, served, state, resolved.requirement.mask)
+            logged_user = None if state.suppressed else query.user
+            return _personal(query, served, resolved, person, hidden, cursors, logged_user, state.revision)
+        case SessionQuery():
+            resolved = served.resolve(query.sensitive, None)
+            person = _session(query, served, resolved.requirement.mask)
+            return _personal(query, served, resolved, person, hidden, cursors, None, 0)
+        case SimilarQuery():
+            row = served.model.bundle.items.row.get(query.item)
+            if row is None:
+                raise UnknownItemError(query.item)
+            return _for_nobody(query, served, SimilarTo(row), (), hidden)
+        case PopularQuery():
+            return _for_nobody(query, served, ByPopularity(), query.groups, hidden)
+
+
+def _user(query: Query, served: Served, state: UserState, mask: tuple[bool, ...]) -> _Person:
+    """A user by id: from the bundle, else from posted interactions, else nobody we know."""
+    model = served.model
+    if state.suppressed:
+        if query.fallback is None:
+            raise UnknownUserError(query.user)
+        return _Person(ByPopularity(), fallback=query.fallback)
+    met = model.catalogue.rows(state.items) if state.items else ()
+    row = model.bundle.users.row.get(query.user)
+    if row is not None:
+        return _Person(KnownUser(row, mask), model.bundle.seen.of(row), met)
+    if met and model.encoder.can_split:
+        return _Person(History(tuple(met), mask), None, met)
+    if query.fallback is None:
+        raise UnknownUserError(query.user)
+    return _Person(ByPopularity(), None, met, query.fallback)
+
+
+def _session(query: SessionQuery, served: Served, mask: tuple[bool, ...]) -> _Person:
+    """Somebody of whom only items are known."""
+    model = served.model
+    if not model.encoder.can_split:
+        raise SessionsUnsupportedError
+    rows = model.catalogue.rows(query.history)
+    row = model.bundle.items.row
+    unknown = tuple(dict.fromkeys(item for item in query.history if item not in row))
+    if rows:
+        return _Person(History(tuple(rows), mask), None, rows, None, unknown)
+    if query.fallback is None:
+        raise NoHistoryError(unknown)
+    return _Person(ByPopularity(), fallback=query.fallback, unknown_items=unknown)
+
+
+def _personal(
+    query: Query | SessionQuery,
+    served: Served,
+    resolved: Resolved,
+    person: _Person,
+    hidden: HiddenItems,
+    cursors: Cursors,
+    logged_user: str | None,
+    user_revision: int,
+) -> Plan:
+    catalogue = served.model.catalogue
+    named = catalogue.rows(query.exclude) if query.exclude else []
+    if query.exclude_seen:
+        named = [*named, *person.met]
+    seen = person.seen if query.exclude_seen else None
+    dropped = _dropped_rows(seen, named, catalogue.hidden(hidden.items), _outside(query.groups, catalogue))
+    facts = (person.fallback, person.unknown_items, logged_user, user_revision, hidden.revision)
+    plan = Plan(query, served, resolved, person.order, dropped, None, *facts)
+    return plan if query.cursor is None else plan._replace(place=cursors.read(query.cursor, plan.bound))
+
+
+def _for_nobody(
+    query: SimilarQuery | PopularQuery, served: Served, order: Order, groups: Sequence[str], hidden: HiddenItems
+) -> Plan:
+    catalogue = served.model.catalogue
+    dropped = _dropped_rows(None, (), catalogue.hidden(hidden.items), _outside(groups, catalogue))
+    return Plan(query, served, NOBODY, order, dropped, None, None, (), None, 0, hidden.revision)
+
+
+def _dropped_rows(seen: NDArray[np.int32] | None, named: Sequence[int], *sets: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Rows to drop before counting to k.
+
+    Args:
+        seen: rows of the items this user had seen at export; None where they may be shown again.
+        named: rows named one by one: posted interactions, exclusions.
+        sets: rows prepared before: hidden items, items outside the wanted groups.
+
+    Returns:
+        Item rows, in any order, possibly repeated.
+    """
+    rows = [each for each in sets if len(each)]
+    if seen is not None:
+        rows.append(seen)
+    if named:
+        rows.append(np.array(named, np.int32))
+    return rows[0] if len(rows) == 1 else np.concatenate(rows) if rows else np.zeros(0, np.int32)
+
+
+def _outside(groups: Sequence[str], catalogue: Catalogue) -> NDArray[np.int32]:
+    """Rows of the items in none of the wanted groups."""
+    if not groups:
+        return NOTHING
+    for group in groups:
+        if not catalogue.has(group):
+            raise UnknownGroupError(group, catalogue.groups)
+    return catalogue.outside(groups)
+
+
+def _material(order: Order) -> str:
+    """What the list is made from, where that can change while neither bundle nor request does."""
+    if isinstance(order, History):
+        return blake2b(np.array(order.rows, np.int32).tobytes(), digest_size=16).hexdigest()
+    return f"{order.row}" if isinstance(order, SimilarTo) else type(order).__name__

@@ -1,0 +1,223 @@
+"""One request: plan → cache → batcher → combine → search (and rerank) → request log → answer (DESIGN 6).
+
+A plan says what is protected, whose list it is, and what to drop (`service.recommend.plan`); the worker makes the list
+of it (`service.model.inference`) and hands its record to the log's writer. No answer leaves before its record is
+durable, and none that what is stored by then has overtaken: it is planned and made again.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from service.cache import AnswerCache, CachedAnswer
+from service.errors import NotReadyError, OutdatedError
+from service.index import Position, Ranking
+from service.metrics import Metrics
+from service.model.active import ActiveModel, Served
+from service.model.inference import KnownUser, Task, compute, use_one_thread
+from service.model.loaded import Model
+from service.recommend.batcher import Batcher
+from service.recommend.cursor import Cursors, Place
+from service.recommend.plan import Plan, plan_list
+from service.recommend.queries import AnyQuery, PopularQuery, SimilarQuery
+from service.requirement import Policy, Requirement, covering_mask
+from service.store import LogRecord, Purpose, Store, now_us
+
+ATTEMPTS = 5
+"""How often an answer is made that changes keep overtaking."""
+
+
+class Asker(NamedTuple):
+    """Who asks, as far as the request log is concerned."""
+
+    request_id: str
+    purpose: Purpose
+    key_id: int | None = None
+
+
+class Recommendation(NamedTuple):
+    """A list, and what was done to make it."""
+
+    plan: Plan
+    ranking: Ranking
+    next_cursor: str | None
+    cached: bool
+    queue_ms: float | None
+    compute_ms: float | None
+
+    @property
+    def model(self) -> Model:
+        """What made it."""
+        return self.plan.served.model
+
+    @property
+    def requirement(self) -> Requirement:
+        """What is protected in it."""
+        return self.plan.resolved.requirement
+
+    @property
+    def shown_before(self) -> int:
+        """Items on the pages before this one."""
+        return self.plan.place.shown if self.plan.place else 0
+
+
+class _Made(NamedTuple):
+    """Up to k + 1 items: one more than asked for tells that the list goes on."""
+
+    ranking: Ranking
+    cached: bool
+    stale: bool
+    """Whether its record was not written, because what it depends on has changed."""
+    queue_ms: float | None = None
+    compute_ms: float | None = None
+
+
+class Recommender:
+    """Answers queries from the active model."""
+
+    def __init__(
+        self,
+        active: ActiveModel,
+        store: Store,
+        cache: AnswerCache,
+        cursors: Cursors,
+        metrics: Metrics,
+        *,
+        with_scores: bool,
+        max_batch: int,
+        queue_size: int,
+        deadline_s: float,
+    ) -> None:
+        """Take what start-up loaded and the operator's limits; nothing runs before `start`."""
+        self.active = active
+        self._store = store
+        self._cache = cache
+        self._cursors = cursors
+        self._metrics = metrics
+        self._with_scores = with_scores
+        self._warm = False
+        self._batcher: Batcher[Task, Ranking] = Batcher(
+            compute,
+            metrics,
+            prepare=use_one_thread,
+            onward=store.relay,
+            max_batch=max_batch,
+            queue_size=queue_size,
+            deadline_s=deadline_s,
+        )
+
+    async def recommend(self, query: AnyQuery, asker: Asker) -> Recommendation:
+        """Make one list of up to k items, withholding what query, user and policy protect, and log it.
+
+        Raises:
+            ServiceError: what `plan_list` refuses.
+            UnavailableError: too many requests wait, or this one waited too long; the log cannot be written; what the
+                answer depends on kept changing.
+        """
+        served = self.active.current
+        for _ in range(ATTEMPTS):
+            plan = plan_list(query, served, self._store.known, self._cursors)
+            made = await self._logged(plan, asker)
+            if not made.stale:
+                shown = Ranking(made.ranking.rows[: query.k], made.ranking.scores[: query.k])
+                cursor = self._next_cursor(plan, made.ranking)
+                return Recommendation(plan, shown, cursor, made.cached, made.queue_ms, made.compute_ms)
+            self._metrics.outdated.inc()
+        raise OutdatedError("what this answer depends on keeps changing")
+
+    @property
+    def model(self) -> Model:
+        """The active one."""
+        return self.active.current.model
+
+    @property
+    def policy(self) -> Policy:
+        """The operator's."""
+        return self.active.current.policy
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the worker from answering; None where nothing does."""
+        return self._batcher.trouble
+
+    def check_ready(self) -> None:
+        """Pass only where a recommendation would be answered.
+
+        Raises:
+            NotReadyError: says why not.
+        """
+        if not self._warm:
+            raise NotReadyError("the service is starting or stopping")
+        if trouble := self._batcher.trouble or self._store.trouble:
+            raise NotReadyError(trouble)
+
+    async def start(self) -> None:
+        """Start the worker and prove it with a real list."""
+        self._batcher.start()
+        await self.warm(self.active.current)
+        self._warm = True
+
+    async def warm(self, served: Served) -> None:
+        """Make a list from a model, active or not yet: it fails here, or in no request. Nobody sees it, nor the log.
+
+        Raises:
+            Exception: what a request would fail with.
+        """
+        bundle = served.model.bundle
+        if bundle.users.ids:
+            mask = covering_mask(bundle.description, served.policy) or ()
+            order = KnownUser(0, bundle.description.mask(mask))
+            await self._batcher.submit(Task(served.model, order, bundle.seen.of(0), 10, None))
+
+    async def close(self) -> None:
+        """Answer what waits and stop."""
+        self._warm = False
+        await self._batcher.close()
+
+    async def _logged(self, plan: Plan, asker: Asker) -> _Made:
+        """The list of a plan, from the cache or else from the worker, once its record is durable or refused."""
+        key = plan.cache_key
+        kept = await self._cache.get(key)
+        if kept is not None and (kept.scores is not None or not self._with_scores):
+            scores = np.full(len(kept.rows), np.nan) if kept.scores is None else kept.scores
+            ranking = Ranking(kept.rows.astype(np.int64), scores)
+            stale = await self._store.log([_record(plan, ranking, asker, cached=True)])
+            return _Made(ranking, True, bool(stale))
+        place = plan.place
+        after = None if place is None else Position(place.after, place.shown)
+        task = Task(plan.served.model, plan.order, plan.dropped, plan.query.k + 1, after)
+        done, stale = await self._batcher.submit_through(task, partial(_record, plan, asker=asker, cached=False))
+        ranking = done.answer
+        self._cache.put(key, CachedAnswer(ranking.rows.astype(np.int32), ranking.scores if self._with_scores else None))
+        return _Made(ranking, False, bool(stale), done.queue_ms, done.compute_ms)
+
+    def _next_cursor(self, plan: Plan, ranking: Ranking) -> str | None:
+        k = plan.query.k
+        if len(ranking.rows) <= k or isinstance(plan.query, SimilarQuery | PopularQuery):
+            return None
+        shown = k + (plan.place.shown if plan.place else 0)
+        return self._cursors.make(Place(int(ranking.rows[k - 1]), shown), plan.bound)
+
+
+def _record(plan: Plan, ranking: Ranking, asker: Asker, *, cached: bool) -> LogRecord:
+    """What the log holds of a list: the items that are shown, and whether they were made for this answer."""
+    return LogRecord(
+        request_id=asker.request_id,
+        time_us=now_us(),
+        purpose=asker.purpose,
+        model_id=plan.served.id,
+        items=ranking.rows[: plan.query.k].astype(np.int32),
+        k=plan.query.k,
+        user=plan.logged_user,
+        user_revision=plan.user_revision,
+        hidden_revision=plan.hidden_revision,
+        key_id=asker.key_id,
+        requested=plan.resolved.requested,
+        applied=plan.resolved.applied,
+        sources=plan.resolved.sources,
+        fallback=plan.fallback,
+        cached=cached,
+    )
