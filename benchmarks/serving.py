@@ -1,4 +1,4 @@
-"""The serving budgets of DESIGN.md 7 as ratios in one run, against a bare FastAPI route and naive handlers.
+"""The serving budgets as ratios in one run, against a bare FastAPI route and naive handlers.
 
     .venv/bin/python benchmarks/serving.py [--bundle DIR] [--seconds 8] [--rounds 5]
 

@@ -94,7 +94,7 @@ class Audit:
     test: NDArray[np.int32]
     """(U,) item row of the held-out positive used for reporting, -1 for none."""
     split: NDArray[np.uint8]
-    """(U,) 0 train, 1 select, 2 audit (DESIGN 3)."""
+    """(U,) 0 train, 1 select, 2 audit."""
     folded_in: NDArray[np.bool_]
     """(U,) audit users that the base model never saw: their u is folded in from their history."""
     positive: NDArray[np.bool_]

@@ -1,7 +1,7 @@
 """Reading a bundle: nothing is believed before it is checked, and nothing it brought is run.
 
 The order matters: the manifest, then names and shapes, then sizes and hashes, then headers, then values. A stamp
-beside the bundle lets later starts skip hashes and values as long as no file has changed (DESIGN 3): of arrays they
+beside the bundle lets later starts skip hashes and values as long as no file has changed: of arrays they
 then read the headers alone.
 """
 

@@ -1,4 +1,4 @@
-"""Operational logs: one JSON object per line on stderr. No user ids, no attribute values (DESIGN 5)."""
+"""Operational logs: one JSON object per line on stderr. No user ids, no attribute values."""
 
 from __future__ import annotations
 

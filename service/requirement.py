@@ -1,4 +1,4 @@
-"""What one answer protects, and why: what was asked or stored, with what operator and bundle demand (DESIGN 1)."""
+"""What one answer protects, and why: what was asked or stored, with what operator and bundle demand."""
 
 from __future__ import annotations
 

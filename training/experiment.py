@@ -78,7 +78,7 @@ class Experiment:
     def validation_negatives(self) -> NDArray[np.int32]:
         """(U, 99) items that a validation positive is ranked against.
 
-        Drawn from items not in seen, in `reproduce` from those that are no positives (DESIGN 3).
+        Drawn from items not in seen, in `reproduce` from those that are no positives.
         """
         seen = without(self.folded_in, (self.dataset.indptr, self.dataset.indices))
         excluded = self.positives if self.mode == "reproduce" else seen

@@ -1,4 +1,4 @@
-"""The order of every list: by score rounded to `STEP`, ties by item row (DESIGN 6).
+"""The order of every list: by score rounded to `STEP`, ties by item row.
 
 Scores are inner products in float64, one item at a time, so that their last bits do not depend on what else is scored.
 """

@@ -1,4 +1,4 @@
-"""One request: plan → cache → batcher → combine → search (and rerank) → request log → answer (DESIGN 6).
+"""One request: plan → cache → batcher → combine → search (and rerank) → request log → answer.
 
 A plan says what is protected, whose list it is, and what to drop (`service.recommend.plan`); the worker makes the list
 of it (`service.model.inference`) and hands its record to the log's writer. No answer leaves before its record is

@@ -92,7 +92,7 @@ def pack_sources(sources: Mapping[str, str], attributes: Sequence[str]) -> tuple
 
     Raises:
         ValueError: a name that the model does not know.
-        KeyError: a source that DESIGN 5 does not name.
+        KeyError: a source other than request, default, user, required and bundle.
     """
     return pack_names(tuple(sources), attributes), "".join(_LETTER[sources[n]] for n in attributes if n in sources)
 

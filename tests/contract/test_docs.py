@@ -22,3 +22,12 @@ def test_every_relative_link_in_the_docs_leads_somewhere():
         for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_decision_is_in_the_index_under_its_number():
+    folder = ROOT / "docs" / "decisions"
+    pages = sorted(page.name for page in folder.glob("[0-9]*.md"))
+    listed = re.findall(r"^\| \[(\d{4})\]\((\S+?)\)", (folder / "README.md").read_text(), re.MULTILINE)
+
+    assert [name for _, name in listed] == pages
+    assert all(name.startswith(number) for number, name in listed)

@@ -1,6 +1,6 @@
 """Exact lists for many users at once: the lists that serving gives.
 
-The order is by float64 inner product rounded to 1e-6, ties by item row (DESIGN 6). A matrix product proposes; the
+The order is by float64 inner product rounded to 1e-6, ties by item row. A matrix product proposes; the
 proposals are scored again one item at a time, as serving does, and where they could end too early (many ties) the
 whole catalogue is ordered for that user. Where the model has scores of its own, they order what comes out of that.
 """

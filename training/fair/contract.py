@@ -28,7 +28,7 @@ class Fair:
     empty_mask: Literal["base", "fair"]
     supported_masks: SupportedMasks = field(default_factory=lambda: SupportedMasks(kind="all"))
     always_protected: list[str] = field(default_factory=list)
-    """Attributes whose own labels chose a user's vector: every answer protects them (DESIGN 3)."""
+    """Attributes whose own labels chose a user's vector: every answer protects them."""
     vectors: NDArray[np.float32] | None = None
     """(U, K, d) finished fair vectors by supported mask, where they are no function of u and the mask."""
     front: list[dict[str, Any]] = field(default_factory=list)
