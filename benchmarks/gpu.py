@@ -29,9 +29,9 @@ from machine import circumstances
 from report import write_report
 
 from bundle import Users
-from service.index import AnyRanker, Device, Kind, Ranking, Sample, make_ranker
+from service.index import Device, Kind, Ranker, Ranking, Sample, SearchBatch, make_ranker
 from service.index.build import build, build_exact
-from service.index.exhaustive_ranker import WholeRanker
+from service.index.exhaustive_ranker import ExhaustiveRanker
 from service.index.gpu import GPU_SCRATCH_BYTES, no_gpu
 from service.index.interface import Approximate
 from service.index.tune import K, recalls, tuned
@@ -124,27 +124,27 @@ def ours(
     index = build(kind, vectors, device).index
     note = ""
     if isinstance(index, Approximate):
-        enough, most = tuned(index, WholeRanker(vectors), Sample(fair[:200], [NOTHING] * 200), exact[:200])
+        enough, most = tuned(index, ExhaustiveRanker(vectors), Sample(fair[:200], [NOTHING] * 200), exact[:200])
         if enough is None:
             return None, f"recall {most or 0:.3f} at most"
         index, note = enough.index, enough.index.parameters
-    return lists(make_ranker(index, WholeRanker(vectors)), lambda some: fair[some]), note
+    return lists(make_ranker(index, ExhaustiveRanker(vectors)), lambda some: fair[some]), note
 
 
 def whole_path(device: Device, vectors: Vectors, asked: Requests) -> Search:
     """From rows of users and masks on, as `auto` does it: encoder and exact search on one device."""
     encoder = asked.encoder if device == "cpu" else asked.encoder.on(device)
-    ranker = make_ranker(build_exact(vectors, device).index, WholeRanker(vectors))
+    ranker = make_ranker(build_exact(vectors, device).index, ExhaustiveRanker(vectors))
     rows = range(USERS)
     return lists(ranker, lambda some: encoder.fair_vectors(rows[some], asked.masks[some]))
 
 
-def lists(ranker: AnyRanker, fair: Callable[[slice], Vectors]) -> Search:
+def lists(ranker: Ranker, fair: Callable[[slice], Vectors]) -> Search:
     """Lists of 10, nothing left out of them."""
 
     def search(some: slice) -> list[Ranking]:
         vectors = fair(some)
-        return ranker.top(vectors, [NOTHING] * len(vectors), [K] * len(vectors))
+        return ranker.top(SearchBatch(vectors, [NOTHING] * len(vectors), [K] * len(vectors)))
 
     return search
 
@@ -162,7 +162,7 @@ def measured(items: int) -> Iterator[Row]:
     vectors, users = catalogue(items)
     asked = requests(users)
     fair = asked.fair
-    exact = WholeRanker(vectors).top(fair[:1024], [NOTHING] * 1024, [K] * 1024)
+    exact = ExhaustiveRanker(vectors).top(SearchBatch(fair[:1024], [NOTHING] * 1024, [K] * 1024))
     searches: list[tuple[str, Callable[[], tuple[Search | None, str]]]] = [
         (ALONE, lambda: (faiss_alone(vectors, fair), "")),
         ("torch alone, GPU", lambda: (torch_alone(vectors, fair), "")),

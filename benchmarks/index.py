@@ -37,14 +37,14 @@ from numpy.typing import NDArray
 from report import write_report
 from threadpoolctl import threadpool_limits
 
-from service.index import Ranking, Sample, make_ranker
+from service.index import Ranking, Sample, SearchBatch, make_ranker
 from service.index.build import AnyIndex, build
 from service.index.dense import TorchIndex
-from service.index.exhaustive_ranker import WholeRanker
+from service.index.exhaustive_ranker import ExhaustiveRanker
 from service.index.flat import one_thread
 from service.index.hnsw import PILOT, expected_build_s
-from service.index.interface import WINDOWS, Approximate
-from service.index.tune import TARGET, K, Ranks, recalls, tuned
+from service.index.interface import WINDOWS, Approximate, Ranker
+from service.index.tune import TARGET, K, recalls, tuned
 
 D, CLUSTERS, SPREAD, USERS, BATCH = 64, 1000, 0.5, 200, 64
 ALONE_S, FEWEST = 5.0, 20
@@ -87,12 +87,12 @@ def times_ms(
     return np.array(took)
 
 
-def measured(ranker: Ranks, search: Search, users: Sample, exact: Sequence[Ranking]) -> dict[str, float]:
+def measured(ranker: Ranker, search: Search, users: Sample, exact: Sequence[Ranking]) -> dict[str, float]:
     """What a request, a batch and a search take, and what lists hold."""
 
     def lists(part: slice) -> list[Ranking]:
         fair = users.fair[part]
-        return ranker.top(fair, users.dropped[part], [K] * len(fair))
+        return ranker.top(SearchBatch(fair, users.dropped[part], [K] * len(fair)))
 
     with one_thread():
         each = [slice(row, row + 1) for row in range(USERS)]
@@ -120,7 +120,7 @@ def rss_mib() -> float:
 def ours(kind: str, items: int, build_s: float) -> Iterator[Row]:
     """Every backend of the service that is worth a try."""
     vectors, tuning, users = catalogue(kind, items)
-    whole = WholeRanker(vectors)
+    whole = ExhaustiveRanker(vectors)
     exact, first = users.lists(whole), tuning.lists(whole)
     found: list[tuple[Row, AnyIndex]] = []
     for backend in ("flat", "torch", "ivf", "hnsw"):
@@ -149,7 +149,7 @@ def ours(kind: str, items: int, build_s: float) -> Iterator[Row]:
 
 
 def unseen(
-    vectors: Vectors, tuning: Sample, users: Sample, whole: WholeRanker, ours: Sequence[tuple[Row, AnyIndex]]
+    vectors: Vectors, tuning: Sample, users: Sample, whole: ExhaustiveRanker, ours: Sequence[tuple[Row, AnyIndex]]
 ) -> Iterator[Row]:
     """Lists without what was seen: ours again, and those of a library that makes such lists too."""
     tuning, users = (_with_seen(each, whole, len(vectors)) for each in (tuning, users))
@@ -176,7 +176,7 @@ def _search(index: AnyIndex) -> Search:
     return lambda fair, dropped: index.search(fair, WINDOWS[0], dropped)
 
 
-def _with_seen(users: Sample, whole: WholeRanker, items: int) -> Sample:
+def _with_seen(users: Sample, whole: ExhaustiveRanker, items: int) -> Sample:
     rng = np.random.default_rng(items)
     both = [np.concatenate([rng.integers(0, items, ANY), best.rows[::2]]) for best in users.lists(whole)]
     return Sample(users.fair, [np.unique(rows).astype(np.int32) for rows in both])

@@ -14,7 +14,7 @@ from bundle import Audit, ExactReranker
 from measure.audit.subject import Lists, Population, Subject
 from measure.masks import Mask
 from measure.scoring import Scorer, to_unit
-from service.index import Ranking
+from service.index import Ranking, SearchBatch
 from service.model.inference import KnownUser, Task, compute
 from service.model.loaded import Model
 
@@ -55,7 +55,7 @@ class ServedSubject(Subject):
         for rows in self._blocks():
             block = np.ascontiguousarray(vectors[rows])
             dropped = [self._dropped(row, drop_seen) for row in rows]
-            found += self._model.ranker.top(block, dropped, [count] * len(rows))
+            found += self._model.ranker.top(SearchBatch(block, dropped, [count] * len(rows)))
         return _as_lists(found, count)
 
     def _made(self, mask: Mask | None, count: int, drop_seen: bool) -> Lists:

@@ -18,15 +18,14 @@ Nobody can prove such a list; `service.index.tune` measures it. What is held her
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.index.exhaustive_ranker import WholeRanker
-from service.index.interface import Approximate
+from service.index.exhaustive_ranker import ExhaustiveRanker
+from service.index.interface import Approximate, SearchBatch
 from service.index.order import STEP, Position, Ranking, best
 
 FEW = 2048
@@ -46,7 +45,7 @@ class _Row:
 class ApproximateRanker:
     """Asks an approximate index, drops what must not be shown, orders the rest; see the module."""
 
-    def __init__(self, index: Approximate, whole: WholeRanker) -> None:
+    def __init__(self, index: Approximate, whole: ExhaustiveRanker) -> None:
         """Take the index, and what compares all items that it was built from."""
         self._index = index
         self._items = whole.items
@@ -59,17 +58,11 @@ class ApproximateRanker:
         other._index = index
         return other
 
-    def top(
-        self,
-        fair: NDArray[np.float32],
-        dropped: Sequence[NDArray[np.int32]],
-        counts: Sequence[int],
-        after: Sequence[Position | None] | None = None,
-    ) -> list[Ranking]:
-        """Rank what the index finds for each row; as `WholeRanker.top` of arguments, answers and errors."""
-        after = [None] * len(fair) if after is None else after
+    def top(self, batch: SearchBatch) -> list[Ranking]:
+        """Rank what the index finds for each row; answers and errors as those of `ExhaustiveRanker.top`."""
+        fair, dropped = batch.fair, batch.dropped
         rankings: dict[int, Ranking] = {}
-        found = {row: _Row() for row in range(len(fair)) if self._is_hopeful(dropped[row], counts[row], after[row])}
+        found = {row: _Row() for row, depth in enumerate(batch.depths) if self._is_hopeful(dropped[row], depth)}
         for window in self._index.windows:
             if not found:
                 break
@@ -77,15 +70,14 @@ class ApproximateRanker:
             proposed = self._index.search(fair[group], window, [dropped[row] for row in group])
             for row, items, scores in zip(group, *proposed, strict=True):
                 self._add(found[row], items, scores, dropped[row])
-                ranking = self._settle(fair[row], found[row], counts[row], after[row])
+                ranking = self._settle(fair[row], found[row], batch.counts[row], batch.after[row])
                 if ranking is not None:
                     rankings[row] = ranking
                     del found[row]
-        return self._whole.complete(rankings, fair, dropped, counts, after)
+        return self._whole.complete(rankings, batch)
 
-    def _is_hopeful(self, dropped: NDArray[np.int32], count: int, after: Position | None) -> bool:
-        """Whether the widest window would leave enough, were dropped items everywhere alike."""
-        depth = count if after is None else count + after.shown
+    def _is_hopeful(self, dropped: NDArray[np.int32], depth: int) -> bool:
+        """Whether the widest window would leave enough items if the dropped ones were spread evenly."""
         widest = max(self._index.windows, default=0)
         return widest * (self._items - len(dropped)) >= depth * self._items
 

@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from bundle import tensor_over
-from service.index.order import LARGEST, STEP, ExactScores, Position, Ranking, best_of_each
+from service.index.interface import SearchBatch
+from service.index.order import LARGEST, STEP, ExactScores, Ranking, best_of_each
 
 SCRATCH_BYTES = 64 * 2**20
 """Memory for the scores of one step, which each thread keeps; a batch takes several steps where its scores are more."""
@@ -32,7 +33,7 @@ def let_go() -> None:
     vars(_kept).clear()
 
 
-class WholeRanker:
+class ExhaustiveRanker:
     """Scores everything, drops what must not be shown, orders the rest."""
 
     def __init__(self, vectors: NDArray[np.float32]) -> None:
@@ -43,20 +44,8 @@ class WholeRanker:
         self.items = len(vectors)
         self._step = max(1, SCRATCH_BYTES // (4 * max(1, len(vectors))))
 
-    def top(
-        self,
-        fair: NDArray[np.float32],
-        dropped: Sequence[NDArray[np.int32]],
-        counts: Sequence[int],
-        after: Sequence[Position | None] | None = None,
-    ) -> list[Ranking]:
+    def top(self, batch: SearchBatch) -> list[Ranking]:
         """Rank the catalogue for each row.
-
-        Args:
-            fair: (B, d) fair vectors.
-            dropped: for each row the item rows never to show.
-            counts: for each row how many items to show, at least 1; the k of the module's description.
-            after: for each row where its list goes on; None, or None in it, for the beginning.
 
         Returns:
             A ranking for each row, a function of that row alone.
@@ -64,42 +53,23 @@ class WholeRanker:
         Raises:
             ScoreError: scores may be beyond float32.
         """
-        after = [None] * len(fair) if after is None else after
-        steps = [slice(start, start + self._step) for start in range(0, len(fair), self._step)]
-        return [
-            ranking for step in steps for ranking in self._top(fair[step], dropped[step], counts[step], after[step])
-        ]
+        return [ranking for step in batch.steps(self._step) for ranking in self._top(step)]
 
-    def complete(
-        self,
-        rankings: dict[int, Ranking],
-        fair: NDArray[np.float32],
-        dropped: Sequence[NDArray[np.int32]],
-        counts: Sequence[int],
-        after: Sequence[Position | None],
-    ) -> list[Ranking]:
-        """The rankings of all rows, as `top`: those that are there already, and the others made here."""
-        if rest := [row for row in range(len(fair)) if row not in rankings]:
-            made = self.top(
-                fair[rest], [dropped[row] for row in rest], [counts[row] for row in rest], [after[row] for row in rest]
-            )
-            rankings |= zip(rest, made, strict=True)
-        return [rankings[row] for row in range(len(fair))]
+    def complete(self, rankings: dict[int, Ranking], batch: SearchBatch) -> list[Ranking]:
+        """The rankings of all rows, as `top`: ``rankings`` has some of them already, the others are made here."""
+        if rest := [row for row in range(len(batch)) if row not in rankings]:
+            rankings |= zip(rest, self.top(batch.take(rest)), strict=True)
+        return [rankings[row] for row in range(len(batch))]
 
-    def _top(
-        self,
-        fair: NDArray[np.float32],
-        dropped: Sequence[NDArray[np.int32]],
-        counts: Sequence[int],
-        after: Sequence[Position | None],
-    ) -> list[Ranking]:
+    def _top(self, batch: SearchBatch) -> list[Ranking]:
+        fair, counts = batch.fair, batch.counts
         slack = 2 * self.exact.error(fair) + 2 * STEP
         scores = self._scores(fair)
-        for row, begin in enumerate(after):
-            if begin is not None:
+        for row, position in enumerate(batch.after):
+            if position is not None:
                 near = scores[row].astype(np.float64)
-                scores[row, ~self.exact.later(fair[row], begin.row, self._everything, near, slack[row])] = -np.inf
-        for row, gone in enumerate(dropped):
+                scores[row, ~self.exact.later(fair[row], position.row, self._everything, near, slack[row])] = -np.inf
+        for row, gone in enumerate(batch.dropped):
             scores[row, gone] = -np.inf
         passing = np.flatnonzero(scores >= _bars(scores, counts, slack)[:, None])
         rows, items = np.divmod(passing, max(1, self.items))

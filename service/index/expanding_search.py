@@ -12,70 +12,44 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from service.index.exhaustive_ranker import WholeRanker
-from service.index.interface import Dropped
-from service.index.order import Position, Ranking
+from service.index.exhaustive_ranker import ExhaustiveRanker
+from service.index.interface import SearchBatch
+from service.index.order import Ranking
 
 WIDEN = 8
 """How many times more proposals the next search asks for."""
 
 
-class Widening(ABC):
+class ExpandingSearch(ABC):
     """Settles rows with what is proposed to them, and asks for more proposals where that is too little."""
 
     margin: int
     """Proposals beyond k in the first search."""
 
-    def __init__(self, whole: WholeRanker, widest: int) -> None:
+    def __init__(self, whole: ExhaustiveRanker, widest: int) -> None:
         """Take what compares all items, and how many can be proposed."""
         self._whole = whole
         self._exact = whole.exact
         self._widest = widest
 
-    def top(
-        self,
-        fair: NDArray[np.float32],
-        dropped: Sequence[NDArray[np.int32]],
-        counts: Sequence[int],
-        after: Sequence[Position | None] | None = None,
-    ) -> list[Ranking]:
-        """Rank the catalogue for each row; as `WholeRanker.top`, and the same lists."""
+    def top(self, batch: SearchBatch) -> list[Ranking]:
+        """Rank the catalogue for each row; as `ExhaustiveRanker.top`, and the same lists."""
         rankings: dict[int, Ranking] = {}
-        after = [None] * len(fair) if after is None else after
-        depths = [count if begin is None else count + begin.shown for count, begin in zip(counts, after, strict=True)]
-        widths = {row: _power_of_two(depth + self.margin) for row, depth in enumerate(depths)}
+        widths = {row: _power_of_two(depth + self.margin) for row, depth in enumerate(batch.depths)}
         while proposable := {row: width for row, width in widths.items() if width <= self._widest}:
             for width, group in _by_width(proposable).items():
-                found = self._settle(
-                    fair[group],
-                    width,
-                    [dropped[row] for row in group],
-                    [counts[row] for row in group],
-                    [after[row] for row in group],
-                )
-                for row, ranking in zip(group, found, strict=True):
+                for row, ranking in zip(group, self._settle(batch.take(group), width), strict=True):
                     if ranking is None:
                         widths[row] *= WIDEN
                     else:
                         rankings[row] = ranking
                         del widths[row]
-        return self._whole.complete(rankings, fair, dropped, counts, after)
+        return self._whole.complete(rankings, batch)
 
     @abstractmethod
-    def _settle(
-        self,
-        fair: NDArray[np.float32],
-        width: int,
-        dropped: Dropped,
-        counts: Sequence[int],
-        after: Sequence[Position | None],
-    ) -> list[Ranking | None]:
-        """Rank what is proposed to each row; None where the proposals end too early to tell."""
+    def _settle(self, batch: SearchBatch, width: int) -> list[Ranking | None]:
+        """Rank ``width`` proposals to each row; None where the proposals end too early to tell."""
 
 
 def _power_of_two(count: int) -> int:

@@ -7,11 +7,13 @@ in float32, and a ranker orders what they propose.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from service.index.order import Position, Ranking
 
 Device = Literal["auto", "cpu", "cuda"]
 """Where the operator wants the index."""
@@ -22,13 +24,71 @@ Place = Literal["cpu", "cuda", "remote"]
 Proposals: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float32]]
 """Rows (B, count), -1 where there is no further item, and scores (B, count); best first."""
 Dropped: TypeAlias = Sequence[NDArray[np.int32]]
-"""For each of B rows the item rows that will not be shown. A `Proposing` index that can leaves them out of what it
-proposes, which saves wider searches; whoever asks drops them all the same."""
+"""For each of B rows the item rows that must not be shown. A `Proposing` index may leave them out of its proposals,
+which saves wider searches; callers must filter them anyway."""
 
 SPARSE = 16
 """Asking for more than one in so many items is slower than scoring all of them (measured at 3,500 items, d = 64)."""
 WINDOWS = (64, 512, 4096)
 """Items that an approximate index is asked for, one window after the other."""
+
+
+class SearchBatch:
+    """Lists to make together, one for each of B rows. Never changed."""
+
+    __slots__ = ("after", "counts", "dropped", "fair")
+
+    def __init__(
+        self,
+        fair: NDArray[np.float32],
+        dropped: Dropped,
+        counts: Sequence[int],
+        after: Sequence[Position | None] | None = None,
+    ) -> None:
+        """Put the rows together.
+
+        Args:
+            fair: (B, d) fair vectors.
+            dropped: for each row the item rows that must not be shown.
+            counts: for each row how many items to show, at least 1; the k of a ranker's description.
+            after: for each row the position that its list continues from; None, or None in it, for the beginning.
+        """
+        self.fair = fair
+        self.dropped = dropped
+        self.counts = counts
+        self.after = [None] * len(fair) if after is None else after
+
+    def __len__(self) -> int:
+        return len(self.fair)
+
+    @property
+    def depths(self) -> list[int]:
+        """For each row how many items its list has up to the last one to show, earlier pages included."""
+        pairs = zip(self.counts, self.after, strict=True)
+        return [count if position is None else count + position.shown for count, position in pairs]
+
+    def take(self, rows: Sequence[int]) -> SearchBatch:
+        """Some of the rows, in this order."""
+        dropped, counts = [self.dropped[row] for row in rows], [self.counts[row] for row in rows]
+        return SearchBatch(self.fair[rows], dropped, counts, [self.after[row] for row in rows])
+
+    def steps(self, size: int) -> Iterator[SearchBatch]:
+        """All rows, up to ``size`` at a time; nothing is copied."""
+        for start in range(0, len(self), size):
+            step = slice(start, start + size)
+            yield SearchBatch(self.fair[step], self.dropped[step], self.counts[step], self.after[step])
+
+
+class Ranker(Protocol):
+    """Fair vectors in, lists out."""
+
+    def top(self, batch: SearchBatch) -> list[Ranking]:
+        """Rank the catalogue for each row; each ranking is a function of its row alone.
+
+        Raises:
+            ScoreError: these vectors cannot be compared.
+        """
+        ...
 
 
 class Index(Protocol):

@@ -6,45 +6,37 @@ item to show cannot enter the list.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from service.index.exhaustive_ranker import WholeRanker
-from service.index.expanding_search import Widening
-from service.index.interface import SPARSE, Dropped, Proposing
-from service.index.order import STEP, Position, Ranking, best_of_each
+from service.index.exhaustive_ranker import ExhaustiveRanker
+from service.index.expanding_search import ExpandingSearch
+from service.index.interface import SPARSE, Dropped, Proposing, SearchBatch
+from service.index.order import STEP, Ranking, best_of_each
 
 
-class Ranker(Widening):
+class ProposalRanker(ExpandingSearch):
     """Asks an exact index, drops what must not be shown, orders the rest."""
 
     margin = 32  # which takes care of most items that are dropped
 
-    def __init__(self, index: Proposing, whole: WholeRanker) -> None:
+    def __init__(self, index: Proposing, whole: ExhaustiveRanker) -> None:
         """Take the index, and what compares all items that it was built from."""
         super().__init__(whole, min(index.max_count, whole.items // SPARSE))
         self._index = index
         self._items = whole.items
 
-    def _settle(
-        self,
-        fair: NDArray[np.float32],
-        width: int,
-        dropped: Dropped,
-        counts: Sequence[int],
-        after: Sequence[Position | None],
-    ) -> list[Ranking | None]:
+    def _settle(self, batch: SearchBatch, width: int) -> list[Ranking | None]:
+        fair, counts = batch.fair, batch.counts
         slack = 2 * self._exact.error(fair) + 2 * STEP
-        items, scores = self._index.search(fair, width, dropped)
+        items, scores = self._index.search(fair, width, batch.dropped)
         near = np.where(items >= 0, scores.astype(np.float64), -np.inf)
         # The index may have left out what is dropped, but nothing else that is better than its last proposal.
         ends = near[:, -1].copy() if width < self._items else np.full(len(fair), -np.inf)
-        self._drop(near, items, dropped)
-        for row, begin in enumerate(after):
-            if begin is not None:
-                later = self._exact.later(fair[row], begin.row, items[row], near[row], slack[row])
+        self._drop(near, items, batch.dropped)
+        for row, position in enumerate(batch.after):
+            if position is not None:
+                later = self._exact.later(fair[row], position.row, items[row], near[row], slack[row])
                 near[row, ~later] = -np.inf
         places = [width - count for count in counts]
         bars = np.partition(near, sorted(set(places)), axis=1)[np.arange(len(fair)), places] - slack

@@ -7,47 +7,35 @@ Pages go through the candidates and end with them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from bundle import ExactReranker, MlpReranker
+from service.index.interface import Ranker, SearchBatch
 from service.index.order import DECIMALS, Position, Ranking, ScoreError
-from service.index.tune import Ranks
 
 
 class CandidateRanker:
-    """Answers as `Ranker` does, in the order of the reranker."""
+    """Answers as other rankers do, in the order of the reranker."""
 
-    def __init__(self, ranker: Ranks, reranker: MlpReranker) -> None:
+    def __init__(self, ranker: Ranker, reranker: MlpReranker) -> None:
         """Take what proposes candidates and the bundle's reranker."""
         self._ranker = ranker
         self._scores = ExactReranker(reranker)
         self._candidates = reranker.spec.candidates
 
-    def top(
-        self,
-        fair: NDArray[np.float32],
-        dropped: Sequence[NDArray[np.int32]],
-        counts: Sequence[int],
-        after: Sequence[Position | None] | None = None,
-    ) -> list[Ranking]:
-        """Rank candidates for each row.
+    def top(self, batch: SearchBatch) -> list[Ranking]:
+        """Rank candidates for each row: at least as many as it shows, none of its dropped items.
 
-        Args:
-            fair: (B, d) fair vectors.
-            dropped: for each row the item rows never to show; they are no candidates.
-            counts: for each row how many items to show; there are at least as many candidates.
-            after: for each row where its list goes on, in the order of the reranker.
+        A list continues after a position in the order of the reranker.
 
         Returns:
             A ranking for each row, a function of that row alone.
         """
-        proposed = self._ranker.top(fair, dropped, [max(count, self._candidates) for count in counts])
-        after = [None] * len(fair) if after is None else after
-        rows = zip(fair, proposed, counts, after, strict=True)
-        return [self._reordered(u, each.rows, count, begin) for u, each, count, begin in rows]
+        candidates = [max(count, self._candidates) for count in batch.counts]
+        proposed = self._ranker.top(SearchBatch(batch.fair, batch.dropped, candidates))
+        rows = zip(batch.fair, proposed, batch.counts, batch.after, strict=True)
+        return [self._reordered(u, each.rows, count, position) for u, each, count, position in rows]
 
     def _reordered(
         self, u: NDArray[np.float32], rows: NDArray[np.int64], count: int, after: Position | None

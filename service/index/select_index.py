@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +18,11 @@ from service.errors import StartError
 from service.index.approximate import ApproximateRanker
 from service.index.build import AnyIndex, Built, approximate_kinds, build, build_exact, build_milvus
 from service.index.dense import TorchIndex
-from service.index.exhaustive_ranker import WholeRanker, let_go
+from service.index.exhaustive_ranker import ExhaustiveRanker, let_go
 from service.index.hnsw import expected_build_s
-from service.index.interface import SPARSE, WINDOWS, Approximate, Device, Kind
+from service.index.interface import SPARSE, WINDOWS, Approximate, Device, Kind, Ranker
 from service.index.order import Ranking
-from service.index.proposal_ranker import Ranker
+from service.index.proposal_ranker import ProposalRanker
 from service.index.report import IndexReport, Tried
 from service.index.torch_ranker import TorchRanker
 from service.index.tune import TARGET, TIMED, TOGETHER, K, Sample, plain_sample, recalls, search_ms, timed, tuned
@@ -40,26 +39,24 @@ BUILD_S = 60.0
 SAMPLE = 200
 DEEP = 100
 
-AnyRanker: TypeAlias = WholeRanker | TorchRanker | Ranker | ApproximateRanker
-
 
 @dataclass(frozen=True)
 class Opened:
     """An index that can be searched."""
 
     index: AnyIndex
-    ranker: AnyRanker
+    ranker: Ranker
     """Makes lists with it."""
     note: str | None
     """Why it is not on a GPU where one was looked for."""
     report: IndexReport
 
 
-def make_ranker(index: AnyIndex, whole: WholeRanker) -> AnyRanker:
+def make_ranker(index: AnyIndex, whole: ExhaustiveRanker) -> Ranker:
     """What makes lists with an index of the vectors that ``whole`` compares."""
     if isinstance(index, TorchIndex):
         return whole if index.device == "cpu" else TorchRanker(index, whole)
-    return ApproximateRanker(index, whole) if isinstance(index, Approximate) else Ranker(index, whole)
+    return ApproximateRanker(index, whole) if isinstance(index, Approximate) else ProposalRanker(index, whole)
 
 
 def open_index(
@@ -110,7 +107,7 @@ class _Choice:
     def __init__(self, vectors: NDArray[np.float32], whole: Built) -> None:
         self._vectors = vectors
         self._whole = whole
-        self._comparing = WholeRanker(vectors)
+        self._comparing = ExhaustiveRanker(vectors)
         self._ranker = make_ranker(whole.index, self._comparing)
         self._tried: list[Tried] = []
 

@@ -6,16 +6,14 @@ within their error of where the rounding changes; such an item is scored again h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from service.index.dense import TorchIndex
-from service.index.exhaustive_ranker import WholeRanker
-from service.index.expanding_search import Widening
-from service.index.interface import Dropped
-from service.index.order import DECIMALS, STEP, Position, Ranking
+from service.index.exhaustive_ranker import ExhaustiveRanker
+from service.index.expanding_search import ExpandingSearch
+from service.index.interface import SearchBatch
+from service.index.order import DECIMALS, STEP, Ranking
 
 WIDEST = 4096
 """Most items of a row that are proposed; who needs more is answered on the CPU."""
@@ -23,38 +21,32 @@ FINER = 2.0**-29
 """What a sum in float64 is off by, relative to one in float32."""
 
 
-class TorchRanker(Widening):
+class TorchRanker(ExpandingSearch):
     """Orders what a `TorchIndex` proposes."""
 
     margin = 16
 
-    def __init__(self, index: TorchIndex, whole: WholeRanker) -> None:
+    def __init__(self, index: TorchIndex, whole: ExhaustiveRanker) -> None:
         """Take the index, and what compares the same items on the CPU."""
         super().__init__(whole, WIDEST if whole.items else 0)
         self._index = index
 
-    def _settle(
-        self,
-        fair: NDArray[np.float32],
-        width: int,
-        dropped: Dropped,
-        counts: Sequence[int],
-        after: Sequence[Position | None],
-    ) -> list[Ranking | None]:
+    def _settle(self, batch: SearchBatch, width: int) -> list[Ranking | None]:
+        fair = batch.fair
         error = self._exact.error(fair)
-        items, sums, ends = self._index.propose(fair, width, dropped)
+        items, sums, ends = self._index.propose(fair, width, batch.dropped)
         exact = self._rounded(fair, items, sums, error)
         left = (exact > -np.inf).sum(axis=1)
         for row in np.flatnonzero((exact[:, 1:] >= exact[:, :-1]).any(axis=1)).tolist():  # ties
             order = np.lexsort((items[row], -exact[row]))
             items[row], exact[row] = items[row, order], exact[row, order]
         starts = np.zeros(len(fair), np.int64)
-        for row, begin in enumerate(after):
-            if begin is not None:
-                (last,) = self._exact.of(fair[row], np.array([begin.row]))
-                starts[row] = ((exact[row] > last) | ((exact[row] == last) & (items[row] <= begin.row))).sum()
-        stops = np.minimum(starts + counts, left)
-        enough = stops - starts == counts
+        for row, position in enumerate(batch.after):
+            if position is not None:
+                (last,) = self._exact.of(fair[row], np.array([position.row]))
+                starts[row] = ((exact[row] > last) | ((exact[row] == last) & (items[row] <= position.row))).sum()
+        stops = np.minimum(starts + batch.counts, left)
+        enough = stops - starts == batch.counts
         lasts = exact[np.arange(len(fair)), np.maximum(stops - 1, 0)]
         settled = (ends == -np.inf) | (enough & (ends < lasts - error - 2 * STEP))
         return [

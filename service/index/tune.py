@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from time import perf_counter
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.index.approximate import ApproximateRanker
-from service.index.exhaustive_ranker import WholeRanker
+from service.index.exhaustive_ranker import ExhaustiveRanker
 from service.index.flat import one_thread
-from service.index.interface import Approximate
-from service.index.order import Position, Ranking
+from service.index.interface import Approximate, Ranker, SearchBatch
+from service.index.order import Ranking
 
 K = 10
 """Recall is that of lists of so many items."""
@@ -26,20 +27,6 @@ TOGETHER, TIMED = 16, 4
 Result = TypeVar("Result")
 
 
-class Ranks(Protocol):
-    """Fair vectors in, lists out."""
-
-    def top(
-        self,
-        fair: NDArray[np.float32],
-        dropped: Sequence[NDArray[np.int32]],
-        counts: Sequence[int],
-        after: Sequence[Position | None] | None = None,
-    ) -> list[Ranking]:
-        """A ranking for each row."""
-        ...
-
-
 @dataclass(frozen=True)
 class Sample:
     """Requests to measure with."""
@@ -47,11 +34,15 @@ class Sample:
     fair: NDArray[np.float32]
     """(S, d) fair vectors."""
     dropped: Sequence[NDArray[np.int32]]
-    """For each what that user has seen."""
+    """For each the rows of the items that this user has seen."""
 
-    def lists(self, ranker: Ranks, k: int = K) -> list[Ranking]:
-        """What is shown for each."""
-        return ranker.top(self.fair, self.dropped, [k] * len(self.fair))
+    def batch(self, k: int = K) -> SearchBatch:
+        """A list of k items for each."""
+        return SearchBatch(self.fair, self.dropped, [k] * len(self.fair))
+
+    def lists(self, ranker: Ranker, k: int = K) -> list[Ranking]:
+        """The lists that a ranker makes."""
+        return ranker.top(self.batch(k))
 
 
 @dataclass(frozen=True)
@@ -83,7 +74,7 @@ def recalls(found: Sequence[Ranking], exact: Sequence[Ranking]) -> NDArray[np.fl
 
 
 def tuned(
-    index: Approximate, whole: WholeRanker, sample: Sample, exact: Sequence[Ranking]
+    index: Approximate, whole: ExhaustiveRanker, sample: Sample, exact: Sequence[Ranking]
 ) -> tuple[Tuned | None, float | None]:
     """Find the least effort whose recall is at least `TARGET`, its standard error taken off.
 
@@ -111,14 +102,13 @@ def tuned(
     return None, most
 
 
-def search_ms(ranker: Ranks, sample: Sample) -> float:
+def search_ms(ranker: Ranker, sample: Sample) -> float:
     """Median time of a request among `TOGETHER`, in one thread, as the worker makes them under load."""
     times = []
     with one_thread():
-        for begin in range(0, min((1 + TIMED) * TOGETHER, len(sample.fair)), TOGETHER):
-            some = slice(begin, begin + TOGETHER)
+        for batch in islice(sample.batch().steps(TOGETHER), 1 + TIMED):
             started = perf_counter()
-            found = ranker.top(sample.fair[some], sample.dropped[some], [K] * len(sample.fair[some]))
+            found = ranker.top(batch)
             times.append(1e3 * (perf_counter() - started) / len(found))
     return float(np.median(times[1:] or times or [0.0]))
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import index
-from service.index import Position, Ranking
+from service.index import Position, Ranking, SearchBatch
 from service.model import encoder
 from service.model.loaded import Model
 
@@ -87,9 +87,8 @@ def _personal(model: Model, tasks: Sequence[Task]) -> list[Ranking]:
     """Parts → combine → search: lists of one model, ordered by fair vectors."""
     masks = [task.order.mask for task in tasks if isinstance(task.order, KnownUser | History)]
     fair = model.encoder.fair_vectors([_user(model, task.order) for task in tasks], masks)
-    return model.ranker.top(
-        fair, [task.dropped for task in tasks], [task.k for task in tasks], [task.after for task in tasks]
-    )
+    rows = ([task.dropped for task in tasks], [task.k for task in tasks], [task.after for task in tasks])
+    return model.ranker.top(SearchBatch(fair, *rows))
 
 
 def _user(model: Model, order: Order) -> int | encoder.UserVector:

@@ -15,7 +15,6 @@ from bundle import Bundle, BundleError, Manifest, read_bundle
 from measure.scoring import to_unit
 from service.errors import StartError
 from service.index import (
-    AnyRanker,
     CandidateRanker,
     Device,
     Index,
@@ -23,6 +22,7 @@ from service.index import (
     Kind,
     Neighbours,
     PopularOrder,
+    Ranker,
     Sample,
     device_bytes,
     open_index,
@@ -41,7 +41,7 @@ class Model:
     index: Index
     index_report: IndexReport
     """Which index it is, and why."""
-    ranker: AnyRanker | CandidateRanker
+    ranker: Ranker
     """Fair vectors in, what to show out."""
     catalogue: Catalogue
     device_note: str | None

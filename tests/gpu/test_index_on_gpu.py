@@ -30,8 +30,8 @@ def drawn(items):
 @pytest.mark.parametrize("kind", [pytest.param("flat", marks=has_faiss), pytest.param("torch", marks=has_torch)])
 @pytest.mark.parametrize("items", [100, 60_000])
 def test_a_gpu_gives_the_lists_of_the_cpu(kind, items):
-    from service.index import make_ranker, open_index
-    from service.index.exhaustive_ranker import WholeRanker
+    from service.index import SearchBatch, make_ranker, open_index
+    from service.index.exhaustive_ranker import ExhaustiveRanker
 
     rng, vectors = drawn(items)
     vectors[::9] = vectors[0]
@@ -40,8 +40,8 @@ def test_a_gpu_gives_the_lists_of_the_cpu(kind, items):
     counts = rng.choice([1, 10, 1000], 32).tolist()
     cpu, gpu = (open_index(vectors, device, kind).index for device in ("cpu", "cuda"))
 
-    expected = make_ranker(cpu, WholeRanker(vectors)).top(fair, dropped, counts)
-    found = make_ranker(gpu, WholeRanker(vectors)).top(fair, dropped, counts)
+    expected = make_ranker(cpu, ExhaustiveRanker(vectors)).top(SearchBatch(fair, dropped, counts))
+    found = make_ranker(gpu, ExhaustiveRanker(vectors)).top(SearchBatch(fair, dropped, counts))
 
     assert gpu.device == "cuda"
     for one, other in zip(expected, found, strict=True):
@@ -52,8 +52,8 @@ def test_a_gpu_gives_the_lists_of_the_cpu(kind, items):
 @has_faiss
 def test_lists_on_a_gpu_are_those_of_the_cpu():
     """The same groups of items are looked into; where the scores of two items tie in float32, another may be last."""
-    from service.index import ApproximateRanker
-    from service.index.exhaustive_ranker import WholeRanker
+    from service.index import ApproximateRanker, SearchBatch
+    from service.index.exhaustive_ranker import ExhaustiveRanker
     from service.index.gpu import GpuIvfIndex
     from service.index.ivf import IvfIndex
 
@@ -61,8 +61,8 @@ def test_lists_on_a_gpu_are_those_of_the_cpu():
     fair = (vectors[rng.integers(0, 60_000, 64)] + 0.1 * rng.normal(size=(64, 64))).astype(np.float32)
     cpu, gpu = IvfIndex(vectors), GpuIvfIndex(vectors)
 
-    expected = ApproximateRanker(cpu.at(4), WholeRanker(vectors)).top(fair, [NOTHING] * 64, [10] * 64)
-    found = ApproximateRanker(gpu.at(4), WholeRanker(vectors)).top(fair, [NOTHING] * 64, [10] * 64)
+    expected = ApproximateRanker(cpu.at(4), ExhaustiveRanker(vectors)).top(SearchBatch(fair, [NOTHING] * 64, [10] * 64))
+    found = ApproximateRanker(gpu.at(4), ExhaustiveRanker(vectors)).top(SearchBatch(fair, [NOTHING] * 64, [10] * 64))
 
     for one, other in zip(expected, found, strict=True):
         np.testing.assert_array_equal(one.rows, other.rows)
@@ -82,20 +82,20 @@ def test_an_index_beside_another_is_built_and_searched_while_that_one_serves(kin
     """As an activation does; each has a thread and resources, or graphs, of its own."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from service.index import make_ranker
+    from service.index import SearchBatch, make_ranker
     from service.index.build import build
-    from service.index.exhaustive_ranker import WholeRanker
+    from service.index.exhaustive_ranker import ExhaustiveRanker
 
     rng, vectors = drawn(60_000)
     fair = rng.normal(size=(16, 64)).astype(np.float32)
-    whole = WholeRanker(vectors)
+    whole = ExhaustiveRanker(vectors)
     serving = make_ranker(build(kind, vectors, "cuda").index, whole)
-    expected = [one.rows.tolist() for one in serving.top(fair, [NOTHING] * 16, [10] * 16)]
+    expected = [one.rows.tolist() for one in serving.top(SearchBatch(fair, [NOTHING] * 16, [10] * 16))]
 
     with ThreadPoolExecutor(2) as threads:
         answers = threads.map(
             lambda place: (serving if place % 2 else make_ranker(build(kind, vectors, "cuda").index, whole)).top(
-                fair, [NOTHING] * 16, [10] * 16
+                SearchBatch(fair, [NOTHING] * 16, [10] * 16)
             ),
             range(20),
         )

@@ -8,7 +8,7 @@ import torch
 
 from bundle import Reranker, build_reranker
 from measure.scoring import Scorer
-from service.index import CandidateRanker, open_index
+from service.index import CandidateRanker, SearchBatch, open_index
 from training.card.ranking import top_items
 from training.scoring import scorer_of
 
@@ -65,7 +65,7 @@ def test_the_lists_are_those_of_the_service(rng):
     users, items = (rng.normal(size=(n, 16)).astype(np.float32) for n in (50, 2_000))
     seen = [np.sort(rng.choice(2_000, 40, replace=False)).astype(np.int32) for _ in users]
 
-    served = open_index(items, "cpu").ranker.top(users, seen, [10] * 50)
+    served = open_index(items, "cpu").ranker.top(SearchBatch(users, seen, [10] * 50))
 
     assert top_items(users, Scorer(items), 10, csr(seen)).tolist() == [ranking.rows.tolist() for ranking in served]
 
@@ -81,7 +81,7 @@ def test_the_lists_of_a_reranker_are_those_of_the_service_too(rng, count):
 
     listed = top_items(users, scorer_of(items, reranker), count, csr(seen))
     ranker = CandidateRanker(open_index(items, "cpu").ranker, reranker)
-    served = ranker.top(users, seen, [count] * 50)
+    served = ranker.top(SearchBatch(users, seen, [count] * 50))
 
     for rows, ranking in zip(listed, served, strict=True):
         assert rows[rows >= 0].tolist() == ranking.rows.tolist()

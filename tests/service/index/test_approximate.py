@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.index import ApproximateRanker, Position, Ranker
-from service.index.exhaustive_ranker import WholeRanker
+from service.index import ApproximateRanker, Position, ProposalRanker, SearchBatch
+from service.index.exhaustive_ranker import ExhaustiveRanker
 from service.index.flat import FlatIndex
 from service.index.order import STEP, ExactScores
 
@@ -56,14 +56,14 @@ def test_pages_repeat_nothing_and_skip_nothing_that_an_earlier_page_had_found(se
     rng, vectors, u = drawn(seed, coarse)
     dropped = rng.choice(900, drop, replace=False).astype(np.int32)
     index = Erratic(vectors)
-    ranker = ApproximateRanker(index, WholeRanker(vectors))
+    ranker = ApproximateRanker(index, ExhaustiveRanker(vectors))
     scores = ExactScores(vectors)
     pages, found = [], []
 
     while True:
         index.asked = []
         after = Position(pages[-1][-1], sum(map(len, pages))) if pages else None
-        (page,) = ranker.top(u[None], [dropped], [size], [after])
+        (page,) = ranker.top(SearchBatch(u[None], [dropped], [size], [after]))
         if not len(page.rows):
             break
         pages.append(page.rows.tolist())
@@ -87,7 +87,7 @@ def test_k_items_are_shown_unless_fewer_are_left(seed, coarse, drop):
     rng, vectors, u = drawn(seed, coarse)
     dropped = rng.choice(900, drop, replace=False).astype(np.int32)
 
-    (found,) = ApproximateRanker(Erratic(vectors), WholeRanker(vectors)).top(u[None], [dropped], [10])
+    (found,) = ApproximateRanker(Erratic(vectors), ExhaustiveRanker(vectors)).top(SearchBatch(u[None], [dropped], [10]))
 
     assert len(set(found.rows.tolist())) == len(found.rows) == min(10, 900 - drop)
 
@@ -96,16 +96,17 @@ def test_an_index_that_finds_too_little_is_helped_out_by_the_whole_catalogue():
     _, vectors, u = drawn(1, False)
     index = Erratic(vectors, misses=0, reach=7)
 
-    (found,) = ApproximateRanker(index, WholeRanker(vectors)).top(u[None], [NOTHING], [10])
+    (found,) = ApproximateRanker(index, ExhaustiveRanker(vectors)).top(SearchBatch(u[None], [NOTHING], [10]))
 
-    (exact,) = Ranker(FlatIndex(vectors), WholeRanker(vectors)).top(u[None], [NOTHING], [10])
+    (exact,) = ProposalRanker(FlatIndex(vectors), ExhaustiveRanker(vectors)).top(SearchBatch(u[None], [NOTHING], [10]))
     assert found.rows.tolist() == exact.rows.tolist()
 
 
 def test_a_tie_that_a_window_cut_is_shown_from_its_first_row():
     vectors = np.ones((900, 4), np.float32)
     vectors[:5] *= 2
-    (found,) = ApproximateRanker(Erratic(vectors, misses=0), WholeRanker(vectors)).top(vectors[:1], [NOTHING], [30])
+    ranker = ApproximateRanker(Erratic(vectors, misses=0), ExhaustiveRanker(vectors))
+    (found,) = ranker.top(SearchBatch(vectors[:1], [NOTHING], [30]))
 
     assert found.rows.tolist() == list(range(30))
 
@@ -115,7 +116,7 @@ def test_a_filter_that_leaves_little_is_not_searched_at_all():
     index = Erratic(vectors)
     dropped = np.arange(880, dtype=np.int32)
 
-    (found,) = ApproximateRanker(index, WholeRanker(vectors)).top(u[None], [dropped], [10])
+    (found,) = ApproximateRanker(index, ExhaustiveRanker(vectors)).top(SearchBatch(u[None], [dropped], [10]))
 
     assert index.asked == []
     assert (found.rows >= 880).all()
@@ -130,6 +131,6 @@ def test_dropped_rows_may_come_in_any_order_and_repeated(drop):
     dropped = rng.permutation(np.resize(best[:5], drop)).astype(np.int32)
     index = Erratic(vectors, misses=0)
 
-    (found,) = ApproximateRanker(index, WholeRanker(vectors)).top(vectors[:1], [dropped], [10])
+    (found,) = ApproximateRanker(index, ExhaustiveRanker(vectors)).top(SearchBatch(vectors[:1], [dropped], [10]))
 
     assert found.rows.tolist() == best[5:15].tolist()

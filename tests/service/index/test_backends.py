@@ -15,9 +15,20 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from service.index import AnyRanker, Device, Kind, Opened, Position, Ranking, Sample, make_ranker, open_index
+from service.index import (
+    Device,
+    Kind,
+    Opened,
+    Position,
+    Ranker,
+    Ranking,
+    Sample,
+    SearchBatch,
+    make_ranker,
+    open_index,
+)
 from service.index.dense import TorchIndex
-from service.index.exhaustive_ranker import WholeRanker
+from service.index.exhaustive_ranker import ExhaustiveRanker
 from service.index.interface import Approximate
 from service.index.torch_ranker import TorchRanker
 from service.index.tune import plain_sample, recalls
@@ -80,28 +91,28 @@ class Opener:
         """Whatever it comes to."""
         return open_index(vectors, self.device, self.kind, milvus_url=self.milvus_url)
 
-    def ranker(self, vectors: NDArray[np.float32]) -> AnyRanker:
+    def ranker(self, vectors: NDArray[np.float32]) -> Ranker:
         """Over an index of this kind, and over no substitute."""
         found = self(vectors)
         assert found.index.kind == self.kind, found.report.reason
         return self.ranker_or_substitute(vectors)
 
-    def ranker_or_substitute(self, vectors: NDArray[np.float32]) -> AnyRanker:
+    def ranker_or_substitute(self, vectors: NDArray[np.float32]) -> Ranker:
         """Whatever it comes to."""
-        return make_ranker(self(vectors).index, WholeRanker(vectors))
+        return make_ranker(self(vectors).index, ExhaustiveRanker(vectors))
 
 
 class OpenerHere(Opener):
     """What torch does on a GPU, done on this CPU."""
 
-    def ranker(self, vectors: NDArray[np.float32]) -> AnyRanker:
+    def ranker(self, vectors: NDArray[np.float32]) -> Ranker:
         return self.ranker_or_substitute(vectors)
 
-    def ranker_or_substitute(self, vectors: NDArray[np.float32]) -> AnyRanker:
+    def ranker_or_substitute(self, vectors: NDArray[np.float32]) -> Ranker:
         index = TorchIndex(vectors, "cpu")
         if len(vectors):
             index.capture()
-        return TorchRanker(index, WholeRanker(vectors))
+        return TorchRanker(index, ExhaustiveRanker(vectors))
 
 
 @pytest.fixture
@@ -146,7 +157,7 @@ def test_exact_backends_give_the_lists_of_numpy(opener):
     dropped = [rng.choice(3000, size, replace=False).astype(np.int32) for size in rng.integers(0, 3000, 40)]
     counts = rng.choice([1, 10, 100, 1000, 5000], 40).tolist()
 
-    found = opener.ranker(vectors).top(fair, dropped, counts)
+    found = opener.ranker(vectors).top(SearchBatch(fair, dropped, counts))
 
     for row in range(40):
         assert same(found[row], plainly(vectors, fair[row], dropped[row], counts[row]))
@@ -171,7 +182,7 @@ def test_what_approximate_backends_find_is_in_the_exact_order(opener):
     vectors[1::2] = vectors[::2]  # every item has a twin: scores tie
     fair = near(rng, vectors, 30)
 
-    for u, found in zip(fair, opener.ranker(vectors).top(fair, [NOTHING] * 30, [50] * 30), strict=True):
+    for u, found in zip(fair, opener.ranker(vectors).top(SearchBatch(fair, [NOTHING] * 30, [50] * 30)), strict=True):
         scores = np.round((vectors[found.rows].astype(np.float64) * u.astype(np.float64)).sum(axis=1), 6)
         assert found.scores.tolist() == scores.tolist()
         assert found.rows.tolist() == found.rows[np.lexsort((found.rows, -scores))].tolist()
@@ -186,7 +197,7 @@ def test_what_is_excluded_is_never_shown_and_k_items_are(opener):
     best = [plainly(vectors, u, NOTHING, many).rows for u in fair]
     dropped = [rows[:size].astype(np.int32) for rows, size in zip(best, sizes, strict=True)]  # the favourites are gone
 
-    found = opener.ranker(vectors).top(fair, dropped, [20] * 12)
+    found = opener.ranker(vectors).top(SearchBatch(fair, dropped, [20] * 12))
 
     for ranking, gone, size in zip(found, dropped, sizes, strict=True):
         assert not set(ranking.rows.tolist()) & set(gone.tolist())
@@ -203,15 +214,15 @@ def test_a_list_is_a_function_of_its_row_alone(opener):
     dropped = [rng.choice(opener.many, size, replace=False).astype(np.int32) for size in rng.integers(0, 3000, 33)]
     counts = rng.choice([1, 10, 300], 33).tolist()
     ranker = opener.ranker(vectors)
-    first = ranker.top(fair, dropped, counts)
+    first = ranker.top(SearchBatch(fair, dropped, counts))
     after = [Position(int(one.rows[-1]), len(one.rows)) if row % 2 else None for row, one in enumerate(first)]
 
-    together = ranker.top(fair, dropped, counts, after)
+    together = ranker.top(SearchBatch(fair, dropped, counts, after))
 
     for row in range(33):
         at = slice(row, row + 1)
-        assert same(ranker.top(fair[at], dropped[at], counts[at], after[at])[0], together[row])
-    backwards = ranker.top(fair[::-1].copy(), dropped[::-1], counts[::-1], after[::-1])
+        assert same(ranker.top(SearchBatch(fair[at], dropped[at], counts[at], after[at]))[0], together[row])
+    backwards = ranker.top(SearchBatch(fair[::-1].copy(), dropped[::-1], counts[::-1], after[::-1]))
     assert all(same(*pair) for pair in zip(backwards[::-1], together, strict=True))
 
 
@@ -221,10 +232,11 @@ def test_threads_may_search_at_once(opener):
     fair = near(rng, vectors, 48)
     dropped = [rng.choice(opener.many, 200, replace=False).astype(np.int32) for _ in range(48)]
     ranker = opener.ranker(vectors)
-    alone = [ranker.top(fair[row : row + 1], dropped[row : row + 1], [10])[0] for row in range(48)]
+    each = list(SearchBatch(fair, dropped, [10] * 48).steps(1))
+    alone = [ranker.top(one)[0] for one in each]
 
     with ThreadPoolExecutor(8) as threads:
-        at_once = list(threads.map(lambda row: ranker.top(fair[row : row + 1], [dropped[row]], [10])[0], range(48)))
+        at_once = list(threads.map(lambda one: ranker.top(one)[0], each))
 
     assert all(same(*pair) for pair in zip(alone, at_once, strict=True))
 
@@ -240,7 +252,7 @@ def test_pages_neither_repeat_an_item_nor_leave_the_order(opener):
 
     for _ in range(30):
         after = Position(shown[-1], len(shown)) if shown else None
-        (page,) = ranker.top(u[None], [gone], [40], [after])
+        (page,) = ranker.top(SearchBatch(u[None], [gone], [40], [after]))
         assert len(page.rows) == 40
         shown += page.rows.tolist()
 
@@ -256,7 +268,7 @@ def test_small_catalogues_are_shown_whole(opener, items):
     fair = rng.normal(size=(3, D)).astype(np.float32)
     ranker = opener.ranker_or_substitute(vectors)
 
-    for u, found in zip(fair, ranker.top(fair, [NOTHING] * 3, [items + 5] * 3), strict=True):
+    for u, found in zip(fair, ranker.top(SearchBatch(fair, [NOTHING] * 3, [items + 5] * 3)), strict=True):
         assert same(found, plainly(vectors, u, NOTHING, items + 5))
 
 
@@ -266,7 +278,7 @@ def test_ties_of_a_whole_catalogue_are_broken_by_row(opener):
     alike = np.tile(vectors[:1], (opener.many, 1))
 
     (one, none) = opener.ranker_or_substitute(alike).top(
-        np.stack([vectors[0], np.zeros(D, np.float32)]), [np.array([0, 2], np.int32)] * 2, [5, 5]
+        SearchBatch(np.stack([vectors[0], np.zeros(D, np.float32)]), [np.array([0, 2], np.int32)] * 2, [5, 5])
     )
 
     assert one.rows.tolist() == none.rows.tolist() == [1, 3, 4, 5, 6]
@@ -277,7 +289,7 @@ def test_ties_of_a_whole_catalogue_are_broken_by_row(opener):
 def test_a_catalogue_of_zero_vectors_is_shown_by_row(opener):
     nowhere = np.zeros((opener.many, D), np.float32)
 
-    (found,) = opener.ranker_or_substitute(nowhere).top(np.ones((1, D), np.float32), [NOTHING], [4])
+    (found,) = opener.ranker_or_substitute(nowhere).top(SearchBatch(np.ones((1, D), np.float32), [NOTHING], [4]))
 
     assert found.rows.tolist() == [0, 1, 2, 3]
 
@@ -303,7 +315,7 @@ def test_more_effort_finds_no_less(opener):
     exact = [plainly(vectors, u, NOTHING, 10) for u in sample.fair]
 
     reached = [
-        recalls(sample.lists(make_ranker(harder, WholeRanker(vectors))), exact).mean()
+        recalls(sample.lists(make_ranker(harder, ExhaustiveRanker(vectors))), exact).mean()
         for effort in (1, 3)
         if (harder := index.at(effort)) is not None
     ]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from service.cuda_graphs import SIZES
-from service.index import Position
+from service.index import Position, SearchBatch
 from service.index.dense import SCRATCH_BYTES, WIDTHS, TorchIndex
-from service.index.exhaustive_ranker import WholeRanker
+from service.index.exhaustive_ranker import ExhaustiveRanker
 from service.index.order import ScoreError
 from service.index.torch_ranker import TorchRanker
 
@@ -29,8 +29,8 @@ class Noting(TorchIndex):
         return found._replace(sums=found.sums * (1 + self.off))
 
 
-def made(vectors) -> tuple[Noting, TorchRanker, WholeRanker]:
-    index, whole = Noting(vectors, "cpu"), WholeRanker(vectors)
+def made(vectors) -> tuple[Noting, TorchRanker, ExhaustiveRanker]:
+    index, whole = Noting(vectors, "cpu"), ExhaustiveRanker(vectors)
     index.asked = []
     index.capture()
     return index, TorchRanker(index, whole), whole
@@ -48,7 +48,7 @@ def test_one_search_settles_what_ties_with_nothing():
     index, ranker, whole = made(vectors)
     asked = fair, [rng.choice(20_000, 900).astype(np.int32) for _ in fair], [10] * 40
 
-    assert same(ranker.top(*asked), whole.top(*asked))
+    assert same(ranker.top(SearchBatch(*asked)), whole.top(SearchBatch(*asked)))
     assert index.asked == [(40, 32)]
 
 
@@ -60,7 +60,7 @@ def test_ties_that_reach_beyond_the_proposals_are_searched_wider_and_at_last_on_
     fair = np.stack([vectors[5], np.zeros(16, np.float32), rng.normal(size=16).astype(np.float32)])
     asked = fair, [NOTHING] * 3, [10] * 3
 
-    assert same(ranker.top(*asked), whole.top(*asked))
+    assert same(ranker.top(SearchBatch(*asked)), whole.top(SearchBatch(*asked)))
     assert index.asked == [(3, 32), (2, 256), (1, 2048)]  # the zero vector ties with 20,000
 
 
@@ -72,7 +72,7 @@ def test_a_sum_that_is_off_where_the_rounding_changes_is_made_again():
     asked = fair, [NOTHING] * 60, [50] * 60
     index, ranker, whole = made(vectors)
     for index.off in (2.0**-51, -(2.0**-51)):
-        assert same(ranker.top(*asked), whole.top(*asked))
+        assert same(ranker.top(SearchBatch(*asked)), whole.top(SearchBatch(*asked)))
         found = index.propose(fair, 64, [NOTHING] * 60)
         assert (np.round(found.sums, 6) != np.round(found.sums / (1 + index.off), 6)).any()
 
@@ -83,11 +83,11 @@ def test_a_page_begins_after_the_one_before_it():
     vectors[1::2] = vectors[::2]
     index, ranker, whole = made(vectors)
     fair = rng.normal(size=(4, 16)).astype(np.float32)
-    (first, *_) = whole.top(fair[:1], [NOTHING], [300])
+    (first, *_) = whole.top(SearchBatch(fair[:1], [NOTHING], [300]))
     after = [Position(int(first.rows[shown - 1]), shown) for shown in (1, 25, 300)]
     asked = np.repeat(fair[:1], 3, axis=0), [NOTHING] * 3, [10] * 3, after
 
-    assert same(ranker.top(*asked), whole.top(*asked))
+    assert same(ranker.top(SearchBatch(*asked)), whole.top(SearchBatch(*asked)))
     assert {width for _, width in index.asked} == {32, 64, 512}
 
 
@@ -98,7 +98,7 @@ def test_a_batch_with_more_scores_than_one_step_may_hold_is_the_same(monkeypatch
     _, ranker, whole = made(vectors)
     asked = fair, [rng.choice(20_000, 50).astype(np.int32) for _ in fair], [10] * 21
 
-    assert same(ranker.top(*asked), whole.top(*asked))
+    assert same(ranker.top(SearchBatch(*asked)), whole.top(SearchBatch(*asked)))
 
 
 def test_a_batch_is_the_same_whatever_was_searched_for_before_it():
@@ -114,7 +114,7 @@ def test_a_batch_is_the_same_whatever_was_searched_for_before_it():
             [rng.choice(9_001, 700).astype(np.int32) for _ in fair],
             rng.choice([3, 16, 48, 90], rows).tolist(),
         )
-        assert same(ranker.top(*asked), whole.top(*asked))
+        assert same(ranker.top(SearchBatch(*asked)), whole.top(SearchBatch(*asked)))
     assert all((size, width) in index._graphs for size in SIZES for width in WIDTHS)
     assert {width for _, width in index.asked} == set(WIDTHS)
     assert index.scratch_bytes == index._scores.nbytes >= 4 * 64 * 9_001
@@ -124,7 +124,7 @@ def test_scores_beyond_float32_are_refused():
     _, ranker, _ = made(np.full((3, 4), 1e30, np.float32))
 
     with pytest.raises(ScoreError):
-        ranker.top(np.full((1, 4), 1e30, np.float32), [NOTHING], [1])
+        ranker.top(SearchBatch(np.full((1, 4), 1e30, np.float32), [NOTHING], [1]))
 
 
 def test_scores_that_only_rounding_makes_equal_are_in_the_order_of_the_rows():
@@ -133,8 +133,8 @@ def test_scores_that_only_rounding_makes_equal_are_in_the_order_of_the_rows():
     _, ranker, whole = made(vectors)
     asked = np.full((1, 1), 1e-3, np.float32), [NOTHING], [10]
 
-    assert whole.top(*asked)[0].rows.tolist() == list(range(10))
-    assert same(ranker.top(*asked), whole.top(*asked))
+    assert whole.top(SearchBatch(*asked))[0].rows.tolist() == list(range(10))
+    assert same(ranker.top(SearchBatch(*asked)), whole.top(SearchBatch(*asked)))
 
 
 def test_memory_of_a_step_bounds_its_rows_whatever_makes_it_large():
@@ -148,7 +148,7 @@ def test_memory_of_a_step_bounds_its_rows_whatever_makes_it_large():
 def test_vectors_end_with_the_index_that_holds_them():
     """So that their memory goes back; nothing waits for the garbage collector."""
     index, ranker, _ = made(np.ones((50, 4), np.float32))
-    ranker.top(np.ones((1, 4), np.float32), [NOTHING], [1])
+    ranker.top(SearchBatch(np.ones((1, 4), np.float32), [NOTHING], [1]))
     held = [weakref.ref(each) for each in (index, index.vectors, index._scores, index._graphs)]
 
     gc.disable()

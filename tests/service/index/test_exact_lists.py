@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from service.errors import StartError
-from service.index import AnyRanker, Neighbours, PopularOrder, Position, Ranking, open_index
-from service.index.exhaustive_ranker import NARROWEST, WholeRanker
+from service.index import Neighbours, PopularOrder, Position, Ranker, Ranking, SearchBatch, open_index
+from service.index.exhaustive_ranker import NARROWEST, ExhaustiveRanker
 from service.index.order import ScoreError
 
 NOTHING = np.zeros(0, np.int32)
 
 
-def from_proposals(vectors: NDArray[np.float32]) -> AnyRanker:
+def from_proposals(vectors: NDArray[np.float32]) -> Ranker:
     return open_index(vectors, "cpu", "flat").ranker
 
 
-def from_all_scores(vectors: NDArray[np.float32]) -> AnyRanker:
+def from_all_scores(vectors: NDArray[np.float32]) -> Ranker:
     return open_index(vectors, "cpu", "torch").ranker
 
 
@@ -56,7 +56,7 @@ def test_the_list_is_the_one_that_comparing_everything_gives(a_ranker, seed, cou
     best_first = np.argsort(-(fair.astype(np.float64) @ vectors.T.astype(np.float64)), axis=1)
     dropped = [best[:drop].astype(np.int32) for best in best_first]  # the worst case: the favourites are gone
 
-    found = a_ranker(vectors).top(fair, dropped, [count] * 3)
+    found = a_ranker(vectors).top(SearchBatch(fair, dropped, [count] * 3))
 
     for row in range(3):
         assert same(found[row], plainly(vectors, fair[row], dropped[row], count))
@@ -68,7 +68,7 @@ def test_ties_are_broken_by_item_row_even_across_the_end_of_the_proposals(a_rank
     vectors[::2] = vectors[0]  # half of the catalogue is one item
     fair = vectors[:1] * 5
 
-    (found,) = a_ranker(vectors).top(fair, [np.array([0, 2], np.int32)], [10])
+    (found,) = a_ranker(vectors).top(SearchBatch(fair, [np.array([0, 2], np.int32)], [10]))
 
     assert found.rows.tolist() == list(range(4, 24, 2))
     assert same(found, plainly(vectors, fair[0], np.array([0, 2], np.int32), 10))
@@ -80,7 +80,7 @@ def test_scores_that_differ_by_less_than_the_step_are_ties(a_ranker):
     vectors[:, 0] += np.linspace(0, 4e-7, 2000, dtype=np.float32)
     fair = np.array([[1, 0, 0, 0]], np.float32)
 
-    (found,) = a_ranker(vectors).top(fair, [NOTHING], [5])
+    (found,) = a_ranker(vectors).top(SearchBatch(fair, [NOTHING], [5]))
 
     assert same(found, plainly(vectors, fair[0], NOTHING, 5))
     assert found.rows.tolist() == [0, 1, 2, 3, 4]
@@ -95,10 +95,10 @@ def test_company_changes_nothing(a_ranker):
     counts = rng.choice([1, 10, 1000], 64).tolist()
     ranker = a_ranker(vectors)
 
-    together = ranker.top(fair, dropped, counts)
+    together = ranker.top(SearchBatch(fair, dropped, counts))
 
     for row in range(64):
-        (alone,) = ranker.top(fair[row : row + 1], dropped[row : row + 1], counts[row : row + 1])
+        (alone,) = ranker.top(SearchBatch(fair[row : row + 1], dropped[row : row + 1], counts[row : row + 1]))
         assert same(together[row], (alone.rows.tolist(), alone.scores.tolist()))
 
 
@@ -107,7 +107,7 @@ def test_scores_beyond_float32_are_an_error_and_not_a_wrong_list(a_ranker):
     _, vectors = drawn(7)
 
     with pytest.raises(ScoreError):
-        a_ranker(vectors * 1e20).top(vectors[:1] * 1e20, [NOTHING], [10])
+        a_ranker(vectors * 1e20).top(SearchBatch(vectors[:1] * 1e20, [NOTHING], [10]))
 
 
 @both_ways
@@ -115,7 +115,7 @@ def test_fewer_come_only_where_fewer_are_left(a_ranker):
     _, vectors = drawn(6, items=20)
 
     few, none = a_ranker(vectors).top(
-        vectors[:2], [np.arange(18, dtype=np.int32), np.arange(20, dtype=np.int32)], [10, 10]
+        SearchBatch(vectors[:2], [np.arange(18, dtype=np.int32), np.arange(20, dtype=np.int32)], [10, 10])
     )
 
     assert sorted(few.rows.tolist()) == [18, 19]
@@ -153,7 +153,7 @@ def test_the_pages_of_a_list_are_the_list(a_ranker, seed, size, coarse):
     dropped = rng.choice(900, 50, replace=False).astype(np.int32)
     ranker = a_ranker(vectors)
 
-    pages = paged(lambda count, after: ranker.top(fair, [dropped], [count], [after])[0], size)
+    pages = paged(lambda count, after: ranker.top(SearchBatch(fair, [dropped], [count], [after]))[0], size)
 
     assert pages == plainly(vectors, fair[0], dropped, 900)[0]
 
@@ -165,7 +165,7 @@ def test_a_list_goes_on_after_an_item_that_is_dropped_by_now(a_ranker):
     whole, _ = plainly(vectors, fair[0], NOTHING, 40)
     gone = np.array([whole[9], whole[12]], np.int32)
 
-    (found,) = a_ranker(vectors).top(fair, [gone], [10], [Position(whole[9], 10)])
+    (found,) = a_ranker(vectors).top(SearchBatch(fair, [gone], [10], [Position(whole[9], 10)]))
 
     assert found.rows.tolist() == [row for row in whole[10:21] if row not in gone]
 
@@ -215,27 +215,27 @@ def test_the_best_of_groups_of_items_hide_no_item(monkeypatch):
     vectors[-1] = 4 * fair[2]  # and behind the last group
     best_first = np.argsort(-(fair.astype(np.float64) @ vectors.T.astype(np.float64)), axis=1)
     dropped = [best[:drop].astype(np.int32) for best, drop in zip(best_first, (0, 2000, 0, 3, 0), strict=True)]
-    ranker = WholeRanker(vectors)
+    ranker = ExhaustiveRanker(vectors)
     monkeypatch.setattr(ranker, "_step", 2)
 
     for counts in ([10] * 5, [1, 300, 7, 2, 40]):
-        found = ranker.top(fair, dropped, counts)
+        found = ranker.top(SearchBatch(fair, dropped, counts))
         for row in range(5):
             assert same(found[row], plainly(vectors, fair[row], dropped[row], counts[row]))
 
     whole, _ = plainly(vectors, fair[4], NOTHING, 60)
-    (page,) = ranker.top(fair[4:], [NOTHING], [20], [Position(whole[39], 40)])
+    (page,) = ranker.top(SearchBatch(fair[4:], [NOTHING], [20], [Position(whole[39], 40)]))
     assert page.rows.tolist() == whole[40:]
 
 
 def test_threads_that_compare_everything_do_not_share_memory():
     rng, vectors = drawn(12, items=2 * NARROWEST)
     fair = rng.normal(size=(64, 8)).astype(np.float32)
-    rankers = [WholeRanker(vectors), WholeRanker(vectors[::-1].copy())]
+    rankers = [ExhaustiveRanker(vectors), ExhaustiveRanker(vectors[::-1].copy())]
 
     def lists(place: int) -> list[int]:
         row = place // 2
-        return rankers[place % 2].top(fair[row : row + 1], [NOTHING], [10])[0].rows.tolist()
+        return rankers[place % 2].top(SearchBatch(fair[row : row + 1], [NOTHING], [10]))[0].rows.tolist()
 
     alone = [lists(place) for place in range(128)]
     with ThreadPoolExecutor(4) as threads:

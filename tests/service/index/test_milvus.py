@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from service.errors import StartError
-from service.index import Position, Ranker, make_ranker, open_index
+from service.index import Position, ProposalRanker, SearchBatch, make_ranker, open_index
 from service.index import milvus as door
-from service.index.exhaustive_ranker import WholeRanker
+from service.index.exhaustive_ranker import ExhaustiveRanker
 from service.index.flat import FlatIndex
 from service.index.milvus import MilvusIndex, connection
 
@@ -135,7 +135,10 @@ def test_milvus_is_told_what_to_exclude(url):
 def test_while_milvus_does_not_answer_lists_are_exact_and_say_so_and_then_it_is_asked_again(url, monkeypatch):
     vectors = drawn(5)
     index = MilvusIndex(vectors, url)
-    ranker, exact = make_ranker(index, WholeRanker(vectors)), Ranker(FlatIndex(vectors), WholeRanker(vectors))
+    ranker, exact = (
+        make_ranker(index, ExhaustiveRanker(vectors)),
+        ProposalRanker(FlatIndex(vectors), ExhaustiveRanker(vectors)),
+    )
     asked = []
 
     def lost(*_, **__):
@@ -144,12 +147,12 @@ def test_while_milvus_does_not_answer_lists_are_exact_and_say_so_and_then_it_is_
 
     with monkeypatch.context() as patch:
         patch.setattr(pymilvus.MilvusClient, "search", lost)
-        during = [ranker.top(vectors[row : row + 1], [NOTHING], [10])[0] for row in range(5)]
+        during = [ranker.top(SearchBatch(vectors[row : row + 1], [NOTHING], [10]))[0] for row in range(5)]
     trouble, left_alone = index.trouble, len(asked)
     index._outage._until = 0.0  # some seconds later
-    (after,) = ranker.top(vectors[:1], [NOTHING], [10])
+    (after,) = ranker.top(SearchBatch(vectors[:1], [NOTHING], [10]))
 
-    expected = exact.top(vectors[:5], [NOTHING] * 5, [10] * 5)
+    expected = exact.top(SearchBatch(vectors[:5], [NOTHING] * 5, [10] * 5))
     assert [one.rows.tolist() for one in during] == [one.rows.tolist() for one in expected]
     assert trouble == "Milvus does not answer: connection lost"
     assert left_alone == 1
@@ -159,11 +162,11 @@ def test_while_milvus_does_not_answer_lists_are_exact_and_say_so_and_then_it_is_
 
 def test_a_list_that_milvus_began_goes_on_without_it_and_repeats_nothing(url, monkeypatch):
     vectors = drawn(6)
-    ranker = make_ranker(MilvusIndex(vectors, url), WholeRanker(vectors))
-    (first,) = ranker.top(vectors[:1], [NOTHING], [10])
+    ranker = make_ranker(MilvusIndex(vectors, url), ExhaustiveRanker(vectors))
+    (first,) = ranker.top(SearchBatch(vectors[:1], [NOTHING], [10]))
     monkeypatch.setattr(door._Outage, "lasts", lambda _: True)
 
-    (second,) = ranker.top(vectors[:1], [NOTHING], [10], [Position(int(first.rows[-1]), 10)])
+    (second,) = ranker.top(SearchBatch(vectors[:1], [NOTHING], [10], [Position(int(first.rows[-1]), 10)]))
 
     assert not set(first.rows.tolist()) & set(second.rows.tolist())
     assert second.scores[0] <= first.scores[-1]

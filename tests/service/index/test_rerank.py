@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from service.errors import NotReadyError
-from service.index import CandidateRanker, Position, make_ranker, open_index
-from service.index.exhaustive_ranker import WholeRanker
+from service.index import CandidateRanker, Position, SearchBatch, make_ranker, open_index
+from service.index.exhaustive_ranker import ExhaustiveRanker
 from service.index.order import ScoreError
 from service.logs import make_logger
 from service.recommend.queries import Query
@@ -72,7 +72,7 @@ def test_what_must_not_be_shown_is_no_candidate(a_recommender):
 
 def ranked(reranker, vectors, u, count):
     ranker = CandidateRanker(open_index(vectors, "cpu").ranker, reranker)
-    return ranker.top(u, [NOTHING], [count])[0]
+    return ranker.top(SearchBatch(u, [NOTHING], [count]))[0]
 
 
 def test_a_list_longer_than_the_candidates_is_filled_and_ordered_by_the_reranker_alone(a_bundle):
@@ -105,7 +105,9 @@ def test_a_score_that_is_no_number_is_an_error_and_not_a_wrong_list(a_bundle):
 def test_it_is_not_ready_before_a_list_has_been_reranked(a_model, database_url):
     model = a_model(items=40, candidates=8)
     model.bundle.reranker.items.fill_(float("nan"))
-    ranker = CandidateRanker(make_ranker(model.index, WholeRanker(model.bundle.items.vectors)), model.bundle.reranker)
+    ranker = CandidateRanker(
+        make_ranker(model.index, ExhaustiveRanker(model.bundle.items.vectors)), model.bundle.reranker
+    )
 
     async def story() -> None:
         settings = Settings(bundle="unused", database_url=database_url())
@@ -123,13 +125,13 @@ def test_pages_go_through_the_candidates_and_end_with_them(a_bundle):
     bundle = a_bundle(items=200, dimensions=8, candidates=30)
     vectors = bundle.items.vectors
     ranker = CandidateRanker(open_index(vectors, "cpu").ranker, bundle.reranker)
-    whole = ranker.top(vectors[:1], [NOTHING], [30])[0].rows.tolist()
+    whole = ranker.top(SearchBatch(vectors[:1], [NOTHING], [30]))[0].rows.tolist()
 
     pages: list[int] = []
-    while page := ranker.top(vectors[:1], [NOTHING], [7], [Position(pages[-1], len(pages)) if pages else None])[
-        0
-    ].rows.tolist():
+    after: list[Position | None] = [None]
+    while page := ranker.top(SearchBatch(vectors[:1], [NOTHING], [7], after))[0].rows.tolist():
         pages += page
+        after = [Position(page[-1], len(pages))]
 
     assert pages == whole
     assert len(whole) == 30

@@ -8,11 +8,12 @@ import pytest
 from service.errors import StartError
 from service.index import Ranking, Sample, gpu, make_ranker, open_index, select_index
 from service.index import build as building
-from service.index.exhaustive_ranker import WholeRanker
+from service.index.exhaustive_ranker import ExhaustiveRanker
 from service.index.flat import FlatIndex
 from service.index.gpu import GpuFlatIndex, GpuIvfIndex, Owner
+from service.index.interface import Ranker
 from service.index.ivf import IvfIndex
-from service.index.tune import Ranks, recalls
+from service.index.tune import recalls
 
 NOTHING = np.zeros(0, np.int32)
 
@@ -33,8 +34,8 @@ def iid(seed=0, items=9000, d=64):
 def slow(monkeypatch, **ms):
     """Make searches of each kind take so many milliseconds, as far as anyone measures."""
 
-    def timed(ranker: Ranks, _: Sample) -> float:
-        return ms["torch" if isinstance(ranker, WholeRanker) else ranker._index.kind]
+    def timed(ranker: Ranker, _: Sample) -> float:
+        return ms["torch" if isinstance(ranker, ExhaustiveRanker) else ranker._index.kind]
 
     monkeypatch.setattr(select_index, "search_ms", timed)
 
@@ -132,8 +133,8 @@ def test_recall_is_measured_on_lists_as_they_are_served(monkeypatch):
 
     assert asked == [select_index.SAMPLE]
     tested = sample(select_index.SAMPLE)
-    ranker = make_ranker(opened.index, WholeRanker(vectors))
-    exact = tested.lists(make_ranker(FlatIndex(vectors), WholeRanker(vectors)))
+    ranker = make_ranker(opened.index, ExhaustiveRanker(vectors))
+    exact = tested.lists(make_ranker(FlatIndex(vectors), ExhaustiveRanker(vectors)))
     assert recalls(tested.lists(ranker), exact).mean() == opened.report.recall
 
 

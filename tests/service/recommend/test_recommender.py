@@ -15,6 +15,7 @@ import pytest
 
 from bundle import SupportedMasks, write_bundle
 from service.errors import NotReadyError, UnknownUserError
+from service.index import SearchBatch
 from service.model.inference import ByPopularity, History, KnownUser, SimilarTo, Task, compute
 from service.model.loaded import load_model
 from service.recommend.queries import Query, SessionQuery
@@ -137,7 +138,7 @@ def test_cosine_ignores_the_length_of_item_vectors(a_bundle, tmp_path, a_recomme
     model = load_model(write_bundle(cosine, tmp_path), "cpu")
     fair = model.encoder.fair_vectors([0], [(False, False)])
 
-    (ranking,) = model.ranker.top(fair, [np.zeros(0, np.int32)], [4])
+    (ranking,) = model.ranker.top(SearchBatch(fair, [np.zeros(0, np.int32)], [4]))
 
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1)
     unit[1:] = vectors[1:]
