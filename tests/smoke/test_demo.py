@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -16,28 +12,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = re.compile(r"```sh\n(curl .*?)\n```\n\n<!-- answer -->\n```json\n(.*?)\n```", re.DOTALL)
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """A running demo on a free port: its address and what it printed."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("demo") / "log"
-    out = log.parent / "bundles"
-    command = [sys.executable, "deploy/demo.py", "--out", str(out), "--port", str(port)]
-    with log.open("w") as file:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
-    try:
-        for _ in range(3000):
-            if "goes on answering" in log.read_text() or process.poll() is not None:
-                break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}", log.read_text()
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
 
 
 def ask(url):
@@ -58,7 +32,7 @@ def shape(value):
 
 
 def test_the_demo_prints_requests_with_their_answers(demo):
-    address, printed = demo
+    address, printed, _ = demo
 
     assert f'curl "{address}/recommend' in printed
     assert '"attribute": "gender"' in printed
@@ -71,7 +45,7 @@ def test_the_readme_has_examples():
 
 @pytest.mark.parametrize(("command", "answer"), EXAMPLE.findall((ROOT / "README.md").read_text()))
 def test_a_pasted_readme_example_answers_as_the_readme_says(demo, command, answer):
-    address, _ = demo
+    address, _, _ = demo
     url = command.removeprefix('curl "').removesuffix('"').replace("http://127.0.0.1:8000", address)
 
     _, body = ask(url)
@@ -83,7 +57,7 @@ def test_a_pasted_readme_example_answers_as_the_readme_says(demo, command, answe
 
 
 def test_protecting_something_changes_the_list(demo):
-    address, _ = demo
+    address, _, _ = demo
     users = [str(user) for user in range(1, 40)]
     changed = 0
     for user in users:

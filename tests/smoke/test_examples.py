@@ -1,0 +1,26 @@
+"""The scripts in examples/, as a newcomer runs them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def python(*words):
+    done = subprocess.run(
+        [sys.executable, *words], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_serve_and_ask_prints_two_lists_of_five(demo):
+    printed = python("examples/serve_and_ask.py", str(demo[-1]))
+
+    assert re.findall(r"protected: (.*)", printed) == ["nothing", "age, gender, occupation"]
+    assert len(re.findall(r"^  \d\. ", printed, re.MULTILINE)) == 10
