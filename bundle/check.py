@@ -32,10 +32,10 @@ from bundle.layout import (
     USER_TABLE,
     Arrays,
 )
+from bundle.limits import ID_ALLOWED, first_unfit
 from bundle.manifest import ArraySpec, Manifest, content_hash
 from bundle.networks import FairEncoder, TableEncoder, build_encoder, build_reranker
 
-LONGEST_ID = 256
 _BLOCK = 2**20
 
 
@@ -200,17 +200,8 @@ def _check_ids(file: str, ids: Sequence[str]) -> None:
     counted = pc.value_counts(column)
     for place in (numbers(counted.field("counts")) > 1).nonzero()[0][:1].tolist():
         raise DamagedError(file, "ids", "unique", f"{counted.field('values')[place].as_py()!r} more than once")
-    # Most ids are ASCII, which Arrow can tell of all at once; of the rest Python says what can be printed.
-    lengths, plain = numbers(pc.binary_length(column)), numbers(pc.ascii_is_printable(column).cast("uint8"))
-    unusual = ((plain == 0) | (lengths == 0) | (lengths > LONGEST_ID)).nonzero()[0].tolist()
-    odd = next((key for key in (column[place].as_py() for place in unusual) if not _is_id(key)), None)
-    if odd is not None:
-        expected = f"printable, 1 - {LONGEST_ID} characters"
-        raise DamagedError(file, "ids", expected, f"{odd[:50]!a}, {len(odd)} characters")
-
-
-def _is_id(key: str) -> bool:
-    return key.isprintable() and 1 <= len(key) <= LONGEST_ID
+    if unfit := first_unfit(column):
+        raise DamagedError(file, "ids", ID_ALLOWED, f"{unfit.id[:50]!a}, which {unfit.problem}")
 
 
 def _check_csr(indptr: NDArray[np.int64], indices: NDArray[np.int32], items: int) -> None:

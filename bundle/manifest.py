@@ -12,16 +12,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from bundle.limits import ATTRIBUTE_NAME, FEWEST_CLASSES, LARGEST_SIZE, MOST_ATTRIBUTES, MOST_CLASSES, MOST_SIZES
+
 SCHEMA_VERSION = 3
 """What is written."""
 SCHEMA_VERSIONS = (2, 3)
 """What is read: 3 added parts in float16."""
 
-AttributeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+AttributeName = Annotated[str, StringConstraints(pattern=f"^{ATTRIBUTE_NAME}$")]
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Size = Annotated[int, Field(ge=1, le=2**24)]
-"""A dimension or layer size; with at most 4096 parts the bytes of one layer stay below 2**63."""
+Size = Annotated[int, Field(ge=1, le=LARGEST_SIZE)]
+"""A dimension or layer size."""
 
 
 class Frozen(BaseModel):
@@ -34,7 +36,7 @@ class Attribute(Frozen):
     """A user attribute that a request may protect."""
 
     name: AttributeName
-    classes: list[str] = Field(min_length=2, max_length=10_000)
+    classes: list[str] = Field(min_length=FEWEST_CLASSES, max_length=MOST_CLASSES)
 
 
 class Part(Frozen):
@@ -46,7 +48,7 @@ class Part(Frozen):
     """
 
     name: str
-    attributes: list[AttributeName] = Field(max_length=64)
+    attributes: list[AttributeName] = Field(max_length=MOST_ATTRIBUTES)
     taken: Literal["always", "none_protected", "all_protected"]
 
     @model_validator(mode="after")
@@ -75,7 +77,7 @@ class Network(Frozen):
     """Which network of a closed registry some weights belong to, and its layer sizes."""
 
     kind: str
-    sizes: dict[str, Annotated[list[Size], Field(max_length=64)]] = Field(max_length=16)
+    sizes: dict[str, Annotated[list[Size], Field(max_length=MOST_SIZES)]] = Field(max_length=16)
 
 
 class Reranker(Network):
@@ -126,7 +128,7 @@ class Description(Frozen):
     mode: Literal["reproduce", "strict"]
     base_model: str
     dimensions: Size
-    attributes: list[Attribute] = Field(max_length=64)
+    attributes: list[Attribute] = Field(max_length=MOST_ATTRIBUTES)
     supported_masks: SupportedMasks
     always_protected: list[AttributeName]
     empty_mask: Literal["base", "fair"]

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from bundle.limits import ATTRIBUTE_NAME, MOST_ATTRIBUTES
 from service.errors import StartError
 
 PREFIX = "EVENHAND_"
@@ -24,8 +25,10 @@ def _split(value: object) -> object:
     return (value.split(",") if value else []) if isinstance(value, str) else value
 
 
-AttributeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-AttributeNames = Annotated[tuple[AttributeName, ...], NoDecode, BeforeValidator(_split), Field(max_length=64)]
+AttributeName = Annotated[str, StringConstraints(pattern=f"^{ATTRIBUTE_NAME}$")]
+AttributeNames = Annotated[
+    tuple[AttributeName, ...], NoDecode, BeforeValidator(_split), Field(max_length=MOST_ATTRIBUTES)
+]
 
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.\[\]:-]{1,255}$")]
 

@@ -3,6 +3,7 @@
 TrainingError
 ├── ConfigError    the configuration asks for what cannot be
 ├── DataError      an input file is not what it should be
+├── TooLittleDataError  the data is well formed, and too little for what is asked
 ├── FetchError     a download was refused or went wrong
 ├── CheckpointError  a checkpoint is there but cannot be read
 └── EvaluationError  a bundle cannot be measured
@@ -59,6 +60,18 @@ class DataError(TrainingError):
         self.column = column
         self.value = value
         self.allowed = allowed
+
+
+class TooLittleDataError(TrainingError):
+    """The data is well formed, and too little for what the configuration asks."""
+
+    def __init__(self, what: str, found: int, needed: int, why: str | None = None) -> None:
+        super().__init__(
+            f"too little data: {found:,} {what}, at least {needed:,} needed" + (f" ({why})" if why else "")
+        )
+        self.what = what
+        self.found = found
+        self.needed = needed
 
 
 class FetchError(TrainingError):

@@ -15,8 +15,7 @@ from training.base.train import train_base
 from training.card import make_card
 from training.config import RunConfig
 from training.data.load import load
-from training.data.split import hold_out, split_users
-from training.experiment import Experiment
+from training.demands import experiment_of
 from training.export import export
 from training.fair.train import train_fair
 from training.work import base_file, work_folder
@@ -44,14 +43,11 @@ def run(
         The folder of the new version; None in the processes that only help the first one to train.
 
     Raises:
-        TrainingError: the configuration or the data is refused.
+        TrainingError: the configuration or the data is refused, before anything is trained where that can be known.
     """
     dataset = load(config.data, data)
     log.info("data: %s, %s users, %s items", dataset.source, f"{len(dataset.users):,}", f"{len(dataset.items):,}")
-    held_out, user_split = hold_out(dataset), split_users(dataset.users, config.split_salt)
-    experiment = Experiment(
-        dataset, held_out, user_split, config.mode, config.seed, config.new_users, config.split_salt
-    )
+    experiment = experiment_of(config, dataset)
 
     with work_folder(out, config, dataset.fingerprint) as work:
         with parallel.first_alone():

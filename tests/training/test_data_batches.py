@@ -103,7 +103,7 @@ GOOD = [("1", "i", "5", "1")] * 40
     [
         (("1", "i", "five", "1"), "'five' is not a finite number"),
         (("1", "i", "5", None), "a number is missing"),
-        (("1", "i\x07", "5", "1"), r"'i\x07' is not an id"),
+        (("1", "i\x07", "5", "1"), r"'i\x07' has a character that cannot be printed, U+0007"),
         (("", "i", "5", "1"), "an id is missing"),
         (("9", "i", "5", "1"), "'9' is not in the users table"),
     ],

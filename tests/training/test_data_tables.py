@@ -190,9 +190,11 @@ def test_ids_that_are_all_digits_are_ordered_by_number_and_others_as_text(a_fold
         ("items", ITEMS + "a,Again,\n", 3, "'a' stands in an earlier row too"),
         ("items", ITEMS + "d,\x1b[31mred,\n", 3, r"'\x1b[31mred' is not plain text"),
         ("items", ITEMS + "d,\u202etxt,\n", 3, "is not plain text"),
-        ("items", ITEMS + "d\x00,zero,\n", 3, "is not an id"),
-        ("items", ITEMS + "d ,space,\n", 3, "is not an id"),
-        ("items", ITEMS + f"{'d' * 300},long,\n", 3, "is not an id"),
+        ("items", ITEMS + "d\x00,zero,\n", 3, "cannot be printed, U+0000"),
+        ("items", ITEMS + "d ,space,\n", 3, "has a space at an end"),
+        ("items", ITEMS + f"{'d' * 300},long,\n", 3, "has 300 characters"),
+        ("items", ITEMS + "d\N{NO-BREAK SPACE}x,nbsp,\n", 3, "cannot be printed, U+00A0 (NO-BREAK SPACE)"),
+        ("items", ITEMS + "d\N{ZERO WIDTH SPACE},zero,\n", 3, "cannot be printed, U+200B (ZERO WIDTH SPACE)"),
         ("items", ITEMS + "d,Dune,Sand\x07\n", 3, "is not plain text"),
     ],
 )
@@ -237,6 +239,24 @@ def test_an_attribute_with_too_many_classes_is_refused(a_folder):
 def test_a_column_whose_name_cannot_name_an_attribute_is_refused(a_folder):
     with pytest.raises(DataError, match="'Age Group' cannot name an attribute"):
         load(tables(), a_folder(users=USERS.replace("age", "Age Group")))
+
+
+def test_an_attribute_name_that_no_bundle_holds_is_refused_with_its_length(a_folder):
+    longest = "a" * 64
+
+    data = load(tables(), a_folder(users=USERS.replace("age", longest)))
+
+    assert longest in [attribute.name for attribute in data.attributes]
+    with pytest.raises(DataError, match=r"cannot name an attribute \(65 characters\); allowed: 1 to 64 characters"):
+        load(tables(), a_folder(users=USERS.replace("age", longest + "a")))
+
+
+def test_more_attributes_than_a_bundle_holds_are_refused(a_folder):
+    names = [f"a{place}" for place in range(65)]
+    users = "\n".join([",".join(["user", *names]), *(",".join([user, *(user * 65)]) for user in "12"), ""])
+
+    with pytest.raises(DataError, match="has 65 attributes; allowed: at most 64"):
+        load(tables(), a_folder(users=users))
 
 
 def test_a_missing_folder_file_or_table_is_refused(a_folder, tmp_path):

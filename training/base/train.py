@@ -11,7 +11,7 @@ from pydantic import Discriminator, Tag
 from training.base.contract import Base
 from training.base.deep import DeepConfig, train_deep
 from training.base.pmf import PmfConfig, train_pmf
-from training.base.sequence.config import Bert4recConfig, SasrecConfig
+from training.base.sequence.config import Bert4recConfig, SasrecConfig, SequenceConfig
 from training.base.sequence.train import train_sequence
 from training.experiment import Experiment
 
@@ -28,6 +28,11 @@ BaseConfig = Annotated[
     | Annotated[Bert4recConfig, Tag("bert4rec")],
     Discriminator(_model),
 ]
+
+
+def positives_needed(config: BaseConfig) -> int:
+    """Training positives of a user that such a base learns from: where the next item is learned, two."""
+    return 2 if isinstance(config, SequenceConfig) else 1
 
 
 def train_base(experiment: Experiment, config: BaseConfig, checkpoint: Path, device: torch.device) -> Base:

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from bundle.limits import FEWEST_CLASSES, MOST_ATTRIBUTES, NAME_ALLOWED
 from training.data.classes import encode
 from training.data.config import AttributeConfig
 from training.data.dataset import ATTRIBUTE_NAME, UNKNOWN, Attribute, Dataset
@@ -35,7 +36,10 @@ def assemble(
     users = raw.users.frame["user"]
     _refuse_repeated(raw.users, "user")
     _refuse_repeated(raw.items, "item")
-    labelled = {name: _labels(raw, name, config) for name, config in _selected(raw.users, attributes).items()}
+    chosen = _selected(raw.users, attributes)
+    if len(chosen) > MOST_ATTRIBUTES:
+        raise DataError(raw.users.file, f"has {len(chosen)} attributes", allowed=f"at most {MOST_ATTRIBUTES}")
+    labelled = {name: _labels(raw, name, config) for name, config in chosen.items()}
 
     met = gather(raw.interactions, users, positive_at_least)
     positives = np.bincount(met.users[met.positive], minlength=len(users))
@@ -99,8 +103,9 @@ def _selected(users: Table, attributes: Mapping[str, AttributeConfig] | None) ->
         raise DataError(users.file, "has no attribute: no column besides the id")
     for name in names:
         if not ATTRIBUTE_NAME.fullmatch(name):
-            allowed = f"{ATTRIBUTE_NAME.pattern}, or an attribute in the configuration that names it as its `column`"
-            raise DataError(users.file, "cannot name an attribute", value=name, allowed=allowed)
+            problem = f"cannot name an attribute ({len(name)} characters)"
+            allowed = f"{NAME_ALLOWED}; an attribute in the configuration may have the column as its `column`"
+            raise DataError(users.file, problem, value=name, allowed=allowed)
     return {name: AttributeConfig() for name in names}
 
 
@@ -114,7 +119,7 @@ def _used(
 ) -> tuple[Attribute, NDArray[np.int16]]:
     """Leave out classes that no kept user has."""
     used = np.unique(labels[labels != UNKNOWN])
-    if used.size < 2:
+    if used.size < FEWEST_CLASSES:
         found = f"only {classes[used[0]]!r}" if used.size else "no label"
         problem = f"attribute {name!r} has {found} among the users kept"
         raise DataError(users.file, problem, allowed="two or more classes")

@@ -2,10 +2,10 @@
 
 import polars as pl
 
+from bundle.limits import ID_ALLOWED, first_unfit
 from training.data.raw import Table
 from training.errors import DataError
 
-MAX_ID_CHARACTERS = 256
 MAX_TEXT_CHARACTERS = 1000
 
 CONTROL = r"[\p{Cc}\p{Zl}\p{Zp}\u{202A}-\u{202E}\u{2066}-\u{2069}]"
@@ -13,16 +13,17 @@ CONTROL = r"[\p{Cc}\p{Zl}\p{Zp}\u{202A}-\u{202E}\u{2066}-\u{2069}]"
 
 
 def id_column(table: Table, name: str) -> pl.Series:
-    """Read ids: whole numbers or text, none missing.
+    """Read ids: whole numbers or text, none missing, each one that a bundle can hold.
 
     Raises:
-        DataError: an id is missing, too long, or has control characters or spaces at its ends.
+        DataError: an id is missing, too long, or has characters that cannot be printed or spaces at its ends.
     """
     ids = _as_text(table, name, allowed="text or whole numbers")
-    allowed = f"1 to {MAX_ID_CHARACTERS} characters, no control characters, no space at either end"
+    allowed = f"{ID_ALLOWED}, no space at either end"
     table.refuse(ids.is_null() | (ids == ""), name, "an id is missing", allowed=allowed)
-    wrong = (ids.str.len_chars() > MAX_ID_CHARACTERS) | ids.str.contains(CONTROL) | (ids.str.strip_chars() != ids)
-    table.refuse(wrong, name, "is not an id", allowed=allowed)
+    if unfit := first_unfit(ids.to_arrow(compat_level=pl.CompatLevel.oldest())):
+        table.refuse_row(unfit.place, name, unfit.problem, allowed=allowed)
+    table.refuse(ids.str.strip_chars() != ids, name, "has a space at an end", allowed=allowed)
     return ids
 
 

@@ -9,7 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-ATTRIBUTE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+from bundle import limits
+
+ATTRIBUTE_NAME = re.compile(limits.ATTRIBUTE_NAME)
 UNKNOWN = -1
 
 
@@ -22,7 +24,7 @@ class Attribute:
 
     def __post_init__(self) -> None:
         if not ATTRIBUTE_NAME.fullmatch(self.name):
-            raise ValueError(f"attribute name {self.name!r} does not match {ATTRIBUTE_NAME.pattern}")
+            raise ValueError(f"attribute name {self.name!r}; allowed: {limits.NAME_ALLOWED}")
 
 
 @dataclass(frozen=True, eq=False)

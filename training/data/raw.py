@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NoReturn
 
 import polars as pl
 
@@ -48,13 +48,18 @@ class Table:
             allowed: what the value may be.
             values: what to show; the column itself where absent.
         """
-        row = bad.fill_null(value=False).arg_true()
-        if row.len():
-            first = int(row[0])
-            value = (self.frame[column] if values is None else values)[first]
-            place = self.before + first + 1
-            line, number = (place, None) if self.unit == "line" else (None, place)
-            raise DataError(self.file, problem, line=line, row=number, column=column, value=value, allowed=allowed)
+        rows = bad.fill_null(value=False).arg_true()
+        if rows.len():
+            self.refuse_row(int(rows[0]), column, problem, allowed=allowed, values=values)
+
+    def refuse_row(
+        self, row: int, column: str, problem: str, *, allowed: str | None = None, values: pl.Series | None = None
+    ) -> NoReturn:
+        """Raise on a row of `frame`, naming it and its value; arguments as of `refuse`."""
+        value = (self.frame[column] if values is None else values)[row]
+        place = self.before + row + 1
+        line, number = (place, None) if self.unit == "line" else (None, place)
+        raise DataError(self.file, problem, line=line, row=number, column=column, value=value, allowed=allowed)
 
 
 @dataclass(frozen=True)

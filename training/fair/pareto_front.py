@@ -65,11 +65,16 @@ def measure_front(
                 {
                     "strength": strength,
                     "sensitive": list(mask),
-                    "sampled_kept": views.ndcg(own) / views.ndcg(unprotected),
-                    "full_kept": full(own) / full(unprotected),
+                    **_kept("sampled_kept", views.ndcg(own), views.ndcg(unprotected)),
+                    **_kept("full_kept", full(own), full(unprotected)),
                     "leakage": leaks,
                     "n": len(select),
                     "users": "select",
                 }
             )
     return rows
+
+
+def _kept(name: str, value: float, base: float) -> dict[str, float]:
+    """The share that is kept; absent where there was nothing to keep."""
+    return {name: value / base} if base else {}

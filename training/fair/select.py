@@ -83,7 +83,7 @@ def by_accuracy_and_leakage(
         kept, excess = [], []
         for mask in masks:
             vectors = validation.fair(encoder, mask)
-            kept.append(validation.ndcg(vectors) / base)
+            kept.append(validation.ndcg(vectors) / base if base else 0.0)  # nothing to keep: leakage decides
             found = {name: leaked(vectors, name) for name in mask}
             excess += [auc - 0.5 for auc in found.values()]
             for name, auc in found.items():

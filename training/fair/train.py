@@ -9,20 +9,41 @@ import torch
 from pydantic import Field
 
 from training.base.contract import Base
+from training.base.train import BaseConfig
 from training.experiment import Experiment
 from training.fair.afrl.config import AfrlConfig
 from training.fair.afrl.train import train_afrl
 from training.fair.contract import Fair
 from training.fair.ffvae.config import FfvaeConfig
-from training.fair.ffvae.train import train_ffvae
+from training.fair.ffvae.train import ffvae_network, train_ffvae
 from training.fair.lattice.config import LatticeConfig
+from training.fair.lattice.fit import coordinates
 from training.fair.lattice.train import train_lattice
 from training.fair.pfrec.config import PfrecConfig
-from training.fair.pfrec.train import train_pfrec
+from training.fair.pfrec.train import refuse_unfit_pfrec, train_pfrec
 from training.fair.sm.config import SmConfig
-from training.fair.sm.train import train_sm
+from training.fair.sm.train import sm_network, train_sm
 
 FairConfig = Annotated[AfrlConfig | FfvaeConfig | LatticeConfig | PfrecConfig | SmConfig, Field(discriminator="method")]
+
+
+def refuse_unfit(experiment: Experiment, base: BaseConfig, config: FairConfig) -> None:
+    """Refuse what the configured method could not fit for these attributes, whatever the base learns.
+
+    Raises:
+        ConfigError: it names the key.
+    """
+    names, classes, d = experiment.attributes, experiment.class_counts, base.dimensions
+    match config:
+        case FfvaeConfig():
+            ffvae_network(d, len(names), config)
+        case LatticeConfig():
+            for strength in (config.strength, *config.front):
+                coordinates(strength, classes, d, len(experiment.dataset.users))
+        case PfrecConfig():
+            refuse_unfit_pfrec(names, base.model, experiment.mode, config)
+        case SmConfig():
+            sm_network(config.variant, names, d)
 
 
 def train_fair(experiment: Experiment, base: Base, config: FairConfig, work: Path, device: torch.device) -> Fair:

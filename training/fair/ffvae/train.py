@@ -9,9 +9,11 @@ import numpy as np
 import torch
 
 from bundle import Network, build_encoder
+from bundle.limits import MOST_SIZES
 from bundle.networks import FfvaeEncoder
 from bundle.networks.ffvae import ffvae_parts
 from training.base.contract import Base
+from training.errors import ConfigError
 from training.experiment import Experiment
 from training.fair.contract import Fair, allowed_labels
 from training.fair.ffvae.config import FfvaeConfig
@@ -39,7 +41,14 @@ def train_ffvae(experiment: Experiment, base: Base, config: FfvaeConfig, work: P
 
 
 def ffvae_network(dimensions: int, attributes: int, config: FfvaeConfig) -> Network:
-    """Two hidden layers each way; a block is no wider than a part."""
+    """Two hidden layers each way; a block is no wider than a part.
+
+    Raises:
+        ConfigError: more blocks than a manifest lists.
+    """
+    if attributes >= MOST_SIZES:
+        problem = f"needs {1 + attributes} blocks for {attributes} attributes"
+        raise ConfigError("fair.method", problem, value=config.method, allowed=f"at most {MOST_SIZES - 1} attributes")
     d, h = dimensions, config.hidden
     latents = [min(config.shared, d), *[min(config.block, d)] * attributes]
     n = sum(latents)

@@ -62,10 +62,7 @@ def fit_lattice(
     """
     rng = torch.Generator().manual_seed(seed)
     d = users.shape[1]
-    counts = [min(max(config.strength, 1), count - 1) for count in classes]
-    if sum(counts) >= d:
-        allowed = f"below {d} coordinates for {len(counts)} attributes together"
-        raise ConfigError("fair.strength", "withholds the whole vector", value=config.strength, allowed=allowed)
+    counts = coordinates(config.strength, classes, d, len(users))
     u = torch.from_numpy(users)
     with torch.no_grad():
         whiten = Affine(d, d)
@@ -84,10 +81,24 @@ def fit_lattice(
             count + max(1, count // 2) if leaks[name] > config.leakage_at_most else count
             for name, count in zip(attributes, counts, strict=True)
         ]
-        more = [min(count, number - 1) for count, number in zip(more, classes, strict=True)]
+        more = [min(count, number - 1, len(users) - 1) for count, number in zip(more, classes, strict=True)]
         if more == counts or sum(more) >= d:  # enough, or nothing left to withhold
             return encoder, sizes, parts
         counts = more
+
+
+def coordinates(strength: int, classes: Sequence[int], dimensions: int, users: int) -> list[int]:
+    """How many coordinates of each attribute a strength withholds; no more than classes or users can tell apart.
+
+    Raises:
+        ConfigError: so many that nothing of the vector is left.
+    """
+    counts = [min(max(strength, 1), count - 1, users - 1) for count in classes]
+    if sum(counts) >= dimensions:
+        problem = f"withholds the whole vector: {sum(counts)} coordinates for {len(counts)} attributes together"
+        allowed = f"below {dimensions}, which is base.dimensions"
+        raise ConfigError("fair.strength", problem, value=strength, allowed=allowed)
+    return counts
 
 
 def _fit(

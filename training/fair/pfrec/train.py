@@ -15,7 +15,7 @@ from measure.masks import Mask, masks_to_measure
 from measure.split import SELECT
 from training.base.contract import Base, RankingLoss
 from training.errors import ConfigError
-from training.experiment import Experiment
+from training.experiment import Experiment, Mode
 from training.fair.contract import Fair, allowed_labels
 from training.fair.heads import Heads
 from training.fair.pfrec.config import PfrecConfig
@@ -34,18 +34,12 @@ def train_pfrec(experiment: Experiment, base: Base, config: PfrecConfig, work: P
     """Train prompts on a frozen SASRec and export finished vectors, one for each supported mask.
 
     Raises:
-        ConfigError: the base is no SASRec, or user prompts are wanted where labels may not be used.
+        ConfigError: as of `refuse_unfit_pfrec`.
     """
-    encoder = base.history
-    if not isinstance(encoder, SequenceEncoder) or not encoder.causal:
-        raise ConfigError(
-            "fair.method", "needs a base that reads histories", value="pfrec", allowed="base.model 'sasrec'"
-        )
-    if config.user_prompts and experiment.mode == "strict":
-        problem = "needs every user's labels, and mode 'strict' has those of train users only"
-        raise ConfigError("fair.user_prompts", problem, value=True, allowed="false, or mode 'reproduce'")
     names, dataset = experiment.attributes, experiment.dataset
-    masks = masks_of(names, config)
+    refuse_unfit_pfrec(names, base.model, experiment.mode, config)
+    encoder, masks = base.history, masks_of(names, config)
+    assert isinstance(encoder, SequenceEncoder)  # noqa: S101  SASRec's is one
     nets = fresh_nets(experiment, base, encoder, masks, config).to(device)
     labels = allowed_labels(experiment)
 
@@ -69,6 +63,22 @@ def train_pfrec(experiment: Experiment, base: Base, config: PfrecConfig, work: P
     result = fit(stage, config.schedule, experiment.seed, work / "fair.safetensors", device)
     log.info("fair: validation score %s", result)
     return finished(experiment, base, nets, masks, config)
+
+
+def refuse_unfit_pfrec(attributes: Sequence[str], base: str, mode: Mode, config: PfrecConfig) -> None:
+    """Refuse what cannot be trained.
+
+    Raises:
+        ConfigError: the base is no SASRec, user prompts are wanted where labels may not be used, or as of `masks_of`.
+    """
+    if base != "sasrec":
+        raise ConfigError(
+            "fair.method", "needs a base that reads histories", value="pfrec", allowed="base.model 'sasrec'"
+        )
+    if config.user_prompts and mode == "strict":
+        problem = "needs every user's labels, and mode 'strict' has those of train users only"
+        raise ConfigError("fair.user_prompts", problem, value=True, allowed="false, or mode 'reproduce'")
+    masks_of(attributes, config)
 
 
 def masks_of(attributes: Sequence[str], config: PfrecConfig) -> list[Mask]:
