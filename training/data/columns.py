@@ -1,5 +1,7 @@
 """Untrusted columns become ids, text and numbers here, or a `DataError` that names the row."""
 
+from collections.abc import Collection
+
 import polars as pl
 
 from bundle.limits import ID_ALLOWED, first_unfit
@@ -10,6 +12,9 @@ MAX_TEXT_CHARACTERS = 1000
 
 CONTROL = r"[\p{Cc}\p{Zl}\p{Zp}\u{202A}-\u{202E}\u{2066}-\u{2069}]"
 """Control characters, line and paragraph separators, and what turns the direction of writing."""
+
+BREAKS = r"[\t\n\v\f\r\u{85}\u{2028}\u{2029}]+"
+"""Ends of lines and tabs, which a text may have and a list has no room for."""
 
 
 def id_column(table: Table, name: str) -> pl.Series:
@@ -27,16 +32,22 @@ def id_column(table: Table, name: str) -> pl.Series:
     return ids
 
 
-def text_column(table: Table, name: str) -> pl.Series:
-    """Read text; null where the cell is missing or blank.
+def text_column(table: Table, name: str, missing: Collection[str] = ()) -> pl.Series:
+    """Read text, a space in place of line ends and tabs; null where the cell is missing, blank or one of `missing`.
 
     Raises:
         DataError: a text is too long or has control characters.
     """
-    text = _as_text(table, name, allowed="text or numbers")
+    text = _as_text(table, name, allowed="text or numbers").str.replace_all(BREAKS, " ")
     refuse_control(table, name, text)
     stripped = text.str.strip_chars()
-    return stripped.set(stripped == "", None)
+    return stripped.set(stripped.is_in(["", *missing]), None)
+
+
+def named_missing(table: Table, name: str, missing: Collection[str]) -> int:
+    """Count the cells that say by a word of `missing`, and not by being blank, that they are missing."""
+    texts = _as_text(table, name, allowed="text or numbers").str.strip_chars()
+    return int(texts.is_in([word for word in missing if word.strip()]).sum())
 
 
 def refuse_control(table: Table, name: str, text: pl.Series) -> None:
@@ -50,8 +61,14 @@ def refuse_control(table: Table, name: str, text: pl.Series) -> None:
     table.refuse(wrong, name, "is not plain text", allowed=allowed, values=text)
 
 
-def number_column(table: Table, name: str) -> pl.Series:
+def number_column(table: Table, name: str, *, allowed: str = "a finite number", decimal: str = ".") -> pl.Series:
     """Read finite numbers, none missing: Int64 where all of them are whole, else Float64.
+
+    Args:
+        table: rows of a file.
+        name: the column.
+        allowed: what a refusal says that the value may be.
+        decimal: what stands before a fraction, where numbers are text.
 
     Raises:
         DataError: a number is missing, not one, NaN or infinite.
@@ -63,19 +80,21 @@ def number_column(table: Table, name: str) -> pl.Series:
         column = column.cast(pl.Float64)
     if column.dtype == pl.String:
         column = column.str.strip_chars()
+        column = column.set(column == "", None)
+        column = column.str.replace(decimal, ".", literal=True) if decimal != "." else column
     if not (column.dtype.is_numeric() or column.dtype in (pl.String, pl.Null)):
         raise DataError(table.file, f"is {column.dtype}", column=name, allowed="numbers")
-    table.refuse(column.is_null(), name, "a number is missing", allowed="a finite number")
+    table.refuse(column.is_null(), name, "a number is missing", allowed=allowed)
     whole = column.cast(pl.Int64, strict=False) if not column.dtype.is_float() else None
     if whole is not None and not whole.has_nulls():
         return whole.rename(name)
     numbers = column.cast(pl.Float64, strict=False)
-    table.refuse(numbers.is_null() | ~numbers.is_finite(), name, "is not a finite number", allowed="a finite number")
+    table.refuse(numbers.is_null() | ~numbers.is_finite(), name, "is not a finite number", allowed=allowed)
     return numbers.rename(name)
 
 
-def group_column(table: Table, name: str, separator: str) -> pl.Series:
-    """Read lists of groups: Parquet lists, or text with a separator; empty where missing.
+def group_column(table: Table, name: str, separator: str, missing: Collection[str] = ()) -> pl.Series:
+    """Read lists of groups: Parquet lists, or text with a separator; empty where missing or one of `missing`.
 
     Raises:
         DataError: a group is too long or has control characters.
@@ -87,11 +106,11 @@ def group_column(table: Table, name: str, separator: str) -> pl.Series:
         lists = column.cast(pl.List(pl.String))
         joined = lists.list.eval(pl.element().fill_null("")).list.join("")
     else:
-        joined = _as_text(table, name, allowed="text or lists of text")
+        joined = _as_text(table, name, allowed="text or lists of text").str.replace_all(BREAKS, " ")
         lists = joined.str.split(separator)
     refuse_control(table, name, joined)
     named = pl.element().str.strip_chars()
-    lists = lists.list.eval(named.filter(named != "")).list.unique(maintain_order=True)
+    lists = lists.list.eval(named.filter(~named.is_in(["", *missing]))).list.unique(maintain_order=True)
     return pl.Series(name, lists.fill_null(pl.Series([[]], dtype=pl.List(pl.String))), dtype=pl.List(pl.String))
 
 

@@ -17,10 +17,15 @@ from pydantic import (
     model_validator,
 )
 
+from training.data.csv_form import CsvForm
 from training.data.dataset import ATTRIBUTE_NAME
 
 AGE_EDGES = (18.0, 25.0, 35.0, 45.0, 50.0, 56.0)
 """Where MovieLens-1M cuts ages; the default for both MovieLens sets and for generated data."""
+
+
+MISSING = ("", "NULL", "null", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "None", "\\N")
+"""What other programs write where they know nothing."""
 
 
 class _Frozen(BaseModel):
@@ -90,6 +95,14 @@ class _Common(_Frozen):
     """Users with fewer positives are left out."""
 
 
+class _FromFiles(_Common):
+    missing: tuple[str, ...] = MISSING
+    """What a cell of the users or items says where nothing is known; a blank one always does."""
+
+    unknown_users: Literal["refuse", "drop"] = "refuse"
+    """What happens to interactions of somebody who has no row in the users table; `drop` leaves them out."""
+
+
 def _movielens_attributes(attributes: dict[str, AttributeConfig]) -> dict[str, AttributeConfig]:
     """Cut ages where MovieLens-1M does, unless told otherwise: -100K has them raw."""
     return {
@@ -100,7 +113,7 @@ def _movielens_attributes(attributes: dict[str, AttributeConfig]) -> dict[str, A
     }
 
 
-class MovieLensConfig(_Common):
+class MovieLensConfig(_FromFiles):
     """MovieLens-1M or -100K in their original files; which of them is seen from the files."""
 
     reader: Literal["movielens"] = "movielens"
@@ -113,36 +126,34 @@ class MovieLensConfig(_Common):
     """Any of gender, age, occupation, in the order wanted."""
 
 
-def _table_file(name: str) -> str:
-    if not name.endswith((".csv", ".parquet")):
-        raise ValueError(f"{name!r} must end in .csv or .parquet")
-    return name
-
-
-TableFile = Annotated[str, AfterValidator(_table_file)]
-
-
 class InteractionsTable(_Frozen):
     """One row per interaction."""
 
-    file: TableFile | None = None
-    """Absent: interactions.csv or interactions.parquet."""
+    file: str | None = None
+    """Absent: interactions.csv or .parquet, .tsv, .csv.gz … A file that does not end in .parquet is read as CSV."""
+
+    csv: CsvForm | None = None
+    """Absent: `csv` of the whole."""
 
     user: str = "user"
     item: str = "item"
 
     rating: str | None = None
-    """Absent: the column 'rating' where there is one."""
+    """Absent: the column 'rating' where there is one. Read where `positive_at_least` asks for it."""
 
     timestamp: str | None = None
-    """Absent: the column 'timestamp' where there is one, else the order of the file is the order in time."""
+    """Numbers, or ISO 8601 (in UTC where no zone is given). Absent: the column 'timestamp' where there is one, else the
+    order of the file is the order in time."""
 
 
 class UsersTable(_Frozen):
     """One row per user: the id and the attributes."""
 
-    file: TableFile | None = None
-    """Absent: users.csv or users.parquet."""
+    file: str | None = None
+    """Absent: users.csv or another of the same endings."""
+
+    csv: CsvForm | None = None
+    """Absent: `csv` of the whole."""
 
     user: str = "user"
 
@@ -150,8 +161,11 @@ class UsersTable(_Frozen):
 class ItemsTable(_Frozen):
     """One row per item; the whole table may be missing."""
 
-    file: TableFile | None = None
-    """Absent: items.csv or items.parquet where there is one."""
+    file: str | None = None
+    """Absent: items.csv or another of the same endings, where there is one."""
+
+    csv: CsvForm | None = None
+    """Absent: `csv` of the whole."""
 
     item: str = "item"
 
@@ -165,12 +179,15 @@ class ItemsTable(_Frozen):
     """What stands between two groups, where they are text."""
 
 
-class TablesConfig(_Common):
+class TablesConfig(_FromFiles):
     """Any dataset as three tables in CSV or Parquet."""
 
     reader: Literal["tables"] = "tables"
     attributes: Attributes | None = None
     """Absent: every column of the users table but the id."""
+
+    csv: CsvForm = CsvForm()
+    """How the text of all three is written."""
 
     interactions: InteractionsTable = InteractionsTable()
     users: UsersTable = UsersTable()

@@ -93,6 +93,7 @@ class RawTables:
         items: item, title (String, '' where unknown), groups (List(String)); may have no rows.
         source: where they came from, in words.
         classes: for an attribute whose classes are known beforehand, all of them in order.
+        missing: for a column of the users, how many of its cells say by a word that nothing is known.
     """
 
     interactions: Interactions
@@ -100,6 +101,7 @@ class RawTables:
     items: Table
     source: str
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    missing: Mapping[str, int] = field(default_factory=dict)
 
 
 def require_column(file: str, name: str, columns: Iterable[str]) -> None:

@@ -1,21 +1,23 @@
 """Any dataset as three tables in CSV or Parquet; interactions are read a batch at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
-from training.data.columns import group_column, id_column, number_column, only_whole, text_column
-from training.data.config import InteractionsTable, ItemsTable, TablesConfig, UsersTable
-from training.data.files import SUFFIXES, TableFile, open_table, read_table
-from training.data.raw import Interactions, RawTables, Table, no_items
+from training.data.columns import group_column, id_column, named_missing, number_column, only_whole, text_column
+from training.data.config import ItemsTable, TablesConfig
+from training.data.csv_form import CsvForm
+from training.data.files import TableFile, find_table, open_table, require_table
+from training.data.raw import Interactions, RawTables, Table, no_items, require_column
+from training.data.times import is_iso, time_column
 from training.errors import DataError
 
 
 def is_tables(folder: Path) -> bool:
     """Tell whether a folder has interactions and users under the names the reader looks for."""
-    return all(any((folder / (stem + suffix)).is_file() for suffix in SUFFIXES) for stem in ("interactions", "users"))
+    return all(find_table(folder, None, stem) is not None for stem in ("interactions", "users"))
 
 
 def read_tables(folder: Path, config: TablesConfig) -> RawTables:
@@ -24,40 +26,67 @@ def read_tables(folder: Path, config: TablesConfig) -> RawTables:
     Raises:
         DataError: a table or a column is missing, or a value is not what it should be.
     """
-    wanted = None if config.attributes is None else [of.column or name for name, of in config.attributes.items()]
+    interactions = open_table(
+        require_table(folder, config.interactions.file, "interactions"), config.interactions.csv or config.csv
+    )
+    users, missing = _users(folder, config)
     return RawTables(
-        interactions=_interactions(folder, config.interactions),
-        users=_users(folder, config.users, wanted),
-        items=_items(folder, config.items),
+        interactions=_interactions(interactions, config),
+        users=users,
+        items=_items(folder, config.items, config.csv, config.missing),
         source="three tables",
+        missing=missing,
     )
 
 
-def _interactions(folder: Path, config: InteractionsTable) -> Interactions:
-    file = open_table(_required(folder, config.file, "interactions"))
-    found = {"user": config.user, "item": config.item}
-    for name, column in (("rating", config.rating), ("timestamp", config.timestamp)):
+def _interactions(file: TableFile, config: TablesConfig) -> Interactions:
+    named = config.interactions
+    found = {"user": named.user, "item": named.item}
+    for name, column in (("rating", named.rating), ("timestamp", named.timestamp)):
         if column is not None or name in file.columns:
             found[name] = column or name
-    return Interactions(file.name, tuple(found), lambda: _checked(file, found))
+    for column in found.values():
+        require_column(file.name, column, file.columns)
+    return Interactions(file.name, tuple(found), lambda: _checked(file, found, config))
 
 
-def _checked(file: TableFile, found: Mapping[str, str]) -> Iterator[Table]:
+def _checked(file: TableFile, found: Mapping[str, str], config: TablesConfig) -> Iterator[Table]:
     columns = list(dict.fromkeys(found.values()))
-    one_form = _one_form(file, list(dict.fromkeys((found["user"], found["item"]))))
+    first = next(file.batches(columns)).frame
+    one_form = _one_form(file, first, list(dict.fromkeys((found["user"], found["item"]))))
+    iso = "timestamp" in found and _is_iso(first[found["timestamp"]])
+    decimal = (config.interactions.csv or config.csv).decimal
     for batch in file.batches(columns):
         table = replace(batch, frame=batch.frame.with_columns(one_form))
         checked = [id_column(table, found[name]).alias(name) for name in ("user", "item")]
         if "rating" in found:
-            checked.append(number_column(table, found["rating"]).cast(pl.Float64).alias("rating"))
+            rated = (
+                table if config.positive_at_least is not None else _gaps_filled(table, found["rating"], config.missing)
+            )
+            checked.append(number_column(rated, found["rating"], decimal=decimal).cast(pl.Float64).alias("rating"))
         if "timestamp" in found:
-            checked.append(number_column(table, found["timestamp"]).alias("timestamp"))
+            checked.append(time_column(table, found["timestamp"], iso=iso).alias("timestamp"))
         yield replace(table, frame=pl.DataFrame(checked))
 
 
-def _one_form(file: TableFile, ids: Sequence[str]) -> list[pl.Expr]:
+def _gaps_filled(table: Table, name: str, missing: Collection[str]) -> Table:
+    """Put a number where a rating that decides nothing is missing."""
+    column = table.frame[name]
+    if column.dtype == pl.String:
+        column = column.set(column.str.strip_chars().is_in(["", *missing]), None).fill_null("0")
+    elif column.dtype.is_numeric() or column.dtype == pl.Null:
+        column = (column.fill_nan(None) if column.dtype.is_float() else column).fill_null(0)
+    return replace(table, frame=table.frame.with_columns(column))
+
+
+def _is_iso(times: pl.Series) -> bool:
+    """Tell whether a column of times is ISO 8601, by its first value."""
+    first = times.drop_nulls().first()
+    return isinstance(first, str) and is_iso(first)
+
+
+def _one_form(file: TableFile, first: pl.DataFrame, ids: Sequence[str]) -> list[pl.Expr]:
     """Tell how ids that are floats become the same text in every batch: 5 where all are whole, else 5.0."""
-    first = next(file.batches(ids)).frame
     floats = [name for name in ids if first[name].dtype.is_float()]
     fractions: set[str] = set()
     for batch in file.batches(floats) if floats else ():
@@ -65,42 +94,43 @@ def _one_form(file: TableFile, ids: Sequence[str]) -> list[pl.Expr]:
     return [pl.col(name).fill_nan(None).cast(pl.String if name in fractions else pl.Int64) for name in floats]
 
 
-def _users(folder: Path, config: UsersTable, wanted: list[str] | None) -> Table:
-    table = read_table(_required(folder, config.file, "users"))
-    every = [name for name in table.frame.columns if name != config.user]
-    names = every if wanted is None else list(dict.fromkeys(wanted))
-    ids = id_column(table, config.user).alias("user")
-    if "user" in names:
+def _users(folder: Path, config: TablesConfig) -> tuple[Table, Mapping[str, int]]:
+    """Read the ids and attributes; how many cells of each say that they are missing."""
+    form = config.users.csv or config.csv
+    file = open_table(require_table(folder, config.users.file, "users"), form)
+    id_name = config.users.user
+    require_column(file.name, id_name, file.columns)
+    if config.attributes is None:
+        wanted = [name for name in file.columns if name != id_name]
+    else:
+        wanted = list(dict.fromkeys(of.column or name for name, of in config.attributes.items()))
+    table = file.whole(list(dict.fromkeys([id_name, *wanted])))
+    if "user" in wanted:
         raise DataError(table.file, "cannot be an attribute: it is the name of the ids", value="user")
-    return Table(table.file, pl.DataFrame([ids, *(text_column(table, name) for name in names)]))
+    ids = id_column(table, id_name).alias("user")
+    texts = [text_column(table, name, config.missing) for name in wanted]
+    if form.decimal != ".":
+        cut = {of.column or name for name, of in (config.attributes or {}).items() if of.edges}
+        texts = [text.str.replace(form.decimal, ".", literal=True) if text.name in cut else text for text in texts]
+    missing = {name: count for name in wanted if (count := named_missing(table, name, config.missing))}
+    return Table(table.file, pl.DataFrame([ids, *texts])), missing
 
 
-def _items(folder: Path, config: ItemsTable) -> Table:
-    path = _find(folder, config.file, "items")
+def _items(folder: Path, config: ItemsTable, form: CsvForm, missing: Collection[str]) -> Table:
+    path = find_table(folder, config.file, "items")
     if path is None:
         return no_items()
-    table = read_table(path)
+    file = open_table(path, config.csv or form)
+    named = {"item": config.item}
+    for name, column in (("title", config.title), ("groups", config.groups)):
+        if column is not None or name in file.columns:
+            named[name] = column or name
+    table = file.whole(list(dict.fromkeys(named.values())))
     ids = id_column(table, config.item).alias("item")
     empty = no_items().frame.clear(ids.len())
     title, groups = empty["title"].fill_null(""), empty["groups"]
-    if config.title is not None or "title" in table.frame.columns:
-        title = text_column(table, config.title or "title").fill_null("").alias("title")
-    if config.groups is not None or "groups" in table.frame.columns:
-        groups = group_column(table, config.groups or "groups", config.separator).alias("groups")
+    if "title" in named:
+        title = text_column(table, named["title"], missing).fill_null("").alias("title")
+    if "groups" in named:
+        groups = group_column(table, named["groups"], config.separator, missing).alias("groups")
     return Table(table.file, pl.DataFrame([ids, title, groups]))
-
-
-def _required(folder: Path, file: str | None, stem: str) -> Path:
-    path = _find(folder, file, stem)
-    if path is None:
-        raise DataError(folder.name, f"has no {stem} table", allowed=" or ".join(stem + suffix for suffix in SUFFIXES))
-    return path
-
-
-def _find(folder: Path, file: str | None, stem: str) -> Path | None:
-    if file is not None:
-        return folder / file
-    found = [path for path in (folder / (stem + suffix) for suffix in SUFFIXES) if path.is_file()]
-    if len(found) > 1:
-        raise DataError(folder.name, f"has both {found[0].name} and {found[1].name}", allowed="one of them")
-    return found[0] if found else None
