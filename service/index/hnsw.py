@@ -4,6 +4,9 @@ The graph is built over inner products as they are. Lengths made equal by one mo
 2014), which turns them into distances, need several times the effort for the same recall on all three kinds of
 catalogue that were measured (docs/decisions/0021). Several threads building it give a graph that depends on their
 timing: two processes may miss other items.
+
+Items whose vectors are zero stay out of the graph. All inner products with them are 0, so they link to each other and
+to whatever came first, and a walk that enters among them finds nothing else. What they score is known without a walk.
 """
 
 from __future__ import annotations
@@ -42,7 +45,10 @@ class HnswIndex:
     def __init__(self, vectors: NDArray[np.float32]) -> None:
         """Build the graph of the (I, d) item vectors, with as many threads as FAISS may use; holds a copy."""
         self._items = len(vectors)
-        self._graph: Any = _graph(vectors)
+        somewhere = vectors.any(axis=1)
+        self._rows = np.flatnonzero(somewhere)
+        self._zeros = np.flatnonzero(~somewhere)
+        self._graph: Any = _graph(_with_length(vectors))
         self._effort = 1
         self.windows = _windows(len(vectors), 1)
 
@@ -65,18 +71,36 @@ class HnswIndex:
         parameters: Any = faiss.SearchParametersHNSW()  # type: ignore[attr-defined]  # its stubs lack it
         parameters.efSearch = self._effort * count
         scores, rows = self._graph.search(vectors, count, params=parameters)
-        return rows, scores
+        return (rows, scores) if len(self._zeros) == 0 else self._with_zeros(rows, scores)
+
+    def _with_zeros(self, places: NDArray[np.int64], scores: NDArray[np.float32]) -> Proposals:
+        """What the graph found, by its places, and the items that score 0 without a look: the best of both."""
+        count = places.shape[1]
+        zeros = np.tile(self._zeros[:count], (len(places), 1))
+        found = np.where(places < 0, -1, np.append(self._rows, -1)[places])
+        scores = np.concatenate([np.zeros(zeros.shape, np.float32), scores], axis=1)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+        rows = np.concatenate([zeros, found], axis=1)
+        return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
 def expected_build_s(vectors: NDArray[np.float32]) -> float:
     """How long building the graph will take here: that of some items, scaled by I log I; takes half a second."""
+    vectors = _with_length(vectors)
     pilot = vectors[:PILOT]
     started = perf_counter()
     _graph(pilot)
     took = perf_counter() - started
-    items = len(vectors)
+    items = max(2, len(vectors))
     far = FAR if items > len(pilot) else 1.0
-    return far * took * items * math.log(max(2, items)) / (len(pilot) * math.log(max(2, len(pilot))))
+    some = max(2, len(pilot))
+    return far * took * items * math.log(items) / (some * math.log(some))
+
+
+def _with_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Those that are not zero, without a copy where that is all."""
+    somewhere = vectors.any(axis=1)
+    return vectors if somewhere.all() else vectors[somewhere]
 
 
 def _graph(vectors: NDArray[np.float32]) -> Any:

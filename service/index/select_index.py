@@ -37,6 +37,7 @@ APPROXIMATE_KINDS: tuple[Kind, ...] = ("ivf", "hnsw", "milvus")
 BUILD_S = 60.0
 """`auto` builds no graph that is expected to take longer; lists take a minute for some ten million items."""
 SAMPLE = 200
+UNMEASURABLE = "no index can be measured: all vectors to ask with are zero"
 DEEP = 100
 
 
@@ -79,9 +80,9 @@ def open_index(
     Raises:
         StartError: ``cuda`` is demanded and not there or too small; Milvus is demanded and cannot be used.
     """
-    draw = sample or (lambda size: plain_sample(vectors, size))
+    ask = sample or (lambda size: plain_sample(vectors, size))
     try:
-        return _opened(vectors, device, kind, draw, milvus_url)
+        return _opened(vectors, device, kind, lambda size: ask(size).telling(), milvus_url)
     finally:
         let_go()
 
@@ -124,6 +125,8 @@ class _Choice:
         if ms <= QUICK_MS:
             return self.exactly(f"comparing every item takes a request {ms:.2g} ms, and {QUICK_MS:g} ms may be")
         sample = draw(SAMPLE)
+        if not len(sample.fair):
+            return self.exactly(UNMEASURABLE)
         exact = sample.lists(self._ranker, DEEP)
         ms = search_ms(self._ranker, sample)
         self._tried.append(Tried(self._whole.index.kind, self._whole.seconds, ms, 1.0))
@@ -146,6 +149,8 @@ class _Choice:
     def demanded(self, built: Built, sample: Sample) -> Opened:
         """An approximate index, unless it finds too little."""
         kind = built.index.kind
+        if not len(sample.fair):
+            return self.exactly(f"EVENHAND_INDEX is {kind}, but {UNMEASURABLE}")
         opened = self._tuned(built, sample, sample.lists(self._ranker, DEEP))
         if opened is not None:
             return self._explained(opened, f"EVENHAND_INDEX is {kind}")

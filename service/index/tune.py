@@ -24,6 +24,9 @@ EFFORTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512
 TOGETHER, TIMED = 16, 4
 """Requests of a batch that is timed, as under load; batches that are, after one that is not."""
 
+SHORT = 1e-3
+"""Of the longest item's length: an item that is shorter is of no taste that anybody could have."""
+
 Result = TypeVar("Result")
 
 
@@ -35,6 +38,11 @@ class Sample:
     """(S, d) fair vectors."""
     dropped: Sequence[NDArray[np.int32]]
     """For each the rows of the items that this user has seen."""
+
+    def telling(self) -> Sample:
+        """Without zero vectors, for which any list is as good as any other: finding one says nothing of an index."""
+        rows = np.flatnonzero(self.fair.any(axis=1))
+        return Sample(self.fair[rows], [self.dropped[row] for row in rows.tolist()])
 
     def batch(self, k: int = K) -> SearchBatch:
         """A list of k items for each."""
@@ -55,8 +63,13 @@ class Tuned:
 
 
 def plain_sample(vectors: NDArray[np.float32], size: int) -> Sample:
-    """Items in the place of users, nothing seen: where there are no users to ask for."""
-    rows = np.linspace(0, len(vectors) - 1, min(size, len(vectors))).astype(np.int64)
+    """Items in the place of users, nothing seen: where there are no users to ask for.
+
+    Those next to zero are left out: their scores all round to the same, so that any list would do.
+    """
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    known = np.flatnonzero(lengths >= SHORT * lengths.max(initial=0.0))
+    rows = known[np.linspace(0, len(known) - 1, min(size, len(known))).astype(np.int64)]
     return Sample(vectors[rows], [np.zeros(0, np.int32)] * len(rows))
 
 

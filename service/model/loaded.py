@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bundle import Bundle, BundleError, Manifest, read_bundle
 from measure.scoring import to_unit
@@ -27,8 +28,11 @@ from service.index import (
     device_bytes,
     open_index,
 )
-from service.model.encoder import DeviceError, UserEncoder
+from service.model.encoder import DeviceError, UserEncoder, UserVector
 from service.model.item_lookup import Catalogue
+
+HISTORY = 5
+"""Items of a history that stands in for a user."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,8 @@ def load_model(
     cosine = manifest.scorer == "cosine"
     vectors = to_unit(bundle.items.vectors) if cosine else bundle.items.vectors
     encoder = UserEncoder(bundle.encoder, bundle.users, unit_length=cosine)
-    draw = partial(_sample, bundle, encoder) if bundle.users.ids else None
+    can_ask = bool(bundle.users.ids) or encoder.can_split
+    draw = partial(_sample, bundle, vectors, encoder) if can_ask and bundle.items.ids else None
     opened = open_index(vectors, device, kind, sample=draw, milvus_url=milvus_url)
     ranker = opened.ranker if bundle.reranker is None else CandidateRanker(opened.ranker, bundle.reranker)
     catalogue = Catalogue(bundle.items.row, bundle.items.groups)
@@ -133,13 +138,23 @@ def _beside(index: Index, encoder: UserEncoder, note: str | None) -> tuple[UserE
     return encoder, encoder.note and f"users' parts: {encoder.note}"
 
 
-def _sample(bundle: Bundle, encoder: UserEncoder, size: int) -> Sample:
-    """Requests of users from all over the bundle, each under some mask that it supports; the same ones every time."""
+def _sample(bundle: Bundle, vectors: NDArray[np.float32], encoder: UserEncoder, size: int) -> Sample:
+    """Requests that this bundle answers, each under some mask that it supports; the same ones every time.
+
+    They are those of users from all over the bundle; of histories where it has no users, of items with a vector.
+    """
     description, rng = bundle.description, np.random.default_rng(0)
-    users = np.unique(np.linspace(0, len(bundle.users.ids) - 1, size).astype(np.int64)).tolist()
+    users: list[int | UserVector]
+    if bundle.users.ids:
+        rows = np.unique(np.linspace(0, len(bundle.users.ids) - 1, size).astype(np.int64)).tolist()
+        users, seen = rows, [bundle.seen.of(user) for user in rows]
+    else:
+        known = np.flatnonzero(vectors.any(axis=1)).astype(np.int32)
+        seen = [rng.choice(known, min(HISTORY, len(known)), replace=False) for _ in range(size if len(known) else 0)]
+        users = [*bundle.history.user_vectors(seen, bundle.items.vectors)]
     listed = description.supported_masks.masks
     masks = []
     for _ in users:
         drawn = {name for name in description.attribute_names if rng.random() < 0.5} | {*description.always_protected}
         masks.append(description.mask(listed[rng.integers(len(listed))] if listed else drawn))
-    return Sample(encoder.fair_vectors(users, masks), [bundle.seen.of(user) for user in users])
+    return Sample(encoder.fair_vectors(users, masks), seen)

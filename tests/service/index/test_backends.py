@@ -176,6 +176,21 @@ def test_approximate_backends_find_98_in_100_of_the_best_ten(opener):
         assert (one.scores <= best.scores).all()
 
 
+@pytest.mark.parametrize("length", [0.0, 1e-7, 1e-4])
+@each_approximate
+def test_where_most_items_are_next_to_zero_the_others_are_found(opener, length):
+    """The short ones come first, and are whom an evenly spread sample of items asks for."""
+    rng = np.random.default_rng(21)
+    vectors = (length * rng.normal(size=(opener.many, D))).astype(np.float32)
+    vectors[-60:] = rng.normal(size=(60, D))
+    sample = Sample(rng.normal(size=(60, D)).astype(np.float32), [NOTHING] * 60)
+
+    found = sample.lists(opener.ranker_or_substitute(vectors))
+
+    exact = [plainly(vectors, u, NOTHING, 10) for u in sample.fair]
+    assert recalls(found, exact).mean() >= 0.95
+
+
 @each_approximate
 def test_what_approximate_backends_find_is_in_the_exact_order(opener):
     rng, vectors = drawn(3, opener.many)

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 from service.errors import StartError
-from service.index import Ranking, Sample, gpu, make_ranker, open_index, select_index
+from service.index import Ranking, Sample, gpu, hnsw, make_ranker, open_index, select_index
 from service.index import build as building
 from service.index.exhaustive_ranker import ExhaustiveRanker
 from service.index.flat import FlatIndex
 from service.index.gpu import GpuFlatIndex, GpuIvfIndex, Owner
+from service.index.hnsw import HnswIndex
 from service.index.interface import Ranker
 from service.index.ivf import IvfIndex
-from service.index.tune import recalls
+from service.index.tune import plain_sample, recalls
 
 NOTHING = np.zeros(0, np.int32)
 
@@ -136,6 +137,80 @@ def test_recall_is_measured_on_lists_as_they_are_served(monkeypatch):
     ranker = make_ranker(opened.index, ExhaustiveRanker(vectors))
     exact = tested.lists(make_ranker(FlatIndex(vectors), ExhaustiveRanker(vectors)))
     assert recalls(tested.lists(ranker), exact).mean() == opened.report.recall
+
+
+def mostly_zero(seed=0, items=12_000, known=300, d=16):
+    rng = np.random.default_rng(seed)
+    vectors = np.zeros((items, d), np.float32)
+    vectors[items - known :] = rng.normal(size=(known, d))
+    return rng, vectors
+
+
+def test_items_that_stand_in_for_users_have_a_vector():
+    _, vectors = mostly_zero()
+
+    assert plain_sample(vectors, 50).fair.any(axis=1).all()
+    assert len(plain_sample(np.zeros((9, 4), np.float32), 50).fair) == 9
+
+
+def test_users_of_whom_nothing_is_known_do_not_count_for_recall(monkeypatch):
+    """Any list is right for a zero vector; half of them would make a recall of .97 out of .94."""
+    vectors, sample = iid()
+    asked = sample(select_index.SAMPLE)
+    asked.fair[1::20] = 0
+    told = asked.telling()
+    assert len(told.fair) == len(told.dropped) == 190
+
+    one = open_index(vectors, "cpu", "ivf", sample=lambda _: asked).report.tried[0].recall
+    other = open_index(vectors, "cpu", "ivf", sample=lambda _: told).report.tried[0].recall
+
+    assert one == other
+
+
+@pytest.mark.parametrize("kind", ["ivf", "hnsw", "auto"])
+def test_where_nothing_can_be_asked_for_nothing_is_called_measured(kind, monkeypatch):
+    slow(monkeypatch, torch=50.0, ivf=0.1, hnsw=0.1)
+
+    report = open_index(np.zeros((9000, 8), np.float32), "cpu", kind).report
+
+    assert (report.kind, report.exact, report.tried) == ("torch", True, ())
+    assert report.reason.endswith("no index can be measured: all vectors to ask with are zero")
+
+
+def test_a_graph_proposes_zero_vectors_where_they_belong():
+    """After what scores more than 0 and before what scores less, the first rows first; FAISS finds zeros only."""
+    rng, vectors = mostly_zero(1, known=40)
+    index = HnswIndex(vectors)
+    u = rng.normal(size=(3, 16)).astype(np.float32)
+
+    rows, scores = index.search(u, 64, [NOTHING] * 3)
+
+    for row in range(3):
+        near = vectors @ u[row]
+        above = np.flatnonzero(near > 0)
+        assert rows[row].tolist() == [*above[np.argsort(-near[above])], *range(64 - len(above))]
+        np.testing.assert_allclose(scores[row], near[rows[row]], rtol=1e-4, atol=1e-5)
+
+
+def test_lists_out_of_a_graph_go_on_with_zero_vectors():
+    rng, vectors = mostly_zero(2, known=40)  # fewer than are shown
+    ranker = make_ranker(HnswIndex(vectors), ExhaustiveRanker(vectors))
+    u = rng.normal(size=(5, 16)).astype(np.float32)
+
+    found = Sample(u, [NOTHING] * 5).lists(ranker, 100)
+
+    exact = Sample(u, [NOTHING] * 5).lists(ExhaustiveRanker(vectors), 100)
+    assert [one.rows.tolist() for one in found] == [one.rows.tolist() for one in exact]
+
+
+def test_how_long_a_graph_takes_is_foretold_without_zero_vectors(monkeypatch):
+    tried = []
+    monkeypatch.setattr(hnsw, "_graph", tried.append)
+
+    hnsw.expected_build_s(mostly_zero(items=20_000)[1])
+    hnsw.expected_build_s(np.zeros((50, 4), np.float32))
+
+    assert [len(vectors) for vectors in tried] == [300, 0]
 
 
 def test_recall_takes_any_item_of_a_tie_for_the_last_place():

@@ -149,3 +149,19 @@ def test_what_a_model_holds_on_a_gpu_is_in_the_metrics_and_leaves_with_it(folder
         assert ask("evenhand_device_memory_bytes", {"what": what}) == count
     runtime.swap(served)
     assert name not in generate_latest(runtime.metrics.registry)
+
+
+def test_where_a_bundle_has_no_users_the_index_is_measured_with_histories(a_bundle_folder, monkeypatch):
+    asked = []
+
+    def opened(*arguments, sample, **given):
+        asked.append(sample(20))
+        return open_index(*arguments, sample=sample, **given)
+
+    monkeypatch.setattr("service.model.loaded.open_index", opened)
+
+    model = load_model(a_bundle_folder(users=0), "cpu")
+
+    assert asked[0].fair.shape == (20, model.bundle.items.vectors.shape[1])
+    assert asked[0].fair.any()
+    assert {len(history) for history in asked[0].dropped} == {5}
