@@ -48,7 +48,6 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
     started = time.monotonic()
     config = read_config(options.config, options.set, seed=options.seed)
-    torch.set_num_threads(config.threads or torch.get_num_threads())
     with parallel.together(_device(options.device)) as device, scalars.written_to(options.tensorboard):
         path = run(config, options.data, options.out, device, options.bases)
     if path is not None:

@@ -44,7 +44,7 @@ class RunConfig(BaseModel):
     new_users: float = Field(default=0.0, ge=0, le=0.2)
     """Share of users that the base never sees: they are folded in from their history, and audited as new users."""
     threads: NonNegativeInt = 0
-    """CPU threads; 0 for all. The same seed and thread count give the same content hash."""
+    """Of torch and BLAS, on the CPU; 0 for all. The same seed and thread count give the same content hash."""
     profile: Literal["quick", "protected", "full"] = "quick"
     """How much the card measures: a quick look, one at what is protected alone, or everything a verdict needs."""
     data: DataConfig

@@ -18,6 +18,7 @@ from training.data.load import load
 from training.demands import experiment_of
 from training.export import export
 from training.fair.train import train_fair
+from training.threads import held_to
 from training.work import base_file, work_folder
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def run(
     log.info("data: %s, %s users, %s items", dataset.source, f"{len(dataset.users):,}", f"{len(dataset.items):,}")
     experiment = experiment_of(config, dataset)
 
-    with work_folder(out, config, dataset.fingerprint) as work:
+    with held_to(config.threads), work_folder(out, config, dataset.fingerprint) as work:
         with parallel.first_alone():
             base = train_base(experiment, config.base, (bases or work) / base_file(config, dataset.fingerprint), device)
         fair = train_fair(experiment, base, config.fair, work, device)

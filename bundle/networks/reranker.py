@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from bundle.manifest import Reranker
 from bundle.mapped import tensor_over
@@ -38,7 +39,7 @@ class MlpReranker(nn.Module):
         Returns:
             (B, R) scores.
         """
-        v = self.items[rows]
+        v = embedding(rows, self.items)
         x = torch.cat([u[:, None].expand_as(v), v], dim=-1)
         for layer in self.layers[:-1]:
             x = torch.relu(layer(drop(x)))

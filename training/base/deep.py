@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from bundle import ExactReranker, MlpReranker, Reranker
 from training.base.contract import Base, softplus_loss
@@ -75,9 +76,9 @@ class Deep(TableModel):
 
     def loss(self, users: Tensor, positives: Tensor, negatives: Tensor, rng: torch.Generator) -> Tensor:
         """BPR of (B,) rows, twice: of the perceptron's scores, and of the inner products that propose to it."""
-        u, pairs = self.users[users], torch.stack([positives, negatives], dim=1)
+        u, pairs = embedding(users, self.users), torch.stack([positives, negatives], dim=1)
         own = self.reranker(u, pairs, lambda x: self._drop(x, rng))
-        proposed = (u[:, None] * self.items[pairs]).sum(-1)
+        proposed = (u[:, None] * embedding(pairs, self.items)).sum(-1)
         return softplus_loss(own[:, 0] - own[:, 1]) + softplus_loss(proposed[:, 0] - proposed[:, 1])
 
     def _drop(self, x: Tensor, rng: torch.Generator) -> Tensor:

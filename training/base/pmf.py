@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from training.base.contract import Base, softplus_loss
 from training.base.tables import TableModel, table, train_tables
@@ -50,7 +51,8 @@ class Pmf(TableModel):
 
     def loss(self, users: Tensor, positives: Tensor, negatives: Tensor, rng: torch.Generator) -> Tensor:
         """BPR of (B,) rows."""
-        return softplus_loss((self.users[users] * (self.items[positives] - self.items[negatives])).sum(-1))
+        difference = embedding(positives, self.items) - embedding(negatives, self.items)
+        return softplus_loss((embedding(users, self.users) * difference).sum(-1))
 
 
 def train_pmf(experiment: Experiment, config: PmfConfig, checkpoint: Path, device: torch.device) -> Base:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from bundle import SequenceEncoder
 from training.base.contract import softplus_loss
@@ -98,7 +99,7 @@ class SequenceStage:
     def _next(self, windows: Windows, rng: torch.Generator) -> Answers:
         """SASRec: every position answers with the item that came next."""
         rows, present = self._histories.cut(windows, self._config.length + 1)
-        states = self._model.encoder(self._model.items[rows[:, :-1]], present[:, :-1], self._dropout(rng))
+        states = self._model.encoder(embedding(rows[:, :-1], self._model.items), present[:, :-1], self._dropout(rng))
         return _where(present[:, :-1], states, rows[:, 1:], windows.users)
 
     def _masked(self, windows: Windows, share: float, rng: torch.Generator) -> Answers:
@@ -107,25 +108,27 @@ class SequenceStage:
         masked = torch.rand(rows.shape, generator=rng, device=rows.device) < share
         masked[:, -1] = True
         masked &= present
-        vectors = torch.where(masked[..., None], self._model.encoder.mask, self._model.items[rows])
+        vectors = torch.where(masked[..., None], self._model.encoder.mask, embedding(rows, self._model.items))
         return _where(masked, self._model.encoder(vectors, present, self._dropout(rng)), rows, windows.users)
 
     def _last(self, windows: Windows, rng: torch.Generator) -> Answers:
         """The reference: the vector of what came before a moment answers with the item of that moment."""
         rows, present = self._histories.cut(windows, self._model.encoder.items + 1)
-        states = self._model.encoder.users(self._model.items[rows[:, :-1]], present[:, :-1], self._dropout(rng))
+        states = self._model.encoder.users(
+            embedding(rows[:, :-1], self._model.items), present[:, :-1], self._dropout(rng)
+        )
         return Answers(states, rows[:, -1], windows.users)
 
     def _loss(self, answers: Answers, rng: torch.Generator) -> Tensor:
         items = self._model.items
-        positives = items[answers.items]
+        positives = embedding(answers.items, items)
         if self._config.loss == "positions":
             shape, device = (self._config.negatives,), items.device
             others = torch.randint(len(items), shape, generator=rng, device=device)
             users, place = torch.unique(answers.users, return_inverse=True)
             allowed = ~self._negatives.touched(users[:, None], others)
-            return softmax_loss(answers.states, positives, items[others], allowed[place])
-        negatives = items[self._negatives.draw(answers.users, rng)]
+            return softmax_loss(answers.states, positives, embedding(others, items), allowed[place])
+        negatives = embedding(self._negatives.draw(answers.users, rng), items)
         if self._config.loss == "binary":
             return binary_loss(answers.states, positives, negatives)
         return softplus_loss((answers.states * (positives - negatives)).sum(-1))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from bundle import SequenceEncoder
 
@@ -82,7 +83,7 @@ class PromptedEncoder(nn.Module):
             (B, d) hidden states of the last place.
         """
         count, length, d = vectors.shape
-        own = [table[labels[:, index].long() + 1] for index, table in enumerate(self.own)]
+        own = [embedding(labels[:, index].long() + 1, table) for index, table in enumerate(self.own)]
         history = d**0.5 * vectors + self.encoder.positions[-length:]
         before = self.prompts.shape[1] + len(own)
         present = torch.cat([present.new_ones(count, before), present], dim=1)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from measure.split import SELECT
 from training.base.contract import Base, Contexts, RankingLoss, softplus_loss
@@ -50,11 +51,11 @@ class TrainedUsers(nn.Module):
 
     def forward(self, contexts: Tensor) -> Tensor:
         """(B,) user rows → (B, d)."""
-        return self.users[contexts]
+        return embedding(contexts, self.users)
 
     def ranking_loss(self, fair: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         """BPR, of (B, d) vectors for (B, R) positive and negative item rows."""
-        difference = self.items[positive] - self.items[negative]
+        difference = embedding(positive, self.items) - embedding(negative, self.items)
         return softplus_loss((fair[:, None] * difference).sum(-1))
 
     def base(self) -> Base:

@@ -1,0 +1,194 @@
+"""The same seed and thread count give the same bundle, for every base and method, with one thread and with two.
+
+The gradient of ``table[rows]`` adds up what several rows bring to one entry in the order in which threads come; that of
+`torch.nn.functional.embedding` does not (torch 2.13).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import threadpoolctl
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from measure.profiles import Profile
+from training.base.train import train_base
+from training.card import make_card
+from training.config import RunConfig
+from training.data.load import load
+from training.data.split import hold_out, split_users
+from training.experiment import Experiment
+from training.fair.train import train_fair
+from training.run import run
+
+ROOT = Path(__file__).parents[2]
+LOOK = Profile("look", ("logistic",), 2, 1, 1, 20, 20, fit_rows=300, verdict=False, protected_only=True)
+ONCE = {"epochs": 2, "validate_every": 2}
+TABLE = {"dimensions": 32, "learning_rate": 1e-2, "batch": 4096, "schedule": ONCE}
+SEQUENCE = {"dimensions": 32, "length": 20, "hidden": 32, "batch": 256, "schedule": ONCE}
+BASES = {
+    "pmf": TABLE,
+    "deep": TABLE | {"candidates": 20},
+    "sasrec": SEQUENCE,
+    "bert4rec": SEQUENCE,
+}
+METHODS = {
+    "lattice": {"epochs": 1, "leakage_at_most": 1.0},
+    "afrl": {"batch": 512, "pairs": 8, "schedule": ONCE},
+    "ffvae": {"hidden": 32, "schedule": ONCE},
+    "sm": {"adversary_steps": 1, "schedule": ONCE},
+    "pfrec": {"prompts": 2, "moments": 1, "schedule": ONCE},
+}
+PAIRS = [(base, method) for base in BASES for method in METHODS if method != "pfrec" or base == "sasrec"]
+VARIANTS = [
+    ("sasrec", {"loss": "binary"}, "ffvae", {}),
+    ("bert4rec", {"loss": "last"}, "ffvae", {}),
+    ("pmf", {}, "sm", {"variant": "combine"}),
+    ("pmf", {}, "afrl", {"without": "shared"}),
+    ("sasrec", {}, "pfrec", {"user_prompts": True}),
+]
+"""Ways through the code that the pairs above do not take."""
+GENERATED = {
+    "reader": "generated",
+    "users": 300,
+    "items": 60,
+    "interactions_per_user": 20,
+    "seed": 3,
+    "attributes": {
+        "gender": {"classes": ["F", "M"], "strength": 0.6},
+        "age": {"classes": ["young", "old"], "strength": 0.6},
+    },
+}
+
+
+def configuration(base, method, base_changes=None, changes=None, **fields):
+    fields |= {"name": "short", "seed": 5, "data": GENERATED}
+    fields["base"] = {"model": base, **BASES[base], **(base_changes or {})}
+    fields["fair"] = {"method": method, **METHODS[method], **(changes or {})}
+    fields["mode"] = "reproduce" if fields["fair"].get("user_prompts") else "strict"
+    return RunConfig.model_validate(fields)
+
+
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch):
+    for name, few in {"LINEAR_EPOCHS": 2, "MLP_EPOCHS": 2, "STUDENT_STEPS": 5}.items():
+        monkeypatch.setattr(f"training.fair.lattice.scores.{name}", few)
+
+
+def content_of(path):
+    return {name: spec["sha256"] for name, spec in json.loads((path / "manifest.json").read_text())["files"].items()}
+
+
+@pytest.mark.parametrize(("key", "here"), [("model", BASES), ("method", METHODS)])
+def test_every_base_and_method_is_here(key, here):
+    tables = RunConfig.model_json_schema()["$defs"].values()
+
+    assert {each["properties"][key]["const"] for each in tables if key in each["properties"]} == set(here)
+
+
+@pytest.mark.parametrize(("base", "method"), PAIRS)
+def test_two_runs_with_two_threads_write_the_same_files(base, method, tmp_path, cpu, monkeypatch):
+    monkeypatch.setattr("training.run.make_card", lambda bundle, *_: make_card(bundle, LOOK))
+    config = configuration(base, method, threads=2)
+
+    first, second = (content_of(run(config, None, tmp_path / name, cpu)) for name in ("first", "second"))
+
+    assert first == second
+    assert "card.json" in first
+
+
+COMMAND = """
+name = "short"
+threads = 2
+profile = "protected"
+data = { reader = "generated", users = 300, items = 60, interactions_per_user = 20, seed = 3 }
+base = { dimensions = 32, learning_rate = 1e-2, batch = 4096, schedule = { epochs = 2 } }
+fair = { method = "lattice", epochs = 1 }
+"""
+
+
+def test_the_command_writes_the_same_files_in_two_processes_that_order_sets_in_two_ways(tmp_path):
+    """Two threads train, two processes measure the card."""
+    (tmp_path / "short.toml").write_text(COMMAND)
+    found = []
+    for seed in ("1", "2"):
+        command = [sys.executable, "-m", "training", "run", "short.toml", "--out", seed, "--device", "cpu"]
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        (manifest,) = tmp_path.glob(f"{seed}/short/*/manifest.json")
+        found.append(content_of(manifest.parent))
+
+    assert found[0] == found[1]
+
+
+class OrderOfThreads(TorchDispatchMode):
+    """Collects the operations that add more than once into an entry, in whatever order the threads come."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        name = function.overloadpacket.__name__
+        if name.strip("_").removesuffix("_impl") in ("index_put", "unsafe_index_put"):
+            table, indices, _, accumulate = (*arguments, False)[:4]
+            if accumulate:
+                ones = torch.zeros(table.shape, dtype=torch.int32)
+                added = ones.index_put(indices, torch.ones((), dtype=torch.int32), accumulate=True)
+                if int(added.max()) > 1:
+                    self.found.append((name, tuple(table.shape)))
+        return function(*arguments, **(keywords or {}))
+
+
+@pytest.mark.parametrize(("rows", "found"), [([3, 1, 3], 1), ([3, 1, 2], 0)])
+def test_an_entry_that_is_added_to_twice_is_found(rows, found):
+    table = torch.zeros(5, 2, requires_grad=True)
+
+    with OrderOfThreads() as order:
+        table[torch.tensor(rows)].sum().backward()
+
+    assert len(order.found) == found
+
+
+@pytest.mark.parametrize(
+    ("base", "base_changes", "method", "changes"), [(base, {}, method, {}) for base, method in PAIRS] + VARIANTS
+)
+def test_no_gradient_is_added_up_in_the_order_of_threads(base, base_changes, method, changes, tmp_path, cpu):
+    config = configuration(base, method, base_changes, changes)
+    dataset = load(config.data, None)
+    experiment = Experiment(dataset, hold_out(dataset), split_users(dataset.users, "s"), config.mode, 5)
+
+    with OrderOfThreads() as order:
+        trained = train_base(experiment, config.base, tmp_path / "base.safetensors", cpu)
+        train_fair(experiment, trained, config.fair, tmp_path, cpu)
+
+    assert not order.found
+
+
+def test_a_run_computes_with_the_threads_of_its_configuration_in_torch_and_in_blas(a_run, out, cpu, monkeypatch):
+    threads = set()
+
+    def look(*arguments):
+        threads.add(torch.get_num_threads())
+        threads.update(each["num_threads"] for each in threadpoolctl.threadpool_info() if each["user_api"] == "blas")
+        return make_card(*arguments)
+
+    monkeypatch.setattr("training.run.make_card", look)
+    torch.set_num_threads(1)
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        run(a_run(threads=1), None, out / "one", cpu)
+        assert threads == {1}
+        threads.clear()
+
+    with threadpoolctl.threadpool_limits(1, "blas"):
+        run(a_run(threads=2), None, out / "two", cpu)
+
+    assert threads == {2}
+    assert torch.get_num_threads() == 1
