@@ -30,7 +30,8 @@ from training.run import run
 ROOT = Path(__file__).parents[2]
 LOOK = Profile("look", ("logistic",), 2, 1, 1, 20, 20, fit_rows=300, verdict=False, protected_only=True)
 ONCE = {"epochs": 2, "validate_every": 2}
-TABLE = {"dimensions": 32, "learning_rate": 1e-2, "batch": 4096, "schedule": ONCE}
+TABLE = {"dimensions": 64, "learning_rate": 1e-2, "batch": 1024, "schedule": {"epochs": 10, "validate_every": 10}}
+"""So many numbers in a batch that two threads share the additions, and so many batches that they meet."""
 SEQUENCE = {"dimensions": 32, "length": 20, "hidden": 32, "batch": 256, "schedule": ONCE}
 BASES = {
     "pmf": TABLE,
