@@ -29,7 +29,7 @@ from service.audit.count import Exposure
 from service.audit.requirements import RequirementUse
 from service.logs import make_logger
 from service.model.loaded import load_model
-from service.recommend.queries import Query
+from service.recommend.queries import UserQuery
 from service.recommend.recommender import Asker
 from service.runtime import Runtime
 from service.settings import Settings
@@ -92,7 +92,7 @@ async def during(runtime: Runtime, work: Awaitable[object]) -> list[float]:
         rng = np.random.default_rng(number)
         while not task.done():
             started = time.perf_counter()
-            query = Query(str(rng.integers(USERS)), ("gender",))
+            query = UserQuery(str(rng.integers(USERS)), sensitive=("gender",))
             await runtime.recommender.recommend(query, Asker(secrets.token_hex(16), Purpose.PROBE))
             waits.append(time.perf_counter() - started)
 

@@ -20,7 +20,8 @@ from service.api.state import State, state_of
 from service.api.times import as_text
 from service.api.window import Window
 from service.errors import InvalidQueryError, QueryTooLongError, StaleCursorError
-from service.recommend.cursor import Bound, Place
+from service.index import Position
+from service.recommend.cursor import Bound
 from service.store import LogFilter, Purpose, StoreUnavailableError, UnstorableError, log_page, now_us
 
 router = APIRouter(tags=["audits"], generate_unique_id_function=lambda route: route.name)
@@ -100,12 +101,12 @@ async def requests(request: Request) -> Response:
     if asked.format != "json":
         return await _stream(wanted, asked.format, state)
     bound = Bound(["/audit/requests", *_facts(wanted)])
-    after = None if asked.cursor is None else state.runtime.cursors.read(asked.cursor, bound).after
+    after = None if asked.cursor is None else state.runtime.cursors.read(asked.cursor, bound).row
     rows = await state.store.read(log_page, wanted, state.store.pseudonyms, limit=asked.limit + 1, after=after)
     shown, more = rows[: asked.limit], len(rows) > asked.limit
     page: LogPage = {
         "requests": await logged_lists(shown, state.runtime.catalogues),
-        "next_cursor": state.runtime.cursors.make(Place(shown[-1].position, 0), bound) if more else None,
+        "next_cursor": state.runtime.cursors.make(Position(shown[-1].position, 0), bound) if more else None,
     }
     return Response(to_json(page), media_type="application/json")
 

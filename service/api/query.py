@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 
-from annotated_types import MaxLen
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from service.errors import InvalidQueryError, QueryTooLongError
@@ -38,15 +37,6 @@ COMMA_SEPARATED = BeforeValidator(_split)
 
 
 Count = Annotated[int, Field(ge=1, le=1000, description="How many items; fewer come only where fewer are left.")]
-Groups = Annotated[
-    tuple[Id, ...],
-    MaxLen(64),
-    COMMA_SEPARATED,
-    Field(
-        description="Only items in one of these groups, comma-separated; a repeated parameter is joined.",
-        examples=[["Drama", "Comedy"]],
-    ),
-]
 
 
 class Parameters(BaseModel):
@@ -59,59 +49,10 @@ class NoParameters(Parameters):
     """For routes that take none."""
 
 
-class RecommendationParameters(Parameters):
-    """What GET /recommend takes."""
-
-    user: Annotated[Id, Field(description="User id.", examples=["42"])]
-    sensitive: Annotated[
-        Annotated[tuple[Name, ...], MaxLen(64)] | None,
-        COMMA_SEPARATED,
-        Field(
-            description="Attributes to protect, comma-separated; a repeated parameter is joined. Absent: the "
-            "operator's default is protected. Empty: nothing but what the operator or the bundle always protects.",
-            examples=[["gender", "age"]],
-        ),
-    ] = None
-    k: Count = 10
-    exclude_seen: Annotated[bool, Field(description="Leave out what the user has interacted with.")] = True
-    exclude: Annotated[
-        tuple[Id, ...],
-        MaxLen(1000),
-        COMMA_SEPARATED,
-        Field(
-            description="Item ids never to show, comma-separated; a repeated parameter is joined. Unknown ids are "
-            "accepted and change nothing. An id that contains a comma cannot be named.",
-            examples=[["50", "181"]],
-        ),
-    ] = ()
-    group: Groups = ()
-    fallback: Annotated[
-        Literal["popular"] | None, Field(description="What an unknown user gets instead of 404; the answer says so.")
-    ] = None
-    cursor: Annotated[
-        Annotated[str, MaxLen(256)] | None,
-        Field(description="`next_cursor` of the page before, with every other parameter as it was."),
-    ] = None
+Asked = TypeVar("Asked", bound=Parameters)
 
 
-class SimilarParameters(Parameters):
-    """What GET /similar takes."""
-
-    item: Annotated[Id, Field(description="Item id.", examples=["50"])]
-    k: Count = 10
-
-
-class PopularParameters(Parameters):
-    """What GET /popular takes."""
-
-    k: Count = 10
-    group: Groups = ()
-
-
-Query = TypeVar("Query", bound=Parameters)
-
-
-def parse(model: type[Query], query_string: bytes) -> Query:
+def parse(model: type[Asked], query_string: bytes) -> Asked:
     """Read a query string as the route's parameters.
 
     Raises:

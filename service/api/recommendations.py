@@ -10,18 +10,17 @@ from pydantic_core import to_json
 
 from service.access import Caller
 from service.api.access import caller_of
-from service.api.bodies import BATCH_BODY, SESSION_BODY, UserBody
 from service.api.body import openapi_body, read_body
-from service.api.problems import problem_members, problems
-from service.api.query import (
-    NoParameters,
+from service.api.list_requests import (
+    BATCH_BODY,
+    SESSION_BODY,
     PopularParameters,
     RecommendationParameters,
     SimilarParameters,
-    check_length,
-    openapi_parameters,
-    parse,
+    UserBody,
 )
+from service.api.problems import problem_members, problems
+from service.api.query import NoParameters, check_length, openapi_parameters, parse
 from service.api.request_context import Trace, new_request_id, trace_of
 from service.api.schemas import (
     BatchPage,
@@ -57,7 +56,7 @@ from service.errors import (
     UnknownUserError,
     UnsupportedRequirementError,
 )
-from service.recommend.queries import AnyQuery, PopularQuery, Query, SimilarQuery
+from service.recommend.queries import AnyQuery, PopularQuery, SimilarQuery
 from service.recommend.recommender import Asker, Recommendation
 from service.store import Purpose, StoreUnavailableError, UnstorableError
 
@@ -82,17 +81,7 @@ async def recommend(request: Request) -> Response:
 
     `sensitive.applied` says what was protected and why: never less than `sensitive.requested`.
     """
-    asked = parse(RecommendationParameters, request.scope["query_string"])
-    query = Query(
-        asked.user,
-        asked.sensitive,
-        asked.k,
-        asked.exclude_seen,
-        asked.exclude,
-        asked.group,
-        asked.fallback,
-        asked.cursor,
-    )
+    query = parse(RecommendationParameters, request.scope["query_string"]).query()
     made, with_scores = await _made(request, query, Purpose.RECOMMEND)
     return _json(recommendation_page(trace_of(request).request_id, made, with_scores=with_scores))
 

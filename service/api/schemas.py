@@ -11,7 +11,7 @@ from typing import Literal, NotRequired
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
 from service.api.problems import Problem
-from service.recommend.queries import Query, SessionQuery
+from service.recommend.queries import PersonalQuery, SessionQuery, UserQuery
 from service.recommend.recommender import Recommendation
 from service.requirement import Source
 
@@ -136,7 +136,7 @@ class Readiness(TypedDict):
 def recommendation_page(request_id: str, made: Recommendation, *, with_scores: bool) -> RecommendationPage:
     """A user's list as its reader sees it."""
     query = made.plan.query
-    assert isinstance(query, Query)  # noqa: S101  the other routes have other pages
+    assert isinstance(query, UserQuery)  # noqa: S101  the other routes have other pages
     return {
         "request_id": request_id,
         "user": query.user,
@@ -177,7 +177,7 @@ def _model(made: Recommendation) -> ModelName:
     return {"name": made.model.name, "version": made.model.version}
 
 
-def _sensitive(query: Query | SessionQuery, made: Recommendation) -> Sensitive:
+def _sensitive(query: PersonalQuery, made: Recommendation) -> Sensitive:
     return {
         "requested": list(dict.fromkeys(query.sensitive or ())),
         "applied": [

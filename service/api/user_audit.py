@@ -31,7 +31,7 @@ from service.errors import (
     UnknownUserError,
     UnsupportedRequirementError,
 )
-from service.recommend.queries import Query
+from service.recommend.queries import UserQuery
 from service.recommend.recommender import Asker
 from service.store import Purpose, StoreUnavailableError, UnstorableError
 
@@ -109,7 +109,7 @@ async def audited_user(request: Request) -> Response:
     await state.gate.count(caller, len(masks) - 1)
     purpose = Purpose[asked.purpose.upper()]
 
-    async def ask(query: Query) -> Logged:
+    async def ask(query: UserQuery) -> Logged:
         request_id = new_request_id()
         return Logged(request_id, await state.recommender.recommend(query, Asker(request_id, purpose, caller.key_id)))
 

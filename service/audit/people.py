@@ -15,7 +15,7 @@ from measure.fairness.overlap import overlap
 from measure.masks import Mask, masks_to_measure
 from service.errors import OutdatedError, PinnedRequirementError, UnsupportedRequirementError
 from service.model.active import Served
-from service.recommend.queries import Query
+from service.recommend.queries import UserQuery
 from service.recommend.recommender import Recommendation
 
 MOST = 256
@@ -42,7 +42,7 @@ class Logged:
         return self.made.requirement.mask
 
 
-Ask = Callable[[Query], Awaitable[Logged]]
+Ask = Callable[[UserQuery], Awaitable[Logged]]
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ async def side_by_side(user: str, k: int, masks: Sequence[Asked], ask: Ask) -> l
         UnavailableError: as every request; or the model changed again and again.
     """
     for _ in range(ATTEMPTS):
-        made = await _made([Query(user, mask, k) for mask in masks], ask)
+        made = await _made([UserQuery(user, sensitive=mask, k=k) for mask in masks], ask)
         if len({id(one.made.plan.served) for one in made}) == 1:
             different: dict[tuple[bool, ...], Logged] = {}
             for one in made:  # a stored requirement may be new by now, and make two masks one
@@ -137,12 +137,12 @@ async def side_by_side(user: str, k: int, masks: Sequence[Asked], ask: Ask) -> l
     raise OutdatedError("the active model changed while the lists were made")
 
 
-async def _made(queries: Sequence[Query], ask: Ask) -> list[Logged]:
+async def _made(queries: Sequence[UserQuery], ask: Ask) -> list[Logged]:
     """The first one alone: what is wrong with all of them is found out once."""
     first = await ask(queries[0])
     places = asyncio.Semaphore(TOGETHER)
 
-    async def one(query: Query) -> Logged:
+    async def one(query: UserQuery) -> Logged:
         async with places:
             return await ask(query)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, Protocol, get_args
 
-from service.cache.key import AnswerKey
+from service.cache.key import AnswerKey, Option
 from service.cache.memory import MemoryCache
 from service.cache.shared import RedisCache
 from service.cache.value import CachedAnswer
@@ -88,4 +88,14 @@ def open_cache(
     return RedisCache(link, prefix=prefix, secret=secret, ttl_s=ttl_s, observe=observe)
 
 
-__all__ = ["AnswerCache", "AnswerKey", "CachedAnswer", "MemoryCache", "NoCache", "Outcome", "RedisCache", "open_cache"]
+__all__ = [
+    "AnswerCache",
+    "AnswerKey",
+    "CachedAnswer",
+    "MemoryCache",
+    "NoCache",
+    "Option",
+    "Outcome",
+    "RedisCache",
+    "open_cache",
+]

@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 DIGEST_BYTES = 20
 
+Option = bool | int | float | str | tuple[str, ...] | None
+"""One parameter of a request, as JSON has it; a tuple names things, in any order, and repeated ones count once."""
+
 
 class AnswerKey(NamedTuple):
     """One list, as far as its making goes. How it is shown (titles, scores) is not part of it."""
@@ -19,12 +22,8 @@ class AnswerKey(NamedTuple):
     user: str
     mask: tuple[bool, ...]
     """The resolved requirement, in manifest order."""
-    k: int
-    exclude_seen: bool
-    exclude: tuple[str, ...]
-    """Item ids, in any order; repeated ones count once."""
-    groups: tuple[str, ...]
-    """Of the group filter, in any order; repeated ones count once."""
+    options: tuple[Option, ...]
+    """What else was asked; each kind of list has its own, in a fixed order."""
     fallback: str | None
     after: int | None
     """Item row that a cursor continues after."""
@@ -40,10 +39,7 @@ class AnswerKey(NamedTuple):
             self.route,
             self.user,
             self.mask,
-            self.k,
-            self.exclude_seen,
-            sorted({*self.exclude}),
-            sorted({*self.groups}),
+            [sorted({*option}) if isinstance(option, tuple) else option for option in self.options],
             self.fallback,
             self.after,
             self.user_revision,

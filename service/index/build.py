@@ -16,7 +16,7 @@ from service.index.dense import TorchIndex
 from service.index.flat import FlatIndex
 from service.index.gpu import GPU_SCRATCH_BYTES, GpuFlatIndex, GpuIvfIndex, no_gpu
 from service.index.hnsw import HnswIndex
-from service.index.interface import Device, Index, Kind, Place, Proposing
+from service.index.interface import Device, Index, IndexDevice, Kind, Proposing
 from service.index.ivf import IvfIndex
 from service.index.milvus import MilvusIndex
 
@@ -85,7 +85,7 @@ def device_bytes(index: Index, vectors: Vectors) -> Mapping[str, int]:
     return {"items": vectors.nbytes + numbers, "scratch": GPU_SCRATCH_BYTES}
 
 
-def approximate_kinds(device: Place) -> tuple[Kind, ...]:
+def approximate_kinds(device: IndexDevice) -> tuple[Kind, ...]:
     """Kinds that are worth a try where exact search is on that device, the quickest to build first."""
     if device == "cpu":
         return ("ivf", "hnsw")

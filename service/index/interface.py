@@ -19,7 +19,7 @@ Device = Literal["auto", "cpu", "cuda"]
 """Where the operator wants the index."""
 Kind = Literal["auto", "flat", "ivf", "hnsw", "torch", "milvus"]
 """Which one the operator wants."""
-Place = Literal["cpu", "cuda", "remote"]
+IndexDevice = Literal["cpu", "cuda", "remote"]
 """Where an index is searched."""
 Proposals: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float32]]
 """Rows (B, count), -1 where there is no further item, and scores (B, count); best first."""
@@ -100,7 +100,7 @@ class Index(Protocol):
         ...
 
     @property
-    def device(self) -> Place:
+    def device(self) -> IndexDevice:
         """Where it searches."""
         ...
 

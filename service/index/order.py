@@ -26,12 +26,12 @@ class ScoreError(ArithmeticError):
 
 
 class Position(NamedTuple):
-    """Where a list goes on."""
+    """Where a list continues."""
 
     row: int
-    """The last item shown; the list begins strictly after it."""
+    """Item row of the last item shown; the list continues strictly after it, in the one order that all items have."""
     shown: int
-    """Items shown so far: how deep the search has to go at least."""
+    """Items shown so far: the rank before the next one, and how deep a search has to go at least."""
 
 
 class Ranking(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.index.interface import Kind, Place
+from service.index.interface import IndexDevice, Kind
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class IndexReport:
     """What serves."""
 
     kind: Kind
-    device: Place
+    device: IndexDevice
     exact: bool
     parameters: str
     reason: str

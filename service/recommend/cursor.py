@@ -18,6 +18,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from service.errors import InvalidQueryError, StaleCursorError
+from service.index import Position
 from service.secret import derive_key
 
 MAX_ECHO = 100
@@ -26,18 +27,9 @@ REMEMBERED = 4096
 """Hashes of masks that are kept; few are asked for."""
 TAG_BYTES = 16
 _BODY = struct.Struct("<IQI15s8s8s")
-"""Expiry in seconds since the epoch, after, shown; hashes of request, bundle and mask."""
+"""Expiry in seconds since the epoch; row and items shown of the position; hashes of request, bundle and mask."""
 _TEXT = re.compile(r"[A-Za-z0-9_-]{84}")
 """63 bytes in base64url leave no bit over, so that no two texts mean the same."""
-
-
-class Place(NamedTuple):
-    """A place in a list."""
-
-    after: int
-    """Row of the last item shown: the list continues strictly after it in its total order."""
-    shown: int
-    """Items shown so far: the rank before the next one, and how deep a search has to go at least."""
 
 
 class Bound(NamedTuple):
@@ -66,14 +58,14 @@ class Cursors:
         self._clock = clock
         self._hash_of = lru_cache(REMEMBERED)(self._mask_hash)
 
-    def make(self, place: Place, bound: Bound) -> str:
+    def make(self, position: Position, bound: Bound) -> str:
         """84 characters of base64url."""
         expires = int(self._clock()) + self._ttl_s
-        body = _BODY.pack(expires, place.after, place.shown, *self._hashes(bound))
+        body = _BODY.pack(expires, position.row, position.shown, *self._hashes(bound))
         return base64.urlsafe_b64encode(body + self._tag(body)).decode()
 
-    def read(self, text: str, bound: Bound) -> Place:
-        """The place that a cursor stands for.
+    def read(self, text: str, bound: Bound) -> Position:
+        """The position that a cursor stands for.
 
         Raises:
             InvalidQueryError: not a cursor, not one of ours, or one of another request.
@@ -83,7 +75,7 @@ class Cursors:
         body, tag = raw[:-TAG_BYTES], raw[-TAG_BYTES:]
         if not raw or not hmac.compare_digest(self._tag(body), tag):
             raise _invalid(text, "not a cursor of this service, or damaged")
-        expires, after, shown, *hashes = _BODY.unpack(body)
+        expires, row, shown, *hashes = _BODY.unpack(body)
         request, bundle, mask = (hmac.compare_digest(*pair) for pair in zip(hashes, self._hashes(bound), strict=True))
         if not request:
             raise _invalid(text, "belongs to a request with another user or other parameters")
@@ -93,7 +85,7 @@ class Cursors:
             raise StaleCursorError("bundle")
         if not mask:
             raise StaleCursorError("requirement")
-        return Place(after, shown)
+        return Position(row, shown)
 
     def _hashes(self, bound: Bound) -> tuple[bytes, bytes, bytes]:
         request = ascii(bound.request).encode()  # different lists of what a request is made of never look the same

@@ -21,11 +21,19 @@ from service.errors import (
     UnknownItemError,
     UnknownUserError,
 )
+from service.index import Position
 from service.model.active import Resolved, Served
 from service.model.inference import ByPopularity, History, KnownUser, Order, SimilarTo
 from service.model.item_lookup import Catalogue
-from service.recommend.cursor import Bound, Cursors, Place
-from service.recommend.queries import AnyQuery, Fallback, PopularQuery, Query, SessionQuery, SimilarQuery
+from service.recommend.cursor import Bound, Cursors
+from service.recommend.queries import (
+    AnyQuery,
+    Fallback,
+    PopularQuery,
+    SessionQuery,
+    SimilarQuery,
+    UserQuery,
+)
 from service.requirement import Requirement
 from service.store import HiddenItems, Known, UserState
 
@@ -42,8 +50,8 @@ class Plan(NamedTuple):
     resolved: Resolved
     order: Order
     dropped: NDArray[np.int32]
-    place: Place | None
-    """Where the list goes on; None for its beginning."""
+    after: Position | None
+    """Where the list continues; None for its beginning."""
     fallback: Fallback | None
     """What the list is instead of a personal one."""
     unknown_items: tuple[str, ...]
@@ -57,14 +65,13 @@ class Plan(NamedTuple):
     def bound(self) -> Bound:
         """What a cursor into this list is good for."""
         query = self.query
-        if isinstance(query, Query):
+        if isinstance(query, UserQuery):
             whose: list[object] = ["user", query.user]
         elif isinstance(query, SessionQuery):
             whose = ["session", query.history]
         else:
             raise TypeError("this kind of list has no pages")
-        asked = [query.sensitive, query.k, query.exclude_seen, query.exclude, query.groups, query.fallback]
-        return Bound([*whose, *asked], f"{self.served.model.content_hash} {_material(self.order)}", self.mask)
+        return Bound([*whose, *query.asked], f"{self.served.model.content_hash} {_material(self.order)}", self.mask)
 
     @property
     def mask(self) -> tuple[bool, ...]:
@@ -75,18 +82,14 @@ class Plan(NamedTuple):
     def cache_key(self) -> AnswerKey:
         """Two plans with the same key have the same list."""
         query = self.query
-        personal = query if isinstance(query, Query | SessionQuery) else None
         return AnswerKey(
             content_hash=self.served.model.content_hash,
             route=type(query).__name__,
-            user=query.user if isinstance(query, Query) else _material(self.order),
+            user=query.user if isinstance(query, UserQuery) else _material(self.order),
             mask=self.mask,
-            k=query.k,
-            exclude_seen=personal is None or personal.exclude_seen,
-            exclude=() if personal is None else personal.exclude,
-            groups=() if isinstance(query, SimilarQuery) else query.groups,
+            options=query.options,
             fallback=self.fallback,
-            after=self.place.after if self.place else None,
+            after=self.after.row if self.after else None,
             user_revision=self.user_revision,
             hidden_revision=self.hidden_revision,
         )
@@ -122,7 +125,7 @@ def plan_list(query: AnyQuery, served: Served, known: Known, cursors: Cursors) -
     """
     hidden = known.hidden
     match query:
-        case Query():
+        case UserQuery():
             state = known.user(query.user)
             resolved = served.resolve(query.sensitive, state.requirement)
             person = _user(query, served, state, resolved.requirement.mask)
@@ -138,10 +141,10 @@ def plan_list(query: AnyQuery, served: Served, known: Known, cursors: Cursors) -
                 raise UnknownItemError(query.item)
             return _for_nobody(query, served, SimilarTo(row), (), hidden)
         case PopularQuery():
-            return _for_nobody(query, served, ByPopularity(), query.groups, hidden)
+            return _for_nobody(query, served, ByPopularity(), query.group, hidden)
 
 
-def _user(query: Query, served: Served, state: UserState, mask: tuple[bool, ...]) -> _Person:
+def _user(query: UserQuery, served: Served, state: UserState, mask: tuple[bool, ...]) -> _Person:
     """A user by id: from the bundle, else from posted interactions, else nobody we know."""
     model = served.model
     if state.suppressed:
@@ -175,7 +178,7 @@ def _session(query: SessionQuery, served: Served, mask: tuple[bool, ...]) -> _Pe
 
 
 def _personal(
-    query: Query | SessionQuery,
+    query: UserQuery | SessionQuery,
     served: Served,
     resolved: Resolved,
     person: _Person,
@@ -189,10 +192,10 @@ def _personal(
     if query.exclude_seen:
         named = [*named, *person.met]
     seen = person.seen if query.exclude_seen else None
-    dropped = _dropped_rows(seen, named, catalogue.hidden(hidden.items), _outside(query.groups, catalogue))
+    dropped = _dropped_rows(seen, named, catalogue.hidden(hidden.items), _outside(query.group, catalogue))
     facts = (person.fallback, person.unknown_items, logged_user, user_revision, hidden.revision)
     plan = Plan(query, served, resolved, person.order, dropped, None, *facts)
-    return plan if query.cursor is None else plan._replace(place=cursors.read(query.cursor, plan.bound))
+    return plan if query.cursor is None else plan._replace(after=cursors.read(query.cursor, plan.bound))
 
 
 def _for_nobody(

@@ -1,43 +1,59 @@
-"""What callers may want: four kinds of lists."""
+"""The four kinds of lists that callers may want.
+
+What is asked of a personal list is written here once: a cursor is bound to all of it, and cached lists differ in it.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+from service.cache import Option
 
 Fallback = Literal["popular"]
 
 
-class Query(NamedTuple):
-    """A list for a user by id."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonalQuery:
+    """What may be asked of a list for one person, whoever that is. Fields have the names of the API's parameters."""
 
-    user: str
     sensitive: tuple[str, ...] | None = None
     """Attributes to protect; None leaves that to the operator's default, () switches the default off."""
     k: int = 10
     exclude_seen: bool = True
+    """Leave out the items that the person has interacted with."""
     exclude: tuple[str, ...] = ()
-    """Item ids never to show. Unknown ones could not be shown anyway and change nothing."""
-    groups: tuple[str, ...] = ()
+    """Ids of items that must not be shown. Unknown ids change nothing."""
+    group: tuple[str, ...] = ()
     """Only items in one of these groups; () for all items."""
     fallback: Fallback | None = None
-    """What an unknown user gets instead of a refusal."""
+    """The list for a person of whom nothing is known; None refuses such a request."""
     cursor: str | None = None
 
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """What changes the list itself, the resolved requirement and the fallback aside; part of the cache's key."""
+        return self.k, self.exclude_seen, self.exclude, self.group
 
-class SessionQuery(NamedTuple):
+    @property
+    def asked(self) -> tuple[object, ...]:
+        """Every parameter but the person and the cursor; a cursor is bound to them."""
+        return self.sensitive, *self.options, self.fallback
+
+
+@dataclass(frozen=True, slots=True)
+class UserQuery(PersonalQuery):
+    """A list for a user by id."""
+
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionQuery(PersonalQuery):
     """A list for somebody of whom only items are known."""
 
     history: tuple[str, ...]
-    """Item ids, oldest first. Unknown ones are left out, and the answer says which."""
-    sensitive: tuple[str, ...] | None = None
-    k: int = 10
-    exclude_seen: bool = True
-    """Leave out the items of the history."""
-    exclude: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-    fallback: Fallback | None = None
-    """What a history without a known item gets instead of a refusal."""
-    cursor: str | None = None
+    """Item ids, oldest first. Unknown ids are left out, and the answer names them."""
 
 
 class SimilarQuery(NamedTuple):
@@ -46,12 +62,22 @@ class SimilarQuery(NamedTuple):
     item: str
     k: int = 10
 
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """What changes the list, the item aside."""
+        return (self.k,)
+
 
 class PopularQuery(NamedTuple):
     """Items that many users like."""
 
     k: int = 10
-    groups: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """What changes the list."""
+        return self.k, self.group
 
 
-AnyQuery = Query | SessionQuery | SimilarQuery | PopularQuery
+AnyQuery = UserQuery | SessionQuery | SimilarQuery | PopularQuery

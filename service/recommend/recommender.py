@@ -20,7 +20,7 @@ from service.model.active import ActiveModel, Served
 from service.model.inference import KnownUser, Task, compute, use_one_thread
 from service.model.loaded import Model
 from service.recommend.batcher import Batcher
-from service.recommend.cursor import Cursors, Place
+from service.recommend.cursor import Cursors
 from service.recommend.plan import Plan, plan_list
 from service.recommend.queries import AnyQuery, PopularQuery, SimilarQuery
 from service.requirement import Policy, Requirement, covering_mask
@@ -61,7 +61,7 @@ class Recommendation(NamedTuple):
     @property
     def shown_before(self) -> int:
         """Items on the pages before this one."""
-        return self.plan.place.shown if self.plan.place else 0
+        return self.plan.after.shown if self.plan.after else 0
 
 
 class _Made(NamedTuple):
@@ -186,9 +186,7 @@ class Recommender:
             ranking = Ranking(kept.rows.astype(np.int64), scores)
             stale = await self._store.log([_record(plan, ranking, asker, cached=True)])
             return _Made(ranking, True, bool(stale))
-        place = plan.place
-        after = None if place is None else Position(place.after, place.shown)
-        task = Task(plan.served.model, plan.order, plan.dropped, plan.query.k + 1, after)
+        task = Task(plan.served.model, plan.order, plan.dropped, plan.query.k + 1, plan.after)
         done, stale = await self._batcher.submit_through(task, partial(_record, plan, asker=asker, cached=False))
         ranking = done.answer
         self._cache.put(key, CachedAnswer(ranking.rows.astype(np.int32), ranking.scores if self._with_scores else None))
@@ -198,8 +196,8 @@ class Recommender:
         k = plan.query.k
         if len(ranking.rows) <= k or isinstance(plan.query, SimilarQuery | PopularQuery):
             return None
-        shown = k + (plan.place.shown if plan.place else 0)
-        return self._cursors.make(Place(int(ranking.rows[k - 1]), shown), plan.bound)
+        shown = k + (plan.after.shown if plan.after else 0)
+        return self._cursors.make(Position(int(ranking.rows[k - 1]), shown), plan.bound)
 
 
 def _record(plan: Plan, ranking: Ranking, asker: Asker, *, cached: bool) -> LogRecord:

@@ -20,16 +20,13 @@ from service.errors import StartError
 from service.redis_client import RedisLink
 
 SECRET = "sixteen letters or more"
-KEY = AnswerKey("ab" * 32, "recommend", "u1", (True, False), 10, True, ("i7",), (), None, None, 0, 0)
+KEY = AnswerKey("ab" * 32, "recommend", "u1", (True, False), (10, True, ("i7",), ()), None, None, 0, 0)
 OTHER = {
     "content_hash": "cd" * 32,
     "route": "session",
     "user": "u2",
     "mask": (False, True),
-    "k": 11,
-    "exclude_seen": False,
-    "exclude": (),
-    "groups": ("drama",),
+    "options": (10, True, ("i8",), ()),
     "fallback": "popular",
     "after": 0,
     "user_revision": 1,
@@ -37,16 +34,14 @@ OTHER = {
 }
 ANSWER = CachedAnswer(np.array([5, 0, 2_000_000], np.int32), np.array([0.25, -0.5, -1e-6]))
 TEXTS = st.text(max_size=4)
+NAMES = st.lists(TEXTS, max_size=3).map(tuple)
 KEYS = st.builds(
     AnswerKey,
     content_hash=TEXTS,
     route=TEXTS,
     user=TEXTS,
     mask=st.lists(st.booleans(), max_size=3).map(tuple),
-    k=st.integers(1, 3),
-    exclude_seen=st.booleans(),
-    exclude=st.lists(TEXTS, max_size=3).map(tuple),
-    groups=st.lists(TEXTS, max_size=3).map(tuple),
+    options=st.tuples(st.integers(1, 3), st.booleans(), NAMES, NAMES),
     fallback=st.none() | TEXTS,
     after=st.none() | st.integers(0, 3),
     user_revision=st.integers(0, 3),
@@ -64,8 +59,8 @@ def same(found: CachedAnswer | None, answer: CachedAnswer = ANSWER) -> bool:
 
 def means(key: AnswerKey) -> tuple[object, ...]:
     """The request, with the order and the repetitions that say nothing taken out."""
-    plain = key._replace(exclude=tuple(sorted({*key.exclude})), groups=tuple(sorted({*key.groups})))
-    return tuple(plain)
+    plain = [tuple(sorted({*option})) if isinstance(option, tuple) else option for option in key.options]
+    return tuple(key._replace(options=tuple(plain)))
 
 
 class Outcomes(Counter[str]):
@@ -120,8 +115,8 @@ def test_a_key_with_one_part_from_another_key_differs_exactly_where_that_part_do
 
 
 def test_order_and_repetition_of_exclusions_do_not_matter():
-    one = KEY._replace(exclude=("a", "b", "a"), groups=("x", "y"))
-    other = KEY._replace(exclude=("b", "a"), groups=("y", "x", "x"))
+    one = KEY._replace(options=(10, True, ("a", "b", "a"), ("x", "y")))
+    other = KEY._replace(options=(10, True, ("b", "a"), ("y", "x", "x")))
 
     assert one.digest() == other.digest()
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from service.logs import make_logger
-from service.recommend.queries import Query
+from service.recommend.queries import UserQuery
 from service.store import Idempotency, Interaction, add_interactions, now_us
 from service.upkeep import Upkeep
 
@@ -29,7 +29,7 @@ async def test_rows_beyond_the_limit_go_the_oldest_first_while_requests_are_answ
     gone: list[int] = []
     async with a_recommender() as desk:
         for _ in range(12):
-            await desk.recommend(Query("u1"))
+            await desk.recommend(UserQuery("u1"))
         before = [row.request_id for row in await desk.logged()]
         upkeep = upkeep_of(desk, gone, max_rows=5)
 
@@ -47,7 +47,7 @@ async def test_rows_beyond_the_limit_go_the_oldest_first_while_requests_are_answ
 async def test_without_limits_nothing_goes(a_recommender):
     gone: list[int] = []
     async with a_recommender() as desk:
-        await desk.recommend(Query("u1"))
+        await desk.recommend(UserQuery("u1"))
         upkeep = upkeep_of(desk, gone)
 
         upkeep.start()
@@ -87,7 +87,7 @@ async def test_idempotency_keys_are_forgotten_after_a_day_and_not_before(a_recom
 async def test_a_round_that_fails_is_said_and_the_next_one_comes(a_recommender, eventually):
     gone: list[int] = []
     async with a_recommender() as desk:
-        await desk.recommend(Query("u1"))
+        await desk.recommend(UserQuery("u1"))
         with desk.store.database.writing() as tx:
             tx.connection.exec_driver_sql(
                 "CREATE TRIGGER full BEFORE DELETE ON request_log BEGIN SELECT RAISE(ABORT, 'full'); END"
@@ -107,7 +107,7 @@ async def test_a_round_that_fails_is_said_and_the_next_one_comes(a_recommender, 
 async def test_the_settings_say_what_is_kept(a_recommender, eventually):
     async with a_recommender(settings={"log_max_rows": 2}) as desk:
         for _ in range(5):
-            await desk.recommend(Query("u1"))
+            await desk.recommend(UserQuery("u1"))
 
         await eventually(lambda: desk.runtime.metrics.registry.get_sample_value("evenhand_log_pruned_total") == 3)
 

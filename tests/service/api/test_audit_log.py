@@ -267,10 +267,10 @@ def test_a_stream_ends_although_lists_are_logged_meanwhile(client, monkeypatch):
 
 def _somebody():
     from service.api.request_context import new_request_id
-    from service.recommend.queries import Query
+    from service.recommend.queries import UserQuery
     from service.recommend.recommender import Asker
 
-    return Query("u1"), Asker(new_request_id(), Purpose.RECOMMEND)
+    return UserQuery("u1"), Asker(new_request_id(), Purpose.RECOMMEND)
 
 
 def test_a_lost_database_is_a_problem_and_not_half_a_file(a_client, postgres, ready_postgres):

@@ -6,13 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.query import (
-    MAX_QUERY_BYTES,
-    NoParameters,
-    RecommendationParameters,
-    openapi_parameters,
-    parse,
-)
+from service.api.list_requests import RecommendationParameters
+from service.api.query import MAX_QUERY_BYTES, NoParameters, openapi_parameters, parse
 from service.errors import InvalidQueryError, QueryTooLongError
 
 

@@ -12,7 +12,7 @@ from service.audit.people import MOST, Compared, Left, Logged, masks_of, side_by
 from service.audit.sentences import listed, sentence
 from service.errors import OutdatedError
 from service.model.active import Served
-from service.recommend.queries import Query
+from service.recommend.queries import UserQuery
 from service.requirement import Policy
 from service.store import Purpose
 
@@ -239,7 +239,7 @@ def test_lists_of_two_models_are_never_put_side_by_side(a_recommender, a_model):
         async with a_recommender() as desk:
             other, made = a_model(version="2", seed=9), []
 
-            async def ask(query: Query) -> Logged:
+            async def ask(query: UserQuery) -> Logged:
                 if len(made) in (1, 3):
                     desk.serve(other if len(made) == 1 else desk.first)
                 made.append(await desk.recommend(query, Purpose.AUDIT))
@@ -251,7 +251,7 @@ def test_lists_of_two_models_are_never_put_side_by_side(a_recommender, a_model):
             assert len(made) == 6
             assert {one.made.model.version for one in lists} == {"1"}
 
-            async def restless(query: Query) -> Logged:
+            async def restless(query: UserQuery) -> Logged:
                 desk.serve(other if desk.model is desk.first else desk.first)
                 return Logged("0" * 32, await desk.recommend(query, Purpose.AUDIT))
 
@@ -269,7 +269,7 @@ def test_names_are_listed_as_in_a_sentence(names, text):
 def test_sentences_say_what_changes(a_recommender):
     async def story():
         async with a_recommender() as desk:
-            made = await desk.recommend(Query("u0", (), 4))
+            made = await desk.recommend(UserQuery("u0", sensitive=(), k=4))
 
             def said(was, left=()):
                 reference = Compared("", made, (1, 2, 3, 4), (), 1, 1)

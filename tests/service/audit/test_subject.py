@@ -11,7 +11,7 @@ from bundle import write_bundle
 from service.audit.subject import ServedSubject, population_of
 from service.model.inference import compute
 from service.model.loaded import load_model
-from service.recommend.queries import Query
+from service.recommend.queries import UserQuery
 
 MASKS = ((), ("gender",), ("age",), ("gender", "age"))
 SEEN = {"u0": ["i1", "i2"], "u3": [f"i{item}" for item in range(8)]}
@@ -47,7 +47,7 @@ async def test_lists_are_those_that_requests_are_answered_with(a_recommender, op
         for mask in MASKS:
             lists = subject.lists(mask, 5, drop_seen=drop_seen)
             for row, user in enumerate(desk.model.bundle.users.ids):
-                query = Query(user, sensitive=mask, k=5, exclude_seen=drop_seen)
+                query = UserQuery(user, sensitive=mask, k=5, exclude_seen=drop_seen)
                 answer = await desk.recommend(query)
 
                 assert without_gaps(lists)[row] == answer.ranking.rows.tolist()

@@ -14,7 +14,7 @@ from service.index import CandidateRanker, Position, SearchBatch, make_ranker, o
 from service.index.exhaustive_ranker import ExhaustiveRanker
 from service.index.order import ScoreError
 from service.logs import make_logger
-from service.recommend.queries import Query
+from service.recommend.queries import UserQuery
 from service.runtime import Runtime
 from service.settings import Settings
 
@@ -39,7 +39,7 @@ def in_numpy(bundle, fair, drop, k):
 def test_64_concurrent_requests_get_the_lists_that_each_gets_alone_and_that_numpy_gives(a_recommender):
     rng = np.random.default_rng(0)
     seen = {f"u{user}": [f"i{row}" for row in rng.choice(900, 14 * user, replace=False)] for user in range(64)}
-    queries = [Query(f"u{user}", sensitive=MASKS[user % 4], k=(10, 1, 1000)[user % 3]) for user in range(64)]
+    queries = [UserQuery(f"u{user}", sensitive=MASKS[user % 4], k=(10, 1, 1000)[user % 3]) for user in range(64)]
 
     async def story() -> None:
         async with a_recommender(seen=seen, **BUNDLE) as recommender:
@@ -60,9 +60,9 @@ def test_64_concurrent_requests_get_the_lists_that_each_gets_alone_and_that_nump
 def test_what_must_not_be_shown_is_no_candidate(a_recommender):
     async def story() -> None:
         async with a_recommender(users=6, items=40, candidates=5) as recommender:
-            first = (await recommender.recommend(Query("u0", k=5))).ranking.rows.tolist()
+            first = (await recommender.recommend(UserQuery("u0", k=5))).ranking.rows.tolist()
             ids = [recommender.model.bundle.items.ids[row] for row in first]
-            without = await recommender.recommend(Query("u0", k=5, exclude=tuple(ids)))
+            without = await recommender.recommend(UserQuery("u0", k=5, exclude=tuple(ids)))
 
             assert len(without.ranking.rows) == 5
             assert not set(first) & set(without.ranking.rows.tolist())

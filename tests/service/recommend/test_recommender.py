@@ -18,7 +18,7 @@ from service.errors import NotReadyError, UnknownUserError
 from service.index import SearchBatch
 from service.model.inference import ByPopularity, History, KnownUser, SimilarTo, Task, compute
 from service.model.loaded import load_model
-from service.recommend.queries import Query, SessionQuery
+from service.recommend.queries import SessionQuery, UserQuery
 from service.recommend.recommender import Recommendation
 from service.requirement import Policy
 from service.store import Interaction, Purpose, add_interactions, erase_user, hide_item, now_us, put_requirement
@@ -40,7 +40,7 @@ def test_64_concurrent_requests_get_the_lists_that_each_gets_alone_and_that_nump
     seen = {f"u{user}": [f"i{row}" for row in rng.choice(2000, 30 * user, replace=False)] for user in range(64)}
     bundle = {"users": 64, "items": 2000, "dimensions": 16, "attributes": ATTRIBUTES, "item_vectors": vectors}
     queries = [
-        Query(f"u{user}", sensitive=MASKS[user % 8], k=(10, 1, 1000)[user % 3], exclude_seen=user % 5 > 0)
+        UserQuery(f"u{user}", sensitive=MASKS[user % 8], k=(10, 1, 1000)[user % 3], exclude_seen=user % 5 > 0)
         for user in range(64)
     ]
 
@@ -61,11 +61,11 @@ def test_a_seen_item_stays_out_even_when_it_scores_highest(a_recommender):
     async def story() -> None:
         async with a_recommender() as recommender:
             favourite = recommender.model.bundle.items.ids[
-                int((await recommender.recommend(Query("u0"))).ranking.rows[0])
+                int((await recommender.recommend(UserQuery("u0"))).ranking.rows[0])
             ]
         async with a_recommender(seen={"u0": [favourite]}, version="2") as recommender:
-            kept_out = await recommender.recommend(Query("u0", k=1000))
-            shown = await recommender.recommend(Query("u0", k=1, exclude_seen=False))
+            kept_out = await recommender.recommend(UserQuery("u0", k=1000))
+            shown = await recommender.recommend(UserQuery("u0", k=1, exclude_seen=False))
 
             ids = recommender.model.bundle.items.ids
             assert favourite not in [ids[row] for row in kept_out.ranking.rows]
@@ -85,7 +85,7 @@ def test_a_part_that_cannot_be_searched_with_fails_its_own_request_only(a_bundle
         async with a_recommender() as recommender:
             recommender.serve(model)
             answers = await asyncio.gather(
-                *(recommender.recommend(Query(f"u{user}")) for user in range(8)), return_exceptions=True
+                *(recommender.recommend(UserQuery(f"u{user}")) for user in range(8)), return_exceptions=True
             )
 
         failed = [user for user, answer in enumerate(answers) if isinstance(answer, Exception)]
@@ -98,7 +98,7 @@ def test_an_unknown_user_is_refused_before_anything_is_computed(a_recommender):
     async def story() -> None:
         async with a_recommender() as recommender:
             with pytest.raises(UnknownUserError):
-                await recommender.recommend(Query("ripley"))
+                await recommender.recommend(UserQuery("ripley"))
 
     asyncio.run(story())
 
@@ -125,7 +125,7 @@ def test_a_bundle_with_few_masks_starts_and_answers_them(a_recommender, masks, t
     async def story() -> None:
         async with a_recommender(Policy(required=("gender",)), supported_masks=masks, table=table) as recommender:
             for mask in masks.masks:
-                made = await recommender.recommend(Query("u1", sensitive=tuple(mask)))
+                made = await recommender.recommend(UserQuery("u1", sensitive=tuple(mask)))
                 assert set(made.requirement.sources) == set(mask)
 
     asyncio.run(story())
@@ -167,9 +167,9 @@ async def held(desk: Desk) -> AsyncIterator[asyncio.Event]:
 def test_an_answer_that_a_change_has_overtaken_is_made_again_before_it_leaves(a_recommender, change):
     async def story() -> None:
         async with a_recommender() as desk:
-            favourite = f"i{(await desk.recommend(Query('u0', k=1))).ranking.rows[0]}"
+            favourite = f"i{(await desk.recommend(UserQuery('u0', k=1))).ranking.rows[0]}"
             async with held(desk) as gate:
-                asked = asyncio.create_task(desk.recommend(Query("u0", k=12, fallback="popular")))
+                asked = asyncio.create_task(desk.recommend(UserQuery("u0", k=12, fallback="popular")))
                 await asyncio.sleep(0.05)
                 if change == "requirement":
                     await desk.store.change(put_requirement, "u0", ("age",))
@@ -203,7 +203,7 @@ def test_from_the_moment_that_a_requirement_is_stored_every_answer_applies_it(a_
                 protected = []
                 for _ in range(30):
                     before = stored
-                    made = await desk.recommend(Query("u0"))
+                    made = await desk.recommend(UserQuery("u0"))
                     protected.append("age" in made.requirement.sources or not before)
                 return protected
 
@@ -223,10 +223,10 @@ def test_a_request_keeps_the_model_it_began_with_and_the_old_one_goes_with_its_l
         async with a_recommender(users=6) as desk:
             old, new = desk.model, a_model(version="2", seed=3)
             async with held(desk) as gate:
-                first = [asyncio.create_task(desk.recommend(Query(f"u{user}"))) for user in range(4)]
+                first = [asyncio.create_task(desk.recommend(UserQuery(f"u{user}"))) for user in range(4)]
                 await asyncio.sleep(0.05)
                 desk.serve(new)
-                second = [asyncio.create_task(desk.recommend(Query(f"u{user}"))) for user in range(4)]
+                second = [asyncio.create_task(desk.recommend(UserQuery(f"u{user}"))) for user in range(4)]
                 await asyncio.sleep(0.05)
                 gate.set()
                 before, after = await asyncio.gather(*first), await asyncio.gather(*second)
@@ -239,7 +239,7 @@ def test_a_request_keeps_the_model_it_began_with_and_the_old_one_goes_with_its_l
 
             gone = weakref.ref(old)
             del old, before, after, first, second
-            await desk.recommend(Query("u0"))  # the worker forgets its last batch with the next one
+            await desk.recommend(UserQuery("u0"))  # the worker forgets its last batch with the next one
             await asyncio.sleep(0.05)
             assert gone() is None
 

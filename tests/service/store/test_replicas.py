@@ -7,7 +7,7 @@ import asyncio
 import numpy as np
 from pydantic import SecretStr
 
-from service.recommend.queries import Query
+from service.recommend.queries import UserQuery
 from service.store import Interaction, add_interactions, hide_item, now_us, put_requirement
 
 
@@ -20,7 +20,7 @@ def test_what_one_replica_stores_the_very_next_answer_of_the_other_applies(
 
     async def story() -> None:
         async with a_recommender(**replica) as one, a_recommender(**replica) as other:
-            query = Query("u0", k=40, exclude_seen=True)
+            query = UserQuery("u0", k=40, exclude_seen=True)
             expected: dict[str, str] = {}
             gone: set[str] = set()
             for step in range(60):

@@ -1,4 +1,7 @@
-"""What POST /recommend/batch and /recommend/session take."""
+"""The requests for lists: query strings of the GET routes, bodies of the POST routes.
+
+The fields of a personal list have the names of those in `service.recommend.queries`, and are handed on as they are.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,80 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from pydantic.functional_validators import WrapValidator
 
 from service.api.body import refusal
-from service.api.query import Count, Id, Name
+from service.api.query import COMMA_SEPARATED, Count, Id, Name, Parameters
 from service.errors import InvalidBodyError
-from service.recommend.queries import Query, SessionQuery
+from service.recommend.queries import SessionQuery, UserQuery
 
 MAX_ROWS = 256
 MAX_HISTORY = 1000
 
 
+Groups = Annotated[
+    tuple[Id, ...],
+    MaxLen(64),
+    COMMA_SEPARATED,
+    Field(
+        description="Only items in one of these groups, comma-separated; a repeated parameter is joined.",
+        examples=[["Drama", "Comedy"]],
+    ),
+]
+
+
+class RecommendationParameters(Parameters):
+    """What GET /recommend takes."""
+
+    user: Annotated[Id, Field(description="User id.", examples=["42"])]
+    sensitive: Annotated[
+        Annotated[tuple[Name, ...], MaxLen(64)] | None,
+        COMMA_SEPARATED,
+        Field(
+            description="Attributes to protect, comma-separated; a repeated parameter is joined. Absent: the "
+            "operator's default is protected. Empty: nothing but what the operator or the bundle always protects.",
+            examples=[["gender", "age"]],
+        ),
+    ] = None
+    k: Count = 10
+    exclude_seen: Annotated[bool, Field(description="Leave out what the user has interacted with.")] = True
+    exclude: Annotated[
+        tuple[Id, ...],
+        MaxLen(1000),
+        COMMA_SEPARATED,
+        Field(
+            description="Item ids never to show, comma-separated; a repeated parameter is joined. Unknown ids are "
+            "accepted and change nothing. An id that contains a comma cannot be named.",
+            examples=[["50", "181"]],
+        ),
+    ] = ()
+    group: Groups = ()
+    fallback: Annotated[
+        Literal["popular"] | None, Field(description="What an unknown user gets instead of 404; the answer says so.")
+    ] = None
+    cursor: Annotated[
+        Annotated[str, MaxLen(256)] | None,
+        Field(description="`next_cursor` of the page before, with every other parameter as it was."),
+    ] = None
+
+    def query(self) -> UserQuery:
+        """The parameters as the domain takes them."""
+        return UserQuery(**vars(self))
+
+
+class SimilarParameters(Parameters):
+    """What GET /similar takes."""
+
+    item: Annotated[Id, Field(description="Item id.", examples=["50"])]
+    k: Count = 10
+
+
+class PopularParameters(Parameters):
+    """What GET /popular takes."""
+
+    k: Count = 10
+    group: Groups = ()
+
+
 class _ListBody(BaseModel):
-    """What both have, with the meanings of GET /recommend."""
+    """The fields of both bodies, with the meanings of GET /recommend."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,14 +112,8 @@ class _ListBody(BaseModel):
     ] = None
 
     def _facts(self) -> dict[str, Any]:
-        return {
-            "sensitive": None if self.sensitive is None else tuple(self.sensitive),
-            "k": self.k,
-            "exclude": tuple(self.exclude),
-            "groups": tuple(self.group),
-            "fallback": self.fallback,
-            "cursor": self.cursor,
-        }
+        """The fields as the domain takes them: lists as tuples."""
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in self}
 
 
 class UserBody(_ListBody):
@@ -61,9 +122,9 @@ class UserBody(_ListBody):
     user: Annotated[Id, Field(description="User id.", examples=["42"])]
     exclude_seen: Annotated[bool, Field(description="Leave out what the user has interacted with.")] = True
 
-    def query(self) -> Query:
-        """What the domain is asked."""
-        return Query(self.user, exclude_seen=self.exclude_seen, **self._facts())
+    def query(self) -> UserQuery:
+        """The body as the domain takes it."""
+        return UserQuery(**self._facts())
 
 
 class SessionBody(_ListBody):
@@ -80,8 +141,8 @@ class SessionBody(_ListBody):
     exclude_seen: Annotated[bool, Field(description="Leave out the items of the history.")] = True
 
     def query(self) -> SessionQuery:
-        """What the domain is asked."""
-        return SessionQuery(tuple(self.history), exclude_seen=self.exclude_seen, **self._facts())
+        """The body as the domain takes it."""
+        return SessionQuery(**self._facts())
 
 
 def _or_refusal(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
