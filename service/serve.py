@@ -41,9 +41,9 @@ def serve(settings: Settings) -> int:
     milvus_url = None if settings.milvus_url is None else settings.milvus_url.get_secret_value()
     app = create_app(settings, load_model(folder, settings.device, settings.index, milvus_url=milvus_url))
     state: State = app.state.evenhand
-    _check_address(settings, has_keys=not state.gate.is_open)
+    _check_address(settings, has_keys=not state.runtime.gate.is_open)
     if settings.metrics_port is not None:
-        state.metrics.listen(settings.host, settings.metrics_port)
+        state.runtime.metrics.listen(settings.host, settings.metrics_port)
     adopt_uvicorn()
     # What is loaded by now stays: walking it in every full collection would stop all requests for a tenth of a second.
     gc.collect()

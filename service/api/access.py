@@ -123,10 +123,10 @@ class _Guarded:
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Let the request through, or raise why not."""
         state: State = scope["app"].state.evenhand
-        caller = state.gate.recognise([value for name, value in scope["headers"] if name == b"authorization"])
+        caller = state.runtime.gate.recognise([value for name, value in scope["headers"] if name == b"authorization"])
         trace: Trace = scope["evenhand.trace"]
         trace.key = caller.name or None
-        await state.gate.admit(caller, self._needed)
+        await state.runtime.gate.admit(caller, self._needed)
         scope[_CALLER] = caller
         if scope["method"] not in _BODILESS:
             receive = _bounded(scope, receive, state.max_body_bytes)

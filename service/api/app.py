@@ -94,10 +94,6 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
     app.add_middleware(RequestMiddleware, metrics=runtime.metrics, log=log)
     app.state.evenhand = State(
         runtime=runtime,
-        recommender=runtime.recommender,
-        store=runtime.store,
-        gate=runtime.gate,
-        metrics=runtime.metrics,
         log=log,
         with_scores=settings.scores == "audit",
         max_body_bytes=settings.max_body_kb << 10,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from pydantic_core import to_json
 
+from service.api.answer import json_response
 from service.api.problems import problems
 from service.api.query import NoParameters, parse
 from service.api.schemas import AttributesPage
@@ -18,7 +18,7 @@ router = APIRouter(tags=["recommendations"], generate_unique_id_function=lambda 
 async def attributes(request: Request) -> Response:
     """List what can be protected, in which combinations, and what is protected whether asked for or not."""
     parse(NoParameters, request.scope["query_string"])
-    recommender = state_of(request).recommender
+    recommender = state_of(request).runtime.recommender
     description, policy = recommender.model.bundle.description, recommender.policy
     page: AttributesPage = {
         "attributes": [{"name": one.name, "classes": one.classes} for one in description.attributes],
@@ -27,4 +27,4 @@ async def attributes(request: Request) -> Response:
         "required": list(policy.required),
         "default": list(policy.default),
     }
-    return Response(to_json(page), media_type="application/json")
+    return json_response(page)

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, TypeAdapter, create_model
-from pydantic_core import to_json
 
+from service.api.answer import json_response
 from service.api.body import openapi_body, read_body
 from service.api.paths import openapi_path, path_id
 from service.api.problems import problems
@@ -108,7 +108,7 @@ async def queue_run(request: Request) -> Response:
     wanted, _ = await read_body(request, _BODY)
     run = await state_of(request).runtime.audits.queue(wanted)
     page: QueuedPage = {"id": run, "status": "queued"}
-    return _json(page, 202, {"location": f"/audit/runs/{run}"})
+    return json_response(page, 202, {"location": f"/audit/runs/{run}"})
 
 
 @router.get(
@@ -120,8 +120,8 @@ async def queue_run(request: Request) -> Response:
 async def runs(request: Request) -> Response:
     """List audit runs, the newest first, without what they found."""
     asked, state = parse(RunsParameters, request.scope["query_string"]), state_of(request)
-    page: RunsPage = {"runs": [run_page(state, run) for run in await state.store.read(list_runs, asked.limit)]}
-    return _json(page)
+    page: RunsPage = {"runs": [run_page(state, run) for run in await state.runtime.store.read(list_runs, asked.limit)]}
+    return json_response(page)
 
 
 @router.get(
@@ -133,7 +133,7 @@ async def run(request: Request) -> Response:
     state = state_of(request)
     found = await _found(state, path_id(request, "id"))
     page: ResultPage = {**run_page(state, found), "result": found.result}
-    return await asyncio.to_thread(_json, page)
+    return await asyncio.to_thread(json_response, page)
 
 
 @router.delete(
@@ -144,7 +144,7 @@ async def end_run(request: Request) -> Response:
     parse(NoParameters, request.scope["query_string"])
     name = path_id(request, "id")
     page: EndedPage = {"id": name, "status": await state_of(request).runtime.audits.end(name)}
-    return _json(page)
+    return json_response(page)
 
 
 @router.get(
@@ -184,7 +184,7 @@ async def comparison(request: Request) -> Response:
         "leakage": compared["leakage"],
         "fairness": compared["fairness"],
     }
-    return _json(page)
+    return json_response(page)
 
 
 @router.get(
@@ -198,11 +198,11 @@ async def card(request: Request) -> Response:
     asked = parse(CardParameters, request.scope["query_string"])
     manifest, measured = await asyncio.to_thread(state_of(request).runtime.versions.card, asked.version)
     page: CardPage = {"model": named(manifest), "card": measured}
-    return _json(page)
+    return json_response(page)
 
 
 async def _found(state: State, name: str, field: str = "id") -> Run:
-    found = await state.store.read(get_run, name)
+    found = await state.runtime.store.read(get_run, name)
     if found is None:
         raise UnknownRunError(name, field)
     return found
@@ -224,7 +224,3 @@ def _compared(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, 
     from measure.compare import compare
 
     return compare(first, second)
-
-
-def _json(page: Mapping[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(to_json(page), status, headers, "application/json")

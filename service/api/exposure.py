@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
-from pydantic_core import to_json
 
+from service.api.answer import json_response
 from service.api.problems import problems
 from service.api.query import COMMA_SEPARATED, Id, Name, openapi_parameters, parse
 from service.api.schemas_exposure import ExposurePage, RequirementsPage, exposure_page, requirements_page
@@ -59,7 +59,7 @@ async def exposure(request: Request) -> Response:
     asked = parse(ExposureParameters, request.scope["query_string"])
     since, until = _bounds_us(asked)
     found = await state_of(request).runtime.served_log.exposure(asked.by, asked.group, since, until)
-    return Response(to_json(exposure_page(asked.by, since, until, found)), media_type="application/json")
+    return json_response(exposure_page(asked.by, since, until, found))
 
 
 @router.get(
@@ -76,7 +76,7 @@ async def requirements(request: Request) -> Response:
     """
     since, until = _bounds_us(parse(Window, request.scope["query_string"]))
     found = await state_of(request).runtime.served_log.requirements(since, until)
-    return Response(to_json(requirements_page(since, until, found)), media_type="application/json")
+    return json_response(requirements_page(since, until, found))
 
 
 def _bounds_us(asked: Window) -> tuple[int | None, int]:

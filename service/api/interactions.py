@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
-from pydantic_core import to_json
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
 from service.api.access import caller_of
+from service.api.answer import json_response
 from service.api.body import openapi_body, read_body
 from service.api.paths import StoredId
 from service.api.problems import problems
@@ -111,10 +111,10 @@ async def post_interactions(request: Request) -> Response:
         for one in (body if isinstance(body, list) else [body])
     ]
     repeatable = None if key is None else Idempotency.of(caller_of(request).name, key, raw)
-    taken = await state.store.change(add_interactions, posted, repeatable)
+    taken = await state.runtime.store.change(add_interactions, posted, repeatable)
     page: TakenPage = {"taken": taken.taken, "suppressed": taken.suppressed}
     headers = {"idempotent-replayed": "true"} if taken.repeated else None
-    return Response(to_json(page), headers=headers, media_type="application/json")
+    return json_response(page, headers=headers)
 
 
 def _idempotency_key(request: Request) -> str | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from pydantic_core import to_json
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
+from service.api.answer import json_response
 from service.api.paths import openapi_path, path_id
 from service.api.problems import problems
 from service.api.query import NoParameters, parse
@@ -43,6 +43,6 @@ async def show(request: Request) -> Response:
 async def _set(request: Request, *, hidden: bool) -> Response:
     parse(NoParameters, request.scope["query_string"])
     item = path_id(request, "item")
-    changed = await state_of(request).store.change(hide_item, item, hidden=hidden)
+    changed = await state_of(request).runtime.store.change(hide_item, item, hidden=hidden)
     page: HiddenPage = {"item": item, "hidden": hidden, "changed": changed}
-    return Response(to_json(page), media_type="application/json")
+    return json_response(page)

@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 from annotated_types import Len, MaxLen
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, StringConstraints
-from pydantic_core import to_json
 from starlette.responses import StreamingResponse
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
+from service.api.answer import json_response
 from service.api.problems import problems
 from service.api.query import COMMA_SEPARATED, Id, Name, openapi_parameters, parse
 from service.api.schemas_request_log import LoggedList, as_csv, as_lines, csv_head, logged_lists
@@ -102,18 +102,19 @@ async def requests(request: Request) -> Response:
         return await _stream(wanted, asked.format, state)
     bound = Bound(["/audit/requests", *_facts(wanted)])
     after = None if asked.cursor is None else state.runtime.cursors.read(asked.cursor, bound).row
-    rows = await state.store.read(log_page, wanted, state.store.pseudonyms, limit=asked.limit + 1, after=after)
+    store = state.runtime.store
+    rows = await store.read(log_page, wanted, store.pseudonyms, limit=asked.limit + 1, after=after)
     shown, more = rows[: asked.limit], len(rows) > asked.limit
     page: LogPage = {
         "requests": await logged_lists(shown, state.runtime.catalogues),
         "next_cursor": state.runtime.cursors.make(Position(shown[-1].position, 0), bound) if more else None,
     }
-    return Response(to_json(page), media_type="application/json")
+    return json_response(page)
 
 
 def _wanted(asked: LogParameters, state: State) -> LogFilter:
     """The filter; what no list could match is refused, so that a misspelled one does not look like an empty log."""
-    active, models = state.recommender.model, state.store.known.models.values()
+    active, models = state.runtime.recommender.model, state.runtime.store.known.models.values()
     attributes = [*active.bundle.description.attribute_names, *(name for model in models for name in model.attributes)]
     _check("attribute", asked.attribute, attributes, "no version that was served has it")
     _check("version", asked.version, [active.version, *(model.version for model in models)], "was never served")
@@ -161,7 +162,7 @@ async def _stream(wanted: LogFilter, form: Literal["ndjson", "csv"], state: Stat
 
 async def _pieces(wanted: LogFilter, form: Literal["ndjson", "csv"], state: State) -> AsyncIterator[bytes]:
     head, written = (csv_head(), as_csv) if form == "csv" else (b"", as_lines)
-    async for rows in state.store.export_log(wanted, CHUNK):
+    async for rows in state.runtime.store.export_log(wanted, CHUNK):
         yield head + written(await logged_lists(rows, state.runtime.catalogues))
         head = b""
     if head:

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
-from pydantic_core import to_json
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
 from service.api.access import caller_of
+from service.api.answer import json_response
 from service.api.paths import openapi_path, path_id
 from service.api.problems import problems
 from service.api.query import NoParameters, Parameters, openapi_parameters, parse
@@ -111,15 +111,15 @@ async def models(request: Request) -> Response:
     """List the versions that could be activated, the active one, and what was measured on it."""
     parse(NoParameters, request.scope["query_string"])
     state = state_of(request)
-    serving = state.recommender.model
+    serving = state.runtime.recommender.model
     found = await asyncio.to_thread(state.runtime.activations.models.versions)
     page: ModelsPage = {
-        "active": _active(serving, state.store.known.active),
+        "active": _active(serving, state.runtime.store.known.active),
         "models": [_found(one, serving) for one in found],
         "card": serving.bundle.card,
         "trouble": state.runtime.activations.trouble,
     }
-    return Response(to_json(page), media_type="application/json")
+    return json_response(page)
 
 
 @router.post(
@@ -151,7 +151,7 @@ async def activate(request: Request) -> Response:
     name, before = done.previous
     compared = done.compared
     page: ActivationPage = {
-        "active": _active(state.recommender.model, done.model),
+        "active": _active(state.runtime.recommender.model, done.model),
         "previous": {"name": name, "version": before},
         "compared": {
             "attributes_added": list(compared.attributes_added),
@@ -163,7 +163,7 @@ async def activate(request: Request) -> Response:
             "users_unmet": compared.users_unmet,
         },
     }
-    return Response(to_json(page), media_type="application/json")
+    return json_response(page)
 
 
 def _active(serving: Model, stored: StoredModel | None) -> ActiveModelPage:

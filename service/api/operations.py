@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from pydantic_core import to_json
 
+from service.api.answer import json_response
 from service.api.problems import problems
 from service.api.schemas import Health, Readiness
 from service.api.state import state_of
@@ -17,7 +17,7 @@ router = APIRouter(tags=["operations"], generate_unique_id_function=lambda route
 @router.get("/health/live", response_model=Health)
 async def live(_: Request) -> Response:
     """Tell that the process answers. A restart helps where it does not."""
-    return Response(to_json({"status": "alive"}), media_type="application/json")
+    return json_response({"status": "alive"})
 
 
 @router.get("/health/ready", response_model=Readiness, responses=problems(NotReadyError))
@@ -31,7 +31,7 @@ async def ready(request: Request) -> Response:
     ready: Readiness = {"status": "ready", "components": runtime.components}
     if degraded := runtime.degraded:
         ready["degraded"] = degraded
-    return Response(to_json(ready), media_type="application/json")
+    return json_response(ready)
 
 
 @router.get(
@@ -44,10 +44,10 @@ async def metrics(request: Request) -> Response:
     """Metrics for Prometheus; every name starts `evenhand_`. Not here where they have a port of their own."""
     if state_of(request).metrics_elsewhere:
         raise NotFoundError
-    return Response(generate_latest(state_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(state_of(request).runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/openapi.json", include_in_schema=False)
 async def openapi(request: Request) -> Response:
     """Give this schema."""
-    return Response(to_json(state_of(request).schema), media_type="application/json")
+    return json_response(state_of(request).schema)

@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic_core import to_json
 
 from service.access import Caller
 from service.api.access import caller_of
+from service.api.answer import json_response
 from service.api.body import openapi_body, read_body
 from service.api.list_requests import (
     BATCH_BODY,
@@ -83,7 +83,7 @@ async def recommend(request: Request) -> Response:
     """
     query = parse(RecommendationParameters, request.scope["query_string"]).query()
     made, with_scores = await _made(request, query, Purpose.RECOMMEND)
-    return _json(recommendation_page(trace_of(request).request_id, made, with_scores=with_scores))
+    return json_response(recommendation_page(trace_of(request).request_id, made, with_scores=with_scores))
 
 
 @router.post(
@@ -100,7 +100,7 @@ async def recommend_batch(request: Request) -> Response:
     parse(NoParameters, request.scope["query_string"])
     body, _ = await read_body(request, BATCH_BODY)
     state, caller = state_of(request), caller_of(request)
-    await state.gate.count(caller, len(body.rows) - 1)
+    await state.runtime.gate.count(caller, len(body.rows) - 1)
     places = asyncio.Semaphore(TOGETHER)
 
     async def answer(row: UserBody | InvalidBodyError) -> dict[str, Any]:
@@ -108,7 +108,7 @@ async def recommend_batch(request: Request) -> Response:
             return await _row(state, caller, row)
 
     results = await asyncio.gather(*map(answer, body.rows))
-    return _json({"results": results})
+    return json_response({"results": results})
 
 
 @router.post(
@@ -125,7 +125,7 @@ async def recommend_session(request: Request) -> Response:
     parse(NoParameters, request.scope["query_string"])
     body, _ = await read_body(request, SESSION_BODY)
     made, with_scores = await _made(request, body.query(), Purpose.SESSION)
-    return _json(session_page(trace_of(request).request_id, made, with_scores=with_scores))
+    return json_response(session_page(trace_of(request).request_id, made, with_scores=with_scores))
 
 
 @router.get(
@@ -138,7 +138,7 @@ async def similar(request: Request) -> Response:
     """List the items most like an item, by the cosine of their vectors. The same for everybody."""
     asked = parse(SimilarParameters, request.scope["query_string"])
     made, with_scores = await _made(request, SimilarQuery(asked.item, asked.k), Purpose.SIMILAR)
-    return _json(similar_page(trace_of(request).request_id, asked.item, made, with_scores=with_scores))
+    return json_response(similar_page(trace_of(request).request_id, asked.item, made, with_scores=with_scores))
 
 
 @router.get(
@@ -151,7 +151,7 @@ async def popular(request: Request) -> Response:
     """List the items that most users liked when the bundle was trained. The same for everybody."""
     asked = parse(PopularParameters, request.scope["query_string"])
     made, with_scores = await _made(request, PopularQuery(asked.k, asked.group), Purpose.POPULAR)
-    return _json(popular_page(trace_of(request).request_id, made, with_scores=with_scores))
+    return json_response(popular_page(trace_of(request).request_id, made, with_scores=with_scores))
 
 
 async def _made(request: Request, query: AnyQuery, purpose: Purpose) -> tuple[Recommendation, bool]:
@@ -178,15 +178,15 @@ async def _row(state: State, caller: Caller, row: UserBody | InvalidBodyError) -
 
 
 def _refused(state: State, error: ServiceError, request_id: str) -> dict[str, Any]:
-    state.metrics.refused.labels(error.code).inc()
+    state.runtime.metrics.refused.labels(error.code).inc()
     return problem_members(error, request_id)
 
 
 async def _counted(state: State, query: AnyQuery, asker: Asker) -> Recommendation:
     """The list; refused where it would be longer than the operator allows."""
     check_length(query.k, state.max_k)
-    made = await state.recommender.recommend(query, asker)
-    state.metrics.recommendations.labels(len(made.requirement.sources)).inc()
+    made = await state.runtime.recommender.recommend(query, asker)
+    state.runtime.metrics.recommendations.labels(len(made.requirement.sources)).inc()
     return made
 
 
@@ -198,7 +198,3 @@ def _leave_traces(trace: Trace, made: Recommendation) -> None:
 
 def _sees_scores(state: State, caller: Caller) -> bool:
     return state.with_scores and "audit" in caller.scopes
-
-
-def _json(page: Any) -> Response:
-    return Response(to_json(page), media_type="application/json")

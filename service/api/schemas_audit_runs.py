@@ -94,7 +94,7 @@ class CardPage(TypedDict):
 
 def run_page(state: State, run: Run) -> RunPage:
     """A run, without what it found."""
-    model = state.store.known.models.get(run.model_id or 0)
+    model = state.runtime.store.known.models.get(run.model_id or 0)
     return {
         "id": run.id,
         "status": run.status,

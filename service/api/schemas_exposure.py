@@ -12,6 +12,7 @@ from measure.fairness.clients import Clients
 from measure.fairness.estimate import Gap
 from measure.fairness.groups import Withheld
 from measure.labels import RARE_BELOW
+from service.api.answer import finite_or_none
 from service.api.schemas import ModelName
 from service.api.times import as_text
 from service.audit.count import Exposure
@@ -178,8 +179,8 @@ def _clients(found: Clients | None, parity: Gap | None) -> ClientsPage | None:
         return None
     return {
         "item_group": parity.item_group,
-        "global": _or_none(found.overall),
-        "local": {"max": _or_none(found.highest), "mean": _or_none(found.mean)},
+        "global": finite_or_none(found.overall),
+        "local": {"max": finite_or_none(found.highest), "mean": finite_or_none(found.mean)},
         "by_client": [
             {"client": name or None, "users": users, "value": value} for name, (users, value) in found.by_client.items()
         ],
@@ -195,7 +196,3 @@ def _small_clients(found: Clients | None) -> list[WithheldPage]:
         return []
     reason = f"fewer than {RARE_BELOW} users, or too few of them in two of the classes: not compared inside"
     return [{"attribute": "client", "classes": [name or "(no key)" for name in found.withheld], "reason": reason}]
-
-
-def _or_none(value: float) -> float | None:
-    return value if isfinite(value) else None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
 from typing import NotRequired
 
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
 from bundle import Items
+from service.api.answer import finite_or_none
 from service.api.schemas import AppliedAttribute, ModelName
 from service.audit.people import Compared
 from service.audit.sentences import sentence, sentences
@@ -115,14 +115,10 @@ def _list(reference: Compared, one: Compared) -> ComparedList:
             for rank, (row, was) in enumerate(zip(rows, one.was, strict=True), 1)
         ],
         "left": [{"item": items.ids[left.row], **_titled(items, left.row), "was": left.was} for left in one.left],
-        "overlap": {"jaccard": _or_none(one.jaccard), "rbo": _or_none(one.rbo)},
+        "overlap": {"jaccard": finite_or_none(round(one.jaccard, 6)), "rbo": finite_or_none(round(one.rbo, 6))},
         "sentence": sentence(added, reference, one) if added else None,
     }
 
 
 def _titled(items: Items, row: int) -> Titled:
     return {"title": items.titles[row]} if items.titles[row] else {}
-
-
-def _or_none(value: float) -> float | None:
-    return round(value, 6) if isfinite(value) else None

@@ -8,11 +8,7 @@ from typing import Any
 from fastapi import Request
 from structlog.typing import FilteringBoundLogger
 
-from service.access import Gate
-from service.metrics import Metrics
-from service.recommend.recommender import Recommender
 from service.runtime import Runtime
-from service.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +16,6 @@ class State:
     """Everything a route may need besides its request."""
 
     runtime: Runtime
-    recommender: Recommender
-    store: Store
-    gate: Gate
-    metrics: Metrics
     log: FilteringBoundLogger
     with_scores: bool
     max_body_bytes: int

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from annotated_types import MaxLen
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
-from pydantic_core import to_json
 
 from service.api.access import caller_of
+from service.api.answer import json_response
 from service.api.paths import openapi_path, path_id
 from service.api.problems import problems
 from service.api.query import COMMA_SEPARATED, Count, Name, Parameters, check_length, openapi_parameters, parse
@@ -77,11 +77,11 @@ async def audited_users(request: Request) -> Response:
     """List users of the active bundle whose ids begin so, and say how many there are. Erased ones are left out."""
     asked = parse(UsersParameters, request.scope["query_string"])
     state = state_of(request)
-    erased = frozenset(user for user, known in state.store.known.users() if known.suppressed)
-    ids = state.recommender.model.bundle.users.ids
+    erased = frozenset(user for user, known in state.runtime.store.known.users() if known.suppressed)
+    ids = state.runtime.recommender.model.bundle.users.ids
     users, total = await asyncio.to_thread(find_users, ids, asked.prefix, asked.limit, erased)
     page: UsersPage = {"users": users, "total": total}
-    return Response(to_json(page), media_type="application/json")
+    return json_response(page)
 
 
 @router.get(
@@ -102,16 +102,16 @@ async def audited_user(request: Request) -> Response:
     asked = parse(UserParameters, request.scope["query_string"])
     user, state, caller = path_id(request, "user"), state_of(request), caller_of(request)
     check_length(asked.k, state.max_k)
-    served = state.recommender.active.current
+    served = state.runtime.recommender.active.current
     if served.model.bundle.audit is None:
         raise NoAuditDataError(served.model.version)
-    masks = masks_of(served, state.store.known.user(user).requirement, asked.sensitive)
-    await state.gate.count(caller, len(masks) - 1)
+    masks = masks_of(served, state.runtime.store.known.user(user).requirement, asked.sensitive)
+    await state.runtime.gate.count(caller, len(masks) - 1)
     purpose = Purpose[asked.purpose.upper()]
 
     async def ask(query: UserQuery) -> Logged:
-        request_id = new_request_id()
-        return Logged(request_id, await state.recommender.recommend(query, Asker(request_id, purpose, caller.key_id)))
+        asker = Asker(new_request_id(), purpose, caller.key_id)
+        return Logged(asker.request_id, await state.runtime.recommender.recommend(query, asker))
 
     lists = await side_by_side(user, asked.k, masks, ask)
-    return Response(to_json(user_page(user, asked.k, lists)), media_type="application/json")
+    return json_response(user_page(user, asked.k, lists))

@@ -7,10 +7,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
-from pydantic_core import to_json
 from starlette.responses import StreamingResponse
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
+from service.api.answer import json_response
 from service.api.body import openapi_body, read_body
 from service.api.export import user_export
 from service.api.paths import openapi_path, path_id
@@ -114,11 +114,11 @@ async def store_requirement(request: Request) -> Response:
     """
     user, state = _asked(request)
     body, _ = await read_body(request, _BODY)
-    recommender = state.recommender
+    recommender = state.runtime.recommender
     description = recommender.model.bundle.description
     check_storable(description, recommender.policy, body.attributes)
     kept = tuple(name for name in description.attribute_names if name in body.attributes)
-    if not await state.store.change(put_requirement, user, kept):
+    if not await state.runtime.store.change(put_requirement, user, kept):
         raise UserSuppressedError
     return await _requirement_page(state, user)
 
@@ -129,7 +129,7 @@ async def store_requirement(request: Request) -> Response:
 async def remove_requirement(request: Request) -> Response:
     """Remove a user's stored requirement. What the operator and the bundle protect stays protected."""
     user, state = _asked(request)
-    await state.store.change(put_requirement, user, None)
+    await state.runtime.store.change(put_requirement, user, None)
     return await _requirement_page(state, user)
 
 
@@ -143,7 +143,7 @@ async def remove_requirement(request: Request) -> Response:
 async def export_user(request: Request) -> Response:
     """Give everything that is stored of a user: requirement, interactions since export, every logged list."""
     user, state = _asked(request)
-    pieces = user_export(state.store, state.runtime.catalogues, user)
+    pieces = user_export(state.runtime.store, state.runtime.catalogues, user)
     first = await anext(pieces)  # a database that is lost is a problem document, not half an answer
 
     async def rest() -> AsyncIterator[bytes]:
@@ -161,7 +161,7 @@ async def erase(request: Request) -> Response:
     May be repeated. What training wrote into a bundle leaves with the next bundle that is trained without the user.
     """
     user, state = _asked(request)
-    done = await state.store.change(erase_user, user, state.store.pseudonyms)
+    done = await state.runtime.store.change(erase_user, user, state.runtime.store.pseudonyms)
     page: ErasurePage = {
         "user": user,
         "requirement": done.requirement,
@@ -169,7 +169,7 @@ async def erase(request: Request) -> Response:
         "requests": done.requests,
         "suppressed": True,
     }
-    return _json(page)
+    return json_response(page)
 
 
 @router.delete(
@@ -178,9 +178,9 @@ async def erase(request: Request) -> Response:
 async def lift_suppression(request: Request) -> Response:
     """Store things of an erased user again from now on. What was erased stays gone."""
     user, state = _asked(request)
-    lifted = await state.store.change(lift_erasure, user)
+    lifted = await state.runtime.store.change(lift_erasure, user)
     page: SuppressionPage = {"user": user, "suppressed": False, "lifted": lifted}
-    return _json(page)
+    return json_response(page)
 
 
 def _asked(request: Request) -> tuple[str, State]:
@@ -189,15 +189,11 @@ def _asked(request: Request) -> tuple[str, State]:
 
 
 async def _requirement_page(state: State, user: str) -> Response:
-    stored = await state.store.read(stored_requirement, user)
+    stored = await state.runtime.store.read(stored_requirement, user)
     page: RequirementPage = {
         "user": user,
         "attributes": [] if stored is None else list(stored[0]),
         "stored": stored is not None,
         "changed": None if stored is None else as_text(stored[1]),
     }
-    return _json(page)
-
-
-def _json(page: RequirementPage | ErasurePage | SuppressionPage) -> Response:
-    return Response(to_json(page), media_type="application/json")
+    return json_response(page)

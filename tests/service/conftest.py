@@ -73,24 +73,24 @@ class Client:
 
     def logged(self, **wanted: Any) -> list[LogRow]:
         """The request log, oldest first."""
-        return self._portal.call(lambda: read_log(self.app.state.evenhand.store, **wanted))
+        return self._portal.call(lambda: read_log(self.app.state.evenhand.runtime.store, **wanted))
 
     def log(self, *lists: dict[str, Any]) -> list[str]:
         """Put lists into the request log as if they had been answered, oldest first; their request ids."""
         state = self.app.state.evenhand
-        known = {"purpose": Purpose.RECOMMEND, "model_id": state.recommender.active.current.id}
+        known = {"purpose": Purpose.RECOMMEND, "model_id": state.runtime.recommender.active.current.id}
         records = []
         for facts in lists:
             items = np.array(facts.pop("items", [0]), np.int32)
             told = {"request_id": new_request_id(), "time_us": now_us(), **known, **facts}
             records.append(LogRecord(items=items, k=max(1, len(items)), **told))
         for start in range(0, len(records), 1000):
-            assert not self._portal.call(lambda part: state.store.log(part), records[start : start + 1000])
+            assert not self._portal.call(lambda part: state.runtime.store.log(part), records[start : start + 1000])
         return [record.request_id for record in records]
 
     def change(self, *change: Any) -> Any:
         """A change of the store, durable."""
-        return self._portal.call(lambda: self.app.state.evenhand.store.change(*change))
+        return self._portal.call(lambda: self.app.state.evenhand.runtime.store.change(*change))
 
     def items(self, path: str) -> list[str]:
         """Item ids of a list that must be answered."""

@@ -57,7 +57,7 @@ def test_scores_are_shown_only_where_the_operator_allows_them(a_client, oracle):
 
     items = client.get("/recommend?user=u3&sensitive=age&k=12").json()["items"]
 
-    rows, scores = oracle(client.app.state.evenhand.recommender.model.bundle, 3, ("age",), 12)
+    rows, scores = oracle(client.app.state.evenhand.runtime.recommender.model.bundle, 3, ("age",), 12)
     assert [(item["item"], item["score"]) for item in items] == [
         (f"i{row}", score) for row, score in zip(rows, scores.tolist(), strict=True)
     ]
@@ -194,7 +194,7 @@ def test_a_full_queue_and_a_late_answer_are_503_with_retry_after(an_app, run_app
     async def story() -> None:
         app = an_app(settings={"queue_size": 1, "deadline_s": 0.3})
         async with run_app(app) as http:
-            recommender = app.state.evenhand.recommender
+            recommender = app.state.evenhand.runtime.recommender
             block = asyncio.Event()
             loop = asyncio.get_running_loop()
             compute = recommender._batcher._compute

@@ -84,7 +84,7 @@ def test_each_route_opens_to_its_scope_alone(a_keyed_client):
 
 def test_no_route_opens_to_no_key_or_a_key_that_is_not_valid(a_keyed_client, soon):
     client, keys = a_keyed_client()
-    url = client.app.state.evenhand.store.database.url.render_as_string(hide_password=False)
+    url = client.app.state.evenhand.runtime.store.database.url.render_as_string(hide_password=False)
     good, revoked = keys["all"], make_key(url, "revoked", SCOPES, None)
     expired = make_key(url, "expired", SCOPES, 4_000_000)
     soon(lambda: ask(client, GUARDED[0], f"Bearer {expired}").status_code != 401)
@@ -142,7 +142,7 @@ def test_without_any_key_everyone_has_every_scope_and_no_limit(a_client):
 
 
 def test_the_first_key_closes_the_service_and_no_revocation_opens_it_again(client, soon):
-    url = client.app.state.evenhand.store.database.url.render_as_string(hide_password=False)
+    url = client.app.state.evenhand.runtime.store.database.url.render_as_string(hide_password=False)
     assert client.get("/attributes").status_code == 200
 
     key = make_key(url, "first", ["recommend"], None)
@@ -156,7 +156,7 @@ def test_the_first_key_closes_the_service_and_no_revocation_opens_it_again(clien
 
 def test_a_key_of_another_process_opens_a_running_service(a_keyed_client, soon):
     client, _ = a_keyed_client()
-    url = client.app.state.evenhand.store.database.url.render_as_string(hide_password=False)
+    url = client.app.state.evenhand.runtime.store.database.url.render_as_string(hide_password=False)
 
     made = subprocess.run(
         [sys.executable, "-m", "service", "keys", "create", "late", "--scopes", "recommend", "--url", url],

@@ -249,13 +249,13 @@ def test_an_empty_log_is_an_empty_page_a_header_or_nothing(client):
 def test_a_stream_ends_although_lists_are_logged_meanwhile(client, monkeypatch):
     monkeypatch.setattr("service.api.log.CHUNK", 1)
     logged = client.log(*({"user": "u0"} for _ in range(3)))
-    store = client.app.state.evenhand.store
+    store = client.app.state.evenhand.runtime.store
     export = store.export_log
 
     async def growing(wanted, chunk):
         async for rows in export(wanted, chunk):
             state = client.app.state.evenhand
-            await state.recommender.recommend(*_somebody())
+            await state.runtime.recommender.recommend(*_somebody())
             yield rows
 
     monkeypatch.setattr(store, "export_log", growing)

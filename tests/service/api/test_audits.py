@@ -81,7 +81,7 @@ def test_a_run_is_queued_with_everything_decided_and_found_under_its_location(a_
     assert answer.status_code == 202
     assert answer.json() == {"id": answer.json()["id"], "status": "queued"}
     page = client.get(answer.headers["location"]).json()
-    model = client.app.state.evenhand.recommender.model
+    model = client.app.state.evenhand.runtime.recommender.model
     assert page == {
         "id": answer.json()["id"],
         "status": "queued",
@@ -193,7 +193,7 @@ def test_another_version_than_the_active_one_is_measured_where_it_is_asked_for(a
     page = run_of(client, queued(client, {"version": "2", "masks": [["occupation"]]}))
 
     assert (page["model"]["version"], page["request"]["version"], page["request"]["seed"]) == ("2", "2", 2)
-    assert page["model"]["content_hash"] != client.app.state.evenhand.recommender.model.content_hash
+    assert page["model"]["content_hash"] != client.app.state.evenhand.runtime.recommender.model.content_hash
     assert queue(client, {"masks": [["occupation"]]}).json()["code"] == "unknown_attribute"
 
 
@@ -217,7 +217,7 @@ def test_the_card_is_what_training_measured_on_any_version(a_client, a_bundle_fo
 
     assert active["card"] == other["card"] == {"accuracy": {"by_mask": []}, "leakage": {"by_mask": []}}
     assert (active["model"]["version"], other["model"]["version"]) == ("1", "2")
-    assert active["model"]["content_hash"] == client.app.state.evenhand.recommender.model.content_hash
+    assert active["model"]["content_hash"] == client.app.state.evenhand.runtime.recommender.model.content_hash
     assert other["model"]["content_hash"] != active["model"]["content_hash"]
     damaged = client.problem("/audit/card?version=3")
     assert (damaged["status"], damaged["code"]) == (422, "model_refused")

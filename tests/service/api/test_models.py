@@ -217,7 +217,7 @@ def test_the_memory_of_the_bundle_before_is_given_back(versions, an_app, run_app
         app = an_app(folder=folders["1"])
         async with run_app(app) as http:
             await http.get("/recommend?user=u0")
-            old = app.state.evenhand.recommender.model
+            old = app.state.evenhand.runtime.recommender.model
             gone = [weakref.ref(old), weakref.ref(old.bundle), weakref.ref(old.bundle.users.parts)]
             del old
             gc.collect()

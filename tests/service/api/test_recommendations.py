@@ -128,7 +128,7 @@ class TestRecommend:
         assert ids(page) == ids(session(client, history=["i3", "i4"], k=12, sensitive=["gender"]))
 
     def test_an_erased_user_is_unknown_until_that_is_lifted(self, client):
-        store = client.app.state.evenhand.store
+        store = client.app.state.evenhand.runtime.store
         client.get("/recommend?user=u0")
         client.change(erase_user, "u0", store.pseudonyms)
 
@@ -274,7 +274,7 @@ class TestBatch:
         assert len({page["request_id"] for page in results} | {answer.headers["x-request-id"]}) == 257
         logged = {row.request_id: row for row in client.logged(purposes=(Purpose.BATCH,))}
         assert logged.keys() == {page["request_id"] for page in results}
-        catalogue = client.app.state.evenhand.recommender.model.bundle.items.ids
+        catalogue = client.app.state.evenhand.runtime.recommender.model.bundle.items.ids
         assert all(logged[page["request_id"]].items(catalogue) == ids(page) for page in results)
 
     def test_a_bad_row_is_a_problem_in_its_place(self, client):
@@ -336,7 +336,7 @@ class TestSession:
     def test_the_list_is_the_one_that_the_bundle_gives_in_numpy(self, a_client):
         client = a_client(**MANY, settings={"scores": "audit"})
         history = ["i9", "i30", "i4"]
-        bundle = client.app.state.evenhand.recommender.model.bundle
+        bundle = client.app.state.evenhand.runtime.recommender.model.bundle
         (u,) = bundle.history.user_vectors([np.array([9, 30, 4], np.int32)], bundle.items.vectors)
         network = bundle.encoder.double()
         parts = network.split(torch.from_numpy(u[None]).double()).float().double()
@@ -426,7 +426,7 @@ class TestListsOfNobody:
     def test_similar_items_come_by_cosine_without_the_item_itself(self, client):
         page = client.get("/similar?item=i5&k=4").json()
 
-        vectors = client.app.state.evenhand.recommender.model.bundle.items.vectors.astype(np.float64)
+        vectors = client.app.state.evenhand.runtime.recommender.model.bundle.items.vectors.astype(np.float64)
         unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         expected = [f"i{row}" for row in np.argsort(-(unit @ unit[5]), kind="stable") if row != 5][:4]
         TypeAdapter(SimilarPage).validate_python(page, strict=True)
@@ -453,7 +453,7 @@ def test_every_list_is_logged_once_as_it_was_shown(a_client):
     client.get("/recommend?user=ripley")
 
     rows = client.logged()
-    catalogue = client.app.state.evenhand.recommender.model.bundle.items.ids
+    catalogue = client.app.state.evenhand.runtime.recommender.model.bundle.items.ids
     assert [row.request_id for row in rows] == [answer["request_id"] for answer in answers]
     assert [row.items(catalogue) for row in rows] == list(map(ids, answers))
     assert [row.cached for row in rows] == [False, True, False, False]
@@ -476,7 +476,7 @@ def test_scores_are_for_callers_with_the_audit_scope(a_client):
 
 
 def test_readiness_follows_the_database(client, monkeypatch):
-    store = client.app.state.evenhand.store
+    store = client.app.state.evenhand.runtime.store
     monkeypatch.setattr(store.writer, "_problem", "the database does not answer as it should")
 
     assert client.problem("/health/ready")["detail"] == "the database does not answer as it should"
@@ -484,7 +484,7 @@ def test_readiness_follows_the_database(client, monkeypatch):
 
 
 def test_an_answer_that_changes_keep_overtaking_is_a_503_and_not_an_old_one(client, monkeypatch):
-    store = client.app.state.evenhand.store
+    store = client.app.state.evenhand.runtime.store
     monkeypatch.setattr(store.writer._group, "_stale", lambda records, _: frozenset(range(len(records))))
 
     answer = client.get("/recommend?user=u0")

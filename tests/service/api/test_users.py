@@ -195,7 +195,7 @@ def test_after_erasure_the_database_holds_the_id_once_to_suppress_it_and_nothing
 
     client.request("DELETE", f"/users/{user}")
 
-    store = client.app.state.evenhand.store
+    store = client.app.state.evenhand.runtime.store
     with store.database.writing() as tx:
         tables = {
             row[0]: [column[1] for column in tx.connection.exec_driver_sql(f"PRAGMA table_info({row[0]})")]

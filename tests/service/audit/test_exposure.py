@@ -39,7 +39,7 @@ def asked(client, query=""):
 
 
 def labels_of(client, attribute):
-    bundle = client.app.state.evenhand.recommender.model.bundle
+    bundle = client.app.state.evenhand.runtime.recommender.model.bundle
     return bundle.audit.labels[:, bundle.description.attribute_names.index(attribute)]
 
 
@@ -238,7 +238,7 @@ def test_keys_are_the_clients_of_the_local_gap(a_served):
     labels = labels_of(client, "gender")
     for name in ("shop", "app"):
         client.change(create_key, name, ["recommend"])
-    known = client.app.state.evenhand.store.known
+    known = client.app.state.evenhand.runtime.store.known
     shop, app = known.key_named("shop").id, known.key_named("app").id
     client.log(
         *({"user": f"u{user}", "items": [int(labels[user])], "key_id": shop} for user in range(200)),

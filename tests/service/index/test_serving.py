@@ -57,7 +57,7 @@ async def test_an_approximate_index_serves_pages_and_names_itself(a_service, cap
             cursor = f"&cursor={answer['next_cursor']}"
         metrics = index_metrics((await http.get("/metrics")).text)
 
-    report = app.state.evenhand.recommender.model.index_report
+    report = app.state.evenhand.runtime.recommender.model.index_report
     assert report.kind == "ivf"
     assert len(set(pages)) == len(pages) == 480
     (info,) = (name for name in metrics if name.startswith("evenhand_index_info"))

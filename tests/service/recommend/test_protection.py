@@ -102,7 +102,7 @@ class World:
 
     def erase(self, user, erased):
         if erased:
-            store = self.client.app.state.evenhand.store
+            store = self.client.app.state.evenhand.runtime.store
             self.client.change(erase_user, user, store.pseudonyms)
             self.shown = [row for row in self.shown if row[4] != user]
             self.stored.pop(user, None)
