@@ -14,7 +14,7 @@ from training.base.train import train_base
 from training.data.split import hold_out, split_users
 from training.experiment import Experiment
 from training.fair.ffvae.config import FfvaeConfig
-from training.fair.ffvae.step import FfvaeNets, Optimisers, shuffled, training_step
+from training.fair.ffvae.step import FfvaeNets, optimisers, shuffled, training_step
 from training.fair.ffvae.train import ffvae_network, train_ffvae
 from training.run import run
 
@@ -44,7 +44,7 @@ def labels(count=32):
 
 def step(nets, labels, seed=3, count=1, **changes):
     config = FfvaeConfig(**(FFVAE | {"weight_decay": 0} | changes))
-    opts = Optimisers.create(nets, config)
+    opts = optimisers(nets, config)
     for index in range(count):
         training_step(nets, opts, u(len(labels)), labels, config, rng(seed + index))
 

@@ -17,7 +17,7 @@ from training.errors import ConfigError
 from training.experiment import Experiment
 from training.fair.sm.adversaries import Adversaries, protected_labels
 from training.fair.sm.config import SmConfig
-from training.fair.sm.step import Batch, Optimisers, SmNets, training_step
+from training.fair.sm.step import Batch, SmNets, optimisers, training_step
 from training.fair.sm.train import sm_network, start_at_identity, train_sm
 from training.fair.sm.users import FrozenUsers, TrainedUsers, users_of
 from training.run import run
@@ -67,7 +67,7 @@ def a_batch(protect=(True, True), labels=None):
 
 def step(nets, batch, **changes):
     config = SmConfig(**({"weight_decay": 0, "adversary_rows": 16, "adversary_weight": 0.5} | changes))
-    training_step(nets, Optimisers.create(nets, config), batch, config, rng(4))
+    training_step(nets, optimisers(nets, config), batch, config, rng(4))
 
 
 def weights(module):

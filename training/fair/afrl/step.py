@@ -15,8 +15,8 @@ from torch import Tensor, nn, optim
 from training.base.contract import RankingLoss
 from training.fair.afrl.config import AfrlConfig
 from training.fair.afrl.networks import FairNets
+from training.fair.descend import adam, descend
 from training.fair.heads import AttributeLoss
-from training.parallel import average_gradients
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,10 @@ class Optimisers:
     @classmethod
     def create(cls, nets: FairNets, config: AfrlConfig) -> Optimisers:
         """One optimiser for each group of networks that learns from one loss."""
-
-        def adam(rate: float, *modules: nn.Module) -> optim.Adam:
-            weights = [weight for module in modules for weight in module.parameters()]
-            return optim.Adam(weights, lr=rate, weight_decay=config.weight_decay, fused=True)
-
-        rate = config.learning_rate
-        split = adam(rate, nets.encoder.parts, nets.classifiers)
-        adversary = adam(config.adversary_learning_rate or rate, nets.adversaries)
-        return cls(split, adversary, adam(rate, nets.encoder.aggregate))
+        rate, decay = config.learning_rate, config.weight_decay
+        split = adam(nets.encoder.parts, nets.classifiers, rate=rate, weight_decay=decay)
+        adversary = adam(nets.adversaries, rate=config.adversary_learning_rate or rate, weight_decay=decay)
+        return cls(split, adversary, adam(nets.encoder.aggregate, rate=rate, weight_decay=decay))
 
     def slow_to(self, factor: float) -> None:
         """Set every learning rate to ``factor`` of what it was created with."""
@@ -96,11 +91,3 @@ def training_step(
     terms["rank"] = ranking(fair, batch.positives, batch.negatives)
     descend(opts.aggregate, terms["rank"])  # 11
     return {name: value.detach() for name, value in terms.items()}
-
-
-def descend(optimiser: optim.Optimizer, loss: Tensor) -> None:
-    """One step down ``loss`` for this optimiser's weights alone; several processes step down the mean of theirs."""
-    optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    average_gradients(optimiser)
-    optimiser.step()

@@ -13,7 +13,7 @@ from training.base.contract import Contexts
 from training.checkpoint import State, pack, unpack
 from training.experiment import Mode
 from training.fair.ffvae.config import FfvaeConfig
-from training.fair.ffvae.step import FfvaeNets, Optimisers, training_step
+from training.fair.ffvae.step import FfvaeNets, optimisers, training_step
 from training.fair.rows import ContextRows
 
 
@@ -34,7 +34,7 @@ class FfvaeStage:
     ) -> None:
         for module in nets.modules().values():
             module.to(device)
-        self._nets, self._opts, self._config, self._mode = nets, Optimisers.create(nets, config), config, mode
+        self._nets, self._opts, self._config, self._mode = nets, optimisers(nets, config), config, mode
         self._rows, self._labels = ContextRows(contexts, device), torch.from_numpy(labels).to(device)
         self._vectors, self._validate = torch.from_numpy(contexts.vectors).to(device), validate
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 
 from bundle.networks import FfvaeEncoder
-from training.fair.descend import descend
+from training.fair.descend import Optimisers, adam, descend
 from training.fair.ffvae.config import FfvaeConfig
 
 
@@ -65,26 +65,10 @@ class FfvaeNets:
         return {"encoder": self.encoder, "classifiers": self.classifiers, "ratio": self.ratio}
 
 
-@dataclass(frozen=True)
-class Optimisers:
-    """Two Adams: autoencoder and classifiers, density ratio."""
-
-    model: optim.Adam
-    ratio: optim.Adam
-
-    @classmethod
-    def create(cls, nets: FfvaeNets, config: FfvaeConfig) -> Optimisers:
-        """Fresh ones."""
-
-        def adam(*modules: nn.Module) -> optim.Adam:
-            weights = [weight for module in modules for weight in module.parameters()]
-            return optim.Adam(weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
-
-        return cls(adam(nets.encoder, nets.classifiers), adam(nets.ratio))
-
-    def by_name(self) -> dict[str, optim.Optimizer]:
-        """For checkpoints."""
-        return {"model": self.model, "density": self.ratio}
+def optimisers(nets: FfvaeNets, config: FfvaeConfig) -> Optimisers:
+    """Autoencoder and classifiers, against the density ratio."""
+    rates = {"rate": config.learning_rate, "weight_decay": config.weight_decay}
+    return Optimisers(adam(nets.encoder, nets.classifiers, **rates), adam(nets.ratio, **rates), ("model", "density"))
 
 
 def training_step(
@@ -108,7 +92,7 @@ def training_step(
     latents = latents.detach()
     apart = shuffled(torch.split(latents, encoder.latents, dim=1), rng)  # 10
     entropy = nn.functional.softplus
-    descend(opts.ratio, entropy(-nets.ratio(latents)).mean() + entropy(nets.ratio(apart)).mean())  # 11
+    descend(opts.adversary, entropy(-nets.ratio(latents)).mean() + entropy(nets.ratio(apart)).mean())  # 11
 
 
 def shuffled(blocks: Sequence[Tensor], rng: torch.Generator) -> Tensor:

@@ -13,7 +13,7 @@ from training.checkpoint import State, pack, unpack
 from training.experiment import Mode
 from training.fair.rows import ContextRows, draw_masks
 from training.fair.sm.config import SmConfig
-from training.fair.sm.step import Batch, Optimisers, SmNets, training_step
+from training.fair.sm.step import Batch, SmNets, optimisers, training_step
 from training.negatives import NegativeSampler
 
 
@@ -35,7 +35,7 @@ class SmStage:
     ) -> None:
         for module in nets.modules().values():
             module.to(device)
-        self._nets, self._opts, self._config, self._mode = nets, Optimisers.create(nets, config), config, mode
+        self._nets, self._opts, self._config, self._mode = nets, optimisers(nets, config), config, mode
         self._rows, self._labels = ContextRows(contexts, device), torch.from_numpy(labels).to(device)
         self._negatives, self._validate = negatives, validate
 

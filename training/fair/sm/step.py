@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 
 from bundle import FairEncoder
-from training.fair.descend import descend
+from training.fair.descend import Optimisers, adam, descend
 from training.fair.sm.adversaries import Adversaries, protected_labels
 from training.fair.sm.config import SmConfig
 from training.fair.sm.users import FrozenUsers, TrainedUsers
@@ -27,26 +27,10 @@ class SmNets:
         return {"encoder": self.encoder, "users": self.users, "adversaries": self.adversaries}
 
 
-@dataclass(frozen=True)
-class Optimisers:
-    """Two Adams: one for the filters and, where they train along, the base's tables; one for the discriminators."""
-
-    model: optim.Adam
-    adversary: optim.Adam
-
-    @classmethod
-    def create(cls, nets: SmNets, config: SmConfig) -> Optimisers:
-        """Fresh ones."""
-
-        def adam(*modules: nn.Module) -> optim.Adam:
-            weights = [weight for module in modules for weight in module.parameters()]
-            return optim.Adam(weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
-
-        return cls(adam(nets.encoder, nets.users), adam(nets.adversaries))
-
-    def by_name(self) -> dict[str, optim.Optimizer]:
-        """For checkpoints."""
-        return {"model": self.model, "adversary": self.adversary}
+def optimisers(nets: SmNets, config: SmConfig) -> Optimisers:
+    """Filters and, where they are trained too, the base's tables, against the discriminators."""
+    rates = {"rate": config.learning_rate, "weight_decay": config.weight_decay}
+    return Optimisers(adam(nets.encoder, nets.users, **rates), adam(nets.adversaries, **rates))
 
 
 @dataclass(frozen=True)
