@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from service.model.loaded import Model
 from service.requirement import Policy, Requirement, check_policy, resolve
-from service.store import pack_names, pack_sources
+from service.store import LoggedProtection
 
 REMEMBERED = 4096
 """Resolved requirements that are kept; there are few different ones."""
@@ -18,10 +18,7 @@ class Resolved:
     """What is protected, and how the request log says it."""
 
     requirement: Requirement
-    requested: int | None
-    """Mask of the attributes that the request named; None where it named none."""
-    applied: int
-    sources: str
+    logged: LoggedProtection
 
 
 class Served:
@@ -50,8 +47,8 @@ class Served:
         if found is None:
             bundle = self.model.bundle.description
             requirement = resolve(bundle, self.policy, sensitive, stored or ())
-            requested = None if sensitive is None else pack_names(sensitive, bundle.attribute_names)
-            found = Resolved(requirement, requested, *pack_sources(requirement.sources, bundle.attribute_names))
+            logged = LoggedProtection.of(sensitive, requirement.sources, bundle.attribute_names)
+            found = Resolved(requirement, logged)
             if len(self._resolved) >= REMEMBERED:
                 self._resolved.clear()
             self._resolved[sensitive, stored] = found

@@ -35,10 +35,10 @@ from service.recommend.queries import (
     UserQuery,
 )
 from service.requirement import Requirement
-from service.store import HiddenItems, Known, UserState
+from service.store import HiddenItems, Known, LoggedProtection, UserState
 
 NOTHING = np.zeros(0, np.int32)
-NOBODY = Resolved(Requirement({}, ()), None, 0, "")
+NOBODY = Resolved(Requirement({}, ()), LoggedProtection())
 """Lists that are the same for everybody show nothing of anybody: there is nothing to withhold."""
 
 

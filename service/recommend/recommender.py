@@ -202,6 +202,7 @@ class Recommender:
 
 def _record(plan: Plan, ranking: Ranking, asker: Asker, *, cached: bool) -> LogRecord:
     """What the log holds of a list: the items that are shown, and whether they were made for this answer."""
+    protection = plan.resolved.logged
     return LogRecord(
         request_id=asker.request_id,
         time_us=now_us(),
@@ -213,9 +214,9 @@ def _record(plan: Plan, ranking: Ranking, asker: Asker, *, cached: bool) -> LogR
         user_revision=plan.user_revision,
         hidden_revision=plan.hidden_revision,
         key_id=asker.key_id,
-        requested=plan.resolved.requested,
-        applied=plan.resolved.applied,
-        sources=plan.resolved.sources,
+        requested=protection.requested,
+        applied=protection.applied,
+        sources=protection.sources,
         fallback=plan.fallback,
         cached=cached,
     )

@@ -21,7 +21,7 @@ from service.store.log import LogFilter, LogRow, log_page
 from service.store.migration import check_schema, migrate
 from service.store.models import activate_model, list_models, register_model
 from service.store.pseudonym import Pseudonyms
-from service.store.record import LogRecord, Purpose, pack_names, pack_sources
+from service.store.record import LoggedProtection, LogRecord, Purpose
 from service.store.retention import prune_idempotency
 from service.store.runs import (
     Run,
@@ -70,6 +70,7 @@ __all__ = [
     "LogFilter",
     "LogRecord",
     "LogRow",
+    "LoggedProtection",
     "Pseudonyms",
     "Purpose",
     "RequirementCount",
@@ -113,8 +114,6 @@ __all__ = [
     "log_span",
     "migrate",
     "now_us",
-    "pack_names",
-    "pack_sources",
     "prune_idempotency",
     "put_requirement",
     "register_model",

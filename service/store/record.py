@@ -69,12 +69,33 @@ class LogRecord(NamedTuple):
     key_id: int | None = None
     """`Key.id`; None without keys."""
     requested: int | None = None
+    applied: int = 0
+    sources: str = ""
+    """With `requested` and `applied`: of a `LoggedProtection`."""
+    fallback: str | None = None
+    cached: bool = False
+
+
+class LoggedProtection(NamedTuple):
+    """What one list protects, as the columns of the log hold it."""
+
+    requested: int | None = None
     """Mask of the attributes that the request named (`pack_names`); None where it named none, which ``()`` is not."""
     applied: int = 0
     sources: str = ""
     """With `applied`: from `pack_sources`."""
-    fallback: str | None = None
-    cached: bool = False
+
+    @classmethod
+    def of(
+        cls, requested: Sequence[str] | None, sources: Mapping[str, str], attributes: Sequence[str]
+    ) -> LoggedProtection:
+        """Pack the names that a request brought, and attribute → source as applied.
+
+        Raises:
+            ValueError: a name that the model does not know.
+            KeyError: a source that is none of `service.requirement.Source`.
+        """
+        return cls(None if requested is None else pack_names(requested, attributes), *pack_sources(sources, attributes))
 
 
 def pack_names(names: Sequence[str], attributes: Sequence[str]) -> int:

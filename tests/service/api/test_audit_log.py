@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
-from service.store import Purpose, pack_names, pack_sources, register_model
+from service.store import Purpose, register_model
+from service.store.record import pack_names, pack_sources
 
 ATTRIBUTES = ["gender", "age"]
 

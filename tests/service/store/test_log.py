@@ -21,10 +21,8 @@ from service.store import (
     log_columns,
     log_page,
     log_span,
-    pack_names,
-    pack_sources,
 )
-from service.store.record import unpack_names, unpack_sources
+from service.store.record import pack_names, pack_sources, unpack_names, unpack_sources
 from service.store.schema import request_log
 
 NAMES = [f"a{i}" for i in range(64)]
