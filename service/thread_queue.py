@@ -1,11 +1,11 @@
-"""Work from the event loop to one thread, and the outcomes back: one wake-up each way for all that is there.
+"""A queue between the event loop and one thread: work goes in, outcomes come back, both in groups.
 
-Waking a thread costs more than most of what it is woken for. So what coroutines ask in one turn of the loop goes over
-together, and so does what the thread has done of it. There is no timer: an idle thread gets its work at the end of the
-turn in which it was asked. Waiting is bounded in number and in time.
+Waking a thread costs more than most pieces of work. So all work of one turn of the loop goes to the thread together,
+and the outcomes of a group come back together. There is no timer: an idle thread gets its work at the end of the turn
+in which it came. The number of waiting pieces and the time that they wait are bounded.
 
-Work may pass through two threads: the first one hands on to the second what it has found, and the loop hears of both
-at once.
+Work may pass through two threads: the first one passes its result on to the second one's queue, and the coroutine gets
+both results at once.
 """
 
 from __future__ import annotations
@@ -31,20 +31,23 @@ Outcome = Any
 
 @dataclass(slots=True)
 class Waiter:
-    """Who waits. Threads only look at the future; every change to it is made in the event loop."""
+    """A waiting coroutine. Threads only look at the future; the event loop makes every change to it."""
 
     future: asyncio.Future[Any]
     since: float
-    """`monotonic` time at which it was asked."""
+    """`monotonic` time at which the work came."""
     until: float
-    """`monotonic` time until which it waits; a second thread gives it time of its own."""
+    """`monotonic` time until which it waits; a second queue sets a new one."""
     late: Callable[[], Exception]
-    """What is raised then; says what was waited for."""
+    """Makes the exception that is raised at that time."""
     found: Any = None
-    """What the first of two threads made of it."""
+    """The result of the first of two threads."""
 
     def tell(self, outcome: Outcome) -> None:
-        """In the event loop: of the outcome, together with what was found before; nothing to who has gone."""
+        """Resolve the future, in the event loop: with the outcome, or with the pair (found, outcome) after two threads.
+
+        A coroutine that was cancelled is told nothing.
+        """
         if self.future.done():
             return
         if isinstance(outcome, BaseException):
@@ -53,15 +56,15 @@ class Waiter:
             self.future.set_result(outcome if self.found is None else (self.found, outcome))
 
 
-class Handed(NamedTuple, Generic[Work]):
-    """One piece of work, and who waits for it."""
+class Queued(NamedTuple, Generic[Work]):
+    """One piece of work and its waiter."""
 
     work: Work
     waiter: Waiter
 
 
-class Handover(Generic[Work]):
-    """To one thread, from the event loop that opened it and perhaps from one other thread."""
+class ThreadQueue(Generic[Work]):
+    """Takes work from the event loop that opened it, and from one other thread where there is one."""
 
     def __init__(self, *, limit: int, deadline_s: float, late: Callable[[], Exception]) -> None:
         """Nothing runs before `open`.
@@ -69,30 +72,30 @@ class Handover(Generic[Work]):
         Args:
             limit: pieces of work that may wait for the thread.
             deadline_s: how long one may take, waiting included, from when it came here.
-            late: what is raised where one took longer.
+            late: makes the exception that is raised where one took longer.
         """
         self._limit = limit
         self._deadline_s = deadline_s
         self._late = late
-        self._queue: queue.SimpleQueue[Sequence[Handed[Work]] | None] = queue.SimpleQueue()
-        self._arriving: list[Handed[Work]] = []
+        self._queue: queue.SimpleQueue[Sequence[Queued[Work]] | None] = queue.SimpleQueue()
+        self._arriving: list[Queued[Work]] = []
         self._unsettled: list[Waiter] = []  # without the work, which may be large
         self._given = 0  # counted by the loop alone
-        self._relayed = 0  # counted by the thread before alone
+        self._taken_over = 0  # counted by the thread before alone
         self._taken = 0  # counted by the thread alone
-        self._left: deque[Handed[Work]] = deque()
+        self._left: deque[Queued[Work]] = deque()
         self.ended = False
         """Whether the thread has taken everything, and no more will come."""
 
     @property
     def depth(self) -> int:
         """Pieces of work that wait for the thread."""
-        return self._given + self._relayed - self._taken
+        return self._given + self._taken_over - self._taken
 
     # In the event loop.
 
     def open(self) -> None:
-        """Begin; from the loop that will ask."""
+        """Begin. Call it in the loop that will ask."""
         self._loop = asyncio.get_running_loop()
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
 
@@ -111,26 +114,26 @@ class Handover(Generic[Work]):
         self._unsettled.append(waiter)
         if not self._arriving:
             self._loop.call_soon(self._send)
-        self._arriving.append(Handed(work, waiter))
+        self._arriving.append(Queued(work, waiter))
         return await waiter.future
 
     def wake(self) -> None:
-        """Make the thread look, with nothing to do for it."""
-        if not self.depth:  # else it will anyhow
+        """Wake the thread although there is no work for it."""
+        if not self.depth:  # else work wakes it
             self._queue.put(())
 
     def end(self) -> None:
-        """Let the thread end once it has done what waits."""
+        """Let the thread end after the waiting work."""
         self._send()
         self._queue.put(None)
 
     async def settled(self, most_s: float) -> None:
-        """Wait until all that was asked here has its outcome, from whichever thread; so long at most."""
+        """Wait, ``most_s`` seconds at most, until all work that was asked here has its outcome, from either thread."""
         if waiting := [waiter.future for waiter in self._unsettled if not waiter.future.done()]:
             await asyncio.wait(waiting, timeout=most_s)
 
     def close(self, error: Exception) -> None:
-        """Fail what is left, once the thread has ended or was waited for long enough."""
+        """Fail the remaining work. Call it after the thread has ended, or after the longest wait for that."""
         self._sweeper.cancel()
         for waiter in self._unsettled:
             waiter.tell(error)
@@ -141,7 +144,7 @@ class Handover(Generic[Work]):
             self._queue.put(together)
 
     def _sweep(self) -> None:
-        """Forget what is done, give up what is late."""
+        """Forget waiters that have their outcome; tell the late ones so."""
         now = monotonic()
         self._unsettled = [waiter for waiter in self._unsettled if not waiter.future.done()]
         for waiter in self._unsettled:
@@ -151,20 +154,20 @@ class Handover(Generic[Work]):
 
     # In the thread before, where there is one.
 
-    def relay(self, together: Sequence[Handed[Work]]) -> None:
-        """Take work for those who wait already; from now on they wait for this thread."""
+    def take_over(self, together: Sequence[Queued[Work]]) -> None:
+        """Take work whose waiters are waiting already; from now on they wait for this queue's thread."""
         room = max(0, self._limit - self.depth)
         until = monotonic() + self._deadline_s
-        for handed in together:
-            handed.waiter.until, handed.waiter.late = until, self._late
-        self._relayed += len(together[:room])
+        for queued in together:
+            queued.waiter.until, queued.waiter.late = until, self._late
+        self._taken_over += len(together[:room])
         self._queue.put(together[:room])
         self.settle(together[room:], [self._full()] * len(together[room:]))
 
     # In the thread.
 
-    def take(self, most: int, wait_s: float) -> list[Handed[Work]]:
-        """What waits, up to ``most``, without what nobody waits for any more; nothing after ``wait_s`` without work."""
+    def take(self, most: int, wait_s: float) -> list[Queued[Work]]:
+        """Take up to ``most`` items, skipping cancelled ones; returns none after ``wait_s`` seconds without work."""
         with suppress(queue.Empty):
             if not self._left and not self.ended:
                 self._receive(self._queue.get(timeout=wait_s))
@@ -172,15 +175,15 @@ class Handover(Generic[Work]):
                 self._receive(self._queue.get_nowait())
         together = [self._left.popleft() for _ in range(min(most, len(self._left)))]
         self._taken += len(together)
-        return [handed for handed in together if not handed.waiter.future.done()]
+        return [queued for queued in together if not queued.waiter.future.done()]
 
-    def settle(self, handed: Sequence[Handed[Any]], outcomes: Sequence[Outcome]) -> None:
-        """Tell who waits, in one turn of the loop."""
-        if handed:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(_settle_all, handed, outcomes)
+    def settle(self, queued: Sequence[Queued[Any]], outcomes: Sequence[Outcome]) -> None:
+        """Send the waiters their outcomes, all in one turn of the loop."""
+        if queued:
+            with suppress(RuntimeError):  # the loop is closed, and no coroutine is left in it
+                self._loop.call_soon_threadsafe(_settle_all, queued, outcomes)
 
-    def _receive(self, together: Sequence[Handed[Work]] | None) -> None:
+    def _receive(self, together: Sequence[Queued[Work]] | None) -> None:
         if together is None:
             self.ended = True
         else:
@@ -190,6 +193,6 @@ class Handover(Generic[Work]):
         return QueueFullError(f"{self._limit} are waiting already")
 
 
-def _settle_all(handed: Sequence[Handed[Any]], outcomes: Sequence[Outcome]) -> None:
-    for each, outcome in zip(handed, outcomes, strict=True):
+def _settle_all(queued: Sequence[Queued[Any]], outcomes: Sequence[Outcome]) -> None:
+    for each, outcome in zip(queued, outcomes, strict=True):
         each.waiter.tell(outcome)

@@ -1,8 +1,8 @@
-"""Concurrent requests computed together, in one worker thread, without a timer.
+"""Computes concurrent requests in batches, in one worker thread, without a timer.
 
-While one batch runs, the next one fills; a request that finds the worker idle is computed at once and alone. The
-queue is bounded, waiting is bounded, and who has gone is not computed for. A row that fails does so alone. An answer
-may go on to another thread from here, which saves a way through the event loop.
+While one batch runs, the next one fills; a request that finds the worker idle is computed at once and alone. The queue
+and the waiting time are bounded, and cancelled requests are not computed. A row that fails does not fail its batch. The
+worker may pass the result of an answer on to another thread, which saves a way through the event loop.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from service.errors import DeadlineError, StoppingError
 from service.metrics import Metrics
-from service.thread_queue import Handed, Handover
+from service.thread_queue import Queued, ThreadQueue
 
 BEAT_S = 1.0
 """How often an idle worker says that it lives."""
@@ -38,14 +38,15 @@ class Computed(NamedTuple, Generic[Answer]):
 
 
 class _Asked(NamedTuple, Generic[Task, Answer]):
-    """A task, and what its answer means for the thread after this one."""
+    """A task, and what the worker does with its answer."""
 
     task: Task
     then: Callable[[Answer], Any] | None
+    """Makes the work that is passed on to the next thread; None where the answer goes back at once."""
 
 
 class Batcher(Generic[Task, Answer]):
-    """Hands tasks from the event loop to one worker thread, batch by batch."""
+    """Gives tasks of the event loop to one worker thread, batch by batch."""
 
     def __init__(
         self,
@@ -53,7 +54,7 @@ class Batcher(Generic[Task, Answer]):
         metrics: Metrics,
         *,
         prepare: Callable[[], None],
-        onward: Callable[[Sequence[Handed[Any]]], None],
+        pass_on: Callable[[Sequence[Queued[Any]]], None],
         max_batch: int,
         queue_size: int,
         deadline_s: float,
@@ -64,17 +65,17 @@ class Batcher(Generic[Task, Answer]):
             compute: answers to tasks, in order; called in the worker thread.
             metrics: where batch sizes and waits are counted.
             prepare: called first in the worker thread.
-            onward: called there with what `submit_through` makes of answers; tells who waits of the outcome.
+            pass_on: called there with the results of `submit_then`; passes them to a thread that tells their waiters.
             max_batch: tasks in one call of ``compute``.
             queue_size: tasks that may wait.
-            deadline_s: how long one may take here, waiting included.
+            deadline_s: how long a task may take here, waiting included.
         """
         self._compute = compute
         self._metrics = metrics
         self._prepare = prepare
-        self._onward = onward
+        self._pass_on = pass_on
         self._max_batch = max_batch
-        self._handover: Handover[_Asked[Task, Answer]] = Handover(
+        self._queue: ThreadQueue[_Asked[Task, Answer]] = ThreadQueue(
             limit=queue_size,
             deadline_s=deadline_s,
             late=lambda: DeadlineError(f"no answer within {deadline_s:g} s"),
@@ -82,12 +83,12 @@ class Batcher(Generic[Task, Answer]):
         self._worker = threading.Thread(target=self._run, name="batcher", daemon=True)
         self._beat = monotonic()
         self._stopping = False
-        metrics.queue_depth.set_function(lambda: self._handover.depth)
+        metrics.queue_depth.set_function(lambda: self._queue.depth)
         metrics.queue_limit.set(queue_size)
 
     def start(self) -> None:
-        """Start the worker; from the event loop that will submit."""
-        self._handover.open()
+        """Start the worker. Call it in the event loop that will submit."""
+        self._queue.open()
         self._worker.start()
 
     async def submit(self, task: Task) -> Computed[Answer]:
@@ -101,92 +102,94 @@ class Batcher(Generic[Task, Answer]):
         computed: Computed[Answer] = await self._ask(_Asked(task, None))
         return computed
 
-    async def submit_through(self, task: Task, then: Callable[[Answer], Any]) -> tuple[Computed[Answer], Any]:
-        """Wait for the answer to one task, and for what ``onward`` does with what ``then`` makes of it there.
+    async def submit_then(self, task: Task, then: Callable[[Answer], Any]) -> tuple[Computed[Answer], Any]:
+        """Wait for the answer to one task, and for the outcome of the work that ``then`` makes of it.
+
+        The worker calls ``then(answer)`` and passes the result on; the next thread says the outcome.
 
         Raises:
             QueueFullError, DeadlineError, StoppingError: as `submit`.
-            Exception: what ``then`` raises, or ``onward`` tells of.
+            Exception: raised by ``then``, or the outcome.
         """
         told: tuple[Computed[Answer], Any] = await self._ask(_Asked(task, then))
         return told
 
     @property
     def trouble(self) -> str | None:
-        """What keeps the worker from answering; None where nothing does."""
+        """Why the worker does not answer; None where it does."""
         if not self._worker.is_alive():
             return "the worker thread is not running"
         silent_s = monotonic() - self._beat
         return f"the worker thread has been silent for {silent_s:.0f} s" if silent_s > STALL_S else None
 
     async def close(self) -> None:
-        """Answer what waits, with what ``onward`` does for it, then end the worker."""
+        """Answer the waiting tasks, the next thread's work included, then end the worker."""
         self._stopping = True
-        self._handover.end()
+        self._queue.end()
         await asyncio.to_thread(self._worker.join, STOP_S)
-        await self._handover.settled(STOP_S)
-        self._handover.close(StoppingError("the service is shutting down"))
+        await self._queue.settled(STOP_S)
+        self._queue.close(StoppingError("the service is shutting down"))
 
     async def _ask(self, asked: _Asked[Task, Answer]) -> Any:
         if self._stopping:
             raise StoppingError("the service is shutting down")
-        return await self._handover.ask(asked)
+        return await self._queue.ask(asked)
 
     # In the worker's thread.
 
     def _run(self) -> None:
         self._prepare()
-        while not self._handover.ended:
+        while not self._queue.ended:
             self._beat = monotonic()
-            while batch := self._handover.take(self._max_batch, BEAT_S):
+            while batch := self._queue.take(self._max_batch, BEAT_S):
                 self._beat = monotonic()
                 self._count(batch)
                 self._answer(batch)
 
-    def _count(self, batch: Sequence[Handed[_Asked[Task, Answer]]]) -> None:
+    def _count(self, batch: Sequence[Queued[_Asked[Task, Answer]]]) -> None:
         now = monotonic()
         self._metrics.batch_size.observe(len(batch))
-        for handed in batch:
-            self._metrics.queue_seconds.observe(now - handed.waiter.since)
+        for queued in batch:
+            self._metrics.queue_seconds.observe(now - queued.waiter.since)
 
-    def _answer(self, batch: Sequence[Handed[_Asked[Task, Answer]]]) -> None:
-        """Compute and deliver; where that fails, each alone, so that a failing row fails none of its neighbours."""
+    def _answer(self, batch: Sequence[Queued[_Asked[Task, Answer]]]) -> None:
+        """Compute and deliver a batch; after a failure each row alone, so that a failing row fails no other."""
         started = monotonic()
         try:
-            answers = self._compute([handed.work.task for handed in batch])
+            answers = self._compute([queued.work.task for queued in batch])
             works = [
-                handed.work.then and handed.work.then(answer) for handed, answer in zip(batch, answers, strict=True)
+                queued.work.then and queued.work.then(answer) for queued, answer in zip(batch, answers, strict=True)
             ]
-        except Exception as error:  # whatever it is: it belongs to the request, and the worker lives on
+        except Exception as error:  # of any kind: it belongs to the request, and the worker lives on
             if len(batch) == 1:
-                self._handover.settle(batch, [error])
+                self._queue.settle(batch, [error])
                 return
-            for handed in batch:
-                self._answer([handed])
+            for queued in batch:
+                self._answer([queued])
             return
         took = monotonic() - started
         self._metrics.compute_seconds.observe(took)
         compute_ms = 1e3 * took
         done = [
-            Computed(answer, 1e3 * (started - handed.waiter.since), compute_ms)
-            for handed, answer in zip(batch, answers, strict=True)
+            Computed(answer, 1e3 * (started - queued.waiter.since), compute_ms)
+            for queued, answer in zip(batch, answers, strict=True)
         ]
         self._deliver(batch, done, works)
 
     def _deliver(
-        self, batch: Sequence[Handed[_Asked[Task, Answer]]], done: Sequence[Computed[Answer]], works: Sequence[Any]
+        self, batch: Sequence[Queued[_Asked[Task, Answer]]], done: Sequence[Computed[Answer]], works: Sequence[Any]
     ) -> None:
-        """To the thread after this one what goes there, the rest to who waits."""
+        """Pass the results of ``then`` on; resolve the other waiters here."""
         here, there = [], []
-        for handed, computed, work in zip(batch, done, works, strict=True):
-            if handed.work.then is None:
-                here.append((handed, computed))
+        for queued, computed, work in zip(batch, done, works, strict=True):
+            if queued.work.then is None:
+                here.append((queued, computed))
             else:
-                handed.waiter.found = computed
-                there.append(Handed(work, handed.waiter))
-        self._handover.settle([handed for handed, _ in here], [computed for _, computed in here])
+                queued.waiter.found = computed
+                there.append(Queued(work, queued.waiter))
+        self._queue.settle([queued for queued, _ in here], [computed for _, computed in here])
         if there:
             try:
-                self._onward(there)
+                self._pass_on(there)
             except Exception as error:  # as above
-                self._handover.settle(there, [error] * len(there))
+                self._queue.settle(there, [error] * len(there))

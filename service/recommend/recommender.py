@@ -7,7 +7,6 @@ durable, and none that what is stored by then has overtaken: it is planned and m
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -103,7 +102,7 @@ class Recommender:
             compute,
             metrics,
             prepare=use_one_thread,
-            onward=store.relay,
+            pass_on=store.log_from_worker,
             max_batch=max_batch,
             queue_size=queue_size,
             deadline_s=deadline_s,
@@ -187,7 +186,11 @@ class Recommender:
             stale = await self._store.log([_record(plan, ranking, asker, cached=True)])
             return _Made(ranking, True, bool(stale))
         task = Task(plan.served.model, plan.order, plan.dropped, plan.query.k + 1, plan.after)
-        done, stale = await self._batcher.submit_through(task, partial(_record, plan, asker=asker, cached=False))
+
+        def record_in_worker(ranking: Ranking) -> LogRecord:  # which saves the record a way through the event loop
+            return _record(plan, ranking, asker, cached=False)
+
+        done, stale = await self._batcher.submit_then(task, record_in_worker)
         ranking = done.answer
         self._cache.put(key, CachedAnswer(ranking.rows.astype(np.int32), ranking.scores if self._with_scores else None))
         return _Made(ranking, False, bool(stale), done.queue_ms, done.compute_ms)

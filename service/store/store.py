@@ -21,7 +21,7 @@ from service.store.retention import prune_log, rows_cutoff
 from service.store.schema import state
 from service.store.state_cache import Known, read_changes
 from service.store.writer import Writer
-from service.thread_queue import Handed
+from service.thread_queue import Queued
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -108,9 +108,9 @@ class Store:
         """
         return await self.writer.log(records)
 
-    def relay(self, records: Sequence[Handed[LogRecord]]) -> None:
-        """As `log`, from the thread that makes the answers; see `Writer.relay`."""
-        self.writer.relay(records)
+    def log_from_worker(self, records: Sequence[Queued[LogRecord]]) -> None:
+        """As `log`, from the recommender's worker thread; see `Writer.log_from_worker`."""
+        self.writer.log_from_worker(records)
 
     async def change(
         self, change: Callable[Concatenate[Transaction, P], Result], *args: P.args, **kwargs: P.kwargs

@@ -1,13 +1,12 @@
 """Group commit: one thread makes every SQL write of the process, and many writes share one transaction.
 
 While one transaction commits, the next group fills; there is no timer. A group is one transaction: the changes in it
-(each behind a savepoint of its own), then what has changed in the database since this process last looked, then the
-records of answers that this does not make stale. Whoever waits hears of success after the commit and at no other time.
+(each behind a savepoint of its own), then a look at what others have changed in the database since the last group,
+then the records of those answers that are not stale by now. Waiters hear of success after the commit and never before.
 
-Where the database is lost or full, everything that waits and everything new fails at once, and the thread tries by
-itself, at least every `BACKOFF_S`, until it could write again. A commit whose outcome is unknown is reported as failed
-and not repeated: the log may then hold a list that was not answered, never an answer that it does not hold, and none
-twice.
+While the database is lost or full, all waiting and all new writes fail at once, and the thread tries by itself, at
+the intervals `BACKOFF_S`, until it can write again. A commit with an unknown outcome is reported as failed and
+is not repeated: the log may then hold a list that nobody got, but each answered list is in the log, and none twice.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from service.store.group_commit import GroupCommit, Write
 from service.store.pseudonym import Pseudonyms
 from service.store.record import LogRecord
 from service.store.state_cache import Known
-from service.thread_queue import Handed, Handover, Outcome
+from service.thread_queue import Outcome, Queued, ThreadQueue
 
 BEAT_S = 0.5
 """How often an idle writer looks for what others changed, and says that it lives."""
@@ -36,13 +35,13 @@ STALL_S = 2.0
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Waits between attempts to write again; the last one repeats."""
 STOP_S = 15.0
-"""How long a shutdown waits for what is queued."""
+"""How long a shutdown waits for the queued writes."""
 
 Result = TypeVar("Result")
 
 
 class Writer:
-    """Hands writes, of the event loop and of the thread that makes answers, to one thread, group by group."""
+    """Gives writes to one thread, group by group; they come from the event loop and from the recommender's worker."""
 
     def __init__(
         self,
@@ -69,7 +68,7 @@ class Writer:
         self._group = GroupCommit(database, known, pseudonyms)
         self._max_group = max_group
         self.observe = observe
-        self._handover: Handover[Write] = Handover(
+        self._queue: ThreadQueue[Write] = ThreadQueue(
             limit=queue_size,
             deadline_s=deadline_s,
             late=lambda: StoreUnavailableError(f"no commit within {deadline_s:g} s"),
@@ -81,8 +80,8 @@ class Writer:
         self._beat = monotonic()
 
     def start(self) -> None:
-        """Start the thread; from the event loop that will submit."""
-        self._handover.open()
+        """Start the thread. Call it in the event loop that will submit."""
+        self._queue.open()
         self._thread.start()
 
     async def log(self, records: Sequence[LogRecord]) -> frozenset[int]:
@@ -90,7 +89,7 @@ class Writer:
 
         Returns:
             Places in ``records`` of those that were *not* written, because their user's state or the hidden items have
-            changed since; `Known` has the present state by now, so compute those again. Empty: all are durable.
+            changed since; `Known` has the present state by now, so compute these again. Empty: all are durable.
 
         Raises:
             StoreUnavailableError: the database is lost or full, or took too long.
@@ -101,33 +100,30 @@ class Writer:
         stale: frozenset[int] = await self._submit(Write(records=records))
         return stale
 
-    def relay(self, records: Sequence[Handed[LogRecord]]) -> None:
-        """As `log` each of some records, for who waits for its answer already; from one thread that is not the loop's.
-
-        They are told the places as `log` returns them, or what it raises.
-        """
+    def log_from_worker(self, records: Sequence[Queued[LogRecord]]) -> None:
+        """Queue records from the recommender's worker thread; each waiter gets what `log` returns or raises for one."""
         if (refusal := self._refusal()) is not None:
-            self._handover.settle(records, [refusal] * len(records))
+            self._queue.settle(records, [refusal] * len(records))
         else:
-            self._handover.relay([Handed(Write(records=(handed.work,)), handed.waiter) for handed in records])
+            self._queue.take_over([Queued(Write(records=(queued.work,)), queued.waiter) for queued in records])
 
     async def change(self, change: Callable[[Transaction], Result]) -> Result:
-        """Make one change durable; by its return `Known` has it.
+        """Make one change durable; `Known` has it when this returns.
 
         Raises:
             StoreUnavailableError, QueueFullError, StoppingError, UnstorableError: as `log` does.
-            Exception: what ``change`` raises; nothing of it is written then.
+            Exception: raised by ``change``; nothing of it is written then.
         """
         result: Result = await self._submit(Write(change=change))
         return result
 
     def wake(self) -> None:
-        """Look now, and not at the next beat, for what others have changed; from the event loop."""
-        self._handover.wake()
+        """Look for others' changes now and not at the next beat. Call it in the event loop."""
+        self._queue.wake()
 
     @property
     def trouble(self) -> str | None:
-        """What keeps writes from becoming durable; None where nothing does."""
+        """Why writes cannot become durable; None where they can."""
         silent_s = monotonic() - self._beat
         if silent_s > BEAT_S and not self._thread.is_alive():  # a look at the thread costs as much as a write
             return "the store's writer is not running"
@@ -136,23 +132,23 @@ class Writer:
     @property
     def depth(self) -> int:
         """Writes that wait."""
-        return self._handover.depth
+        return self._queue.depth
 
     async def close(self) -> None:
-        """Write what waits, then end the thread."""
+        """Write the waiting writes, then end the thread."""
         self._stopping = True
         self._stop.set()
-        self._handover.end()
+        self._queue.end()
         await asyncio.to_thread(self._thread.join, STOP_S)
-        self._handover.close(StoppingError("the service is shutting down"))
+        self._queue.close(StoppingError("the service is shutting down"))
 
     async def _submit(self, write: Write) -> Any:
         if (refusal := self._refusal()) is not None:
             raise refusal
-        return await self._handover.ask(write)
+        return await self._queue.ask(write)
 
     def _refusal(self) -> Exception | None:
-        """Why nothing is taken at this moment."""
+        """Why no write is accepted at this moment; None where it is."""
         if self._stopping:
             return StoppingError("the service is shutting down")
         return None if (trouble := self.trouble) is None else StoreUnavailableError(trouble)
@@ -161,38 +157,38 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            while not self._handover.ended:
+            while not self._queue.ended:
                 self._beat = monotonic()
-                # A group of nothing looks for what others have changed.
-                self._write(self._handover.take(self._max_group, BEAT_S))
+                # An empty group looks for others' changes.
+                self._write(self._queue.take(self._max_group, BEAT_S))
                 if self._problem is not None:
                     self._recover()
-            while rest := self._handover.take(self._max_group, 0):
+            while rest := self._queue.take(self._max_group, 0):
                 self._write(rest)
         finally:
             self._group.close()
 
-    def _write(self, group: Sequence[Handed[Write]]) -> None:
-        """Write a group and say how it went; where one row is to blame, each write by itself."""
+    def _write(self, group: Sequence[Queued[Write]]) -> None:
+        """Write a group and tell its waiters; where one row is to blame, write each write by itself."""
         started = monotonic()
         try:
-            outcomes = self._group.commit([handed.work for handed in group])
-        except Exception as error:  # whatever it is: it belongs to who waits, and the thread lives on
+            outcomes = self._group.commit([queued.work for queued in group])
+        except Exception as error:  # of any kind: it belongs to the waiters, and the thread lives on
             if not is_wrong_row(error):
                 self._problem = complaint(error)
-                self._handover.settle(group, [StoreUnavailableError(self._problem)] * len(group))
+                self._queue.settle(group, [StoreUnavailableError(self._problem)] * len(group))
             elif len(group) > 1:
-                for handed in group:
-                    self._write([handed])
+                for queued in group:
+                    self._write([queued])
             else:
-                self._handover.settle(group, [UnstorableError() if is_unstorable(error) else error] * len(group))
+                self._queue.settle(group, [UnstorableError() if is_unstorable(error) else error] * len(group))
             return
         if self.observe is not None and group:
             self.observe(len(group), monotonic() - started)
-        self._handover.settle(group, outcomes)
+        self._queue.settle(group, outcomes)
 
     def _recover(self) -> None:
-        """Fail what waits until something could be written again."""
+        """Fail all waiting writes until a write succeeds again."""
         attempt = 0
         while not self._stop.wait(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]):
             self._beat = monotonic()
@@ -209,6 +205,6 @@ class Writer:
         self._refuse_all()
 
     def _refuse_all(self) -> None:
-        while waiting := self._handover.take(self._max_group, 0):
+        while waiting := self._queue.take(self._max_group, 0):
             refused: list[Outcome] = [StoreUnavailableError(self._problem or "the database is lost")] * len(waiting)
-            self._handover.settle(waiting, refused)
+            self._queue.settle(waiting, refused)

@@ -14,7 +14,7 @@ from service.errors import DeadlineError, QueueFullError, StoppingError
 from service.metrics import Metrics
 from service.recommend import batcher as module
 from service.recommend.batcher import Batcher
-from service.thread_queue import Handed, Handover
+from service.thread_queue import Queued, ThreadQueue
 
 
 class Bench:
@@ -23,11 +23,11 @@ class Bench:
     def __init__(self, **limits: Any) -> None:
         self.gate = threading.Event()
         self.batches: list[list[int]] = []
-        self.relayed: list[Handed[Any]] = []
+        self.relayed: list[Queued[Any]] = []
         self.metrics = Metrics()
         options = {"max_batch": 64, "queue_size": 100, "deadline_s": 20.0, "prepare": lambda: None} | limits
-        self.relay: Callable[[Sequence[Handed[Any]]], object] = self.relayed.extend
-        options["onward"] = lambda handed: self.relay(handed)
+        self.relay: Callable[[Sequence[Queued[Any]]], object] = self.relayed.extend
+        options["pass_on"] = lambda queued: self.relay(queued)
         self.batcher: Batcher[int, int] = Batcher(self.compute, self.metrics, **options)
 
     def compute(self, tasks: Sequence[int]) -> list[int]:
@@ -202,14 +202,14 @@ def test_an_answer_goes_on_to_the_next_thread_and_is_told_with_what_becomes_of_i
     async def story() -> None:
         async with Bench().running() as bench:
             bench.gate.set()
-            waiting = asyncio.create_task(bench.batcher.submit_through(5, lambda answer: f"record of {answer}"))
+            waiting = asyncio.create_task(bench.batcher.submit_then(5, lambda answer: f"record of {answer}"))
             while not bench.relayed:
                 await asyncio.sleep(0.001)
-            (handed,) = bench.relayed
+            (queued,) = bench.relayed
 
-            assert handed.work == "record of 25"
+            assert queued.work == "record of 25"
             assert not waiting.done()  # before the next thread has said what became of it
-            handed.waiter.tell("written")
+            queued.waiter.tell("written")
 
             computed, outcome = await waiting
             assert (computed.answer, outcome) == (25, "written")
@@ -223,7 +223,7 @@ def test_a_row_whose_answer_cannot_go_on_fails_alone():
     async def story() -> None:
         async with Bench().running() as bench:
             first = await bench.occupied()
-            failing = asyncio.create_task(bench.batcher.submit_through(2, lambda answer: 1 // (answer - 4)))
+            failing = asyncio.create_task(bench.batcher.submit_then(2, lambda answer: 1 // (answer - 4)))
             neighbour = asyncio.create_task(bench.answer(3))
             await asyncio.sleep(0)
             bench.gate.set()
@@ -241,10 +241,10 @@ def test_closing_waits_for_the_thread_that_answers_went_on_to():
     async def story() -> None:
         bench = Bench()
         loop = asyncio.get_running_loop()
-        bench.relay = lambda handed: loop.call_soon_threadsafe(loop.call_later, 0.05, handed[0].waiter.tell, "written")
+        bench.relay = lambda queued: loop.call_soon_threadsafe(loop.call_later, 0.05, queued[0].waiter.tell, "written")
         async with bench.running():
             bench.gate.set()
-            waiting = asyncio.create_task(bench.batcher.submit_through(5, str))
+            waiting = asyncio.create_task(bench.batcher.submit_then(5, str))
             await asyncio.sleep(0.01)
 
         assert (await waiting)[1] == "written"
@@ -263,7 +263,7 @@ def test_a_next_thread_that_takes_nothing_ends_no_worker():
         async with bench.running():
             bench.gate.set()
             refused, answer = await asyncio.gather(
-                bench.batcher.submit_through(5, str), bench.batcher.submit(3), return_exceptions=True
+                bench.batcher.submit_then(5, str), bench.batcher.submit(3), return_exceptions=True
             )
 
             assert isinstance(refused, OSError)
@@ -275,21 +275,21 @@ def test_a_next_thread_that_takes_nothing_ends_no_worker():
 
 def test_who_has_gone_meanwhile_is_not_in_what_the_next_thread_takes():
     async def story() -> None:
-        writer: Handover[str] = Handover(limit=10, deadline_s=5.0, late=TimeoutError)
+        writer: ThreadQueue[str] = ThreadQueue(limit=10, deadline_s=5.0, late=TimeoutError)
         writer.open()
         bench = Bench()
-        bench.relay = writer.relay
+        bench.relay = writer.take_over
         async with bench.running():
             bench.gate.set()
-            gone, stays = (asyncio.create_task(bench.batcher.submit_through(task, str)) for task in (2, 3))
+            gone, stays = (asyncio.create_task(bench.batcher.submit_then(task, str)) for task in (2, 3))
             while writer.depth < 2:
                 await asyncio.sleep(0.001)
             gone.cancel()
             await asyncio.sleep(0)
 
-            (handed,) = writer.take(4, 1.0)
-            assert handed.work == "9"
-            writer.settle([handed], ["written"])
+            (queued,) = writer.take(4, 1.0)
+            assert queued.work == "9"
+            writer.settle([queued], ["written"])
             assert (await stays)[1] == "written"
         writer.close(RuntimeError())
 

@@ -20,7 +20,7 @@ from service.store import (
     hide_item,
     put_requirement,
 )
-from service.thread_queue import Handed, Waiter
+from service.thread_queue import Queued, Waiter
 
 
 def test_concurrent_writes_share_commits(open_store, a_model, a_record, logged):
@@ -269,15 +269,15 @@ def test_records_from_another_thread_are_durable_when_their_waiters_hear_of_it(o
             commits.clear()
 
             waiters = [_waiter() for _ in range(21)]
-            handed = [Handed(record, waiter) for record, waiter in zip([*records, late], waiters, strict=True)]
-            await asyncio.to_thread(store.relay, handed)
+            queued = [Queued(record, waiter) for record, waiter in zip([*records, late], waiters, strict=True)]
+            await asyncio.to_thread(store.log_from_worker, queued)
             told = await asyncio.gather(*(waiter.future for waiter in waiters))
 
             assert told == [frozenset()] * 20 + [{0}]
             assert commits == [21]
             assert {row.request_id for row in await logged(store)} == {record.request_id for record in records}
         waiter = _waiter()  # from a thread that has not heard of the end
-        await asyncio.to_thread(store.relay, [Handed(a_record(model), waiter)])
+        await asyncio.to_thread(store.log_from_worker, [Queued(a_record(model), waiter)])
         with pytest.raises(StoppingError):
             await waiter.future
 

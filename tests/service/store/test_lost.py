@@ -25,11 +25,11 @@ class Load:
         self.refused: list[UnavailableError] = []
         self._ended = False
         worker = {"max_batch": 64, "queue_size": 100, "deadline_s": 2.0, "prepare": lambda: None}
-        self._worker = Batcher(lambda records: records, Metrics(), onward=store.relay, **worker)
+        self._worker = Batcher(lambda records: records, Metrics(), pass_on=store.log_from_worker, **worker)
         self._worker.start()
 
         async def relayed(record):
-            return (await self._worker.submit_through(record, lambda made: made))[1]
+            return (await self._worker.submit_then(record, lambda made: made))[1]
 
         ways = [lambda record: store.log([record]), relayed] * 4
         self._clients = [asyncio.create_task(self._client(way, model, a_record)) for way in ways]
