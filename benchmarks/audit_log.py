@@ -106,7 +106,7 @@ async def run(url: str, rows: int, folder: Path) -> dict[str, Any]:
     runtime = Runtime(settings, load_model(folder, "cpu"), make_logger("error"))
     await runtime.start()
     await fill(runtime, rows)
-    log, until = runtime.served_log, now_us()
+    log, until = runtime.log_statistics, now_us()
     groups = {f"exposure by {name}": name for name in CLASSES} | {"exposure of all": None}
     audits = [await timed(what, log.exposure(by, (), None, until)) for what, by in groups.items()]
     audits.append(await timed("requirements", log.requirements(None, until)))

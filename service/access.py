@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from service.errors import InvalidKeyError, MissingKeyError, MissingScopeError
 from service.rate_limits import RateLimits
-from service.store import Known, find_key, now_us
+from service.store import StateCache, find_key, now_us
 
 Scope = Literal["recommend", "requirement", "feedback", "admin", "audit"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -34,7 +34,7 @@ EVERYONE = Caller(None, "", frozenset(SCOPES))
 class Gate:
     """Lets callers in, by what is known of the keys at this moment."""
 
-    def __init__(self, known: Known, limits: RateLimits | None = None) -> None:
+    def __init__(self, known: StateCache, limits: RateLimits | None = None) -> None:
         """Without limits every key may ask as often as it likes."""
         self._known = known
         self._limits = limits

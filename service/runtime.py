@@ -12,7 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.access import Gate
 from service.audit.catalogues import Catalogues
-from service.audit.exposure import ServedLog
+from service.audit.exposure import LogStatistics
 from service.audit.runs import ENDINGS as RUN_ENDINGS
 from service.audit.runs import AuditRuns
 from service.audit.versions import Versions
@@ -21,7 +21,7 @@ from service.errors import NotReadyError
 from service.logs import make_logger
 from service.metrics import Metrics
 from service.model.activation import ENDINGS, Activations
-from service.model.active import ActiveModel, Served
+from service.model.active import ActiveModel, ServedModel
 from service.model.folder import ModelsFolder
 from service.model.loaded import Model
 from service.rate_limits import RateLimits, parse_rate
@@ -85,7 +85,7 @@ class Runtime:
         limits = None if rate is None else RateLimits(rate, self.link, prefix=settings.redis_prefix)
         self.gate = Gate(self.store.known, limits)
         self._searches_elsewhere = settings.index == "milvus"
-        self.active = ActiveModel(Served(model, self._registered(model), policy))
+        self.active = ActiveModel(ServedModel(model, self._registered(model), policy))
         self._name(model)
         self.recommender = Recommender(
             self.active,
@@ -112,7 +112,7 @@ class Runtime:
             observe=lambda outcome: metrics.activations.labels(outcome).inc(),
         )
         self.catalogues = Catalogues(self.active, models)
-        self.served_log = ServedLog(self.store, self.active, self.catalogues)
+        self.log_statistics = LogStatistics(self.store, self.active, self.catalogues)
         self.upkeep = Upkeep(
             self.store,
             max_age_s=settings.log_max_days and 86_400 * settings.log_max_days,
@@ -197,7 +197,7 @@ class Runtime:
         except NotReadyError as error:
             raise NotReadyError(str(error), self.components) from None
 
-    def swap(self, served: Served) -> Served:
+    def swap(self, served: ServedModel) -> ServedModel:
         """Serve another model from now on; returns the one before."""
         if served.model.content_hash != self.active.current.model.content_hash:
             self.metrics.audit_leakage.clear()  # what was measured on the bundle before says nothing of this one

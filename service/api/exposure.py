@@ -58,7 +58,7 @@ async def exposure(request: Request) -> Response:
     """
     asked = parse(ExposureParameters, request.scope["query_string"])
     since, until = _bounds_us(asked)
-    found = await state_of(request).runtime.served_log.exposure(asked.by, asked.group, since, until)
+    found = await state_of(request).runtime.log_statistics.exposure(asked.by, asked.group, since, until)
     return json_response(exposure_page(asked.by, since, until, found))
 
 
@@ -75,7 +75,7 @@ async def requirements(request: Request) -> Response:
     and probes.
     """
     since, until = _bounds_us(parse(Window, request.scope["query_string"]))
-    found = await state_of(request).runtime.served_log.requirements(since, until)
+    found = await state_of(request).runtime.log_statistics.requirements(since, until)
     return json_response(requirements_page(since, until, found))
 
 

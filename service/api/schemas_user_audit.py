@@ -10,7 +10,7 @@ from typing_extensions import TypedDict  # pydantic takes typing's own only from
 from bundle import Items
 from service.api.answer import finite_or_none
 from service.api.schemas import AppliedAttribute, ModelName
-from service.audit.people import Compared
+from service.audit.people import ListComparison
 from service.audit.sentences import sentence, sentences
 
 
@@ -86,7 +86,7 @@ class UserPage(TypedDict):
     attributes: list[AttributeSentence]
 
 
-def user_page(user: str, k: int, lists: Sequence[Compared]) -> UserPage:
+def user_page(user: str, k: int, lists: Sequence[ListComparison]) -> UserPage:
     """The lists of one user, each beside the first."""
     reference = lists[0]
     model = reference.made.model
@@ -101,7 +101,7 @@ def user_page(user: str, k: int, lists: Sequence[Compared]) -> UserPage:
     }
 
 
-def _list(reference: Compared, one: Compared) -> ComparedList:
+def _list(reference: ListComparison, one: ListComparison) -> ComparedList:
     items, rows = one.made.model.bundle.items, one.made.ranking.rows.tolist()
     added = [name for name in one.protected if name not in reference.protected]
     return {

@@ -39,7 +39,7 @@ pass through four threads, and would wait 5 ms at each."""
 EXPOSURE = tuple(purpose for purpose in Purpose if purpose.is_exposure)
 
 
-class ServedLog:
+class LogStatistics:
     """Counts the request log of a running service."""
 
     def __init__(self, store: Store, active: ActiveModel, catalogues: Catalogues) -> None:
@@ -69,8 +69,8 @@ class ServedLog:
         model = self._active.current.model
         classes = None if by is None else _classes(model, by)
         for group in groups:
-            if not model.catalogue.has(group):
-                raise UnknownGroupError(group, model.catalogue.groups)
+            if not model.item_lookup.has(group):
+                raise UnknownGroupError(group, model.item_lookup.groups)
         wanted = LogFilter(since_us=since_us, until_us=until_us, purposes=EXPOSURE)
         async with self._turn():
             count = await asyncio.to_thread(Count, model, self._catalogues, self._store.pseudonyms)

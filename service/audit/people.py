@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from measure.fairness.overlap import overlap
 from measure.masks import Mask, masks_to_measure
 from service.errors import OutdatedError, PinnedRequirementError, UnsupportedRequirementError
-from service.model.active import Served
+from service.model.active import ServedModel
 from service.recommend.queries import UserQuery
 from service.recommend.recommender import Recommendation
 
@@ -55,7 +55,7 @@ class Left:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ListComparison:
     """One list beside the reference."""
 
     request_id: str
@@ -78,7 +78,7 @@ class Compared:
         return sum(rank is not None for rank in self.was)
 
 
-def masks_of(served: Served, stored: Mask | None, sensitive: Mask | None) -> list[Asked]:
+def masks_of(served: ServedModel, stored: Mask | None, sensitive: Mask | None) -> list[Asked]:
     """What to ask for so that every list this user could get is made once, the narrowest first.
 
     Args:
@@ -109,11 +109,11 @@ def masks_of(served: Served, stored: Mask | None, sensitive: Mask | None) -> lis
     return [*(found[mask] for mask in narrowest_first[:1] if mask != wanted), sensitive]
 
 
-def _resolved(served: Served, asked: Asked, stored: Mask | None) -> Mask:
+def _resolved(served: ServedModel, asked: Asked, stored: Mask | None) -> Mask:
     return tuple(served.resolve(asked, stored).requirement.sources)
 
 
-async def side_by_side(user: str, k: int, masks: Sequence[Asked], ask: Ask) -> list[Compared]:
+async def side_by_side(user: str, k: int, masks: Sequence[Asked], ask: Ask) -> list[ListComparison]:
     """The lists of these masks, each beside the first; all from one model.
 
     Args:
@@ -154,13 +154,13 @@ async def _made(queries: Sequence[UserQuery], ask: Ask) -> list[Logged]:
     return made
 
 
-def _beside(reference: Recommendation, logged: Logged) -> Compared:
+def _beside(reference: Recommendation, logged: Logged) -> ListComparison:
     made = logged.made
     before, after = reference.ranking.rows, made.ranking.rows
     rank = {row: place for place, row in enumerate(before.tolist(), 1)}
     there = set(after.tolist())
     alike = overlap(before[None], after[None], len(made.model.bundle.items.ids))
-    return Compared(
+    return ListComparison(
         logged.request_id,
         made,
         tuple(rank.get(row) for row in after.tolist()),

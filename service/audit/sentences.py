@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from service.audit.people import Compared
+from service.audit.people import ListComparison
 from service.requirement import Source
 
 _WHY: Mapping[Source, str] = {
@@ -16,7 +16,7 @@ _WHY: Mapping[Source, str] = {
 }
 
 
-def sentences(attributes: Sequence[str], lists: Sequence[Compared]) -> dict[str, str]:
+def sentences(attributes: Sequence[str], lists: Sequence[ListComparison]) -> dict[str, str]:
     """Attribute → what protecting it does; attributes that no list is about are left out.
 
     Args:
@@ -37,7 +37,7 @@ def sentences(attributes: Sequence[str], lists: Sequence[Compared]) -> dict[str,
     return told
 
 
-def sentence(added: Sequence[str], reference: Compared, other: Compared) -> str:
+def sentence(added: Sequence[str], reference: ListComparison, other: ListComparison) -> str:
     """What protecting these attributes besides does to the reference.
 
     Args:

@@ -15,7 +15,7 @@ from measure.audit.subject import Lists, Population, Subject
 from measure.masks import Mask
 from measure.scoring import Scorer, to_unit
 from service.index import Ranking, SearchBatch
-from service.model.inference import KnownUser, Task, compute
+from service.model.inference import BundleUser, Task, compute
 from service.model.loaded import Model
 
 BLOCK = 256
@@ -66,7 +66,7 @@ class ServedSubject(Subject):
         found: list[Ranking] = []
         for rows in self._blocks():
             found += compute(
-                [Task(self._model, KnownUser(row, flags), self._dropped(row, drop_seen), count, None) for row in rows]
+                [Task(self._model, BundleUser(row, flags), self._dropped(row, drop_seen), count, None) for row in rows]
             )
         return _as_lists(found, count)
 

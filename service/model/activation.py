@@ -18,10 +18,10 @@ from structlog.typing import FilteringBoundLogger
 
 from service.errors import ActivationRunningError, ModelRefusedError, RequirementsUnmetError, ServiceError
 from service.index import Device, Kind
-from service.model.active import ActiveModel, Served
+from service.model.active import ActiveModel, ServedModel
 from service.model.folder import ModelsFolder
 from service.model.inference import use_one_thread
-from service.model.preparation import Compared, Prepared, compare, prepare
+from service.model.preparation import ModelChange, Prepared, compare, prepare
 from service.store import Store, StoredModel, activate_model, register_model
 
 FOLLOW_S = 0.5
@@ -46,7 +46,7 @@ class Activated:
     model: StoredModel
     previous: tuple[str, str]
     """Name and version."""
-    compared: Compared
+    compared: ModelChange
     timings_ms: Mapping[str, float]
 
 
@@ -63,7 +63,7 @@ class Activations:
         index: Kind = "auto",
         milvus_url: str | None = None,
         log: FilteringBoundLogger,
-        swap: Callable[[Served], Served],
+        swap: Callable[[ServedModel], ServedModel],
         observe: Callable[[Ending], None],
     ) -> None:
         """Nothing runs before `start`.
@@ -143,7 +143,7 @@ class Activations:
             self._running = None
             self._observe(ending)
 
-    def _prepare_and_compare(self, folder: Path) -> tuple[Prepared, Compared]:
+    def _prepare_and_compare(self, folder: Path) -> tuple[Prepared, ModelChange]:
         serving = self._active.current
         prepared = self._prepared(folder, serving.policy)
         compared = compare(serving.model.bundle, prepared.model.bundle, serving.policy, self._store.known)
@@ -183,7 +183,7 @@ class Activations:
     def _swap(self, prepared: Prepared, model_id: int, **facts: object) -> tuple[str, str]:
         """Serve it from now on; name and version of the one before, which nothing here holds any more."""
         model = prepared.model
-        before = self._put(Served(model, model_id, self._active.current.policy)).model
+        before = self._put(ServedModel(model, model_id, self._active.current.policy)).model
         timings_ms = {name: round(value, 1) for name, value in prepared.timings_ms.items()}
         names = {"bundle": f"{model.name}/{model.version}", "previous": f"{before.name}/{before.version}"}
         self._log.info("model activated", **names, **facts, **timings_ms)

@@ -21,7 +21,7 @@ class Resolved:
     logged: LoggedProtection
 
 
-class Served:
+class ServedModel:
     """A model as this process serves it: its id in the request log, and what its answers protect."""
 
     def __init__(self, model: Model, model_id: int, policy: Policy) -> None:
@@ -58,11 +58,11 @@ class Served:
 class ActiveModel:
     """The one place that changes when another model takes over."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: ServedModel) -> None:
         self.current = served
         """For a request that begins now; it takes this once and keeps it."""
 
-    def swap(self, served: Served) -> Served:
+    def swap(self, served: ServedModel) -> ServedModel:
         """Serve another model from now on; returns the one before, which nothing new will use."""
         before, self.current = self.current, served
         return before

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from bundle import FairEncoder, Users, tensor_over
 from service.errors import first_line
-from service.model.gpu_encoder import Resident, combined
+from service.model.gpu_encoder import GpuEncoder, combined
 
 MARGIN = 1e-13
 """Above what two float64 values of a fair vector differ by, relative to its largest entry; far below float32's 6e-8.
@@ -75,7 +75,7 @@ class UserEncoder:
         self._unit_length = unit_length
         self._alone = network
         self._stored = tensor_over(users.parts)
-        self._resident: Resident | None = None
+        self._resident: GpuEncoder | None = None
 
     def on(self, device: str) -> UserEncoder:
         """The same encoder, whose batches run on another device, and whose memory there ends with it.
@@ -93,7 +93,7 @@ class UserEncoder:
             fits = stored.nbytes <= most
             network = copy.deepcopy(self._alone).to(device)
             parts = stored.to(device) if fits else None
-            resident = Resident(network, parts, torch.device(device), unit_length=self._unit_length)
+            resident = GpuEncoder(network, parts, torch.device(device), unit_length=self._unit_length)
         except RuntimeError as error:
             raise DeviceError(f"{device} does not take it: {first_line(error)}") from error
         there = copy.copy(self)

@@ -12,7 +12,7 @@ from bundle import FairEncoder
 from service.cuda_graphs import MOST, SIZES, Graphs, give_back_with, size_of
 
 
-class Resident:
+class GpuEncoder:
     """Computes fair vectors in float64 there; several threads may ask. Its memory goes back when it ends."""
 
     def __init__(

@@ -19,7 +19,7 @@ from service.model import encoder
 from service.model.loaded import Model
 
 
-class KnownUser(NamedTuple):
+class BundleUser(NamedTuple):
     """By the fair vector of a user whose parts the bundle has."""
 
     row: int
@@ -45,14 +45,14 @@ class ByPopularity:
     """The same for everybody."""
 
 
-Order = KnownUser | History | SimilarTo | ByPopularity
+Basis = BundleUser | History | SimilarTo | ByPopularity
 
 
 class Task(NamedTuple):
     """A list to make."""
 
     model: Model
-    order: Order
+    basis: Basis
     dropped: NDArray[np.int32]
     k: int
     """Items to show, where there are so many."""
@@ -64,7 +64,7 @@ def compute(tasks: Sequence[Task]) -> list[Ranking]:
     rankings: dict[int, Ranking] = {}
     personal: dict[int, list[int]] = {}
     for place, task in enumerate(tasks):
-        match task.order:
+        match task.basis:
             case SimilarTo(row):
                 rankings[place] = task.model.neighbours.top(row, task.dropped, task.k)
             case ByPopularity():
@@ -85,17 +85,17 @@ def use_one_thread() -> None:
 
 def _personal(model: Model, tasks: Sequence[Task]) -> list[Ranking]:
     """Parts → combine → search: lists of one model, ordered by fair vectors."""
-    masks = [task.order.mask for task in tasks if isinstance(task.order, KnownUser | History)]
-    fair = model.encoder.fair_vectors([_user(model, task.order) for task in tasks], masks)
+    masks = [task.basis.mask for task in tasks if isinstance(task.basis, BundleUser | History)]
+    fair = model.encoder.fair_vectors([_user(model, task.basis) for task in tasks], masks)
     rows = ([task.dropped for task in tasks], [task.k for task in tasks], [task.after for task in tasks])
     return model.ranker.top(SearchBatch(fair, *rows))
 
 
-def _user(model: Model, order: Order) -> int | encoder.UserVector:
+def _user(model: Model, basis: Basis) -> int | encoder.UserVector:
     """The row of a known user; the user vector (d,) of a history, alone, so that company does not change its bits."""
-    if isinstance(order, KnownUser):
-        return order.row
-    assert isinstance(order, History)  # noqa: S101  the others have no parts
-    history = np.array(order.rows, np.int32)
+    if isinstance(basis, BundleUser):
+        return basis.row
+    assert isinstance(basis, History)  # noqa: S101  the others have no parts
+    history = np.array(basis.rows, np.int32)
     u: encoder.UserVector = model.bundle.history.user_vectors([history], model.bundle.items.vectors)[0]
     return u

@@ -15,7 +15,7 @@ REMEMBERED = 64
 Rows = NDArray[np.int32]
 
 
-class Catalogue:
+class ItemLookup:
     """What a request says of items, as rows. Used from the event loop alone."""
 
     def __init__(self, row: Mapping[str, int], groups: Sequence[Sequence[str]]) -> None:

@@ -29,7 +29,7 @@ from service.index import (
     open_index,
 )
 from service.model.encoder import DeviceError, UserEncoder, UserVector
-from service.model.item_lookup import Catalogue
+from service.model.item_lookup import ItemLookup
 
 HISTORY = 5
 """Items of a history that stands in for a user."""
@@ -47,7 +47,7 @@ class Model:
     """Which index it is, and why."""
     ranker: Ranker
     """Fair vectors in, what to show out."""
-    catalogue: Catalogue
+    item_lookup: ItemLookup
     device_note: str | None
     """What is on the CPU although a GPU was looked for, and why: one line."""
     device_bytes: Mapping[str, int]
@@ -108,7 +108,7 @@ def load_model(
     draw = partial(_sample, bundle, vectors, encoder) if can_ask and bundle.items.ids else None
     opened = open_index(vectors, device, kind, sample=draw, milvus_url=milvus_url)
     ranker = opened.ranker if bundle.reranker is None else CandidateRanker(opened.ranker, bundle.reranker)
-    catalogue = Catalogue(bundle.items.row, bundle.items.groups)
+    item_lookup = ItemLookup(bundle.items.row, bundle.items.groups)
     _ = bundle.users.row  # built on first use; the first request should not pay
     indexed = perf_counter()
     encoder, note = _beside(opened.index, encoder, opened.note)
@@ -120,7 +120,7 @@ def load_model(
         opened.index,
         opened.report,
         ranker,
-        catalogue,
+        item_lookup,
         note,
         {**device_bytes(opened.index, vectors), **encoder.device_bytes},
         {name: 1e3 * seconds for name, seconds in times_s.items()},

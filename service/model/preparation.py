@@ -13,16 +13,16 @@ import numpy as np
 from bundle import Bundle, BundleError, Description, missing
 from service.errors import ModelRefusedError, StartError
 from service.index import Device, Kind
-from service.model.inference import ByPopularity, History, KnownUser, SimilarTo, Task, compute
+from service.model.inference import BundleUser, ByPopularity, History, SimilarTo, Task, compute
 from service.model.loaded import Model, load_model
 from service.requirement import Policy, check_policy, covering_mask
-from service.store import Known
+from service.store import StateCache
 
 WARM_ITEMS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ModelChange:
     """What another model changes."""
 
     attributes_added: tuple[str, ...]
@@ -82,9 +82,9 @@ def warm(model: Model, policy: Policy) -> None:
     bundle = model.bundle
     description = bundle.description
     mask = description.mask(covering_mask(description, policy) or ())
-    orders: list[KnownUser | History | SimilarTo | ByPopularity] = [ByPopularity()]
+    orders: list[BundleUser | History | SimilarTo | ByPopularity] = [ByPopularity()]
     if bundle.users.ids:
-        orders.append(KnownUser(0, mask))
+        orders.append(BundleUser(0, mask))
     if bundle.items.ids:
         orders.append(SimilarTo(0))
         if model.encoder.can_split:
@@ -93,11 +93,11 @@ def warm(model: Model, policy: Policy) -> None:
     compute([Task(model, order, nothing, WARM_ITEMS, None) for order in orders])
 
 
-def compare(before: Bundle, after: Bundle, policy: Policy, known: Known) -> Compared:
+def compare(before: Bundle, after: Bundle, policy: Policy, known: StateCache) -> ModelChange:
     """What changes with another bundle, for callers and for users who have stored a requirement."""
     old, new = before.description.attribute_names, after.description.attribute_names
     users, items = (before.users.ids, after.users.ids), (before.items.ids, after.items.ids)
-    return Compared(
+    return ModelChange(
         attributes_added=tuple(name for name in new if name not in old),
         attributes_removed=tuple(name for name in old if name not in new),
         users_added=missing(users[1], users[0]),
@@ -108,7 +108,7 @@ def compare(before: Bundle, after: Bundle, policy: Policy, known: Known) -> Comp
     )
 
 
-def unmet_requirements(bundle: Description, policy: Policy, known: Known) -> Mapping[tuple[str, ...], int]:
+def unmet_requirements(bundle: Description, policy: Policy, known: StateCache) -> Mapping[tuple[str, ...], int]:
     """Stored requirement that no mask of the bundle covers → how many users have it."""
     stored = Counter(state.requirement for _, state in known.users() if state.requirement and not state.suppressed)
     return {

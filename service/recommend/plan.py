@@ -22,9 +22,9 @@ from service.errors import (
     UnknownUserError,
 )
 from service.index import Position
-from service.model.active import Resolved, Served
-from service.model.inference import ByPopularity, History, KnownUser, Order, SimilarTo
-from service.model.item_lookup import Catalogue
+from service.model.active import Resolved, ServedModel
+from service.model.inference import Basis, BundleUser, ByPopularity, History, SimilarTo
+from service.model.item_lookup import ItemLookup
 from service.recommend.cursor import Bound, Cursors
 from service.recommend.queries import (
     AnyQuery,
@@ -35,7 +35,7 @@ from service.recommend.queries import (
     UserQuery,
 )
 from service.requirement import Requirement
-from service.store import HiddenItems, Known, LoggedProtection, UserState
+from service.store import HiddenItems, LoggedProtection, StateCache, UserState
 
 NOTHING = np.zeros(0, np.int32)
 NOBODY = Resolved(Requirement({}, ()), LoggedProtection())
@@ -46,9 +46,9 @@ class Plan(NamedTuple):
     """All that the list depends on."""
 
     query: AnyQuery
-    served: Served
+    served: ServedModel
     resolved: Resolved
-    order: Order
+    basis: Basis
     dropped: NDArray[np.int32]
     after: Position | None
     """Where the list continues; None for its beginning."""
@@ -71,7 +71,7 @@ class Plan(NamedTuple):
             whose = ["session", query.history]
         else:
             raise TypeError("this kind of list has no pages")
-        return Bound([*whose, *query.asked], f"{self.served.model.content_hash} {_material(self.order)}", self.mask)
+        return Bound([*whose, *query.asked], f"{self.served.model.content_hash} {_material(self.basis)}", self.mask)
 
     @property
     def mask(self) -> tuple[bool, ...]:
@@ -85,7 +85,7 @@ class Plan(NamedTuple):
         return AnswerKey(
             content_hash=self.served.model.content_hash,
             route=type(query).__name__,
-            user=query.user if isinstance(query, UserQuery) else _material(self.order),
+            user=query.user if isinstance(query, UserQuery) else _material(self.basis),
             mask=self.mask,
             options=query.options,
             fallback=self.fallback,
@@ -98,7 +98,7 @@ class Plan(NamedTuple):
 class _Person(NamedTuple):
     """Somebody to make a list for."""
 
-    order: Order
+    basis: Basis
     seen: NDArray[np.int32] | None = None
     """Rows, at export."""
     met: Sequence[int] = ()
@@ -107,7 +107,7 @@ class _Person(NamedTuple):
     unknown_items: tuple[str, ...] = ()
 
 
-def plan_list(query: AnyQuery, served: Served, known: Known, cursors: Cursors) -> Plan:
+def plan_list(query: AnyQuery, served: ServedModel, known: StateCache, cursors: Cursors) -> Plan:
     """Decide what the list is made of.
 
     Args:
@@ -144,17 +144,17 @@ def plan_list(query: AnyQuery, served: Served, known: Known, cursors: Cursors) -
             return _for_nobody(query, served, ByPopularity(), query.group, hidden)
 
 
-def _user(query: UserQuery, served: Served, state: UserState, mask: tuple[bool, ...]) -> _Person:
+def _user(query: UserQuery, served: ServedModel, state: UserState, mask: tuple[bool, ...]) -> _Person:
     """A user by id: from the bundle, else from posted interactions, else nobody we know."""
     model = served.model
     if state.suppressed:
         if query.fallback is None:
             raise UnknownUserError(query.user)
         return _Person(ByPopularity(), fallback=query.fallback)
-    met = model.catalogue.rows(state.items) if state.items else ()
+    met = model.item_lookup.rows(state.items) if state.items else ()
     row = model.bundle.users.row.get(query.user)
     if row is not None:
-        return _Person(KnownUser(row, mask), model.bundle.seen.of(row), met)
+        return _Person(BundleUser(row, mask), model.bundle.seen.of(row), met)
     if met and model.encoder.can_split:
         return _Person(History(tuple(met), mask), None, met)
     if query.fallback is None:
@@ -162,12 +162,12 @@ def _user(query: UserQuery, served: Served, state: UserState, mask: tuple[bool, 
     return _Person(ByPopularity(), None, met, query.fallback)
 
 
-def _session(query: SessionQuery, served: Served, mask: tuple[bool, ...]) -> _Person:
+def _session(query: SessionQuery, served: ServedModel, mask: tuple[bool, ...]) -> _Person:
     """Somebody of whom only items are known."""
     model = served.model
     if not model.encoder.can_split:
         raise SessionsUnsupportedError
-    rows = model.catalogue.rows(query.history)
+    rows = model.item_lookup.rows(query.history)
     row = model.bundle.items.row
     unknown = tuple(dict.fromkeys(item for item in query.history if item not in row))
     if rows:
@@ -179,7 +179,7 @@ def _session(query: SessionQuery, served: Served, mask: tuple[bool, ...]) -> _Pe
 
 def _personal(
     query: UserQuery | SessionQuery,
-    served: Served,
+    served: ServedModel,
     resolved: Resolved,
     person: _Person,
     hidden: HiddenItems,
@@ -187,23 +187,23 @@ def _personal(
     logged_user: str | None,
     user_revision: int,
 ) -> Plan:
-    catalogue = served.model.catalogue
-    named = catalogue.rows(query.exclude) if query.exclude else []
+    lookup = served.model.item_lookup
+    named = lookup.rows(query.exclude) if query.exclude else []
     if query.exclude_seen:
         named = [*named, *person.met]
     seen = person.seen if query.exclude_seen else None
-    dropped = _dropped_rows(seen, named, catalogue.hidden(hidden.items), _outside(query.group, catalogue))
+    dropped = _dropped_rows(seen, named, lookup.hidden(hidden.items), _outside(query.group, lookup))
     facts = (person.fallback, person.unknown_items, logged_user, user_revision, hidden.revision)
-    plan = Plan(query, served, resolved, person.order, dropped, None, *facts)
+    plan = Plan(query, served, resolved, person.basis, dropped, None, *facts)
     return plan if query.cursor is None else plan._replace(after=cursors.read(query.cursor, plan.bound))
 
 
 def _for_nobody(
-    query: SimilarQuery | PopularQuery, served: Served, order: Order, groups: Sequence[str], hidden: HiddenItems
+    query: SimilarQuery | PopularQuery, served: ServedModel, basis: Basis, groups: Sequence[str], hidden: HiddenItems
 ) -> Plan:
-    catalogue = served.model.catalogue
-    dropped = _dropped_rows(None, (), catalogue.hidden(hidden.items), _outside(groups, catalogue))
-    return Plan(query, served, NOBODY, order, dropped, None, None, (), None, 0, hidden.revision)
+    lookup = served.model.item_lookup
+    dropped = _dropped_rows(None, (), lookup.hidden(hidden.items), _outside(groups, lookup))
+    return Plan(query, served, NOBODY, basis, dropped, None, None, (), None, 0, hidden.revision)
 
 
 def _dropped_rows(seen: NDArray[np.int32] | None, named: Sequence[int], *sets: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -225,18 +225,18 @@ def _dropped_rows(seen: NDArray[np.int32] | None, named: Sequence[int], *sets: N
     return rows[0] if len(rows) == 1 else np.concatenate(rows) if rows else np.zeros(0, np.int32)
 
 
-def _outside(groups: Sequence[str], catalogue: Catalogue) -> NDArray[np.int32]:
+def _outside(groups: Sequence[str], lookup: ItemLookup) -> NDArray[np.int32]:
     """Rows of the items in none of the wanted groups."""
     if not groups:
         return NOTHING
     for group in groups:
-        if not catalogue.has(group):
-            raise UnknownGroupError(group, catalogue.groups)
-    return catalogue.outside(groups)
+        if not lookup.has(group):
+            raise UnknownGroupError(group, lookup.groups)
+    return lookup.outside(groups)
 
 
-def _material(order: Order) -> str:
+def _material(basis: Basis) -> str:
     """What the list is made from, where that can change while neither bundle nor request does."""
-    if isinstance(order, History):
-        return blake2b(np.array(order.rows, np.int32).tobytes(), digest_size=16).hexdigest()
-    return f"{order.row}" if isinstance(order, SimilarTo) else type(order).__name__
+    if isinstance(basis, History):
+        return blake2b(np.array(basis.rows, np.int32).tobytes(), digest_size=16).hexdigest()
+    return f"{basis.row}" if isinstance(basis, SimilarTo) else type(basis).__name__

@@ -15,8 +15,8 @@ from service.cache import AnswerCache, CachedAnswer
 from service.errors import NotReadyError, OutdatedError
 from service.index import Position, Ranking
 from service.metrics import Metrics
-from service.model.active import ActiveModel, Served
-from service.model.inference import KnownUser, Task, compute, use_one_thread
+from service.model.active import ActiveModel, ServedModel
+from service.model.inference import BundleUser, Task, compute, use_one_thread
 from service.model.loaded import Model
 from service.recommend.batcher import Batcher
 from service.recommend.cursor import Cursors
@@ -159,7 +159,7 @@ class Recommender:
         await self.warm(self.active.current)
         self._warm = True
 
-    async def warm(self, served: Served) -> None:
+    async def warm(self, served: ServedModel) -> None:
         """Make a list from a model, active or not yet: it fails here, or in no request. Nobody sees it, nor the log.
 
         Raises:
@@ -168,8 +168,8 @@ class Recommender:
         bundle = served.model.bundle
         if bundle.users.ids:
             mask = covering_mask(bundle.description, served.policy) or ()
-            order = KnownUser(0, bundle.description.mask(mask))
-            await self._batcher.submit(Task(served.model, order, bundle.seen.of(0), 10, None))
+            basis = BundleUser(0, bundle.description.mask(mask))
+            await self._batcher.submit(Task(served.model, basis, bundle.seen.of(0), 10, None))
 
     async def close(self) -> None:
         """Answer what waits and stop."""
@@ -185,7 +185,7 @@ class Recommender:
             ranking = Ranking(kept.rows.astype(np.int64), scores)
             stale = await self._store.log([_record(plan, ranking, asker, cached=True)])
             return _Made(ranking, True, bool(stale))
-        task = Task(plan.served.model, plan.order, plan.dropped, plan.query.k + 1, plan.after)
+        task = Task(plan.served.model, plan.basis, plan.dropped, plan.query.k + 1, plan.after)
 
         def record_in_worker(ranking: Ranking) -> LogRecord:  # which saves the record a way through the event loop
             return _record(plan, ranking, asker, cached=False)

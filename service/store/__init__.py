@@ -37,7 +37,7 @@ from service.store.runs import (
     report_run,
     requeue_run,
 )
-from service.store.state_cache import HiddenItems, Key, Known, StoredModel, UserState
+from service.store.state_cache import HiddenItems, Key, StateCache, StoredModel, UserState
 from service.store.store import Store
 from service.store.users import (
     Erased,
@@ -65,7 +65,6 @@ __all__ = [
     "Interaction",
     "Key",
     "KeyNameTakenError",
-    "Known",
     "LogColumns",
     "LogFilter",
     "LogRecord",
@@ -76,6 +75,7 @@ __all__ = [
     "RequirementCount",
     "Run",
     "RunConflictError",
+    "StateCache",
     "Store",
     "StoreStartError",
     "StoreUnavailableError",

@@ -14,7 +14,7 @@ from service.store.errors import UnstorableError
 from service.store.pseudonym import Pseudonyms
 from service.store.record import COLUMNS, LogRecord, as_row
 from service.store.schema import state
-from service.store.state_cache import Changes, Known, read_changes
+from service.store.state_cache import Changes, StateCache, read_changes
 from service.thread_queue import Outcome
 
 PADDING = 65_536
@@ -31,7 +31,7 @@ class Write(NamedTuple):
 class GroupCommit:
     """Commits groups on one connection, which it takes anew when it is lost. For one thread."""
 
-    def __init__(self, database: Database, known: Known, pseudonyms: Pseudonyms) -> None:
+    def __init__(self, database: Database, known: StateCache, pseudonyms: Pseudonyms) -> None:
         self._database = database
         self._known = known
         self._pseudonyms = pseudonyms

@@ -58,7 +58,7 @@ def list_keys(connection: Connection) -> list[Key]:
 
 
 def find_key(known: Mapping[bytes, Key], secret: str, now_us: int) -> Key | None:
-    """The valid key with this secret, from `Known.keys`; None where there is none, it expired or was revoked.
+    """The valid key with this secret, from `StateCache.keys`; None where there is none, it expired or was revoked.
 
     What is looked up is a digest: the time that takes tells nothing of any other secret.
     """

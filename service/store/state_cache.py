@@ -1,8 +1,9 @@
-"""What this process knows of the database in memory, so that a request asks no database.
+"""A copy in memory of the small tables of the database, so that a request does not query the database.
 
-Never the authority: each transaction of the log first reads what has changed since (`read_changes`), refuses records of
-answers that were made without it, and makes it known (`Known.take`). Own changes come in the same way as those of other
-replicas. A user's entry is replaced whole, so that a reader sees one state of it without a lock.
+The copy is never the authority. Each transaction of the log first reads the changes since the last one
+(`read_changes`), refuses the records of answers that were made without them, and applies them to the copy
+(`StateCache.take`). Changes of this process and of other replicas arrive in the same way. A user's entry is replaced as
+a whole, so that a reader sees a consistent one without a lock.
 """
 
 from __future__ import annotations
@@ -16,21 +17,21 @@ from sqlalchemy import Connection, Row, Select, Table, select
 from service.store.schema import erased_users, hidden_items, interactions, keys, models, requirements, state
 
 REVISION = str(select(state.c.revision))
-"""As text: making it anew for every transaction would cost as much as the answer of the database."""
+"""Compiled once: compiling the statement for every transaction would take as long as the database's answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class UserState:
-    """All that is stored of one user and matters to an answer."""
+    """Everything stored of one user that an answer depends on."""
 
     revision: int = 0
-    """Of the last change; 0 where nothing was ever stored."""
+    """Revision of the last change; 0 where nothing was ever stored."""
     requirement: tuple[str, ...] | None = None
     """Attributes of the stored requirement; None where there is none."""
     items: tuple[str, ...] = ()
     """Items of the interactions posted since export, once each, oldest first."""
     suppressed: bool = False
-    """Erased: nothing of this user is stored until that is lifted."""
+    """Whether the user is erased: until that is lifted, nothing of this user is stored."""
 
 
 NOTHING = UserState()
@@ -70,11 +71,11 @@ class StoredModel:
     version: str
     content_hash: str
     attributes: tuple[str, ...]
-    """In manifest order: what the bits of the log's masks mean."""
+    """In manifest order, which is that of the bits in the log's masks."""
     known_us: int
     activated_us: int | None
     activation: int
-    """Revision of the last activation, 0 for none: the largest is the active one."""
+    """Revision of the last activation, 0 for none; the model with the largest one is active."""
     activated_by: str | None = None
     """Name of the API key; None where there was none."""
 
@@ -86,7 +87,7 @@ class StoredModel:
 
 @dataclass(frozen=True)
 class Changes:
-    """What has changed between two revisions."""
+    """The changes between two revisions."""
 
     revision: int
     requirements: Mapping[str, tuple[int, tuple[str, ...] | None]]
@@ -102,10 +103,10 @@ class Changes:
         return frozenset((*self.requirements, *self.interactions, *self.suppressed))
 
 
-class Known:
-    """The process's picture of the database as of `revision`. Changed by the writer's thread alone, read by any.
+class StateCache:
+    """The copy as of `revision`. Only the writer's thread changes it; any thread may read it.
 
-    Dictionaries that others may walk through are replaced, not changed.
+    Dictionaries that other threads may iterate over are replaced, not changed.
     """
 
     def __init__(self) -> None:
@@ -119,11 +120,11 @@ class Known:
         """One copy of every item id and requirement."""
 
     def user(self, user: str) -> UserState:
-        """What is stored of a user."""
+        """The state of a user."""
         return self._users.get(user, NOTHING)
 
     def users(self) -> list[tuple[str, UserState]]:
-        """Every user of whom anything is, or was, stored, at this moment."""
+        """Every user of whom something is or was stored."""
         return list(self._users.items())
 
     @property
@@ -137,9 +138,9 @@ class Known:
         return next((key for key in self.keys.values() if key.name == name), None)
 
     def take(self, changes: Changes) -> None:
-        """Make changes known. Taking some of them twice does no harm."""
+        """Apply changes. Applying some of them twice does no harm."""
         for user, (revision, suppressed) in changes.suppressed.items():
-            # Also where that is lifted: the erasure itself may have gone by unseen.
+            # Also after the erasure is lifted: this process may have missed the erasure itself.
             self._put(user, revision, suppressed=suppressed, requirement=None, items=())
         for user, (revision, attributes) in changes.requirements.items():
             self._put(user, revision, requirement=attributes)
@@ -165,9 +166,10 @@ class Known:
 
 
 def read_changes(connection: Connection, since: int) -> Changes | None:
-    """What has changed after a revision; None where nothing has. One row is read in that case.
+    """Read the changes after a revision; None where there are none, which takes one row to find out.
 
-    The counter is read before the tables: what is committed in between shows up here already, and once more next time.
+    The counter is read before the tables: a change that is committed in between is returned now, and once more the
+    next time.
     """
     revision = int(connection.exec_driver_sql(REVISION).scalar_one())
     if revision <= since:
@@ -217,7 +219,7 @@ __all__ = [
     "Changes",
     "HiddenItems",
     "Key",
-    "Known",
+    "StateCache",
     "StoredModel",
     "UserState",
     "read_changes",

@@ -19,7 +19,7 @@ from service.store.pseudonym import Pseudonyms
 from service.store.record import LogRecord
 from service.store.retention import prune_log, rows_cutoff
 from service.store.schema import state
-from service.store.state_cache import Known, read_changes
+from service.store.state_cache import StateCache, read_changes
 from service.store.writer import Writer
 from service.thread_queue import Queued
 
@@ -57,7 +57,7 @@ class Store:
         """
         self.database = Database(url)
         self.pseudonyms = Pseudonyms(pseudonym_secret)
-        self.known = Known()
+        self.known = StateCache()
         path = self.database.path
         self._lock = None if path is None else ProcessLock(path)
         try:

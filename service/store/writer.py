@@ -25,7 +25,7 @@ from service.store.errors import StoreUnavailableError, UnstorableError
 from service.store.group_commit import GroupCommit, Write
 from service.store.pseudonym import Pseudonyms
 from service.store.record import LogRecord
-from service.store.state_cache import Known
+from service.store.state_cache import StateCache
 from service.thread_queue import Outcome, Queued, ThreadQueue
 
 BEAT_S = 0.5
@@ -46,7 +46,7 @@ class Writer:
     def __init__(
         self,
         database: Database,
-        known: Known,
+        known: StateCache,
         pseudonyms: Pseudonyms,
         *,
         queue_size: int,
@@ -89,7 +89,7 @@ class Writer:
 
         Returns:
             Places in ``records`` of those that were *not* written, because their user's state or the hidden items have
-            changed since; `Known` has the present state by now, so compute these again. Empty: all are durable.
+            changed since; `StateCache` has the present state by now, so compute these again. Empty: all are durable.
 
         Raises:
             StoreUnavailableError: the database is lost or full, or took too long.
@@ -108,7 +108,7 @@ class Writer:
             self._queue.take_over([Queued(Write(records=(queued.work,)), queued.waiter) for queued in records])
 
     async def change(self, change: Callable[[Transaction], Result]) -> Result:
-        """Make one change durable; `Known` has it when this returns.
+        """Make one change durable; `StateCache` has it when this returns.
 
         Raises:
             StoreUnavailableError, QueueFullError, StoppingError, UnstorableError: as `log` does.

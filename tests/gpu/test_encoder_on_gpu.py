@@ -75,14 +75,14 @@ def test_memory_goes_back_to_the_gpu_with_the_encoder(an_encoder):
 @pytest.mark.parametrize("kind", ["auto", "torch", "flat", "ivf"])
 def test_a_model_is_on_the_gpu_as_a_whole_and_gives_the_lists_of_the_cpu(a_bundle_folder, kind):
     faiss = pytest.importorskip("faiss")
-    from service.model.inference import History, KnownUser, Task, compute
+    from service.model.inference import BundleUser, History, Task, compute
     from service.model.loaded import load_model
 
     if kind != "torch" and (not hasattr(faiss, "StandardGpuResources") or faiss.get_num_gpus() == 0):
         pytest.skip("no GPU that FAISS can use")
     folder = a_bundle_folder(users=500, items=3_000, dimensions=32)
     masks = [(bool(row & 1), bool(row & 2)) for row in range(100)]
-    orders = [KnownUser(5 * row, mask) if row % 4 else History((row, 7), mask) for row, mask in enumerate(masks)]
+    orders = [BundleUser(5 * row, mask) if row % 4 else History((row, 7), mask) for row, mask in enumerate(masks)]
     nothing = np.zeros(0, np.int32)
 
     here, there = load_model(folder, "cpu", "torch"), load_model(folder, "cuda", kind)

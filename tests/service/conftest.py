@@ -34,7 +34,7 @@ from bundle import Bundle, write_bundle
 from service.api import create_app
 from service.api.request_context import new_request_id
 from service.logs import make_logger
-from service.model.active import Served
+from service.model.active import ServedModel
 from service.model.loaded import Model, load_model
 from service.recommend.queries import AnyQuery
 from service.recommend.recommender import Asker, Recommendation
@@ -175,7 +175,7 @@ class Desk:
 
     def serve(self, model: Model) -> None:
         """Put another model in the place of the active one, as it is."""
-        self.runtime.swap(Served(model, self.runtime.active.current.id, self.recommender.policy))
+        self.runtime.swap(ServedModel(model, self.runtime.active.current.id, self.recommender.policy))
 
     async def logged(self, **wanted: Any) -> list[LogRow]:
         """The request log, oldest first."""

@@ -333,7 +333,7 @@ def test_lists_are_answered_while_the_log_is_counted_and_not_too_many_wait_for_i
         counted = others.submit(client.get, "/audit/exposure")
         assert going.wait(30)
         waiting = others.submit(client.get, "/audit/requirements")
-        while client.app.state.evenhand.runtime.served_log._waiting < 1:
+        while client.app.state.evenhand.runtime.log_statistics._waiting < 1:
             pass
 
         served, refused = client.get("/recommend?user=u1"), client.get("/audit/exposure")

@@ -8,10 +8,10 @@ import pytest
 
 from bundle import SupportedMasks
 from measure.masks import masks_to_measure
-from service.audit.people import MOST, Compared, Left, Logged, masks_of, side_by_side
+from service.audit.people import MOST, Left, ListComparison, Logged, masks_of, side_by_side
 from service.audit.sentences import listed, sentence
 from service.errors import OutdatedError
-from service.model.active import Served
+from service.model.active import ServedModel
 from service.recommend.queries import UserQuery
 from service.requirement import Policy
 from service.store import Purpose
@@ -228,7 +228,7 @@ def test_a_bundle_of_many_attributes_costs_no_more_lists_than_a_batch(a_bundle):
 
     model = Model()
     model.bundle = type("B", (), {"description": description})
-    found = masks_of(Served(model, 1, Policy()), None, None)
+    found = masks_of(ServedModel(model, 1, Policy()), None, None)
 
     assert len(masks_to_measure(names)) > MOST >= len(found)
     assert found == [(), *((name,) for name in names), tuple(names)]
@@ -272,9 +272,9 @@ def test_sentences_say_what_changes(a_recommender):
             made = await desk.recommend(UserQuery("u0", sensitive=(), k=4))
 
             def said(was, left=()):
-                reference = Compared("", made, (1, 2, 3, 4), (), 1, 1)
+                reference = ListComparison("", made, (1, 2, 3, 4), (), 1, 1)
                 rows = tuple(Left(rank, rank) for rank in left)
-                return sentence(["gender"], reference, Compared("", made, was, rows, 0, 0))
+                return sentence(["gender"], reference, ListComparison("", made, was, rows, 0, 0))
 
             assert (
                 said((1, None, 3, 2), [4]) == "Protecting gender changes 1 of 4 items; 3 stay, the first place stays."

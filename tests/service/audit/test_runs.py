@@ -337,7 +337,7 @@ async def test_a_run_searches_with_the_kind_of_index_that_serves_or_an_exact_one
 
 @pytest.mark.anyio
 async def test_two_replicas_never_do_a_run_twice(a_model, a_measurable_folder, ready_postgres, monkeypatch):
-    from service.model.active import ActiveModel, Served
+    from service.model.active import ActiveModel, ServedModel
     from service.model.loaded import load_model
     from service.requirement import Policy
 
@@ -349,7 +349,7 @@ async def test_two_replicas_never_do_a_run_twice(a_model, a_measurable_folder, r
         return Quick()
 
     monkeypatch.setattr(Child, "start", start)
-    active = ActiveModel(Served(load_model(folder, "cpu"), 1, Policy()))
+    active = ActiveModel(ServedModel(load_model(folder, "cpu"), 1, Policy()))
     async with AsyncExitStack() as stack:
         stores = [Store(ready_postgres) for _ in range(2)]
         for store in stores:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from service.model.item_lookup import REMEMBERED, Catalogue
+from service.model.item_lookup import REMEMBERED, ItemLookup
 
 
 @pytest.fixture
-def catalogue() -> Catalogue:
+def catalogue() -> ItemLookup:
     row = {item: place for place, item in enumerate("abcde")}
-    return Catalogue(row, [["drama"], ["comedy", "drama"], [], ["comedy"], ["war"]])
+    return ItemLookup(row, [["drama"], ["comedy", "drama"], [], ["comedy"], ["war"]])
 
 
 def test_unknown_ids_are_left_out_and_the_order_stays(catalogue):
@@ -25,7 +25,7 @@ def test_outside_are_the_items_of_none_of_the_groups(catalogue):
 
 def test_only_so_many_group_filters_are_kept():
     names = [f"g{number}" for number in range(REMEMBERED + 5)]
-    catalogue = Catalogue({name: row for row, name in enumerate(names)}, [[name] for name in names])
+    catalogue = ItemLookup({name: row for row, name in enumerate(names)}, [[name] for name in names])
 
     for name in names:
         assert len(catalogue.outside([name])) == len(names) - 1

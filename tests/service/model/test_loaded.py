@@ -12,9 +12,9 @@ from pydantic import SecretStr
 
 from bundle import read_bundle
 from service.index import make_ranker, open_index
-from service.model.active import Served
+from service.model.active import ServedModel
 from service.model.encoder import UserEncoder
-from service.model.inference import ByPopularity, KnownUser, SimilarTo, Task, compute
+from service.model.inference import BundleUser, ByPopularity, SimilarTo, Task, compute
 from service.model.loaded import Model, load_model
 from service.runtime import Runtime
 from service.settings import Settings
@@ -30,8 +30,8 @@ def folder(a_bundle_folder):
     return path
 
 
-def shown(model: Model, order: KnownUser | SimilarTo | ByPopularity) -> list[int]:
-    (ranking,) = compute([Task(model, order, NOTHING, 3, None)])
+def shown(model: Model, basis: BundleUser | SimilarTo | ByPopularity) -> list[int]:
+    (ranking,) = compute([Task(model, basis, NOTHING, 3, None)])
     return ranking.rows.tolist()
 
 
@@ -40,7 +40,7 @@ def test_a_start_reads_no_parts_and_nothing_that_audits_need(folder, resident):
 
     files = [folder / "users.safetensors", folder / "audit" / "base.safetensors"]
     assert [resident(path) for path in files] == [0, 0]
-    assert len(shown(model, KnownUser(10_000, (True, False)))) == 3
+    assert len(shown(model, BundleUser(10_000, (True, False)))) == 3
     assert 0 < resident(files[0]) < files[0].stat().st_size / 2
     assert resident(files[1]) == 0
 
@@ -85,12 +85,12 @@ def beside_a_gpu(monkeypatch):
 
 
 def test_the_encoder_follows_the_index_to_a_gpu_and_the_lists_stay_the_same(folder, beside_a_gpu):
-    here = shown(load_model(folder, "cpu"), KnownUser(7, (True, False)))
+    here = shown(load_model(folder, "cpu"), BundleUser(7, (True, False)))
     beside_a_gpu(2**40)
 
     model = load_model(folder, "auto", "torch")
 
-    assert shown(model, KnownUser(7, (True, False))) == here
+    assert shown(model, BundleUser(7, (True, False))) == here
     assert model.device_note is None
     assert model.device_bytes["items"] == model.bundle.items.vectors.nbytes
     assert model.device_bytes["scratch"] == model.index.scratch_bytes
@@ -118,7 +118,7 @@ def test_an_encoder_that_cannot_follow_stays_on_the_cpu_and_says_why(folder, bes
     model = load_model(folder, "auto", "torch")
 
     assert model.device_note == "encoder: this torch is built without CUDA"
-    assert len(shown(model, KnownUser(7, (True, False)))) == 3
+    assert len(shown(model, BundleUser(7, (True, False)))) == 3
     assert set(model.device_bytes) == {"items", "scratch"}
 
 
@@ -141,7 +141,7 @@ def test_what_a_model_holds_on_a_gpu_is_in_the_metrics_and_leaves_with_it(folder
     beside_a_gpu(2**40)
 
     there = load_model(folder, "auto", "torch")
-    served = runtime.swap(Served(there, 1, runtime.active.current.policy))
+    served = runtime.swap(ServedModel(there, 1, runtime.active.current.policy))
 
     ask = runtime.metrics.registry.get_sample_value
     assert set(there.device_bytes) == {"items", "scratch", "encoder", "parts"}

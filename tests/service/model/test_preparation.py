@@ -10,7 +10,7 @@ from bundle import SupportedMasks
 from service.errors import ModelRefusedError, UnsupportedRequirementError
 from service.model.preparation import compare, prepare, unmet_requirements
 from service.requirement import Policy, resolve
-from service.store import Known
+from service.store import StateCache
 from service.store.state_cache import Changes
 
 NAMES = ("gender", "age", "occupation")
@@ -18,7 +18,7 @@ subsets = st.lists(st.sampled_from(NAMES), max_size=3, unique=True).map(tuple)
 
 
 def known_with(requirements, suppressed=()):
-    known = Known()
+    known = StateCache()
     stored = {f"u{place}": (1, names) for place, names in enumerate(requirements)}
     known.take(Changes(1, stored, {}, {}, {}, (), ()))
     known.take(Changes(2, {}, {}, dict.fromkeys(suppressed, (2, True)), {}, (), ()))

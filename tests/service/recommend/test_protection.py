@@ -14,7 +14,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.model.active import Served
+from service.model.active import ServedModel
 from service.store import (
     Interaction,
     Purpose,
@@ -242,7 +242,7 @@ def world(request, a_client, a_model):
     other = a_model(**_bundle_options("2"))
     facts = (other.name, other.version, other.content_hash, other.bundle.description.attribute_names)
     stored = client.change(register_model, *facts)
-    served = {"1": runtime.active.current, "2": Served(other, stored.id, runtime.recommender.policy)}
+    served = {"1": runtime.active.current, "2": ServedModel(other, stored.id, runtime.recommender.policy)}
     return World(client, served, policy)
 
 

@@ -16,7 +16,7 @@ import pytest
 from bundle import SupportedMasks, write_bundle
 from service.errors import NotReadyError, UnknownUserError
 from service.index import SearchBatch
-from service.model.inference import ByPopularity, History, KnownUser, SimilarTo, Task, compute
+from service.model.inference import BundleUser, ByPopularity, History, SimilarTo, Task, compute
 from service.model.loaded import load_model
 from service.recommend.queries import SessionQuery, UserQuery
 from service.recommend.recommender import Recommendation
@@ -249,7 +249,7 @@ def test_a_request_keeps_the_model_it_began_with_and_the_old_one_goes_with_its_l
 def test_one_batch_may_hold_tasks_of_two_models_and_of_every_kind(a_model, oracle):
     one, two = a_model(version="1"), a_model(version="2", seed=3)
     mask, nothing = (False, False), np.zeros(0, np.int32)
-    orders = [KnownUser(0, mask), SimilarTo(3), History((2, 5), mask), ByPopularity(), KnownUser(1, (True, False))]
+    orders = [BundleUser(0, mask), SimilarTo(3), History((2, 5), mask), ByPopularity(), BundleUser(1, (True, False))]
     tasks = [Task(model, order, nothing, 12, None) for order in orders for model in (one, two)]
 
     together = compute(tasks)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from service.store import (
     Database,
     Interaction,
-    Known,
+    StateCache,
     Store,
     activate_model,
     add_interactions,
@@ -36,7 +36,7 @@ STEPS = st.one_of(
 )
 
 
-def _facts(known: Known):
+def _facts(known: StateCache):
     users = {name: (s.requirement, s.items, s.suppressed) for name, s in known.users()}
     plain = {name: facts for name, facts in users.items() if facts != (None, (), False)}
     return plain, known.hidden.items
@@ -54,7 +54,7 @@ def _facts(known: Known):
 def test_hearing_of_changes_bit_by_bit_ends_where_a_fresh_start_begins(steps):
     with tempfile.TemporaryDirectory() as folder:
         store = Store(f"sqlite:///{folder}/store.db")
-        database, follower = store.database, Known()
+        database, follower = store.database, StateCache()
 
         for (change, *arguments), look in steps:
             revisions = {user: follower.user(user).revision for user in ("ripley", "dallas")}
@@ -69,7 +69,7 @@ def test_hearing_of_changes_bit_by_bit_ends_where_a_fresh_start_begins(steps):
                         assert follower.user(user).revision > revisions[user]
         _follow(database, follower)
 
-        fresh = Known()
+        fresh = StateCache()
         _follow(database, fresh)
         assert _facts(follower) == _facts(fresh)
         asyncio.run(_closed(store))
