@@ -1,19 +1,19 @@
-"""Lists out of an index that misses some items: everything it finds is scored again and put into the exact order.
+"""Lists out of an index that misses some items: its proposals are scored again and put into the exact order.
 
-Nobody can prove such a list; `service.index.tune` measures it. What is held here:
+Such a list cannot be proven; `service.index.tune` measures it. This module promises:
 
-* An index is asked through windows, each wider than the one before, until enough is left that may be shown; then the
-  whole catalogue is scored, and the list is exact. Nothing that is dropped is shown, and a list is shorter than k only
-  where the catalogue has no more.
-* A row has found what all its windows so far proposed. Of a window that came back full only items above the score it
-  ended with count (by more than float32 may be off), so that no list ends within a tie that the window cut.
-* A list is a function of its row alone: the index proposes to a row what it proposes to it in any batch, and scores of
-  what was found are float64, one item at a time.
-* Pages neither repeat an item nor skip one that a page before had found. A page begins strictly after the last item
+* An index is searched through windows, each wider than the one before, until enough items are left that may be shown;
+  after the last window the whole catalogue is scored, and the list is exact. No dropped item is shown, and a list is
+  shorter than k only where the catalogue has no more.
+* A row has found the proposals of all its windows so far. Of a full window only those items count whose score is above
+  the window's last one (by more than the error of float32), so that no list ends within a tie that the window cut.
+* A list is a function of its row alone: the index proposes the same to a row in any batch, and the items found are
+  scored in float64, one at a time.
+* Pages neither repeat an item nor skip one that an earlier page had found. A page begins strictly after the last item
   shown, in the one order that all items have: no repeats. It stops at the first window that leaves ``shown + count``
-  items, ``count`` of them after that item. What counts as found only grows from window to window, and whatever keeps
-  a page from stopping at a window keeps every later page too; so a later page has found all that an earlier one had.
-  Items that only a wider window finds, and that belong before the last one shown, are not shown any more.
+  items, ``count`` of them after that item. The items found only grow from window to window, and a window that is too
+  narrow for a page is too narrow for every later page; so a later page has found all items that an earlier one had.
+  An item that only a wider window finds, and that belongs before the last one shown, is not shown any more.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ from service.index.interface import Approximate, SearchBatch
 from service.index.order import STEP, Position, Ranking, best
 
 FEW = 2048
-"""So many dropped rows are looked up one by one; a mask of the whole catalogue is quicker for more."""
+"""Up to so many dropped rows are looked up one by one; for more, a mask of the whole catalogue is quicker."""
 
 
 @dataclass(slots=True)
 class _Row:
-    """What one row has found so far."""
+    """The items that one row has found so far."""
 
     items: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Ascending, each once; what is dropped is not among them."""
+    """Ascending, each once, without dropped ones."""
     end: float = np.inf
-    """Items that score more than this are found whole; minus infinity where the index has no more."""
+    """All items that score more than this are found; minus infinity where the index has no more."""
 
 
 class ApproximateRanker:
-    """Asks an approximate index, drops what must not be shown, orders the rest; see the module."""
+    """Asks an approximate index, drops the items that must not be shown, orders the others; see the module."""
 
     def __init__(self, index: Approximate, whole: ExhaustiveRanker) -> None:
-        """Take the index, and what compares all items that it was built from."""
+        """Take the index, and the ranker that compares all items that it was built from."""
         self._index = index
         self._items = whole.items
         self._whole = whole
         self._exact = whole.exact
 
     def over(self, index: Approximate) -> ApproximateRanker:
-        """The same for another index of these vectors."""
+        """The same ranker for another index of these vectors."""
         other = copy(self)
         other._index = index
         return other
@@ -103,7 +103,7 @@ class ApproximateRanker:
         return kept
 
     def _settle(self, u: NDArray[np.float32], row: _Row, count: int, after: Position | None) -> Ranking | None:
-        """The list of what was found, or None where that is too little."""
+        """The list of the items found, or None where they are too few."""
         slack = float(self._exact.error(u)) + STEP
         scores = self._exact.of(u, row.items)
         sure = scores > row.end + slack

@@ -1,8 +1,8 @@
 """Exact lists from the scores of every item, all rows of a batch together: one matrix product, one cut, one order.
 
-No index proposes anything here. float32 scores are off by at most ε (`ExactScores.error`), so an item whose float32
-score is more than 2 ε + 2 `STEP` below that of the k-th item to show cannot enter the list; the few others are scored
-exactly. The vectors are those of the bundle: a large catalogue is not held twice.
+No index takes part. The error of a float32 score is at most ε (`ExactScores.error`), so an item whose float32 score is
+more than 2 ε + 2 `STEP` below that of the k-th item to show cannot enter the list; the few others are scored exactly.
+The vectors are the bundle's own: a large catalogue is not held twice.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from service.index.interface import SearchBatch
 from service.index.order import LARGEST, STEP, ExactScores, Ranking, best_of_each
 
 SCRATCH_BYTES = 64 * 2**20
-"""Memory for the scores of one step, which each thread keeps; a batch takes several steps where its scores are more."""
+"""Memory for the scores of one step, which each thread keeps; a batch with more scores takes several steps."""
 GROUPED = 16
-"""Groups for each item to show: then next to nothing else passes the bar."""
+"""Groups for each item to show: with so many, hardly any other item passes the bar."""
 NARROWEST = 4096
-"""Fewer groups are not quicker to go through."""
+"""Fewest groups: a search through fewer is not quicker."""
 
 _kept = local()
 
 
 def let_go() -> None:
-    """Give up the memory that this thread keeps, which will make no more lists for now."""
+    """Free the memory that this thread keeps. Call it in a thread that makes no more lists for now."""
     vars(_kept).clear()
 
 
 class ExhaustiveRanker:
-    """Scores everything, drops what must not be shown, orders the rest."""
+    """Scores every item, drops the items that must not be shown, and orders the others."""
 
     def __init__(self, vectors: NDArray[np.float32]) -> None:
         """Take the (I, d) item vectors."""
@@ -76,16 +76,16 @@ class ExhaustiveRanker:
         return best_of_each(rows, items, self.exact.of(fair, items, rows), counts)
 
     def _scores(self, fair: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(B, I), good until this thread asks again: new memory for them would cost half as much as the product."""
+        """(B, I), valid until this thread's next call: new memory for them would take half as long as the product."""
         needed = len(fair) * self.items
         kept: torch.Tensor | None = getattr(_kept, "scores", None)
         if kept is None or len(kept) < needed:
-            kept = _kept.scores = torch.empty(max(needed, SCRATCH_BYTES // 4))  # pages of it are taken as they are used
+            kept = _kept.scores = torch.empty(max(needed, SCRATCH_BYTES // 4))  # untouched pages cost nothing
         return torch.mm(torch.from_numpy(fair), self._vectors.T, out=kept[:needed].view(len(fair), -1)).numpy()
 
 
 def _bars(scores: NDArray[np.float32], counts: Sequence[int], slack: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(B,) float32 scores that an item of each row needs; where there is no k-th item to show, every item has it.
+    """(B,) lowest float32 scores of items that may enter each list; without a k-th item to show, every item may.
 
     The k-th best of the best of `_groups` is no better than the k-th best item, and much quicker to find.
     """
@@ -101,7 +101,7 @@ def _bars(scores: NDArray[np.float32], counts: Sequence[int], slack: NDArray[np.
 
 
 def group_size(items: int, count: int) -> int:
-    """Items of one group where ``count`` are to be shown; 1 where there are few items."""
+    """Items in one group for lists of ``count``; 1 where there are few items."""
     return max(1, items // max(GROUPED * count, NARROWEST))
 
 

@@ -1,11 +1,11 @@
-"""Exact lists out of proposals, as many as it takes: the same list for a fair vector, on any device, in any batch.
+"""Exact lists out of as many proposals as needed: the same list for a fair vector on any device, in any batch.
 
-An index that compares every item proposes the best of them, and all rows of a batch are settled together. Where the
-proposals end before it is sure that nothing else enters the list, more are asked for, for those rows alone, up to
+An index that compares every item proposes the best of them, and all rows of a batch are ranked together. For rows whose
+proposals do not suffice to prove that no other item enters the list, the search is repeated for more proposals, up to
 the whole catalogue.
 
-A list may begin after an item shown before: strictly after it in the same order, whether or not that item may still be
-shown, so that pages neither repeat nor leave out anything.
+A later page begins strictly after the last item of the page before, in the one order of all items. This item may be
+hidden by then; pages still neither repeat nor skip an item.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from service.index.interface import SearchBatch
 from service.index.order import Ranking
 
 WIDEN = 8
-"""How many times more proposals the next search asks for."""
+"""Factor by which each search asks for more proposals than the one before."""
 
 
 class ExpandingSearch(ABC):
-    """Settles rows with what is proposed to them, and asks for more proposals where that is too little."""
+    """Ranks the proposals to each row, and asks for more where they do not suffice."""
 
     margin: int
     """Proposals beyond k in the first search."""
 
     def __init__(self, whole: ExhaustiveRanker, widest: int) -> None:
-        """Take what compares all items, and how many can be proposed."""
+        """Take the ranker that compares all items, and the largest number of proposals."""
         self._whole = whole
         self._exact = whole.exact
         self._widest = widest
@@ -49,11 +49,11 @@ class ExpandingSearch(ABC):
 
     @abstractmethod
     def _settle(self, batch: SearchBatch, width: int) -> list[Ranking | None]:
-        """Rank ``width`` proposals to each row; None where the proposals end too early to tell."""
+        """Rank ``width`` proposals to each row; None for a row that needs more of them."""
 
 
 def _power_of_two(count: int) -> int:
-    """Or more, so that requests for nearly as many items are searched together."""
+    """The next power of two from ``count`` up, so that requests for similar numbers are searched together."""
     return 1 << (count - 1).bit_length()
 
 

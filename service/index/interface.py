@@ -1,8 +1,8 @@
-"""What an index is to the rest: it compares items with fair vectors by inner product; rankers make lists with it.
+"""The interface of an index: it compares items with fair vectors by inner product, and rankers make lists with it.
 
-An exact index compares every item. An approximate one looks where good items are likely, harder the more *effort* it is
-told to make, and is searched through *windows*, each wider than the one before. Those of other libraries propose items
-in float32, and a ranker orders what they propose.
+An exact index compares every item. An approximate one searches where good items are likely: more thoroughly for a
+higher *effort*, and through *windows*, each wider than the one before. The indexes of other libraries propose items in
+float32, and a ranker orders these proposals.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from service.index.order import Position, Ranking
 
 Device = Literal["auto", "cpu", "cuda"]
-"""Where the operator wants the index."""
+"""The device that the operator wants the index on."""
 Kind = Literal["auto", "flat", "ivf", "hnsw", "torch", "milvus"]
-"""Which one the operator wants."""
+"""The kind of index that the operator wants."""
 IndexDevice = Literal["cpu", "cuda", "remote"]
-"""Where an index is searched."""
+"""The device that an index searches on."""
 Proposals: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float32]]
 """Rows (B, count), -1 where there is no further item, and scores (B, count); best first."""
 Dropped: TypeAlias = Sequence[NDArray[np.int32]]
@@ -28,9 +28,9 @@ Dropped: TypeAlias = Sequence[NDArray[np.int32]]
 which saves wider searches; callers must filter them anyway."""
 
 SPARSE = 16
-"""Asking for more than one in so many items is slower than scoring all of them (measured at 3,500 items, d = 64)."""
+"""A search for more than 1 / `SPARSE` of the items is slower than scoring all of them (3,500 items, d = 64)."""
 WINDOWS = (64, 512, 4096)
-"""Items that an approximate index is asked for, one window after the other."""
+"""How many items an approximate index is asked for, one window after the other."""
 
 
 class SearchBatch:
@@ -96,17 +96,17 @@ class Index(Protocol):
 
     @property
     def kind(self) -> Kind:
-        """Which one it is; never `auto`."""
+        """The kind of this index; never `auto`."""
         ...
 
     @property
     def device(self) -> IndexDevice:
-        """Where it searches."""
+        """The device that it searches on."""
         ...
 
     @property
     def trouble(self) -> str | None:
-        """What it goes without at this moment; None where nothing is wrong."""
+        """The present fault; None where there is none."""
         ...
 
 
@@ -123,16 +123,16 @@ class Proposing(Index, Protocol):
 
 @runtime_checkable
 class Approximate(Proposing, Protocol):
-    """Proposes good items, and misses some: what it proposes to a row is a function of that row and the count alone."""
+    """Proposes good items, and misses some: its proposals to a row are a function of that row and the count alone."""
 
     windows: tuple[int, ...]
-    """Counts that are worth asking for, ascending: a wider search would take as long as scoring everything."""
+    """Useful counts, ascending: a wider search would take as long as scoring everything."""
 
     @property
     def parameters(self) -> str:
-        """How it was built and how hard it looks, for operators."""
+        """Its build parameters and its effort, for operators."""
         ...
 
     def at(self, effort: int) -> Approximate | None:
-        """The same index, looking harder (from 1 up); None where scoring everything would be as quick."""
+        """The same index at an effort, from 1 up; None where scoring everything would be as quick."""
         ...

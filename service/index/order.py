@@ -15,7 +15,7 @@ DECIMALS = 6
 STEP = 10.0**-DECIMALS
 """Scores are rounded to this before they are ordered."""
 BLOCK = 65_536
-"""Items scored in float64 at once, which bounds memory where many tie."""
+"""Items scored in float64 at once; bounds the memory where many items tie."""
 
 LARGEST = float(np.finfo(np.float32).max) / 2
 """Scores lie between it and its negative, or are refused."""
@@ -35,16 +35,16 @@ class Position(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """What to show, best first."""
+    """The items to show, best first."""
 
     rows: NDArray[np.int64]
-    """(n,) item rows; n is k, or less where fewer items are left."""
+    """(n,) item rows; n is k, or smaller where fewer items are left."""
     scores: NDArray[np.float64]
     """(n,) rounded to `STEP`."""
 
 
 class ExactScores:
-    """What items really score, and how far float32 may be off."""
+    """Exact scores of items, and the bound on the error of float32."""
 
     def __init__(self, vectors: NDArray[np.float32]) -> None:
         """Take the (I, d) item vectors."""
@@ -59,7 +59,7 @@ class ExactScores:
     def of(
         self, u: NDArray[np.float32], items: NDArray[np.int64], rows: NDArray[np.int64] | None = None
     ) -> NDArray[np.float64]:
-        """(n,) inner products, rounded; each the same whatever the other items are: no matrix product.
+        """(n,) inner products, rounded; no matrix product, so that each is the same for any other items.
 
         Args:
             u: (d,) for all items, or (B, d) and ``rows``.
@@ -75,7 +75,7 @@ class ExactScores:
         return np.round(scores, DECIMALS) + 0.0  # + 0.0: no negative zero
 
     def error(self, u: NDArray[np.float32]) -> NDArray[np.float64]:
-        """How far a float32 inner product of u with any item may be off: ε = d · 2⁻²³ · ‖u‖ · max ‖v‖.
+        """The largest error of a float32 inner product of u with an item: ε = d · 2⁻²³ · ‖u‖ · max ‖v‖.
 
         Args:
             u: (…, d), a fair vector or several.
@@ -84,7 +84,7 @@ class ExactScores:
             (…,), one for each.
 
         Raises:
-            ScoreError: a sum may leave the range of float32, where nothing is known of it.
+            ScoreError: a sum may leave the range of float32, and has no bound there.
 
         Source:
             Twice the bound of Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, eq. 3.5.
@@ -103,14 +103,14 @@ class ExactScores:
         scores: NDArray[np.float64],
         slack: float,
     ) -> NDArray[np.bool_]:
-        """Which items come strictly after one shown last; exact scores settle what float32 leaves open.
+        """Which items come strictly after the one shown last; exact scores decide where float32 cannot.
 
         Args:
             u: (d,).
             last: its item row.
             items: (n,) item rows.
-            scores: (n,) of them, as float32 had them.
-            slack: how far two of those may be off together.
+            scores: (n,) of them, computed in float32.
+            slack: the largest error of two of those together.
         """
         (score,) = self.of(u, np.array([last]))
         later: NDArray[np.bool_] = scores < score - slack

@@ -1,4 +1,4 @@
-"""Exact lists out of an index that proposes in float32: proposals are dropped, scored and ordered on the CPU.
+"""Exact lists out of an index that proposes in float32: proposals are filtered, scored and ordered on the CPU.
 
 As in `service.index.exhaustive_ranker`, items whose float32 score is more than 2 ε + 2 `STEP` below that of the k-th
 item to show cannot enter the list.
@@ -16,12 +16,12 @@ from service.index.order import STEP, Ranking, best_of_each
 
 
 class ProposalRanker(ExpandingSearch):
-    """Asks an exact index, drops what must not be shown, orders the rest."""
+    """Asks an exact index, drops the items that must not be shown, and orders the others."""
 
-    margin = 32  # which takes care of most items that are dropped
+    margin = 32  # enough to replace most dropped items
 
     def __init__(self, index: Proposing, whole: ExhaustiveRanker) -> None:
-        """Take the index, and what compares all items that it was built from."""
+        """Take the index, and the ranker that compares all items that it was built from."""
         super().__init__(whole, min(index.max_count, whole.items // SPARSE))
         self._index = index
         self._items = whole.items
@@ -31,7 +31,7 @@ class ProposalRanker(ExpandingSearch):
         slack = 2 * self._exact.error(fair) + 2 * STEP
         items, scores = self._index.search(fair, width, batch.dropped)
         near = np.where(items >= 0, scores.astype(np.float64), -np.inf)
-        # The index may have left out what is dropped, but nothing else that is better than its last proposal.
+        # The index may have left out dropped items, but no other item better than its last proposal.
         ends = near[:, -1].copy() if width < self._items else np.full(len(fair), -np.inf)
         self._drop(near, items, batch.dropped)
         for row, position in enumerate(batch.after):
@@ -47,8 +47,8 @@ class ProposalRanker(ExpandingSearch):
         return [ranking if sure else None for ranking, sure in zip(rankings, settled.tolist(), strict=True)]
 
     def _drop(self, near: NDArray[np.float64], items: NDArray[np.int64], dropped: Dropped) -> None:
-        """Leave out of each row what must not be shown there."""
-        gone = np.zeros(self._items, np.bool_)  # for one row after the other
+        """Remove from each row its dropped items."""
+        gone = np.zeros(self._items, np.bool_)  # used for one row after the other
         for row, these in enumerate(dropped):
             if len(these):
                 gone[these] = True

@@ -1,4 +1,4 @@
-"""What was opened, and why: for the log, for metrics and for benchmarks."""
+"""The index that was opened, and why: for the log, for metrics and for benchmarks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.index.interface import IndexDevice, Kind
 
 @dataclass(frozen=True)
 class Tried:
-    """One index that was built or thought of."""
+    """One index that was built or considered."""
 
     kind: Kind
     build_s: float
@@ -17,12 +17,12 @@ class Tried:
     search_ms: float | None
     """Median time of a request in a batch; None where it was not measured."""
     recall: float | None
-    """Of lists of 10, at best; None where it was not measured."""
+    """The best recall of lists of 10; None where it was not measured."""
 
 
 @dataclass(frozen=True)
 class IndexReport:
-    """What serves."""
+    """The index that serves."""
 
     kind: Kind
     device: IndexDevice
@@ -30,7 +30,7 @@ class IndexReport:
     parameters: str
     reason: str
     recall: float
-    """Share of the best 10 items that lists of 10 hold; 1 where the index is exact."""
+    """Share of the best 10 items in lists of 10; 1 where the index is exact."""
     recall_deep: float
     """The same for 100."""
     build_s: float
@@ -38,7 +38,7 @@ class IndexReport:
     search_ms: float
     """Median time of a request in a batch, in one thread."""
     tried: tuple[Tried, ...] = ()
-    """Whatever was built or considered, in that order; empty where there was no choice."""
+    """Every index that was built or considered, in that order; empty where there was no choice."""
 
     def facts(self) -> dict[str, object]:
         """For the log: all of it, in short."""

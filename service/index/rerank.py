@@ -1,8 +1,8 @@
-"""Candidates in the model's own order, for a base model that is no inner product.
+"""Candidates in the order of the bundle's reranker, for a base model whose score is not an inner product.
 
-The fair vector's inner products propose the best items that may be shown; the bundle's reranker scores them in float64,
-one request at a time, so that a list does not depend on company. Order: score rounded to `STEP`, ties by item row.
-Pages go through the candidates and end with them.
+The inner products of the fair vector give the best items that may be shown; the reranker scores them in float64, one
+request at a time, so that a list does not depend on its batch. Order: score rounded to `STEP`, ties by item row. Pages
+go through the candidates and end with them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class CandidateRanker:
     """Answers as other rankers do, in the order of the reranker."""
 
     def __init__(self, ranker: Ranker, reranker: MlpReranker) -> None:
-        """Take what proposes candidates and the bundle's reranker."""
+        """Take the ranker that proposes candidates, and the bundle's reranker."""
         self._ranker = ranker
         self._scores = ExactReranker(reranker)
         self._candidates = reranker.spec.candidates

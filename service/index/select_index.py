@@ -1,9 +1,9 @@
-"""Which index serves: the one demanded, or the one that measurements at load favour (docs/decisions/0021).
+"""Selects the index that serves: the demanded one, or the best of measurements at load (docs/decisions/0021).
 
-Comparing every item is exact and needs no tuning, so `auto` does nothing else while that takes a request at most
-`QUICK_MS` under load. Beyond, approximate indexes are built and tuned; one serves where it finds enough and takes at
-most half the time. What does not find enough serves nowhere: every item is compared in its place, and the report says
-so.
+Comparing every item is exact and needs no tuning, so `auto` does only that while a request takes at most `QUICK_MS`
+under load. Above that, approximate indexes are built and tuned; one of them serves if its recall suffices and it takes
+at most half the time. An index whose recall does not suffice never serves: every item is compared instead, and the
+report says so.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from service.index.torch_ranker import TorchRanker
 from service.index.tune import TARGET, TIMED, TOGETHER, K, Sample, plain_sample, recalls, search_ms, timed, tuned
 
 QUICK_MS = 0.5
-"""An exact search that takes a request no longer is not worth missing items for."""
+"""While an exact search takes a request at most this long, no item is missed to save time."""
 FASTER = 2.0
-"""How many times faster an approximate search has to be."""
+"""Factor by which an approximate search must be faster."""
 FEWEST = SPARSE * WINDOWS[0]
-"""Scoring everything is quicker than an approximate index of less."""
+"""Fewest items for an approximate index: scoring fewer of them all is quicker."""
 APPROXIMATE_KINDS: tuple[Kind, ...] = ("ivf", "hnsw", "milvus")
 BUILD_S = 60.0
-"""`auto` builds no graph that is expected to take longer; lists take a minute for some ten million items."""
+"""`auto` builds no graph that is expected to take longer; IVF lists take a minute for some ten million items."""
 SAMPLE = 200
 UNMEASURABLE = "no index can be measured: all vectors to ask with are zero"
 DEEP = 100
@@ -49,12 +49,12 @@ class Opened:
     ranker: Ranker
     """Makes lists with it."""
     note: str | None
-    """Why it is not on a GPU where one was looked for."""
+    """Why it is not on a GPU although one was looked for."""
     report: IndexReport
 
 
 def make_ranker(index: AnyIndex, whole: ExhaustiveRanker) -> Ranker:
-    """What makes lists with an index of the vectors that ``whole`` compares."""
+    """The ranker for an index of the vectors that ``whole`` compares."""
     if isinstance(index, TorchIndex):
         return whole if index.device == "cpu" else TorchRanker(index, whole)
     return ApproximateRanker(index, whole) if isinstance(index, Approximate) else ProposalRanker(index, whole)
@@ -68,14 +68,14 @@ def open_index(
     sample: Callable[[int], Sample] | None = None,
     milvus_url: str | None = None,
 ) -> Opened:
-    """Build the index that the operator wants, where he wants it, once; may take minutes for millions of items.
+    """Build the index that the operator wants, on the device that they want; takes minutes for millions of items.
 
     Args:
         vectors: (I, d) item vectors; kept, not changed.
-        device: where it searches.
-        kind: which one; `auto` measures.
-        sample: so many requests to measure an approximate index with; items stand in for users where not given.
-        milvus_url: for Milvus.
+        device: the device that it searches on.
+        kind: the kind of index; `auto` measures.
+        sample: draws so many requests to measure an approximate index with; without it, items stand in for users.
+        milvus_url: address of Milvus, for that kind.
 
     Raises:
         StartError: ``cuda`` is demanded and not there or too small; Milvus is demanded and cannot be used.
@@ -103,7 +103,7 @@ def _opened(
 
 
 class _Choice:
-    """Between an index that compares every item and others."""
+    """The choice between an index that compares every item and approximate ones."""
 
     def __init__(self, vectors: NDArray[np.float32], whole: Built) -> None:
         self._vectors = vectors
@@ -120,7 +120,7 @@ class _Choice:
         return Opened(index, self._ranker, self._whole.note, replace(report, tried=tuple(self._tried)))
 
     def among(self, device: Device, draw: Callable[[int], Sample]) -> Opened:
-        """What `auto` means."""
+        """Choose as `auto` does."""
         ms = search_ms(self._ranker, plain_sample(self._vectors, (1 + TIMED) * TOGETHER))
         if ms <= QUICK_MS:
             return self.exactly(f"comparing every item takes a request {ms:.2g} ms, and {QUICK_MS:g} ms may be")
@@ -147,7 +147,7 @@ class _Choice:
         return self._explained(best, reason)
 
     def demanded(self, built: Built, sample: Sample) -> Opened:
-        """An approximate index, unless it finds too little."""
+        """Use an approximate index, unless its recall is too low."""
         kind = built.index.kind
         if not len(sample.fair):
             return self.exactly(f"EVENHAND_INDEX is {kind}, but {UNMEASURABLE}")
@@ -161,13 +161,13 @@ class _Choice:
         return self.exactly(f"EVENHAND_INDEX is {kind}, which {lack}")
 
     def _tuned(self, built: Built, sample: Sample, exact: Sequence[Ranking]) -> Opened | None:
-        """An approximate index with the least effort that finds enough; None where none does."""
+        """An approximate index at the least effort whose recall suffices; None where none does."""
         index = built.index
         assert isinstance(index, Approximate)  # noqa: S101  for the type checker
         first = [Ranking(one.rows[:K], one.scores[:K]) for one in exact]
         (enough, most), took_s = timed(lambda: tuned(index, self._comparing, sample, first))
         if index.trouble:
-            raise StartError(index.trouble)  # what was measured is not the index
+            raise StartError(index.trouble)  # the measurement is not one of the index
         build_s = built.seconds + took_s
         if enough is None:
             self._tried.append(Tried(index.kind, build_s, None, most))

@@ -1,7 +1,7 @@
-"""Exact lists out of what `TorchIndex` proposes, which comes with scores in float64 and without what is dropped.
+"""Exact lists out of the proposals of `TorchIndex`, which have scores in float64 and no dropped items.
 
-Such a score is summed in another order than on the CPU. Two float64 sums round to the same `STEP` unless they lie
-within their error of where the rounding changes; such an item is scored again here. So lists are the same ones.
+Such a score was summed in another order than on the CPU. Two float64 sums round to the same `STEP` unless they lie
+within their error of a point where the rounding changes; such an item is scored again here. So the lists are the same.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from service.index.interface import SearchBatch
 from service.index.order import DECIMALS, STEP, Ranking
 
 WIDEST = 4096
-"""Most items of a row that are proposed; who needs more is answered on the CPU."""
+"""Most proposals to a row; a row that needs more is ranked on the CPU."""
 FINER = 2.0**-29
-"""What a sum in float64 is off by, relative to one in float32."""
+"""Error of a sum in float64, relative to that of one in float32."""
 
 
 class TorchRanker(ExpandingSearch):
-    """Orders what a `TorchIndex` proposes."""
+    """Orders the proposals of a `TorchIndex`."""
 
     margin = 16
 
     def __init__(self, index: TorchIndex, whole: ExhaustiveRanker) -> None:
-        """Take the index, and what compares the same items on the CPU."""
+        """Take the index, and the ranker that compares the same items on the CPU."""
         super().__init__(whole, WIDEST if whole.items else 0)
         self._index = index
 
@@ -63,7 +63,7 @@ class TorchRanker(ExpandingSearch):
         sums: NDArray[np.float64],
         error: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """(B, n) scores as `ExactScores.of` has them, minus infinity where there is no item."""
+        """(B, n) scores as `ExactScores.of` gives them, minus infinity where there is no item."""
         gone = sums == -np.inf
         steps = np.where(gone, 0.0, sums) * 10.0**DECIMALS
         off = error[:, None] * (FINER * 10.0**DECIMALS) + np.abs(steps) * 2.0**-52

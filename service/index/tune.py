@@ -1,4 +1,4 @@
-"""What an approximate index is worth, measured on lists as they are served, and how hard it has to look."""
+"""Measures an approximate index on lists as they are served, and finds the effort that it needs."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from service.index.interface import Approximate, Ranker, SearchBatch
 from service.index.order import Ranking
 
 K = 10
-"""Recall is that of lists of so many items."""
+"""Recall is measured on lists of so many items."""
 TARGET = 0.98
 EFFORTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 TOGETHER, TIMED = 16, 4
-"""Requests of a batch that is timed, as under load; batches that are, after one that is not."""
+"""Requests of a timed batch, as under load; number of timed batches, after one that is not timed."""
 
 SHORT = 1e-3
-"""Of the longest item's length: an item that is shorter is of no taste that anybody could have."""
+"""Share of the longest item's length: shorter items are nobody's taste."""
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Requests to measure with."""
+    """Requests for a measurement."""
 
     fair: NDArray[np.float32]
     """(S, d) fair vectors."""
@@ -55,7 +55,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Tuned:
-    """An index that looks hard enough."""
+    """An index at a sufficient effort."""
 
     index: Approximate
     ranker: ApproximateRanker
@@ -63,9 +63,9 @@ class Tuned:
 
 
 def plain_sample(vectors: NDArray[np.float32], size: int) -> Sample:
-    """Items in the place of users, nothing seen: where there are no users to ask for.
+    """Items in the place of users, nothing seen: for a catalogue without users.
 
-    Those next to zero are left out: their scores all round to the same, so that any list would do.
+    Items close to zero are left out: their scores all round to the same number, so that any list would do.
     """
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     known = np.flatnonzero(lengths >= SHORT * lengths.max(initial=0.0))
@@ -74,10 +74,10 @@ def plain_sample(vectors: NDArray[np.float32], size: int) -> Sample:
 
 
 def recalls(found: Sequence[Ranking], exact: Sequence[Ranking]) -> NDArray[np.float64]:
-    """For each list the share of places that hold an item as good as the exact list's last, which any tie may take.
+    """For each list the share of places with an item as good as the exact list's last one; any of tied items counts.
 
     Returns:
-        (S,); 1 where there is nothing to find.
+        (S,); 1 where the exact list is empty.
     """
     shares = [
         min(1.0, float((one.scores >= best.scores[-1]).sum()) / len(best.rows)) if len(best.rows) else 1.0
@@ -98,7 +98,8 @@ def tuned(
         exact: their exact lists.
 
     Returns:
-        The index at that effort, None where it is not worth it; the best recall that was met, None where none was.
+        The index at that effort, None where no useful effort suffices; the best recall that was measured, None where
+        none was.
     """
     most: float | None = None
     plain = ApproximateRanker(index, whole)
@@ -127,6 +128,6 @@ def search_ms(ranker: Ranker, sample: Sample) -> float:
 
 
 def timed(work: Callable[[], Result]) -> tuple[Result, float]:
-    """What it gives, and how many seconds that took."""
+    """The result of some work, and the seconds that it took."""
     started = perf_counter()
     return work(), perf_counter() - started

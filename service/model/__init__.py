@@ -1,1 +1,1 @@
-"""What makes lists, and what an activation replaces: the loaded bundle with its encoder and index."""
+"""Makes lists: the loaded bundle with its encoder and index, and the activation that replaces them."""

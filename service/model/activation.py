@@ -1,7 +1,7 @@
 """One activation: find → prepare → compare → record → swap. The active model serves meanwhile.
 
-Whoever activates records it in the database first; every other replica hears of that and follows, and so does the next
-start. What keeps a replica from following is said in its log, its metrics and the detail of its readiness.
+The activating replica records the activation in the database first. Every other replica hears of that and follows, and
+so does the next start. A replica that cannot follow says why in its log, its metrics and the detail of its readiness.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ from service.model.preparation import ModelChange, Prepared, compare, prepare
 from service.store import Store, StoredModel, activate_model, register_model
 
 FOLLOW_S = 0.5
-"""How often a replica looks which model was activated last."""
+"""Interval at which a replica looks for the model activated last."""
 LAST_WAIT_S = 30.0
-"""How long it waits at most before it tries again to follow."""
+"""Longest wait before it tries again to follow."""
 SHOWN = 20
 """Stored requirements that a refusal lists."""
 
 Ending = Literal["activated", "followed", "refused", "failed"]
-"""Asked for here, and done; done after another replica; the model or the request cannot be; something else is wrong."""
+"""activated: asked for here, and done; followed: done after another replica; refused: the model cannot serve, or the
+request is wrong; failed: any other fault."""
 ENDINGS: tuple[Ending, ...] = get_args(Ending)
 
 Value = TypeVar("Value")
@@ -41,17 +42,17 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Activated:
-    """An activation that happened."""
+    """A completed activation."""
 
     model: StoredModel
     previous: tuple[str, str]
-    """Name and version."""
+    """Name and version of the model before."""
     compared: ModelChange
     timings_ms: Mapping[str, float]
 
 
 class Activations:
-    """Puts models of a folder in the place of the active one, one at a time."""
+    """Replaces the active model by models of a folder, one at a time."""
 
     def __init__(
         self,
@@ -69,15 +70,15 @@ class Activations:
         """Nothing runs before `start`.
 
         Args:
-            models: where versions are found.
-            active: what serves.
-            store: where activations are recorded and heard of.
-            device: where indexes search.
-            index: which ones.
-            milvus_url: where Milvus is, for that kind.
+            models: the folder of versions.
+            active: holds the model that serves.
+            store: records activations, and tells of those of other replicas.
+            device: the device that indexes search on.
+            index: the kind of index.
+            milvus_url: address of Milvus, for that kind.
             log: for operators.
-            swap: puts another model in its place, and returns the one before.
-            observe: told how each attempt ended.
+            swap: makes another model the active one, and returns the one before.
+            observe: called with the ending of each attempt.
         """
         self.models = models
         self.trouble: str | None = None
@@ -97,7 +98,7 @@ class Activations:
         self._follower = asyncio.create_task(self._follow())
 
     async def close(self) -> None:
-        """Stop following; wait for what is being loaded."""
+        """Stop following; wait for a model that is being loaded."""
         if self._follower is not None:
             self._follower.cancel()
             await asyncio.wait([self._follower])
@@ -107,13 +108,13 @@ class Activations:
         """Serve a version from now on, here and on every replica.
 
         Args:
-            version: in the models folder; the one before as well as the next one.
-            force: also where it cannot meet requirements that users have stored.
+            version: in the models folder; older or newer than the present one.
+            force: activate even if it cannot meet requirements that users have stored.
             by: name of the API key.
 
         Raises:
             UnknownModelError: no such version.
-            ModelRefusedError: it is damaged, or cannot meet what the operator demands.
+            ModelRefusedError: it is damaged, or cannot meet the operator's policy.
             RequirementsUnmetError: it cannot meet users' stored requirements.
             ActivationRunningError: another one is running here.
             UnavailableError: it cannot be recorded now.
@@ -167,11 +168,11 @@ class Activations:
                 continue
             self._running = wanted.version
             try:
-                # What was decided about stored requirements where it was activated holds here as well.
+                # The activating replica has decided about stored requirements; that holds here as well.
                 self._swap(await self._run(self._prepare, wanted), wanted.id, by=wanted.activated_by)
                 wait_s, self.trouble = FOLLOW_S, None
                 self._observe("followed")
-            except Exception as error:  # whatever it is: the follower lives on, and so does the model that serves
+            except Exception as error:  # of any kind: the follower lives on, and the active model serves
                 wait_s = min(2 * wait_s, LAST_WAIT_S)
                 reason = str(error) if isinstance(error, ServiceError) else type(error).__name__
                 self.trouble = f"{wanted.name}/{wanted.version} was activated, but cannot be served here: {reason}"
@@ -181,7 +182,7 @@ class Activations:
                 self._running = None
 
     def _swap(self, prepared: Prepared, model_id: int, **facts: object) -> tuple[str, str]:
-        """Serve it from now on; name and version of the one before, which nothing here holds any more."""
+        """Serve it from now on. Returns name and version of the one before, which nothing here holds any longer."""
         model = prepared.model
         before = self._put(ServedModel(model, model_id, self._active.current.policy)).model
         timings_ms = {name: round(value, 1) for name, value in prepared.timings_ms.items()}

@@ -1,4 +1,4 @@
-"""Which model serves. A request keeps the one it began with; the last request that ends lets the old one go."""
+"""The model that serves. A request keeps the model it began with; the last of these requests frees an old model."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from service.requirement import Policy, Requirement, check_policy, resolve
 from service.store import LoggedProtection
 
 REMEMBERED = 4096
-"""Resolved requirements that are kept; there are few different ones."""
+"""How many resolved requirements are kept; few different ones are asked for."""
 Names = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What is protected, and how the request log says it."""
+    """A requirement, and the same as the request log holds it."""
 
     requirement: Requirement
     logged: LoggedProtection
 
 
 class ServedModel:
-    """A model as this process serves it: its id in the request log, and what its answers protect."""
+    """A model as this process serves it: with its id in the request log and the operator's policy."""
 
     def __init__(self, model: Model, model_id: int, policy: Policy) -> None:
         """Put a model behind a policy.
@@ -42,7 +42,7 @@ class ServedModel:
         self._resolved: dict[tuple[Names | None, Names | None], Resolved] = {}
 
     def resolve(self, sensitive: Names | None, stored: Names | None) -> Resolved:
-        """As `service.requirement.resolve`, once for each different question; from the event loop alone."""
+        """As `service.requirement.resolve`, remembered for each pair of arguments. For the event loop alone."""
         found = self._resolved.get((sensitive, stored))
         if found is None:
             bundle = self.model.bundle.description
@@ -56,13 +56,13 @@ class ServedModel:
 
 
 class ActiveModel:
-    """The one place that changes when another model takes over."""
+    """Holds the model that serves: the only thing that a swap changes."""
 
     def __init__(self, served: ServedModel) -> None:
         self.current = served
-        """For a request that begins now; it takes this once and keeps it."""
+        """The model for requests that begin now; each takes it once and keeps it."""
 
     def swap(self, served: ServedModel) -> ServedModel:
-        """Serve another model from now on; returns the one before, which nothing new will use."""
+        """Serve another model from now on; returns the one before, which no new request will use."""
         before, self.current = self.current, served
         return before

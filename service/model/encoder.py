@@ -1,12 +1,13 @@
-"""User vectors → parts; parts and masks → fair vectors. One value for a user and a mask, in any batch, on any device.
+"""User vectors → parts; parts and masks → fair vectors: the same for a user and a mask in any batch, on any device.
 
-A matrix product gives other last bits for another batch size, and on a GPU. So the bundle's network runs in float64 and
-its output is rounded to float32: any two float64 values of a fair vector round alike unless they lie within `MARGIN` of
-where the rounding changes. Such a row, one in some three hundred, is computed again, alone and on the CPU. Every fair
-vector is then what the CPU makes of that row alone, wherever the batch was computed.
+The last bits of a matrix product depend on the batch size and on the device. So the bundle's network runs in float64
+and its output is rounded to float32: any two float64 values of a fair vector round to the same one unless they lie
+within `MARGIN` of a point where the rounding changes. Such a row, one in some three hundred, is computed again, alone
+and on the CPU. Every fair vector is then the one that the CPU computes for that row alone, on whatever device the batch
+ran.
 
-On a GPU are a copy of the network and, where they fit, the parts of all users: rows and masks go there, fair vectors
-come back. What is made of histories is split here, one user at a time.
+A GPU holds a copy of the network and, where they fit, the parts of all users: rows and masks go there, fair vectors
+come back. User vectors made from histories are split on the CPU, one user at a time.
 """
 
 from __future__ import annotations
@@ -26,62 +27,62 @@ from service.model.gpu_encoder import GpuEncoder, combined
 MARGIN = 1e-13
 """Above what two float64 values of a fair vector differ by, relative to its largest entry; far below float32's 6e-8.
 
-Whatever the order of its sums and whether products are fused into them, a layer of n inputs is off by at most n · 2⁻⁵³
-of the sum of its absolute terms: 3e-14 for 256 inputs, and some 1e-15 where errors are not all of one sign. That leaves
-room for a few layers, and for sums that cancel to a hundredth; networks of every kind are off by 3e-15 at most. Ten
-times as much would make ten times as many rows be computed again.
+In any order of summation, with fused products or without, the error of a layer of n inputs is at most n · 2⁻⁵³ of the
+sum of its absolute terms: 3e-14 for 256 inputs, and some 1e-15 where the errors have different signs. That leaves room
+for a few layers, and for sums that cancel to a hundredth; the measured error is at most 3e-15 for networks of every
+kind. A margin ten times as large would make ten times as many rows be computed again.
 
 Source: Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, eq. 3.5.
 """
 SHARE = 1 / 3
-"""Of a device's memory: all parts are copied there where they take no more, so that an activation has room for those of
-two models."""
+"""Largest share of a device's memory for the parts of all users: an activation needs room for those of two models."""
 ROOM_BYTES = 3 * 2**30
-"""Left free on a device, for the scores of a batch and what else it needs."""
+"""Memory left free on a device, for the scores of a batch and other needs."""
 
 UserVector: TypeAlias = NDArray[np.float32]
 """(d,)."""
 
 
 class FairVectorError(ArithmeticError):
-    """A fair vector is not finite: these parts cannot be searched with."""
+    """A fair vector is not finite: no search is possible with it."""
 
 
 class DeviceError(Exception):
-    """A device cannot take the encoder; one line that says why."""
+    """A device cannot hold the encoder; the message says why in one line."""
 
 
 class UserEncoder:
-    """The bundle's network over the parts of known users, and over those of others, made on the fly."""
+    """The bundle's network over the parts of its users, and over parts of other users, made on the fly."""
 
     def __init__(self, encoder: FairEncoder, users: Users, *, unit_length: bool) -> None:
         """Take the network and every user's parts; batches run on the CPU.
 
         Args:
             encoder: the bundle's network; a float64 copy of it is run.
-            users: of the bundle; parts are read as they are asked for.
+            users: of the bundle; parts are read when they are needed.
             unit_length: scale fair vectors to length 1, for the cosine scorer; a zero vector stays zero.
         """
         network = copy.deepcopy(encoder).double().requires_grad_(False)
         for weight in network.parameters():
-            if weight.dim() == 2:  # kept in the other order, in which a product with few rows reads it faster
+            if weight.dim() == 2:  # stored column by column, which a product with few rows reads faster
                 weight.data = weight.data.T.contiguous().T
         self.can_split = type(encoder).split is not FairEncoder.split
-        """Whether there are parts for users that the bundle does not have."""
+        """Whether parts can be made for users that the bundle does not have."""
         self.device_bytes: Mapping[str, int] = {}
-        """What is held on another device than the CPU: what → bytes."""
+        """Memory held on another device than the CPU: kind of data → bytes."""
         self.note: str | None = None
-        """What of it is on the CPU although batches run elsewhere, and why."""
+        """Why the parts are on the CPU although batches run elsewhere; None where they are not."""
         self._unit_length = unit_length
         self._alone = network
         self._stored = tensor_over(users.parts)
-        self._resident: GpuEncoder | None = None
+        self._gpu: GpuEncoder | None = None
 
     def on(self, device: str) -> UserEncoder:
-        """The same encoder, whose batches run on another device, and whose memory there ends with it.
+        """The same encoder with batches on another device; its memory there is freed with it.
 
-        All parts are copied there if they take at most `SHARE` of it and leave `ROOM_BYTES`, else those of each batch.
-        Fair vectors are the same ones. Memory for a batch comes on top, in proportion to its rows.
+        The parts of all users are copied there if they take at most `SHARE` of the memory and leave `ROOM_BYTES`,
+        otherwise the parts of each batch. Fair vectors are the same ones. A batch needs more memory, in proportion to
+        its rows.
 
         Raises:
             DeviceError: the device is not there, or too small.
@@ -93,11 +94,11 @@ class UserEncoder:
             fits = stored.nbytes <= most
             network = copy.deepcopy(self._alone).to(device)
             parts = stored.to(device) if fits else None
-            resident = GpuEncoder(network, parts, torch.device(device), unit_length=self._unit_length)
+            gpu = GpuEncoder(network, parts, torch.device(device), unit_length=self._unit_length)
         except RuntimeError as error:
             raise DeviceError(f"{device} does not take it: {first_line(error)}") from error
         there = copy.copy(self)
-        there._resident = resident
+        there._gpu = gpu
         weights: int = sum(weight.nbytes for weight in (*network.parameters(), *network.buffers()))
         there.device_bytes = {"encoder": weights, "parts": stored.nbytes if fits else 0}
         if not fits:
@@ -130,19 +131,19 @@ class UserEncoder:
         return fair
 
     def _exact(self, users: Sequence[int | UserVector], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """(B, d), computed where the network is."""
-        if self._resident is None:
+        """(B, d), computed on the device of the network."""
+        if self._gpu is None:
             return self._here(self._parts(users), masks)
-        if self._resident.parts is None or np.ndarray in map(type, users):
-            return self._resident.of_parts(self._parts(users), masks)
-        return self._resident.of_rows(np.array(users, np.int64), masks)
+        if self._gpu.parts is None or np.ndarray in map(type, users):
+            return self._gpu.of_parts(self._parts(users), masks)
+        return self._gpu.of_rows(np.array(users, np.int64), masks)
 
     def _here(self, parts: torch.Tensor, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
         """(B, P, d) float64 and (B, M) → (B, d), on the CPU."""
         return combined(self._alone, self._unit_length, parts, torch.from_numpy(masks)).numpy()
 
     def _parts(self, users: Sequence[int | UserVector]) -> torch.Tensor:
-        """(B, P, d) float64, exact however parts are stored."""
+        """(B, P, d) float64; exact for every dtype of stored parts."""
         if np.ndarray not in map(type, users):
             return self._known(users)
         others = {place: self._split(user) for place, user in enumerate(users) if isinstance(user, np.ndarray)}
@@ -155,16 +156,16 @@ class UserEncoder:
         return self._stored[torch.from_numpy(np.array(rows, np.int64))].double()
 
     def _split(self, u: UserVector) -> torch.Tensor:
-        """(1, P, d) rounded to float32; one user at a time, on the CPU: neither company nor device changes anything."""
+        """(1, P, d) rounded to float32; one user at a time and on the CPU, so that batch and device change nothing."""
         return self._alone.split(torch.from_numpy(u[None]).double()).float().double()
 
 
 def _rounded(exact: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """(B, d) in float32, and the rows that other float64 values of the same fair vectors might round otherwise."""
+    """(B, d) in float32, and the rows where another float64 value of the same fair vector might round differently."""
     margin = MARGIN * np.abs(exact).max(axis=1, keepdims=True)
     low, high = (exact - margin).astype(np.float32), (exact + margin).astype(np.float32)
     rows = (low != high).any(axis=1).nonzero()[0]
-    if len(rows):  # what is just in the middle comes of sums without any error, as a mean of a few parts: none differ
+    if len(rows):  # a value just in the middle comes from sums without any error, as a mean of a few parts
         middle = (low[rows].astype(np.float64) + high[rows]) / 2
         rows = rows[((low[rows] != high[rows]) & (exact[rows] != middle)).any(axis=1)]
     return exact.astype(np.float32), rows
@@ -176,7 +177,7 @@ def use_one_thread() -> None:
 
 
 def _memory(device: str) -> tuple[int, int]:
-    """Bytes that a GPU has left, those that torch keeps there for later included, and that it has at all.
+    """Free bytes of a GPU, torch's own reserve included, and all its bytes.
 
     Raises:
         DeviceError: torch cannot use a GPU.

@@ -1,4 +1,4 @@
-"""The models folder: which versions could be served, and which one is served at a start."""
+"""The models folder: the versions in it, and the one that is served at a start."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One version in the folder, by its manifest alone."""
+    """One version in the folder, as its manifest describes it."""
 
     version: str
     manifest: Manifest | None
     refused: str | None
-    """What is wrong with the manifest; its files are looked at when it is activated."""
+    """The fault of the manifest; an activation looks at the other files."""
 
 
 class ModelsFolder:
-    """Folders of versions, side by side. Nothing is kept: what lies there now counts."""
+    """Folders of versions, side by side. Nothing is remembered: each call looks at the files."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -79,17 +79,17 @@ class ModelsFolder:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """What a start must know before the database is opened for good."""
+    """What a start needs from the database before it opens it to serve."""
 
     has_keys: bool
     active: StoredModel | None
 
 
 def glance(url: str) -> Glance | None:
-    """Look into the database; None where that says nothing yet: it is lost, or has the schema of another version.
+    """Look into the database; None if it is lost, or has the schema of another version.
 
     Raises:
-        StoreStartError: the URL cannot be one.
+        StoreStartError: this is not a URL of a database.
     """
     database = Database(url)
     try:
@@ -107,7 +107,7 @@ def glance(url: str) -> Glance | None:
 
 
 def folder_to_serve(settings: Settings, active: StoredModel | None, log: FilteringBoundLogger) -> Path:
-    """What a start serves: the version activated last, where it is still there; else what EVENHAND_BUNDLE names."""
+    """The folder to serve: the version activated last if it is still there, else the one EVENHAND_BUNDLE names."""
     if active is None:
         return settings.bundle
     models = ModelsFolder.of(settings.bundle, settings.models)

@@ -1,4 +1,4 @@
-"""What an encoder keeps on a device: the network and, where they fit, the parts of all users."""
+"""The encoder on a GPU: the network and, where they fit, the parts of all users."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from service.cuda_graphs import MOST, SIZES, Graphs, give_back_with, size_of
 
 
 class GpuEncoder:
-    """Computes fair vectors in float64 there; several threads may ask. Its memory goes back when it ends."""
+    """Computes fair vectors there in float64; several threads may ask. Its memory is freed with it."""
 
     def __init__(
         self, network: FairEncoder, parts: torch.Tensor | None, device: torch.device, *, unit_length: bool
     ) -> None:
-        """Take what is on the device; batches of known users are captured (`service.cuda_graphs`).
+        """Take network and parts, both on the device; batches of rows become CUDA graphs (`service.cuda_graphs`).
 
         Args:
             network: float64.
-            parts: (U, P, d) of all users, as they are stored; None where batches bring them.
+            parts: (U, P, d) of all users, as they are stored; None where each batch brings its own.
             device: of both.
             unit_length: scale fair vectors to length 1.
 
         Raises:
-            RuntimeError: memory is short.
+            RuntimeError: the memory does not suffice.
         """
         give_back_with(self)
         self.parts = parts
@@ -42,7 +42,7 @@ class GpuEncoder:
                 self._graphs.capture(size, of_rows)
 
     def of_rows(self, rows: NDArray[np.int64], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """(B,) users by their rows, whose parts are here, and (B, M) masks → (B, d)."""
+        """(B,) rows of users and (B, M) masks → (B, d), from the parts on the device."""
         assert self.parts is not None  # noqa: S101  nobody asks otherwise
         count, size = len(rows), size_of(len(rows))
         if size not in self._graphs:
@@ -55,7 +55,7 @@ class GpuEncoder:
         return self._graphs.run(size, fill, count)
 
     def of_parts(self, parts: torch.Tensor, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """(B, P, d) parts, wherever they are, and (B, M) masks → (B, d)."""
+        """(B, P, d) parts, on any device, and (B, M) masks → (B, d)."""
         return self._combine(parts.to(self._device, torch.float64), self._there(masks)).cpu().numpy()
 
     def _there(self, array: NDArray[np.int64] | NDArray[np.bool_]) -> torch.Tensor:

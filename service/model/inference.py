@@ -1,7 +1,7 @@
-"""One batch, in the worker thread: what was planned in, rankings out. Tasks of two models may meet in a batch.
+"""One batch in the worker thread: tasks in, rankings out. A batch may hold tasks of two models.
 
-Every answer is a function of its own task alone: parts made from a history are made one user at a time, fair vectors
-and lists as `service.model.encoder` and `service.index` say.
+Every ranking is a function of its own task alone: user vectors are made from histories one user at a time, and
+`service.model.encoder` and `service.index` promise the same of fair vectors and lists.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from service.model.loaded import Model
 
 
 class BundleUser(NamedTuple):
-    """By the fair vector of a user whose parts the bundle has."""
+    """The fair vector of a user whose parts the bundle has."""
 
     row: int
     mask: tuple[bool, ...]
 
 
 class History(NamedTuple):
-    """By the fair vector of somebody of whom only items are known."""
+    """The fair vector of a person of whom only items are known."""
 
     rows: tuple[int, ...]
     """Oldest first; at least one."""
@@ -35,17 +35,18 @@ class History(NamedTuple):
 
 
 class SimilarTo(NamedTuple):
-    """By likeness to an item."""
+    """Similarity to an item."""
 
     row: int
 
 
 @dataclass(frozen=True, slots=True)
 class ByPopularity:
-    """The same for everybody."""
+    """Popularity, which is the same for everybody."""
 
 
 Basis = BundleUser | History | SimilarTo | ByPopularity
+"""What a list is made from: the score that orders its items."""
 
 
 class Task(NamedTuple):
@@ -55,7 +56,7 @@ class Task(NamedTuple):
     basis: Basis
     dropped: NDArray[np.int32]
     k: int
-    """Items to show, where there are so many."""
+    """How many items to show; fewer come only where fewer are left."""
     after: Position | None
 
 
@@ -84,7 +85,7 @@ def use_one_thread() -> None:
 
 
 def _personal(model: Model, tasks: Sequence[Task]) -> list[Ranking]:
-    """Parts → combine → search: lists of one model, ordered by fair vectors."""
+    """Parts → combine → search: lists of one model, by fair vectors."""
     masks = [task.basis.mask for task in tasks if isinstance(task.basis, BundleUser | History)]
     fair = model.encoder.fair_vectors([_user(model, task.basis) for task in tasks], masks)
     rows = ([task.dropped for task in tasks], [task.k for task in tasks], [task.after for task in tasks])
@@ -92,7 +93,7 @@ def _personal(model: Model, tasks: Sequence[Task]) -> list[Ranking]:
 
 
 def _user(model: Model, basis: Basis) -> int | encoder.UserVector:
-    """The row of a known user; the user vector (d,) of a history, alone, so that company does not change its bits."""
+    """The row of a user of the bundle; or the user vector (d,) of a history, made alone: no batch changes its bits."""
     if isinstance(basis, BundleUser):
         return basis.row
     assert isinstance(basis, History)  # noqa: S101  the others have no parts

@@ -1,4 +1,4 @@
-"""Rows of one bundle's items: by id, by group, and those that are hidden."""
+"""Finds rows of one bundle's items: by id, by group, and of hidden items."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from bundle import Groups
 
 REMEMBERED = 64
-"""Group filters whose rows are kept."""
+"""How many group filters are kept with their rows."""
 Rows = NDArray[np.int32]
 
 
 class ItemLookup:
-    """What a request says of items, as rows. Used from the event loop alone."""
+    """Turns ids and groups of a request into rows. For the event loop alone."""
 
     def __init__(self, row: Mapping[str, int], groups: Sequence[Sequence[str]]) -> None:
         """Take item id → row, and the groups of each row."""
@@ -40,7 +40,7 @@ class ItemLookup:
         return [row for row in found if row is not None]
 
     def outside(self, groups: Iterable[str]) -> Rows:
-        """Rows of the items that are in none of these groups, all of which are known."""
+        """Rows of the items in none of these groups; the bundle has all of the groups."""
         wanted = frozenset(groups)
         if wanted not in self._outside:
             kept = np.zeros(len(self._row), np.bool_)
@@ -53,7 +53,7 @@ class ItemLookup:
         return self._outside[wanted]
 
     def hidden(self, items: frozenset[str]) -> Rows:
-        """Rows of hidden items; the same set asked for again costs nothing."""
+        """Rows of hidden items; asking for the same set again costs nothing."""
         if self._hidden[0] is not items:
             self._hidden = (items, np.array(self.rows(items), np.int32))
         return self._hidden[1]

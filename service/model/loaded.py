@@ -1,4 +1,4 @@
-"""What start-up loaded: one bundle, ready to be searched. Built whole or not at all, never changed."""
+"""One bundle in memory, ready to be searched. Built as a whole or not at all, never changed."""
 
 from __future__ import annotations
 
@@ -44,28 +44,28 @@ class Model:
     encoder: UserEncoder
     index: Index
     index_report: IndexReport
-    """Which index it is, and why."""
+    """The kind of index, and why it was chosen."""
     ranker: Ranker
-    """Fair vectors in, what to show out."""
+    """Makes lists of fair vectors."""
     item_lookup: ItemLookup
     device_note: str | None
-    """What is on the CPU although a GPU was looked for, and why: one line."""
+    """Why something is on the CPU although a GPU was looked for, in one line; None where nothing is."""
     device_bytes: Mapping[str, int]
-    """What it holds on a GPU: what → bytes; nothing where it holds nothing there."""
+    """Memory that it holds on a GPU: kind of data → bytes; empty where it holds none."""
     loading_ms: Mapping[str, float]
 
     def index_facts(self) -> dict[str, object]:
-        """For the log: which index it is and why, and what is not on a GPU although one was looked for."""
+        """For the log: the kind of index, why it was chosen, and why something is not on a GPU that was looked for."""
         return self.index_report.facts() | ({"not_on_gpu": self.device_note} if self.device_note else {})
 
     @cached_property
     def neighbours(self) -> Neighbours:
-        """Items by likeness; a first use reads all vectors."""
+        """Finds similar items; the first use reads all vectors."""
         return Neighbours(self.bundle.items.vectors)
 
     @cached_property
     def popular(self) -> PopularOrder:
-        """Items by popularity; a first use orders them."""
+        """Items by popularity; the first use orders them."""
         return PopularOrder(self.bundle.items.popularity)
 
     @property
@@ -85,14 +85,14 @@ def load_model(
     """Read a bundle and make it searchable.
 
     Args:
-        path: folder of a version, or of a bundle, whose newest version is taken.
-        device: where the index searches. The encoder follows it to a GPU where it can (docs/decisions/0027).
-        kind: which index.
-        milvus_url: where Milvus is, for that kind.
-        trust_stamp: skip hashes and values where these very files passed before.
+        path: folder of a version; or of a bundle, and then its newest version is taken.
+        device: the device that the index searches on. The encoder uses the same GPU if it fits (docs/decisions/0027).
+        kind: the kind of index.
+        milvus_url: address of Milvus, for that kind.
+        trust_stamp: skip hashes and values if the same files have passed these checks before.
 
     Raises:
-        StartError: the bundle is refused, cannot be served, or the device is not there; one line.
+        StartError: the bundle is refused or cannot be served, or the device is not there; one line.
     """
     started = perf_counter()
     try:
@@ -100,7 +100,7 @@ def load_model(
     except BundleError as error:
         raise StartError(f"bundle {path} is refused: {error}") from error
     read = perf_counter()
-    manifest = cast(Manifest, bundle.description)  # what is read from a folder has its files and their hash
+    manifest = cast(Manifest, bundle.description)  # a bundle read from a folder has files and their hash
     cosine = manifest.scorer == "cosine"
     vectors = to_unit(bundle.items.vectors) if cosine else bundle.items.vectors
     encoder = UserEncoder(bundle.encoder, bundle.users, unit_length=cosine)
@@ -109,7 +109,7 @@ def load_model(
     opened = open_index(vectors, device, kind, sample=draw, milvus_url=milvus_url)
     ranker = opened.ranker if bundle.reranker is None else CandidateRanker(opened.ranker, bundle.reranker)
     item_lookup = ItemLookup(bundle.items.row, bundle.items.groups)
-    _ = bundle.users.row  # built on first use; the first request should not pay
+    _ = bundle.users.row  # built here, so that the first request does not wait for it
     indexed = perf_counter()
     encoder, note = _beside(opened.index, encoder, opened.note)
     times_s = {"read_ms": read - started, "index_ms": indexed - read, "encoder_ms": perf_counter() - indexed}
@@ -128,7 +128,7 @@ def load_model(
 
 
 def _beside(index: Index, encoder: UserEncoder, note: str | None) -> tuple[UserEncoder, str | None]:
-    """The encoder, on a GPU where the index is on one, and what is not there although it was looked for."""
+    """The encoder, on the GPU if the index is on one, and a note on what is not there although one was looked for."""
     if index.device != "cuda":
         return encoder, note and f"index and encoder: {note}"
     try:
@@ -139,9 +139,9 @@ def _beside(index: Index, encoder: UserEncoder, note: str | None) -> tuple[UserE
 
 
 def _sample(bundle: Bundle, vectors: NDArray[np.float32], encoder: UserEncoder, size: int) -> Sample:
-    """Requests that this bundle answers, each under some mask that it supports; the same ones every time.
+    """Requests that this bundle answers, each under a supported mask; the same requests every time.
 
-    They are those of users from all over the bundle; of histories where it has no users, of items with a vector.
+    They come from users all over the bundle; where it has none, from histories of items whose vector is not zero.
     """
     description, rng = bundle.description, np.random.default_rng(0)
     users: list[int | UserVector]

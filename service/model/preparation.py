@@ -1,4 +1,4 @@
-"""What a model goes through before it may serve: loaded, verified, warmed, compared. Blocks; in a thread of its own."""
+"""Prepares a model to serve: load, verify, warm, compare. Blocks, and so runs in a thread of its own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WARM_ITEMS = 10
 
 @dataclass(frozen=True, slots=True)
 class ModelChange:
-    """What another model changes."""
+    """The differences that another model makes to callers."""
 
     attributes_added: tuple[str, ...]
     attributes_removed: tuple[str, ...]
@@ -32,11 +32,11 @@ class ModelChange:
     items_added: int
     items_removed: int
     unmet: Mapping[tuple[str, ...], int]
-    """Stored requirement that it cannot meet → users who have it: their requests are refused while it serves."""
+    """Stored requirement that it cannot meet → number of users with it; their requests are refused while it serves."""
 
     @property
     def users_unmet(self) -> int:
-        """How many users' requests are refused."""
+        """Number of users with requests that are refused."""
         return sum(self.unmet.values())
 
 
@@ -51,17 +51,17 @@ class Prepared:
 def prepare(
     folder: Path, policy: Policy, device: Device, kind: Kind = "auto", *, milvus_url: str | None = None
 ) -> Prepared:
-    """Load a version, every hash checked whatever a stamp says, and make real lists with it.
+    """Load a version, check every hash even if there is a stamp, and make real lists with it.
 
     Args:
         folder: of the version.
         policy: the operator's.
-        device: where its index searches.
-        kind: which index.
-        milvus_url: where Milvus is, for that kind.
+        device: the device that its index searches on.
+        kind: the kind of index.
+        milvus_url: address of Milvus, for that kind.
 
     Raises:
-        ModelRefusedError: it is damaged, or cannot meet what the operator demands.
+        ModelRefusedError: it is damaged, or cannot meet the operator's policy.
     """
     version = folder.name
     try:
@@ -78,7 +78,7 @@ def prepare(
 
 
 def warm(model: Model, policy: Policy) -> None:
-    """One list of every kind that the bundle can make; what they are is of no interest."""
+    """Make one list of every kind that the bundle can make, and drop them."""
     bundle = model.bundle
     description = bundle.description
     mask = description.mask(covering_mask(description, policy) or ())
@@ -94,7 +94,7 @@ def warm(model: Model, policy: Policy) -> None:
 
 
 def compare(before: Bundle, after: Bundle, policy: Policy, known: StateCache) -> ModelChange:
-    """What changes with another bundle, for callers and for users who have stored a requirement."""
+    """The differences for callers, and for users who have stored a requirement."""
     old, new = before.description.attribute_names, after.description.attribute_names
     users, items = (before.users.ids, after.users.ids), (before.items.ids, after.items.ids)
     return ModelChange(
@@ -109,7 +109,7 @@ def compare(before: Bundle, after: Bundle, policy: Policy, known: StateCache) ->
 
 
 def unmet_requirements(bundle: Description, policy: Policy, known: StateCache) -> Mapping[tuple[str, ...], int]:
-    """Stored requirement that no mask of the bundle covers → how many users have it."""
+    """Stored requirement that no mask of the bundle covers → number of users with it."""
     stored = Counter(state.requirement for _, state in known.users() if state.requirement and not state.suppressed)
     return {
         names: count

@@ -1,1 +1,1 @@
-"""What a list is: protected how, for whom, without which items, and where it goes on."""
+"""Decides on a list: its protection, its user, the items to drop, and where it continues."""

@@ -1,7 +1,7 @@
-"""Where a list continues: opaque to clients, signed, and good for one request on one bundle for a while.
+"""Cursors say where a list continues. They are opaque, signed, and valid for one request, one bundle and a while.
 
-A cursor holds the row of the last item shown and hashes of what it is bound to; no score, no user id. What a position
-means when items are hidden or seen between two pages is in docs/decisions/.
+A cursor holds the row of the last item shown and hashes of the request, bundle and mask; no score, no user id. The
+meaning of a position after items were hidden or seen between two pages is in docs/decisions/.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from service.secret import derive_key
 MAX_ECHO = 100
 """Characters of a wrong cursor that are sent back."""
 REMEMBERED = 4096
-"""Hashes of masks that are kept; few are asked for."""
+"""How many hashes of masks are kept; few masks are asked for."""
 TAG_BYTES = 16
 _BODY = struct.Struct("<IQI15s8s8s")
 """Expiry in seconds since the epoch; row and items shown of the position; hashes of request, bundle and mask."""
 _TEXT = re.compile(r"[A-Za-z0-9_-]{84}")
-"""63 bytes in base64url leave no bit over, so that no two texts mean the same."""
+"""63 bytes in base64url leave no bit unused, so that two different texts are never the same cursor."""
 
 
 class Bound(NamedTuple):
-    """What a cursor is good for."""
+    """The request, bundle and mask that a cursor is valid for."""
 
     request: Sequence[object]
     """Route, user and every parameter as asked for (the requested ``sensitive``, not the resolved one), without the
@@ -45,10 +45,10 @@ class Bound(NamedTuple):
 
 
 class Cursors:
-    """Makes cursors and reads those it has made."""
+    """Makes cursors, and reads its own."""
 
     def __init__(self, secret: str | None, *, ttl_s: int, clock: Callable[[], float] = time.time) -> None:
-        """Sign with EVENHAND_SECRET; without one, cursors are good in this process alone and until it ends.
+        """Sign with EVENHAND_SECRET; without one, cursors are valid only in this process.
 
         Raises:
             StartError: the secret is too short.
@@ -88,7 +88,7 @@ class Cursors:
         return Position(row, shown)
 
     def _hashes(self, bound: Bound) -> tuple[bytes, bytes, bytes]:
-        request = ascii(bound.request).encode()  # different lists of what a request is made of never look the same
+        request = ascii(bound.request).encode()  # different parameters never give the same text
         return (
             blake2b(request, digest_size=15, key=self._key, person=b"request").digest(),
             blake2b(bound.bundle.encode(), digest_size=8, key=self._key, person=b"bundle").digest(),
@@ -99,8 +99,8 @@ class Cursors:
         return blake2b(bytes(mask), digest_size=8, key=self._key, person=b"mask").digest()
 
     def _tag(self, body: bytes) -> bytes:
-        # Keyed BLAKE2b (RFC 7693) is a MAC by itself; the library's HMAC gives up the interpreter lock on every call,
-        # and at every answer waits behind the worker threads for it.
+        # Keyed BLAKE2b (RFC 7693) is a MAC by itself. The library's HMAC releases the interpreter lock on every call,
+        # and would wait for it behind the worker threads at every answer.
         return blake2b(body, digest_size=TAG_BYTES, key=self._key, person=b"cursor tag").digest()
 
 

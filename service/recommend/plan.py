@@ -1,7 +1,7 @@
-"""What one list is made of: requirement → user → what to drop → where it goes on. No list is made here.
+"""The plan of one list: requirement → user → items to drop → where the list continues. No list is made here.
 
-A plan is made from one state of what is known of the user and of the hidden items, and carries the revisions of both:
-the request log refuses the answer where they are not the present ones.
+A plan is made from one state of the user and of the hidden items, and holds the revisions of both: the request log
+refuses the answer if these are not the present ones.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from service.store import HiddenItems, LoggedProtection, StateCache, UserState
 
 NOTHING = np.zeros(0, np.int32)
 NOBODY = Resolved(Requirement({}, ()), LoggedProtection())
-"""Lists that are the same for everybody show nothing of anybody: there is nothing to withhold."""
+"""Of lists that are the same for everybody: they show nothing of anybody, so there is nothing to withhold."""
 
 
 class Plan(NamedTuple):
-    """All that the list depends on."""
+    """Everything that one list depends on."""
 
     query: AnyQuery
     served: ServedModel
@@ -53,17 +53,17 @@ class Plan(NamedTuple):
     after: Position | None
     """Where the list continues; None for its beginning."""
     fallback: Fallback | None
-    """What the list is instead of a personal one."""
+    """The kind of list where it is not a personal one."""
     unknown_items: tuple[str, ...]
-    """Of the history."""
+    """Items of the history that the bundle does not have."""
     logged_user: str | None
-    """Whose list it is in the request log; None for nobody's, and for users that are erased."""
+    """The user in the request log; None for lists of nobody, and of erased users."""
     user_revision: int
     hidden_revision: int
 
     @property
     def bound(self) -> Bound:
-        """What a cursor into this list is good for."""
+        """What a cursor into this list is bound to."""
         query = self.query
         if isinstance(query, UserQuery):
             whose: list[object] = ["user", query.user]
@@ -96,32 +96,32 @@ class Plan(NamedTuple):
 
 
 class _Person(NamedTuple):
-    """Somebody to make a list for."""
+    """The person to make a list for."""
 
     basis: Basis
     seen: NDArray[np.int32] | None = None
-    """Rows, at export."""
+    """Rows of the items seen at export."""
     met: Sequence[int] = ()
-    """Rows, since."""
+    """Rows of the items in interactions posted since."""
     fallback: Fallback | None = None
     unknown_items: tuple[str, ...] = ()
 
 
 def plan_list(query: AnyQuery, served: ServedModel, known: StateCache, cursors: Cursors) -> Plan:
-    """Decide what the list is made of.
+    """Decide what one list is made from.
 
     Args:
-        query: what a caller wants.
-        served: the model to ask.
-        known: what is stored, as of now.
+        query: the caller's wishes.
+        served: the model that makes the list.
+        known: the stored state, as of now.
         cursors: reads the query's cursor.
 
     Raises:
-        UnknownAttributeError, UnsupportedRequirementError: of the requirement.
-        UnknownUserError, UnknownItemError, UnknownGroupError: the bundle does not know it.
-        NoHistoryError: no item of the history is known.
-        SessionsUnsupportedError: the bundle cannot make parts.
-        InvalidQueryError, StaleCursorError: of the cursor.
+        UnknownAttributeError, UnsupportedRequirementError: the requirement cannot be met.
+        UnknownUserError, UnknownItemError, UnknownGroupError: the bundle does not have it.
+        NoHistoryError: the bundle has no item of the history.
+        SessionsUnsupportedError: the bundle cannot make parts of a history.
+        InvalidQueryError, StaleCursorError: the cursor is refused.
     """
     hidden = known.hidden
     match query:
@@ -145,7 +145,7 @@ def plan_list(query: AnyQuery, served: ServedModel, known: StateCache, cursors: 
 
 
 def _user(query: UserQuery, served: ServedModel, state: UserState, mask: tuple[bool, ...]) -> _Person:
-    """A user by id: from the bundle, else from posted interactions, else nobody we know."""
+    """A user by id: from the bundle, else from posted interactions, else unknown."""
     model = served.model
     if state.suppressed:
         if query.fallback is None:
@@ -163,7 +163,7 @@ def _user(query: UserQuery, served: ServedModel, state: UserState, mask: tuple[b
 
 
 def _session(query: SessionQuery, served: ServedModel, mask: tuple[bool, ...]) -> _Person:
-    """Somebody of whom only items are known."""
+    """A person of whom only items are known."""
     model = served.model
     if not model.encoder.can_split:
         raise SessionsUnsupportedError
@@ -236,7 +236,7 @@ def _outside(groups: Sequence[str], lookup: ItemLookup) -> NDArray[np.int32]:
 
 
 def _material(basis: Basis) -> str:
-    """What the list is made from, where that can change while neither bundle nor request does."""
+    """The part of the basis that can change although bundle and request do not, as a text."""
     if isinstance(basis, History):
         return blake2b(np.array(basis.rows, np.int32).tobytes(), digest_size=16).hexdigest()
     return f"{basis.row}" if isinstance(basis, SimilarTo) else type(basis).__name__

@@ -1,8 +1,8 @@
 """One request: plan → cache → batcher → combine → search (and rerank) → request log → answer.
 
-A plan says what is protected, whose list it is, and what to drop (`service.recommend.plan`); the worker makes the list
-of it (`service.model.inference`) and hands its record to the log's writer. No answer leaves before its record is
-durable, and none that what is stored by then has overtaken: it is planned and made again.
+A plan says what is protected, whose list it is, and which items to drop (`service.recommend.plan`). The worker thread
+makes the list (`service.model.inference`) and passes its record on to the log's writer. An answer leaves only after its
+record is durable. Where the user's state or the hidden items have changed by then, the list is planned and made again.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from service.requirement import Policy, Requirement, covering_mask
 from service.store import LogRecord, Purpose, Store, now_us
 
 ATTEMPTS = 5
-"""How often an answer is made that changes keep overtaking."""
+"""How often a list is made whose user or items keep changing."""
 
 
 class Asker(NamedTuple):
-    """Who asks, as far as the request log is concerned."""
+    """The caller, as the request log names them."""
 
     request_id: str
     purpose: Purpose
@@ -38,7 +38,7 @@ class Asker(NamedTuple):
 
 
 class Recommendation(NamedTuple):
-    """A list, and what was done to make it."""
+    """A list, and how it was made."""
 
     plan: Plan
     ranking: Ranking
@@ -49,12 +49,12 @@ class Recommendation(NamedTuple):
 
     @property
     def model(self) -> Model:
-        """What made it."""
+        """The model that made it."""
         return self.plan.served.model
 
     @property
     def requirement(self) -> Requirement:
-        """What is protected in it."""
+        """The attributes protected in it."""
         return self.plan.resolved.requirement
 
     @property
@@ -64,12 +64,12 @@ class Recommendation(NamedTuple):
 
 
 class _Made(NamedTuple):
-    """Up to k + 1 items: one more than asked for tells that the list goes on."""
+    """Up to k + 1 items: the extra one tells that the list continues."""
 
     ranking: Ranking
     cached: bool
     stale: bool
-    """Whether its record was not written, because what it depends on has changed."""
+    """Whether the record was refused, because the user's state or the hidden items have changed."""
     queue_ms: float | None = None
     compute_ms: float | None = None
 
@@ -90,7 +90,7 @@ class Recommender:
         queue_size: int,
         deadline_s: float,
     ) -> None:
-        """Take what start-up loaded and the operator's limits; nothing runs before `start`."""
+        """Take the loaded parts and the operator's limits; nothing runs before `start`."""
         self.active = active
         self._store = store
         self._cache = cache
@@ -112,9 +112,9 @@ class Recommender:
         """Make one list of up to k items, withholding what query, user and policy protect, and log it.
 
         Raises:
-            ServiceError: what `plan_list` refuses.
-            UnavailableError: too many requests wait, or this one waited too long; the log cannot be written; what the
-                answer depends on kept changing.
+            ServiceError: refused by `plan_list`.
+            UnavailableError: too many requests wait, or this one waited too long; the log cannot be written; the
+                user's state or the hidden items kept changing.
         """
         served = self.active.current
         for _ in range(ATTEMPTS):
@@ -129,21 +129,21 @@ class Recommender:
 
     @property
     def model(self) -> Model:
-        """The active one."""
+        """The active model."""
         return self.active.current.model
 
     @property
     def policy(self) -> Policy:
-        """The operator's."""
+        """The operator's policy."""
         return self.active.current.policy
 
     @property
     def trouble(self) -> str | None:
-        """What keeps the worker from answering; None where nothing does."""
+        """Why the worker does not answer; None where it does."""
         return self._batcher.trouble
 
     def check_ready(self) -> None:
-        """Pass only where a recommendation would be answered.
+        """Pass only if a recommendation would be answered now.
 
         Raises:
             NotReadyError: says why not.
@@ -160,10 +160,12 @@ class Recommender:
         self._warm = True
 
     async def warm(self, served: ServedModel) -> None:
-        """Make a list from a model, active or not yet: it fails here, or in no request. Nobody sees it, nor the log.
+        """Make one list from a model, active or not yet, so that a fault shows here and not in a request.
+
+        Nobody sees the list, and it is not logged.
 
         Raises:
-            Exception: what a request would fail with.
+            Exception: the fault that a request would meet.
         """
         bundle = served.model.bundle
         if bundle.users.ids:
@@ -172,12 +174,12 @@ class Recommender:
             await self._batcher.submit(Task(served.model, basis, bundle.seen.of(0), 10, None))
 
     async def close(self) -> None:
-        """Answer what waits and stop."""
+        """Answer the waiting requests and stop."""
         self._warm = False
         await self._batcher.close()
 
     async def _logged(self, plan: Plan, asker: Asker) -> _Made:
-        """The list of a plan, from the cache or else from the worker, once its record is durable or refused."""
+        """The list of a plan, from the cache or else from the worker, after its record is durable or refused."""
         key = plan.cache_key
         kept = await self._cache.get(key)
         if kept is not None and (kept.scores is not None or not self._with_scores):
@@ -204,7 +206,7 @@ class Recommender:
 
 
 def _record(plan: Plan, ranking: Ranking, asker: Asker, *, cached: bool) -> LogRecord:
-    """What the log holds of a list: the items that are shown, and whether they were made for this answer."""
+    """The log's record of a list. It holds the items that are shown, not the extra one."""
     protection = plan.resolved.logged
     return LogRecord(
         request_id=asker.request_id,
