@@ -1,8 +1,8 @@
-"""Batches on a GPU, launched as a whole: CUDA graphs.
+"""CUDA graphs: a GPU launches all operations of a batch at once.
 
-A few rows are computed there in less time than it takes to launch the operations one by one, and each launch lets
-another thread have the interpreter and waits to get it back. So the operations are captured, for some sizes of a batch,
-when a model is loaded. On another device they are run as they are.
+A GPU computes a few rows in less time than the launches of the single operations take, and each launch releases the
+interpreter lock and waits to get it back. So the operations are captured when a model is loaded, for some sizes of a
+batch. On another device they run one by one.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import torch
 from numpy.typing import NDArray
 
 SIZES = (1, 2, 4, 8, 16, 32, 64)
-"""Rows of the batches that are captured. Larger ones are worth their launches: at 256 rows and a million items a graph
-would save a fifteenth."""
+"""Rows of the captured batches. For larger ones the launches matter little: at 256 rows and a million items a graph
+would save a fifteenth of the time."""
 MOST = SIZES[-1]
 
 _capturing = Lock()
-"""Whatever waits for the whole GPU breaks a capture: only one at a time, and no memory is given back beside it."""
+"""Held during a capture. A wait for the whole GPU breaks it: so captures run one at a time, and nothing is freed then."""
 
 
 class Graphs:
-    """What one owner computes from tensors that stay in their places; several threads may ask."""
+    """The graphs of one owner, which read tensors at fixed addresses. Several threads may ask."""
 
     def __init__(self, device: torch.device) -> None:
         """Nothing is captured yet."""
@@ -35,24 +35,24 @@ class Graphs:
         self._computed: dict[Hashable, Callable[[], torch.Tensor]] = {}
         self._pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
         self._one_at_a_time = Lock()
-        """They share places and memory."""
+        """The graphs share their inputs and memory."""
 
     def __contains__(self, key: Hashable) -> bool:
-        """Whether that is captured."""
+        """Whether this key is captured."""
         return key in self._computed
 
     def capture(self, key: Hashable, compute: Callable[[], torch.Tensor]) -> None:
-        """Have it computed as a whole from now on; it waits for no value of any tensor.
+        """Capture a computation; it must not wait for the value of a tensor.
 
         Raises:
-            RuntimeError: memory is short.
+            RuntimeError: the memory does not suffice.
         """
         self._computed[key] = compute if self._pool is None else self._captured(compute)
 
     def run(self, key: Hashable, fill: Callable[[], None], rows: int) -> NDArray[np.float64]:
-        """Put values into the places, compute, and bring the first rows of the result here.
+        """Fill the inputs, compute, and copy the first rows of the result to the CPU.
 
-        Behind what is filled are values of a batch before.
+        Rows past the filled ones hold stale values of an earlier batch.
         """
         with self._one_at_a_time:
             fill()
@@ -63,7 +63,7 @@ class Graphs:
         with _capturing, torch.inference_mode():
             stream.wait_stream(torch.cuda.current_stream(self._device))
             with torch.cuda.stream(stream):
-                compute()  # what libraries make at a first call is not to be captured
+                compute()  # libraries allocate at the first call, which must not be captured
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, self._pool, stream, capture_error_mode="thread_local"):
                 output = compute()
@@ -76,21 +76,21 @@ class Graphs:
 
 
 def size_of(rows: int) -> int | None:
-    """The captured size that has room for so many rows."""
+    """The smallest captured size for so many rows; None where there is none."""
     return next((size for size in SIZES if size >= rows), None)
 
 
 def give_back_with(owner: object) -> None:
-    """When the owner ends, give the memory of what it holds back to the GPU, and not only to torch.
+    """Return the memory of the owner's tensors to the GPU when the owner is freed, and not only to torch.
 
-    Torch would keep it from FAISS, and from other processes. Beside a capture it does, until a next one.
+    Torch would keep it from FAISS and from other processes. During a capture it does so, until the next owner is freed.
     """
     weakref.finalize(owner, _end, vars(owner)).atexit = False
 
 
 def _end(held: dict[str, Any]) -> None:
     held.clear()
-    if _capturing.acquire(blocking=False):  # it may be this very thread that captures
+    if _capturing.acquire(blocking=False):  # the capturing thread may be this one
         try:
             torch.cuda.empty_cache()
         finally:
@@ -99,5 +99,5 @@ def _end(held: dict[str, Any]) -> None:
 
 @cache
 def _stream(device: torch.device) -> torch.cuda.Stream:
-    """One for all captures: libraries keep memory for each."""
+    """One stream for all captures: libraries keep memory for each stream."""
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

@@ -1,8 +1,9 @@
-"""The item vectors where torch compares them all: on the CPU, or on one GPU.
+"""An index that compares all items with torch: on the CPU, or on one GPU.
 
-On the CPU lists are made of the scores, by `service.index.exhaustive_ranker`. A GPU proposes: one matrix product in
-float32, what must not be shown masked, the best groups of items, the best items of these, and their scores in float64.
-Nothing is waited for in between, and for batches of a few rows all that follows the mask is one CUDA graph.
+On the CPU, `service.index.exhaustive_ranker` makes lists from the scores. A GPU proposes, in these steps: one matrix
+product in float32, a mask over dropped items, the best groups of items, the best items of these groups, and their
+scores in float64. The CPU waits for none of them, and for batches of a few rows all steps after the mask are one CUDA
+graph.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from service.index.exhaustive_ranker import group_size
 from service.index.interface import Dropped
 
 SCRATCH_BYTES = 5 * 2**29
-"""Memory on a GPU, at most, for one step of a batch; it takes several where its scores are more."""
+"""Most memory on a GPU for one step of a batch; a batch with more scores takes several steps."""
 WIDTHS = (32, 64, 128)
-"""Proposals to a row for which there are graphs: for lists of 16, of 48, and of 112 items."""
+"""Numbers of proposals to a row that have graphs: for lists of 16, of 48, and of 112 items."""
 
 
 class Proposed(NamedTuple):
@@ -31,13 +32,13 @@ class Proposed(NamedTuple):
     items: NDArray[np.int64]
     """(B, n) item rows."""
     sums: NDArray[np.float64]
-    """(B, n) of them in float64, descending; minus infinity where no more items are left."""
+    """(B, n) their scores in float64, descending; minus infinity where no more items are left."""
     ends: NDArray[np.float64]
     """(B,) float32 scores that no other item exceeds; minus infinity where there is no other."""
 
 
 class TorchIndex:
-    """Compares every item; several threads may ask. Its memory goes back when it ends."""
+    """Compares every item; several threads may ask. Its memory is freed with it."""
 
     kind: Literal["torch"] = "torch"
     trouble = None
@@ -50,7 +51,7 @@ class TorchIndex:
         """
         self.device: Literal["cpu", "cuda"] = device
         self.scratch_bytes = 0
-        """Taken for the scores of batches of up to `MOST` rows."""
+        """Memory for the scores of batches of up to `MOST` rows."""
         if device == "cuda":
             give_back_with(self)
         self.vectors = tensor_over(vectors).to(device)
@@ -59,7 +60,7 @@ class TorchIndex:
             self.capture()
 
     def capture(self) -> None:
-        """Make the graphs, and the memory that they work in."""
+        """Capture the graphs, and allocate their memory."""
         deep, wide = self._shape(WIDTHS[-1])
         most = min(MOST, self._step(WIDTHS[-1]))
         self._u = torch.zeros((most, self.vectors.shape[1]), device=self.vectors.device)
@@ -71,7 +72,7 @@ class TorchIndex:
                 self._graphs.capture((size, width), partial(_best, self.vectors, self._u[:size], scores, width))
 
     def propose(self, fair: NDArray[np.float32], width: int, dropped: Dropped) -> Proposed:
-        """(B, d) vectors → the best ``width`` items of each, all where they are fewer; never one that is dropped."""
+        """(B, d) vectors → the best ``width`` items of each, or all where there are fewer; never a dropped one."""
         step = self._step(width)
         with torch.inference_mode():
             steps = [slice(start, start + step) for start in range(0, len(fair), step)]
@@ -96,21 +97,21 @@ class TorchIndex:
         return _best(self.vectors, u, scores.view(count, deep, wide), width).cpu().numpy()
 
     def _step(self, width: int) -> int:
-        """Rows of a step, a power of two: each has scores, and float64 vectors of what is proposed to it."""
+        """Rows of one step, a power of two: each needs its scores, and the float64 vectors of its proposals."""
         deep, wide = self._shape(width)
         row_bytes = 4 * deep * wide + 24 * width * (deep + self.vectors.shape[1])
         return 1 << max(0, (SCRATCH_BYTES // row_bytes).bit_length() - 1)
 
     def _shape(self, width: int) -> tuple[int, int]:
-        """Items of a group, and groups: the cells of a row, of which the last are no items."""
+        """(items in a group, groups); together the cells of a row. The last cells hold no item."""
         deep = group_size(len(self.vectors), width)
         return deep, 4 * (len(self.vectors) // (4 * deep) + 1)  # rows begin at multiples of 16 bytes
 
     def _compare(self, u: torch.Tensor, scores: torch.Tensor, dropped: Dropped) -> None:
-        """(B, d) vectors → (B, cells) float32; minus infinity for what must not be shown."""
+        """(B, d) vectors → (B, cells) float32; minus infinity for dropped items."""
         sizes = [len(gone) for gone in dropped]
         cells = np.concatenate(dropped) + np.repeat(np.arange(len(dropped)) * scores.shape[1], sizes)
-        there = torch.from_numpy(cells).to(scores.device)  # which waits for what was launched before
+        there = torch.from_numpy(cells).to(scores.device)  # waits for the launches before it
         torch.mm(u, self.vectors.T, out=scores[:, : len(self.vectors)])
         if len(cells):
             scores.view(-1).index_fill_(0, there, -torch.inf)

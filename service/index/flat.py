@@ -34,13 +34,13 @@ class FlatIndex:
 
 
 def use_one_thread() -> None:
-    """Keep FAISS in the calling thread: the batches are too small to share."""
+    """Make FAISS compute in the calling thread: the batches are too small to share."""
     faiss.omp_set_num_threads(1)
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute as the worker does: FAISS and torch in the calling thread alone, and as before afterwards."""
+    """Compute in the calling thread alone, FAISS and torch, as the worker does; afterwards as before."""
     before = faiss.omp_get_max_threads(), torch.get_num_threads()
     faiss.omp_set_num_threads(1)
     torch.set_num_threads(1)

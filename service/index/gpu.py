@@ -1,8 +1,8 @@
 """FAISS's flat index and inverted lists on one GPU.
 
-Neither a GPU index nor its resources may be used by two threads at once, not even for searching: one thread owns each
-index with resources of its own, builds it, and runs every search. The resources are made once and keep a bounded
-scratch memory. Their indexes silently ignore `IDSelector`: what is dropped is dropped by the rankers.
+Two threads must not use a GPU index or its resources at once, not even for searches: one thread owns each index with
+resources of its own, builds it, and runs every search. The resources are made once and keep a bounded scratch memory.
+These indexes silently ignore `IDSelector`: the rankers filter dropped items.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ Result = TypeVar("Result")
 
 
 class Owner:
-    """One thread that alone touches what it owns; it ends with whoever holds this."""
+    """The only thread that uses some objects; it ends when this owner is freed."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "gpu")
         weakref.finalize(self, self._thread.shutdown, wait=False)
 
     def run(self, work: Callable[..., Result], *arguments: Any) -> Result:
-        """Run in that thread, after what was asked before; what it raises is raised here."""
+        """Run some work in that thread, after earlier work; its exception is raised here."""
         return self._thread.submit(work, *arguments).result()
 
 
@@ -80,7 +80,7 @@ class GpuIvfIndex(IvfIndex):
         self._resources, self._lists = self._owner.run(_to_gpu, self._lists)
 
     def at(self, effort: int) -> GpuIvfIndex | None:
-        """The same lists, more of them looked into."""
+        """The same lists; a search compares more of them."""
         other = super().at(effort)
         if not isinstance(other, GpuIvfIndex):
             return None
@@ -116,7 +116,7 @@ def _flat(vectors: NDArray[np.float32]) -> tuple[Any, Any]:
 def _to_gpu(lists: Any) -> tuple[Any, Any]:
     resources, options = _resources(), faiss.GpuClonerOptions()
     if hasattr(options, "use_cuvs"):
-        options.use_cuvs = False  # cuVS searches no given lists
+        options.use_cuvs = False  # cuVS cannot search given lists
     return resources, faiss.index_cpu_to_gpu(resources, 0, lists, options)
 
 

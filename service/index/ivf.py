@@ -1,7 +1,7 @@
-"""FAISS's inverted lists: items in groups around centroids, of which a search compares the nearest groups.
+"""FAISS's inverted lists: each list holds the items around a centroid, and a search compares the nearest lists.
 
-Which groups a search looks into is decided here, in float64, and not by FAISS: its coarse search rounds differently
-with another batch size, and on a GPU. So a row looks into the same groups alone, in a batch, and on either device.
+The lists of a search are chosen here, in float64, and not by FAISS: the rounding of its coarse search depends on the
+batch size and the device. So a row is compared with the same lists alone, in a batch, and on either device.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from service.index.interface import SPARSE, WINDOWS, Dropped, Proposals
 
 POINTS = 64
-"""Items that a centroid is learned from."""
+"""Items per centroid in training."""
 ROUNDS = 8
-"""Of k-means; more change little."""
+"""Rounds of k-means; more of them change little."""
 SEED = 1
 MOST = 1 / 4
-"""A search that looks into more of the lists than that is not worth its loss."""
+"""Largest share of the lists in one search: above it, scoring everything costs little more and misses nothing."""
 MAX_LISTS = 4096
-"""Beyond 16 million items longer lists are cheaper than learning more of them."""
+"""Beyond 16 million items, longer lists cost less than training more centroids."""
 
 
 class IvfIndex:
@@ -48,7 +48,7 @@ class IvfIndex:
         return f"nlist={self._coarse.lists} nprobe={self._effort}"
 
     def at(self, effort: int) -> IvfIndex | None:
-        """The same lists, more of them looked into."""
+        """The same lists; a search compares more of them."""
         windows = self._coarse.windows(effort)
         if not windows:
             return None
@@ -57,7 +57,7 @@ class IvfIndex:
         return other
 
     def search(self, vectors: NDArray[np.float32], count: int, _: Dropped) -> Proposals:
-        """(B, d) vectors → rows (B, count), -1 where these lists hold no more, and scores (B, count), best first."""
+        """(B, d) vectors → rows (B, count), -1 where the lists hold no more, and scores (B, count), best first."""
         return self._scan(vectors, count, self._coarse.nearest(vectors, probes(self._effort, count)))
 
     def _scan(self, vectors: NDArray[np.float32], count: int, lists: NDArray[np.int64]) -> Proposals:
@@ -76,15 +76,15 @@ class Coarse:
         self._error_per_length = 2 * self._centroids.shape[1] * 2.0**-52 * longest
 
     def windows(self, effort: int) -> tuple[int, ...]:
-        """Counts for which few enough lists are looked into."""
+        """The counts whose search compares at most `MOST` of the lists."""
         few = [count for count in WINDOWS if probes(effort, count) <= MOST * self.lists]
         return tuple(count for count in few if count * SPARSE <= self._items)
 
     def nearest(self, vectors: NDArray[np.float32], count: int) -> NDArray[np.int64]:
         """(B, d) vectors → the ``count`` lists with the largest inner products, (B, count), by number; ties by number.
 
-        A matrix product is good enough unless the last list taken and the first one left lie closer than its error:
-        such a row is settled by sums of its own.
+        A matrix product decides unless the last list taken and the first one left out lie closer than its error: for
+        such a row the sums are computed one by one.
         """
         if count >= self.lists:
             return np.tile(np.arange(self.lists), (len(vectors), 1))
@@ -100,7 +100,7 @@ class Coarse:
 
 
 def probes(effort: int, count: int) -> int:
-    """Lists to look into: those for wider windows grow as their square root."""
+    """Lists in one search: for wider windows they grow with the square root of the count."""
     return int(np.ceil(effort * np.sqrt(count / WINDOWS[0])))
 
 
@@ -119,8 +119,8 @@ def build_lists(vectors: NDArray[np.float32]) -> Any:
 def scan(index: Any, vectors: NDArray[np.float32], count: int, lists: NDArray[np.int64]) -> Proposals:
     """Search given lists, (B, probes), of a FAISS index on either device.
 
-    FAISS's Python method takes the number of lists from the index, which threads share; the one below it takes it as
-    an argument.
+    FAISS's Python method takes the number of lists from the index, which threads share; the C method takes it as an
+    argument.
     """
     many = len(vectors)
     vectors = np.ascontiguousarray(vectors)

@@ -1,11 +1,11 @@
 """Milvus behind the same interface: a cluster by URL, or Milvus Lite in a file. The one door to pymilvus.
 
-A collection is named after a hash of the vectors it holds: replicas share it, a rollback finds it again, and what it
-holds never changes. One that is not whole (a start that was interrupted, another replica that is filling it) is filled
-again by primary key, which overwrites. Collections of models that nobody serves any more are the operator's to drop.
+The name of a collection is a hash of its vectors: replicas share it, a rollback finds it again, and its content never
+changes. An incomplete one (after an interrupted start, or while another replica fills it) is filled again by primary
+key, which overwrites. The operator drops collections of models that are no longer served.
 
-Exact scores need the vectors here, so Milvus spares the search and not the memory. While it does not answer, lists
-are made without it, exact and slower; it is asked again some seconds later.
+Exact scores need the vectors in this process, so Milvus saves the search but no memory. While it does not answer, lists
+are made without it, exactly and more slowly; some seconds later it is asked again.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ PREFIX = "evenhand_"
 LINKS, CONSTRUCTION = 32, 128
 MOST_EFFORT, MOST_EF = 32, 32_768
 FILL_BYTES = 4 * 2**20
-"""Vectors of one request that fills a collection."""
+"""Bytes of vectors in one request that fills a collection."""
 MOST_FILTERED = 4096
-"""A filter names no more rows than that; what is dropped beyond is dropped here."""
+"""Most rows in a filter; the ranker drops the others."""
 TOGETHER = 8
-"""Searches under way at once: each row has one of its own, as its filter and its result are."""
+"""Most searches at once: each row has its own, because it has its own filter."""
 CONNECT_S, SEARCH_S, READY_S = 5.0, 1.0, 900.0
 RETRY_S = 5.0
-"""How long a Milvus that did not answer is left alone."""
+"""Time without requests to a Milvus that did not answer."""
 
 
 class MilvusIndex:
-    """Proposes what Milvus's HNSW finds, with the rows dropped excluded there. ``effort × count`` is its ``ef``."""
+    """Proposes the finds of Milvus's HNSW, which excludes dropped rows. ``effort × count`` is its ``ef``."""
 
     kind: Literal["milvus"] = "milvus"
     device: Literal["remote"] = "remote"
@@ -81,16 +81,16 @@ class MilvusIndex:
         return self._outage.reason
 
     def at(self, effort: int) -> MilvusIndex | None:
-        """The same collection, searched harder."""
+        """The same collection, searched at another effort."""
         if effort > MOST_EFFORT or not self.windows:
             return None
         other = copy(self)
         other._effort = effort
-        other._keeps = self  # whose end closes what both use
+        other._keeps = self  # when it is freed, it closes the client that both use
         return other
 
     def search(self, vectors: NDArray[np.float32], count: int, dropped: Dropped) -> Proposals:
-        """(B, d) vectors → rows (B, count), -1 behind the last, and scores; none while Milvus does not answer."""
+        """(B, d) vectors → rows (B, count), -1 after the last one, and scores; none while Milvus does not answer."""
         rows = np.full((len(vectors), count), -1, np.int64)
         scores = np.full((len(vectors), count), -np.inf, np.float32)
         if self._outage.lasts():
@@ -144,7 +144,7 @@ class MilvusIndex:
         try:
             client.create_collection(self._name, schema=schema, index_params=index)
         except self._milvus.MilvusException:
-            if not client.has_collection(self._name):  # or else another replica was quicker
+            if not client.has_collection(self._name):  # else another replica was quicker
                 raise
 
     def _count(self, consistency: str) -> int:
@@ -154,7 +154,7 @@ class MilvusIndex:
 
 
 class _Outage:
-    """Whether Milvus is left alone at this moment, and why."""
+    """Whether Milvus gets no requests at this moment, and why."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
@@ -171,7 +171,7 @@ class _Outage:
 
 
 def connection(url: str) -> dict[str, str]:
-    """What pymilvus wants to know: ``http[s]://[USER:PASSWORD@|TOKEN@]HOST:PORT[/DATABASE]``, or a file ``….db``.
+    """Arguments of pymilvus for a URL: ``http[s]://[USER:PASSWORD@|TOKEN@]HOST:PORT[/DATABASE]``, or a file ``….db``.
 
     Raises:
         StartError: it is neither.
@@ -189,7 +189,7 @@ def connection(url: str) -> dict[str, str]:
 
 
 def _brief(error: Exception) -> str:
-    """One line; what gRPC has to say takes many."""
+    """One line of an error; messages of gRPC have many."""
     said = getattr(error, "message", None) or (error.details() if hasattr(error, "details") else None) or str(error)
     return " ".join(str(said).split())[:200]
 
@@ -203,7 +203,7 @@ def _wait(done: Callable[[], bool]) -> None:
 
 
 def _import() -> tuple[Any, tuple[type[Exception], ...]]:
-    """Pymilvus and what it raises, without what its import does: read a file .env into the environment, and log."""
+    """Pymilvus and its exceptions. Its import may neither read a file .env into the environment nor log."""
     before = os.environ.get("PYTHON_DOTENV_DISABLED")
     os.environ["PYTHON_DOTENV_DISABLED"] = "1"
     try:

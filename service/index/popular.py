@@ -1,4 +1,4 @@
-"""Items by popularity: the same order for everybody."""
+"""Items by popularity, which is the same for everybody."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.index.order import Position, Ranking
 
 
 class PopularOrder:
-    """Items by how many training positives they have, ties by item row."""
+    """Orders items by their number of training positives, ties by item row."""
 
     def __init__(self, popularity: NDArray[np.int64]) -> None:
         """Take the (I,) counts."""

@@ -1,4 +1,4 @@
-"""Copies of a SQLite database, made while it is written to. PostgreSQL has `pg_dump` and `pg_restore`."""
+"""Copies a SQLite database while a service writes to it. PostgreSQL has `pg_dump` and `pg_restore`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.store.lock import ProcessLock
 
 
 def back_up(database: Database, target: Path) -> None:
-    """Write a copy of the database as it is at one moment; the service goes on meanwhile.
+    """Write a consistent copy of the database; the service goes on meanwhile.
 
     The copy is checked, on the disk, and in its place whole or not at all.
 
@@ -40,7 +40,7 @@ def back_up(database: Database, target: Path) -> None:
 
 
 def restore(backup: Path, database: Database) -> None:
-    """Put a backup in the place of the database, which no process may serve from. What was there is replaced.
+    """Replace the database by a backup; no process may serve from it.
 
     Raises:
         StoreStartError: not SQLite, a process serves from it, or the backup is damaged.

@@ -1,4 +1,4 @@
-"""Reading the request log for numbers: columns of a stretch of it, and counts that the database makes by itself."""
+"""Reads the request log for numbers: columns of a range of rows, and counts made by the database itself."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ log = request_log.c
 
 @dataclass(frozen=True)
 class LogColumns:
-    """A stretch of the request log for counting."""
+    """Columns of a range of the request log, for counting."""
 
     models: Mapping[int, StoredModel]
-    """By id, these and others."""
+    """By id; models of other rows too."""
     model_ids: NDArray[np.int64]
     """(n,)"""
     user_keys: tuple[str | None, ...]
@@ -43,11 +43,11 @@ class LogColumns:
 
 
 def log_span(connection: Connection, wanted: LogFilter) -> range:
-    """Positions among which every row of a filter's times is; empty where there is none. A read.
+    """The range of positions with every row of a filter's times; empty where there is none. A read.
 
     Only the times are looked at. They grow with the positions, but for what is written at the same moment.
     """
-    # Each end by itself: SQLite finds one of them in an index, and both together by reading all of it.
+    # One query for each end: SQLite finds one end in the index, but reads the whole index for both together.
     ends = [select(end(log.position)).where(*during(wanted)).scalar_subquery() for end in (func.min, func.max)]
     first, last = connection.execute(select(*ends)).one()
     return range(0) if first is None else range(first, last + 1)
@@ -66,7 +66,7 @@ def log_columns(
     columns = select(log.model_id, log.user_key, log.key_id, log.item_rows)
     these = (log.position >= positions.start) & (log.position < positions.stop)
     rows = columns.where(these, condition(wanted, models, pseudonyms, log.time_us + 0))  # a sum has no index
-    # The driver's own rows: a third less work than SQLAlchemy's, and there are a million of them.
+    # Rows of the driver: a third less work than rows of SQLAlchemy, and there are a million of them.
     found = connection.execute(rows.order_by(log.position)).cursor.fetchall()
     if not found:
         return None
@@ -79,7 +79,7 @@ def log_columns(
 
 @dataclass(frozen=True, slots=True)
 class RequirementCount:
-    """How many lists were asked for and made in one way."""
+    """How many lists have the same attributes requested and applied."""
 
     requested: tuple[str, ...] | None
     """Attributes that the requests named; None where they named none."""
@@ -89,7 +89,7 @@ class RequirementCount:
 
 
 def count_requirements(connection: Connection, wanted: LogFilter, pseudonyms: Pseudonyms) -> list[RequirementCount]:
-    """How many lists there are of each requirement, as asked for and as applied; the most frequent first. A read."""
+    """Count lists by their attributes, as requested and as applied; the most frequent first. A read."""
     models = {model.id: model for model in list_models(connection)}
     ways = (log.model_id, log.requested, log.applied, log.sources)
     count = func.count().label("lists")

@@ -1,4 +1,4 @@
-"""One group of writes as one transaction: changes, then news, then the records that these do not make stale."""
+"""One group of writes in one transaction: its changes, then others' changes, then the records that are not stale."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from service.store.state_cache import Changes, StateCache, read_changes
 from service.thread_queue import Outcome
 
 PADDING = 65_536
-"""Bytes that must fit before a database that was full counts as well again."""
+"""Bytes that must fit into a database that was full before it counts as healthy again."""
 
 
 class Write(NamedTuple):
@@ -29,7 +29,7 @@ class Write(NamedTuple):
 
 
 class GroupCommit:
-    """Commits groups on one connection, which it takes anew when it is lost. For one thread."""
+    """Commits groups on one connection, and replaces a lost one. For one thread."""
 
     def __init__(self, database: Database, known: StateCache, pseudonyms: Pseudonyms) -> None:
         self._database = database
@@ -40,25 +40,25 @@ class GroupCommit:
         self._insert = f"INSERT INTO request_log ({', '.join(COLUMNS)}) VALUES ({marks})"  # noqa: S608
 
     def commit(self, writes: Sequence[Write]) -> list[Outcome]:
-        """Commit a group, and make known what has changed; an empty one looks for news alone.
+        """Commit a group, and apply all changes to the state cache; an empty group only looks for others' changes.
 
-        A connection that is lost before the commit is replaced, once. One that is lost in it leaves a question open,
-        and then nobody may try again.
+        A connection that is lost before the commit is replaced, once. If it is lost during the commit, the outcome is
+        unknown, and the group must not be repeated.
 
         Returns:
-            For a change its result, or the exception it raised: it alone is undone then. For records the places of
-            those that were not written, being stale.
+            For a change its result, or its exception: then this change alone is undone. For records the places of
+            those that were not written because they are stale.
 
         Raises:
-            Exception: nothing was written, or nobody knows (a commit's connection is lost). `is_wrong_row` tells
-                whether one row is to blame.
+            Exception: nothing was written, or the outcome is unknown (the connection was lost during the commit).
+                `is_wrong_row` tells whether one row is to blame.
         """
         for last_attempt in (False, True):
             connection = self._connected()
             try:
                 with connection.begin() as transaction:
                     outcomes, changes = self._fill(connection, writes)
-                    last_attempt = True  # from here on nobody knows whether it was written
+                    last_attempt = True  # from here on the outcome of an error is unknown
                     transaction.commit()
             except BaseException as error:
                 if not is_wrong_row(error):
@@ -87,7 +87,7 @@ class GroupCommit:
         return outcomes, changes
 
     def _stale(self, records: Sequence[LogRecord], changes: Changes | None) -> frozenset[int]:
-        """Places of the records whose answers were made with a state that is not the present one."""
+        """Places of the records whose answers were made with an older state than the present one."""
         known = self._known
         if changes is not None and changes.hidden:
             return frozenset(range(len(records)))
@@ -101,7 +101,7 @@ class GroupCommit:
         )
 
     def probe(self) -> None:
-        """Write something of the size of a group and take it away again."""
+        """Write as many bytes as a group has, and delete them again."""
         connection = self._connected()
         for padding in (bytes(PADDING), None):
             with connection.begin():
@@ -113,7 +113,7 @@ class GroupCommit:
         return self._connection
 
     def close(self) -> None:
-        """Give the connection up."""
+        """Drop the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(SQLAlchemyError):
@@ -123,7 +123,7 @@ class GroupCommit:
 
 
 def _apart(connection: Connection, change: Callable[[Transaction], Any]) -> Outcome:
-    """What a change returns, or raises: then it alone is undone. An error of the database undoes the group."""
+    """The result of a change, or its exception: then this change alone is undone. A database error undoes the group."""
     try:
         with connection.begin_nested():
             return change(Transaction(connection))

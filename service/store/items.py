@@ -10,7 +10,7 @@ from service.store.upsert import upsert
 
 
 def hide_item(tx: Transaction, item: str, hidden: bool) -> bool:
-    """Hide an item, or show it again; False where it was so already. A change for `Writer`."""
+    """Hide an item, or show it again; False where nothing changes. A change for `Writer`."""
     revision = tx.next_revision()
     known = select(hidden_items.c.hidden).where(hidden_items.c.item_id == item)
     if bool(tx.connection.execute(known).scalar_one_or_none()) == hidden:

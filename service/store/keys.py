@@ -1,4 +1,4 @@
-"""API keys: made once, shown once, kept as SHA-256. 256 random bits need no slow hash."""
+"""API keys: shown once when they are made, stored as SHA-256. 256 random bits need no slow hash."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.store.schema import keys
 from service.store.state_cache import Key, as_key
 
 PREFIX = "evh_"
-"""Lets a scanner for secrets recognise one."""
+"""Start of every key, so that a scanner for secrets recognises one."""
 
 
 def create_key(tx: Transaction, name: str, scopes: Collection[str], expires_us: int | None = None) -> str:
@@ -38,14 +38,14 @@ def create_key(tx: Transaction, name: str, scopes: Collection[str], expires_us: 
 
 
 def revoke_key(tx: Transaction, name: str) -> bool:
-    """Revoke a key at once and for good; False where there is none, or it was revoked before. A change for `Writer`."""
+    """Revoke a key at once and for ever; False where there is none, or it is revoked already. A change for `Writer`."""
     valid = (keys.c.name == name) & keys.c.revoked_us.is_(None)
     row = {"revoked_us": tx.now_us, "revision": tx.next_revision()}
     return tx.connection.execute(update(keys).where(valid).values(row)).rowcount == 1
 
 
 def retire_key(tx: Transaction, name: str, expires_us: int) -> bool:
-    """Let a valid key expire at that time, if not earlier; False where there is none. A change for `Writer`."""
+    """Let a valid key expire at a time, or earlier as it would; False where there is none. A change for `Writer`."""
     valid = (keys.c.name == name) & keys.c.revoked_us.is_(None)
     later = case((keys.c.expires_us < expires_us, keys.c.expires_us), else_=expires_us)
     row = {"expires_us": later, "revision": tx.next_revision()}
@@ -70,5 +70,5 @@ def find_key(known: Mapping[bytes, Key], secret: str, now_us: int) -> Key | None
 
 
 def digest_of(secret: str) -> bytes:
-    """What is stored of a secret."""
+    """The stored form of a secret."""
     return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()

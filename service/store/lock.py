@@ -1,4 +1,4 @@
-"""One process per SQLite file. The lock is the kernel's, so that a process that dies in any way leaves none behind."""
+"""One process per SQLite file. The kernel holds the lock, so a process that dies in any way leaves none behind."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ class ProcessLock:
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Let another process have the file. The lock file stays: removing it would race with who just opened it."""
+        """Free the file for another process. The lock file stays: another process may just have opened it."""
         os.close(self._file)

@@ -1,4 +1,4 @@
-"""Reading the request log in pages, for people (for numbers: `service.store.counts`). Every call is one short read.
+"""Reads the request log in pages, for people (for numbers: `service.store.counts`). Every call is one short read.
 
 A long export is many pages, each after the last position of the one before. On PostgreSQL two replicas may commit in
 another order than they were given positions: a page that reaches to the newest rows may miss one that appears a moment
@@ -26,17 +26,17 @@ log = request_log.c
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """Which rows of the request log; everything that is not None must hold."""
+    """Selects rows of the request log; every field that is not None must match."""
 
     user: str | None = None
     since_us: int | None = None
-    """From this time on."""
+    """Earliest time, included."""
     until_us: int | None = None
-    """Before this time."""
+    """Latest time, excluded."""
     version: str | None = None
-    """Of the model."""
+    """Version of the model."""
     attribute: str | None = None
-    """Applied in the answer."""
+    """An attribute that the list protects."""
     purposes: tuple[Purpose, ...] | None = None
     request_id: str | None = None
 
@@ -46,7 +46,7 @@ class LogRow:
     """One answered list."""
 
     position: int
-    """Grows with every row; what a cursor holds."""
+    """Grows with every row; cursors hold it."""
     request_id: str
     time_us: int
     purpose: Purpose
@@ -103,7 +103,7 @@ def condition(
     pseudonyms: Pseudonyms,
     time_us: ColumnElement[int] = log.time_us,
 ) -> ColumnElement[bool]:
-    """What rows of a filter fulfil; ``time_us`` is what its times are compared with."""
+    """The condition of a filter; its times are compared with ``time_us``."""
     parts = during(wanted, time_us)
     if wanted.user is not None:
         parts.append(log.user_key.in_(pseudonyms.keys_of(wanted.user)))
@@ -119,7 +119,7 @@ def condition(
 
 
 def during(wanted: LogFilter, time_us: ColumnElement[int] = log.time_us) -> list[ColumnElement[bool]]:
-    """That a row is of a filter's times."""
+    """The conditions of a filter's times."""
     parts: list[ColumnElement[bool]] = []
     if wanted.since_us is not None:
         parts.append(time_us >= wanted.since_us)
@@ -129,7 +129,7 @@ def during(wanted: LogFilter, time_us: ColumnElement[int] = log.time_us) -> list
 
 
 def _applied(attribute: str, models: Any) -> list[ColumnElement[bool]]:
-    """That the attribute's bit is set; which bit that is, each model has its own mind about."""
+    """Whether the attribute's bit is set; each model has its own bit for it."""
     bits: dict[int, list[int]] = {}
     for model in models:
         if attribute in model.bit:
@@ -160,6 +160,6 @@ def _as_log_row(row: Row[Any], model: StoredModel) -> LogRow:
 
 
 def protection_of(row: Row[Any], attributes: Sequence[str]) -> tuple[tuple[str, ...] | None, dict[str, str]]:
-    """What was asked for, and what was applied and why."""
+    """The requested attributes (None where the request named none), and attribute → source as applied."""
     requested = None if row.requested is None else unpack_names(row.requested, attributes)
     return requested, unpack_sources(row.applied, row.sources, attributes)

@@ -1,4 +1,4 @@
-"""Bringing a database to the schema of this version: by itself for SQLite, by `python -m service migrate` otherwise."""
+"""Brings a database to the schema of this version: SQLite at the start, PostgreSQL by `python -m service migrate`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from service.store.database import Database, translated
 from service.store.errors import StoreStartError
 
 LOCK = 7_318_001
-"""PostgreSQL's advisory lock of whoever migrates, so that two replicas' commands do not meet."""
+"""PostgreSQL's advisory lock for a migration, so that two commands do not run at once."""
 
 
 def newest_revision() -> str:
-    """The schema that this version of the service works with."""
+    """The revision of the schema that this version of the service needs."""
     return str(ScriptDirectory.from_config(_config()).get_current_head())
 
 
 def schema_revision(connection: Connection) -> str | None:
-    """The schema that the database has; None where it has none of ours."""
+    """The revision of the database's schema; None where it has none of ours."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
@@ -49,7 +49,7 @@ def migrate(database: Database, to: str = "head") -> None:
 
 
 def check_schema(database: Database) -> None:
-    """Pass only where the schema is the one that this version works with.
+    """Pass only if the database has the schema that this version needs.
 
     Raises:
         StoreStartError: says which of the two is older, and what to do.

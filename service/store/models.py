@@ -1,4 +1,4 @@
-"""Bundle versions that were served, and which one is."""
+"""Bundle versions that were served, and the one that is served now."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.store.state_cache import StoredModel, as_model
 def register_model(
     tx: Transaction, name: str, version: str, content_hash: str, attributes: Sequence[str]
 ) -> StoredModel:
-    """Know a bundle version: log records name it by the id that this gives. A change for `Writer`, or for start-up.
+    """Register a bundle version; log records name it by its id. A change for `Writer`, or for start-up.
 
     Args:
         tx: the transaction.
@@ -23,7 +23,7 @@ def register_model(
         content_hash: the manifest's; the same name and version with other content is another model.
         attributes: in manifest order.
     """
-    revision = tx.next_revision()  # others that register wait from here on
+    revision = tx.next_revision()  # other registrations wait from here on
     same = (models.c.name == name) & (models.c.version == version) & (models.c.content_hash == content_hash)
     row = tx.connection.execute(select(models).where(same)).one_or_none()
     if row is None:
@@ -34,7 +34,7 @@ def register_model(
 
 
 def activate_model(tx: Transaction, model_id: int, by: str | None = None) -> bool:
-    """Say that this model is served from now on, and which API key says so; False where it is not known.
+    """Record that this model is served from now on, and by which API key; False where it is not registered.
 
     A change for `Writer`.
     """

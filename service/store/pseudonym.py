@@ -8,25 +8,25 @@ PREFIX = "hmac-sha256:"
 
 
 class Pseudonyms:
-    """Maps a user's id to what the request log holds of it."""
+    """Maps a user's id to the text that the request log holds for it."""
 
     def __init__(self, secret: str | None) -> None:
         """Without a secret the log holds ids."""
         self._secret = secret.encode() if secret else None
 
     def key_of(self, user: str) -> str:
-        """What is written for this user now: 128 bits of HMAC-SHA256 in hexadecimal, or the id."""
+        """The text for this user in new rows: 128 bits of HMAC-SHA256 in hexadecimal, or the id."""
         if self._secret is None:
             return user
         return PREFIX + hmac.digest(self._secret, user.encode(), "sha256")[:16].hex()
 
     def keys_of(self, user: str) -> tuple[str, ...]:
-        """What may have been written for this user: also the id, from before there was a secret."""
+        """The texts for this user in any row: with a secret also the id, from the time before the secret."""
         return (user,) if self._secret is None else (self.key_of(user), user)
 
     @property
     def check(self) -> str | None:
-        """Tells one secret from another without giving it away; None without one."""
+        """Tells two secrets apart without revealing them; None without a secret."""
         if self._secret is None:
             return None
         return hmac.digest(self._secret, b"evenhand: which secret is this?", "sha256").hex()

@@ -1,4 +1,4 @@
-"""One answered list as the request log holds it: small, and decodable by whoever has the model's catalogue."""
+"""One answered list as the request log holds it: small, and decoded with the model's catalogue."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ COLUMNS: Final = (
     "item_rows",
 )
 _LETTER: Final = {"request": "r", "default": "d", "user": "u", "required": "o", "bundle": "b"}
-"""How ``sources`` says why an attribute was applied; ``o`` is the operator."""
+"""The letter in ``sources`` for each source of an attribute; ``o`` is the operator."""
 _SOURCE: Final = {letter: source for source, letter in _LETTER.items()}
 
 
 class Purpose(IntEnum):
-    """What a list was made for. The numbers are stored: none may change."""
+    """The use of a list. The numbers are stored: none may change."""
 
     RECOMMEND = 1
     BATCH = 2
@@ -50,10 +50,10 @@ class Purpose(IntEnum):
 
 
 class LogRecord(NamedTuple):
-    """One answered list, and the revisions of what it was made with."""
+    """One answered list, and the revisions of the state that it was made with."""
 
     request_id: str
-    """32 hexadecimal digits; logged once, whatever happens."""
+    """32 hexadecimal digits; never logged twice."""
     time_us: int
     purpose: Purpose
     model_id: int
@@ -63,33 +63,33 @@ class LogRecord(NamedTuple):
     k: int
     user: str | None = None
     user_revision: int = 0
-    """`UserState.revision` that the answer was made with."""
+    """`UserState.revision` of the answer."""
     hidden_revision: int = 0
-    """`HiddenItems.revision` that the answer was made with."""
+    """`HiddenItems.revision` of the answer."""
     key_id: int | None = None
     """`Key.id`; None without keys."""
     requested: int | None = None
     applied: int = 0
     sources: str = ""
-    """With `requested` and `applied`: of a `LoggedProtection`."""
+    """These three come from a `LoggedProtection`."""
     fallback: str | None = None
     cached: bool = False
 
 
 class LoggedProtection(NamedTuple):
-    """What one list protects, as the columns of the log hold it."""
+    """The protection of one list in the columns of the log."""
 
     requested: int | None = None
     """Mask of the attributes that the request named (`pack_names`); None where it named none, which ``()`` is not."""
     applied: int = 0
     sources: str = ""
-    """With `applied`: from `pack_sources`."""
+    """Both from `pack_sources`."""
 
     @classmethod
     def of(
         cls, requested: Sequence[str] | None, sources: Mapping[str, str], attributes: Sequence[str]
     ) -> LoggedProtection:
-        """Pack the names that a request brought, and attribute → source as applied.
+        """Pack the names in a request, and attribute → source as applied.
 
         Raises:
             ValueError: a name that the model does not know.
@@ -109,7 +109,7 @@ def pack_names(names: Sequence[str], attributes: Sequence[str]) -> int:
 
 
 def pack_sources(sources: Mapping[str, str], attributes: Sequence[str]) -> tuple[int, str]:
-    """What was applied and why: attribute → source, as the columns ``applied`` and ``sources``.
+    """Attribute → source, as the columns ``applied`` and ``sources``.
 
     Raises:
         ValueError: a name that the model does not know.

@@ -1,4 +1,4 @@
-"""How long the request log is kept. Old rows go a few at a time, between the groups of the writer."""
+"""Deletes old rows of the request log, a few at a time, between the groups of the writer."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from service.store.schema import request_log
 from service.store.users import forget_idempotency
 
 CHUNK = 200
-"""Rows deleted in one transaction: few milliseconds."""
+"""Rows deleted in one transaction, which takes a few milliseconds."""
 PRUNING = 0x6576656E68616E64
-"""PostgreSQL: the advisory lock of whoever deletes old rows. Replicas that did so at once would wait for each other."""
+"""PostgreSQL: the advisory lock for deleting old rows. Replicas that do so at once would wait for each other."""
 
 
 def rows_cutoff(connection: Connection, max_rows: int) -> int:
-    """Position up to which rows go so that ``max_rows`` stay; 0 where none need to. A read.
+    """The position up to which rows are deleted so that ``max_rows`` stay; 0 where none must be. A read.
 
     It walks over the rows that stay, so it is no work for the writer.
     """
@@ -51,7 +51,7 @@ def prune_idempotency(tx: Transaction) -> int:
 
 
 def _is_alone(connection: Connection) -> bool:
-    """Whether no other replica deletes old rows in this moment; held to the end of the transaction."""
+    """Take the lock, until the end of the transaction; False where another replica deletes old rows now."""
     if connection.dialect.name != "postgresql":
         return True
     return bool(connection.execute(select(func.pg_try_advisory_xact_lock(PRUNING))).scalar_one())

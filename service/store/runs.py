@@ -1,6 +1,6 @@
-"""Audit runs: queued, then done by one replica, which says again and again that it lives.
+"""Audit runs: queued, then done by one replica, which regularly reports that it is alive.
 
-How often a run was begun is counted, so that one that brings its process down each time is not begun for ever.
+The starts of a run are counted, so that a run that kills its process each time is not started for ever.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ class Run:
     started_us: int | None
     ended_us: int | None
     owner: str | None
-    """Which process works on it, or did."""
+    """The process that works on it, or did last."""
     model_id: int | None = None
-    """`StoredModel.id` of what is measured; None in a run of before that was recorded."""
+    """`StoredModel.id` of the measured model; None in runs from before this was recorded."""
     doing: str | None = None
-    """What its process is at."""
+    """The present step."""
     verdict: Verdict | None = None
-    """Of the result, in one word."""
+    """The verdict of the result, in one word."""
     attempts: int = 0
-    """Times that it was begun."""
+    """How often it was started."""
 
 
 def create_run(
@@ -80,7 +80,7 @@ def find_work(connection: Connection, now_us: int, silent_us: int) -> bool:
 
 
 def claim_run(tx: Transaction, owner: str, silent_us: int) -> Run | None:
-    """Take the oldest run that is queued, or whose owner has been silent for so long. A change for `Writer`.
+    """Claim the oldest run that is queued, or whose owner has been silent for so long. A change for `Writer`.
 
     Two replicas never get the same one. A run taken over starts anew: its progress is 0 again.
     """
@@ -96,7 +96,7 @@ def claim_run(tx: Transaction, owner: str, silent_us: int) -> Run | None:
 
 
 def fail_lost_runs(tx: Transaction, silent_us: int, attempts: int) -> Sequence[str]:
-    """End runs that were begun so often and whose owner is silent; their ids. A change for `Writer`."""
+    """Fail runs that were started too often and whose owner is silent; returns their ids. A change for `Writer`."""
     error = f"each of {attempts} processes that measured this ended in the middle of it"
     lost = _dead(tx.now_us, silent_us) & (audit_runs.c.attempts >= attempts)
     row = {"status": "failed", "error": error, "ended_us": tx.now_us, "doing": None}
@@ -105,13 +105,13 @@ def fail_lost_runs(tx: Transaction, silent_us: int, attempts: int) -> Sequence[s
 
 
 def report_run(tx: Transaction, run: str, owner: str, progress: float, doing: str | None = None) -> bool:
-    """Say how far a run is; False where it is this owner's no more, or was cancelled: stop then. A change."""
+    """Report progress of a run; False where it has another owner now or was cancelled: stop then. A change."""
     row = {"progress": progress, "doing": doing, "heartbeat_us": tx.now_us}
     return tx.connection.execute(update(audit_runs).where(_mine(run, owner)).values(row)).rowcount == 1
 
 
 def requeue_run(tx: Transaction, run: str, owner: str, *, counted: bool) -> bool:
-    """Give a run back, to be begun anew by whoever claims it; False where it is this owner's no more. A change.
+    """Put a run back into the queue, to be started anew; False where it has another owner now. A change.
 
     Args:
         tx: the transaction.
@@ -134,7 +134,7 @@ def finish_run(
     error: str | None = None,
     verdict: Verdict | None = None,
 ) -> bool:
-    """End a run with its result, or with an error; False where it is this owner's no more. A change for `Writer`."""
+    """End a run with its result, or with an error; False where it has another owner now. A change for `Writer`."""
     row: dict[str, Any] = {"status": "done" if error is None else "failed", "error": error, "ended_us": tx.now_us}
     row["doing"] = None
     if error is None:

@@ -1,4 +1,4 @@
-"""The store of one process: opened at the start, asked by every request, closed at the end."""
+"""The store of one process: opened at the start, used by every request, closed at the end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 
 class Store:
-    """`known` for what a request needs, `log` for its record, `change` and `read` for everything else."""
+    """`known` has the state that a request needs, `log` takes its record; `change` and `read` do everything else."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Store:
         max_group: int = 256,
         observe: Callable[[int, float], None] | None = None,
     ) -> None:
-        """Open the database and learn what is in it; blocks. Nothing is written before `start`.
+        """Open the database and load the state; blocks. Nothing is written before `start`.
 
         Args:
             url: ``sqlite:///FILE`` (made, and brought to the present schema) or ``postgresql://…`` (must have it).
@@ -82,14 +82,14 @@ class Store:
         )
         self._threads = ThreadPoolExecutor(READERS, "store-reader")
         self.on_change: Callable[[int], None] | None = None
-        """Told, in the event loop, of the revision after a change by this process that others should hear of."""
+        """Called in the event loop with the new revision after a change by this process that others should hear of."""
 
     def start(self) -> None:
-        """Start the writer; from the event loop that will write."""
+        """Start the writer. Call it in the event loop that will write."""
         self.writer.start()
 
     async def close(self) -> None:
-        """Write what waits and let the database go."""
+        """Write the waiting writes and close the database."""
         await self.writer.close()
         await asyncio.to_thread(self._threads.shutdown)
         self._let_go()
@@ -103,8 +103,8 @@ class Store:
         """Make records durable before their answers leave; see `Writer.log`.
 
         Returns:
-            Places of the records that were not written because their answers are stale by now: compute these again,
-            from what `known` says now, and log them again. Empty: every record is durable.
+            Places of the records that were not written because their answers are stale by now: make these again from
+            the present state in `known`, and log them again. Empty: every record is durable.
         """
         return await self.writer.log(records)
 
@@ -123,7 +123,7 @@ class Store:
         return result
 
     def hear(self, revision: int) -> None:
-        """Look soon for what another process has changed, up to a revision; 0: whatever it is."""
+        """Look soon for changes of another process up to a revision; 0 stands for any."""
         if not 0 < revision <= self.known.revision:
             self.writer.wake()
 

@@ -1,4 +1,4 @@
-"""What is stored of a user: the requirement, interactions since export, erasure. Changes and reads."""
+"""Changes and reads of one user's data: the requirement, interactions since export, erasure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from service.store.state_cache import split_names
 from service.store.upsert import upsert
 
 KEPT_IDEMPOTENCY_S = 24 * 3600
-"""How long an Idempotency-Key is remembered at least."""
+"""Shortest time that an Idempotency-Key is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """A user met an item."""
+    """One interaction of a user with an item."""
 
     user: str
     item: str
@@ -31,12 +31,12 @@ class Interaction:
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """What makes a repeated request recognisable."""
+    """Identifies a repeated request."""
 
     digest: bytes
-    """SHA-256 of who asks and their Idempotency-Key."""
+    """SHA-256 of the caller and their Idempotency-Key."""
     body_digest: bytes
-    """SHA-256 of what they ask."""
+    """SHA-256 of the request's body."""
 
     @classmethod
     def of(cls, caller: str, key: str, body: bytes) -> Idempotency:
@@ -47,13 +47,13 @@ class Idempotency:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of posted interactions."""
+    """The outcome of posted interactions."""
 
     taken: int
     suppressed: int
-    """Not taken, because their users are erased."""
+    """Number of interactions not stored, because their users are erased."""
     repeated: bool
-    """The same request came before; these are the numbers of then, and nothing was written now."""
+    """Whether the same request came before; then these are its numbers, and nothing was written now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +74,16 @@ class UserData:
     interactions: tuple[Interaction, ...]
     suppressed: bool
     requests: int
-    """How many rows of the request log are this user's."""
+    """Number of this user's rows in the request log."""
 
 
 def put_requirement(tx: Transaction, user: str, attributes: Sequence[str] | None) -> bool:
-    """Store what is to be protected in every answer to this user; None removes it. A change for `Writer`.
+    """Store the attributes to protect in every answer to this user; None removes them. A change for `Writer`.
 
     Returns:
         False where the user is erased (and so nothing is stored), or there was nothing to remove.
     """
-    revision = tx.next_revision()  # others that write wait from here on: an erasure cannot slip in between
+    revision = tx.next_revision()  # other changes wait from here on: no erasure can come in between
     if attributes is None:
         present = (requirements.c.user_id == user) & requirements.c.attributes.is_not(None)
         gone = update(requirements).where(present).values(attributes=None, changed_us=tx.now_us)
@@ -96,12 +96,12 @@ def put_requirement(tx: Transaction, user: str, attributes: Sequence[str] | None
 
 
 def add_interactions(tx: Transaction, posted: Sequence[Interaction], repeatable: Idempotency | None = None) -> Taken:
-    """Take interactions, but for those of erased users. A change for `Writer`.
+    """Store interactions, except those of erased users. A change for `Writer`.
 
     Raises:
         IdempotencyConflictError: the key came before with another body.
     """
-    revision = tx.next_revision()  # others that write wait from here on: neither erasure nor repetition slips in
+    revision = tx.next_revision()  # other changes wait from here on: no erasure, no repeated request
     if repeatable is not None:
         known = select(idempotency).where(idempotency.c.digest == repeatable.digest)
         before = tx.connection.execute(known).one_or_none()
@@ -133,7 +133,7 @@ def add_interactions(tx: Transaction, posted: Sequence[Interaction], repeatable:
 
 
 def erase_user(tx: Transaction, user: str, pseudonyms: Pseudonyms) -> Erased:
-    """Delete everything stored of a user and store nothing more until `lift_erasure`. A change for `Writer`.
+    """Delete all data of a user and store nothing more until `lift_erasure`. A change for `Writer`.
 
     Rows of the request log go whole: without the id they could be linked to the user again, by computing lists anew.
     """
@@ -149,14 +149,14 @@ def erase_user(tx: Transaction, user: str, pseudonyms: Pseudonyms) -> Erased:
 
 
 def lift_erasure(tx: Transaction, user: str) -> bool:
-    """Store things of this user again from now on; False where nothing was suppressed. A change for `Writer`."""
+    """Store data of this user again from now on; False where the user was not erased. A change for `Writer`."""
     row = {"suppressed": False, "changed_us": tx.now_us, "revision": tx.next_revision()}
     erased = (erased_users.c.user_id == user) & erased_users.c.suppressed
     return tx.connection.execute(update(erased_users).where(erased).values(row)).rowcount == 1
 
 
 def forget_interactions(tx: Transaction, taken_before_us: int, limit: int = 500) -> int:
-    """Delete interactions that an export has in its bundle by now; oldest first, some at a time. A change for `Writer`.
+    """Delete interactions that are in an exported bundle by now; oldest first, some at a time. A change for `Writer`.
 
     Processes that run keep what they know; they would only withhold these items from these users a little longer.
     """
@@ -173,7 +173,7 @@ def forget_idempotency(tx: Transaction, limit: int = 500) -> int:
 
 
 def stored_requirement(connection: Connection, user: str) -> tuple[tuple[str, ...], int] | None:
-    """What is stored to be protected, and since when; None where nothing is. A read."""
+    """The stored requirement, and the time of its last change; None where there is none. A read."""
     present = (requirements.c.user_id == user) & requirements.c.attributes.is_not(None)
     row = connection.execute(select(requirements).where(present)).one_or_none()
     return None if row is None else (split_names(row.attributes) or (), row.changed_us)
