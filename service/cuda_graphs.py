@@ -23,7 +23,7 @@ would save a fifteenth of the time."""
 MOST = SIZES[-1]
 
 _capturing = Lock()
-"""Held during a capture, which a wait for the whole GPU breaks: captures run one at a time, and nothing is freed then."""
+"""Held during a capture, which a wait for the whole GPU breaks: so there is one at a time, and nothing is freed."""
 
 
 class Graphs:
