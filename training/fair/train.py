@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import torch
 from pydantic import Field
 
+from bundle import Part
+from bundle.networks.ffvae import ffvae_parts
 from training.base.contract import Base
 from training.base.train import BaseConfig
+from training.errors import ConfigError
 from training.experiment import Experiment
 from training.fair.afrl.config import AfrlConfig
+from training.fair.afrl.networks import afrl_parts
 from training.fair.afrl.train import train_afrl
 from training.fair.contract import Fair
 from training.fair.ffvae.config import FfvaeConfig
 from training.fair.ffvae.train import ffvae_network, train_ffvae
 from training.fair.lattice.config import LatticeConfig
-from training.fair.lattice.fit import coordinates
+from training.fair.lattice.fit import coordinates, lattice_parts
 from training.fair.lattice.train import train_lattice
 from training.fair.pfrec.config import PfrecConfig
 from training.fair.pfrec.train import refuse_unfit_pfrec, train_pfrec
@@ -35,15 +40,29 @@ def refuse_unfit(experiment: Experiment, base: BaseConfig, config: FairConfig) -
     """
     names, classes, d = experiment.attributes, experiment.class_counts, base.dimensions
     match config:
+        case AfrlConfig():
+            _refuse_part_names(afrl_parts(names, config.without), config.method)
         case FfvaeConfig():
             ffvae_network(d, len(names), config)
+            _refuse_part_names(ffvae_parts(names), config.method)
         case LatticeConfig():
+            _refuse_part_names(lattice_parts(names, ()), config.method)
             for strength in (config.strength, *config.front):
                 coordinates(strength, classes, d, len(experiment.dataset.users))
         case PfrecConfig():
             refuse_unfit_pfrec(names, base.model, experiment.mode, config)
         case SmConfig():
             sm_network(config.variant, names, d)
+
+
+def _refuse_part_names(parts: Sequence[Part], method: str) -> None:
+    """Parts are known by name; an attribute may be called as a part of its method is."""
+    names = [part.name for part in parts]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        problem = f"is also what method {method!r} calls a part of its own"
+        raise ConfigError(
+            "data.attributes", problem, value=twice, allowed="another name, with this one as its `column`"
+        )
 
 
 def train_fair(experiment: Experiment, base: Base, config: FairConfig, work: Path, device: torch.device) -> Fair:
