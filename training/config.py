@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
 from bundle.manifest import PlainName
-from training.base.pmf import PmfConfig
+from training.base.als import AlsConfig
 from training.base.train import BaseConfig
 from training.data.config import DataConfig
 from training.errors import ConfigError
@@ -48,7 +48,7 @@ class RunConfig(BaseModel):
     profile: Literal["quick", "protected", "full"] = "quick"
     """How much the card measures: a quick look, one at what is protected alone, or everything a verdict needs."""
     data: DataConfig
-    base: BaseConfig = Field(default_factory=PmfConfig)
+    base: BaseConfig = Field(default_factory=AlsConfig)
     fair: FairConfig = Field(default_factory=LatticeConfig)
     export: ExportConfig = Field(default_factory=ExportConfig)
 

@@ -23,20 +23,25 @@ from training.export import export
 from training.fair.train import train_fair
 
 SCHEDULE = {"epochs": 3, "validate_every": 3}
-
+EPOCHS = {"dimensions": 8, "learning_rate": 1e-2, "batch": 512, "schedule": SCHEDULE}
 
 AFRL = {"method": "afrl", "learning_rate": 1e-3, "batch": 64, "schedule": SCHEDULE}
 SM = {"method": "sm", "learning_rate": 1e-2, "batch": 512, "adversary_steps": 2, "schedule": SCHEDULE}
-SASREC = {"model": "sasrec", "length": 10, "batch": 64}
+ALS = {"model": "als", "dimensions": 8, "iterations": 3, "regularization": 1}
+PMF = EPOCHS | {"model": "pmf"}
+DEEP = EPOCHS | {"model": "deep", "candidates": 20}
+SASREC = EPOCHS | {"model": "sasrec", "length": 10, "batch": 64}
 PFREC = {"method": "pfrec", "prompts": 2, "bottleneck": 2, "batch": 64, "moments": 1, "schedule": SCHEDULE}
 FFVAE = {"method": "ffvae", "hidden": 16, "batch": 64, "schedule": SCHEDULE}
 METHODS = {
-    "pmf-afrl": ({}, AFRL),
-    "pmf-lattice": ({}, {"method": "lattice", "epochs": 2}),
-    "pmf-sm-separate": ({}, SM),
-    "pmf-sm-combine": ({}, SM | {"variant": "combine"}),
-    "pmf-ffvae": ({}, FFVAE),
-    "deep-sm-separate": ({"model": "deep", "candidates": 20}, SM),
+    "als-lattice": (ALS, {"method": "lattice", "epochs": 2}),
+    "als-afrl": (ALS, AFRL),
+    "pmf-afrl": (PMF, AFRL),
+    "pmf-lattice": (PMF, {"method": "lattice", "epochs": 2}),
+    "pmf-sm-separate": (PMF, SM),
+    "pmf-sm-combine": (PMF, SM | {"variant": "combine"}),
+    "pmf-ffvae": (PMF, FFVAE),
+    "deep-sm-separate": (DEEP, SM),
     "sasrec-afrl": (SASREC, AFRL),
     "bert4rec-lattice": (SASREC | {"model": "bert4rec"}, {"method": "lattice", "epochs": 2}),
     "sasrec-sm-combine": (SASREC, SM | {"variant": "combine"}),
@@ -44,9 +49,9 @@ METHODS = {
     "sasrec-pfrec": (SASREC, PFREC),
     "sasrec-pfrec-some-masks": (SASREC, PFREC | {"masks": [["age"], ["gender", "age", "occupation"]]}),
     "sasrec-pfrec-user-prompts": (SASREC, PFREC | {"user_prompts": True}),
-    "deep-afrl": ({"model": "deep", "candidates": 20}, AFRL),
-    "pmf-afrl-float16": ({}, AFRL, "float16"),
-    "pmf-lattice-float16": ({}, {"method": "lattice", "epochs": 2}, "float16"),
+    "deep-afrl": (DEEP, AFRL),
+    "pmf-afrl-float16": (PMF, AFRL, "float16"),
+    "pmf-lattice-float16": (PMF, {"method": "lattice", "epochs": 2}, "float16"),
     "sasrec-pfrec-float16": (SASREC, PFREC, "float16"),
 }
 
@@ -61,7 +66,7 @@ def trained(request, tmp_path_factory):
             "name": "contract",
             "mode": "reproduce" if method.get("user_prompts") else "strict",
             "data": {"reader": "generated", "users": 200, "items": 80, "interactions_per_user": 20},
-            "base": {"dimensions": 8, "learning_rate": 1e-2, "batch": 512, "schedule": SCHEDULE} | base_model,
+            "base": base_model,
             "fair": method,
             "export": {"parts": dtype},
         }
@@ -175,7 +180,7 @@ async def test_the_list_is_the_best_of_the_candidates_in_the_order_of_training(t
 
 def test_a_history_alone_gives_the_vector_that_training_computed_from_it(trained):
     dataset, fair, folder, _ = trained
-    if fair.base.model not in ("sasrec", "bert4rec"):
+    if fair.base.model not in ("als", "sasrec", "bert4rec"):
         pytest.skip("this base learns a vector for each user, which a history only approximates")
     held_out = hold_out(dataset)
     histories = [held_out.history(user, with_validation=True) for user in range(len(dataset.users))]

@@ -20,7 +20,7 @@ def a_run(mode: str, precision: str) -> RunConfig:
             "mode": mode,
             "seed": 5,
             "data": {"reader": "generated", "users": 200, "items": 80, "interactions_per_user": 20, "seed": 3},
-            "base": {"dimensions": 8, "batch": 512, "schedule": SHORT},
+            "base": {"model": "pmf", "dimensions": 8, "batch": 512, "schedule": SHORT},
             "fair": {
                 "method": "afrl",
                 "batch": 64,

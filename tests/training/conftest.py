@@ -37,7 +37,7 @@ def a_run() -> Callable[..., RunConfig]:
             "seed": 5,
             "threads": 1,
             "data": {"reader": "generated", "users": 200, "items": 80, "interactions_per_user": 20, "seed": 3},
-            "base": {"dimensions": 8, "learning_rate": 1e-2, "batch": 512, "schedule": SHORT},
+            "base": {"model": "pmf", "dimensions": 8, "learning_rate": 1e-2, "batch": 512, "schedule": SHORT},
             "fair": {"method": "afrl", "learning_rate": 1e-3, "batch": 64, "schedule": SHORT},
         }
         return RunConfig.model_validate(fields | changes)

@@ -28,6 +28,7 @@ items = 80
 interactions_per_user = 20
 seed = 3
 [base]
+model = "pmf"
 dimensions = 8
 learning_rate = 1e-2
 batch = 512

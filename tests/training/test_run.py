@@ -150,7 +150,7 @@ def test_the_stored_parts_are_the_split_of_the_base_vectors(a_run, out, cpu):
 
 def test_folding_a_history_in_lands_near_the_users_own_vector(a_run, out, cpu):
     schedule = {"epochs": 30, "validate_every": 5}
-    base = {"dimensions": 8, "learning_rate": 1e-2, "batch": 512, "schedule": schedule}
+    base = {"model": "pmf", "dimensions": 8, "learning_rate": 1e-2, "batch": 512, "schedule": schedule}
     bundle = read_bundle(run(a_run(base=base), None, out, cpu))
     rows = zip(bundle.seen.indptr, bundle.seen.indptr[1:], strict=False)
     histories = [bundle.seen.indices[start:end][bundle.audit.positive[start:end]] for start, end in rows]

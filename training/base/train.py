@@ -8,6 +8,7 @@ from typing import Annotated
 import torch
 from pydantic import Discriminator, Tag
 
+from training.base.als import AlsConfig, train_als
 from training.base.contract import Base
 from training.base.deep import DeepConfig, train_deep
 from training.base.pmf import PmfConfig, train_pmf
@@ -17,12 +18,13 @@ from training.experiment import Experiment
 
 
 def _model(value: object) -> object:
-    """The model that a configuration names; PMF where it names none."""
-    return value.get("model", "pmf") if isinstance(value, dict) else getattr(value, "model", None)
+    """The model that a configuration names; ALS where it names none."""
+    return value.get("model", "als") if isinstance(value, dict) else getattr(value, "model", None)
 
 
 BaseConfig = Annotated[
-    Annotated[PmfConfig, Tag("pmf")]
+    Annotated[AlsConfig, Tag("als")]
+    | Annotated[PmfConfig, Tag("pmf")]
     | Annotated[DeepConfig, Tag("deep")]
     | Annotated[SasrecConfig, Tag("sasrec")]
     | Annotated[Bert4recConfig, Tag("bert4rec")],
@@ -38,6 +40,8 @@ def positives_needed(config: BaseConfig) -> int:
 def train_base(experiment: Experiment, config: BaseConfig, checkpoint: Path, device: torch.device) -> Base:
     """Train the configured base on the training positives; the best epoch is chosen on validation positives."""
     match config:
+        case AlsConfig():
+            return train_als(experiment, config, checkpoint, device)
         case PmfConfig():
             return train_pmf(experiment, config, checkpoint, device)
         case DeepConfig():
