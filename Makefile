@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup format check test openapi demo bench bench-full bench-guard screenshots image-check clean
+.PHONY: help setup format check test openapi demo bench bench-full bench-guard screenshots image-check outside-ci clean
 
 help:     ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ screenshots: $(READY)    ## Pictures of the web pages and of a report in build/s
 
 image-check: $(READY)    ## Build the container and ask it for one recommendation (root, Debian's buildah and debootstrap)
 	@deploy/image-check
+
+outside-ci: $(READY)    ## The checks that CI cannot afford, noted in docs/outside-ci.md (CHECKS="image fetch": only these)
+	@$(BIN)/python deploy/outside_ci.py $(CHECKS)
 
 clean:    ## Remove the environment, caches and demo bundles
 	@rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache bundles build *.egg-info

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from command import ROOT, Command
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -41,8 +42,7 @@ from training.fair.select import Validation, selection
 from training.negatives import NegativeSampler
 from training.work import base_file
 
-HERE = Path(__file__).parent
-CONFIG = HERE.parent / "training" / "configs" / "ml1m-pmf-afrl-reproduce.toml"
+CONFIG = ROOT / "training" / "configs" / "ml1m-pmf-afrl-reproduce.toml"
 KEPT = 0.919
 """Share of the base's test N@10 kept by the reference's settings at their best epoch, every attribute protected."""
 LEAKED = {"gender": 0.555, "age": 0.531, "occupation": 0.522}
@@ -136,18 +136,19 @@ def adam(net: nn.Module) -> torch.optim.Adam:
 
 def main() -> None:
     """Measure both, print a table, keep the numbers."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--bases", type=Path, required=True, help="folder where the trained base is kept")
-    parser.add_argument("--reference-steps", type=int, default=200)
-    parser.add_argument("--speed-only", action="store_true", help="leave the time to quality out")
-    options = parser.parse_args()
+    command = Command(__doc__)
+    command.add_argument("--data", type=Path, help="folder of MovieLens-1M")
+    command.add_argument("--bases", type=Path, required=True, help="folder where the trained base is kept")
+    command.add_size("--config", type=Path, default=CONFIG)
+    command.add_size("--reference-steps", type=int, default=200)
+    command.add_size("--speed-only", action="store_true", help="leave the time to quality out")
+    options = command.options()
     torch.set_num_threads(1)
-    config = read_config(CONFIG)
+    config = read_config(options.config)
     experiment, base = prepare(config, options.data, options.bases)
     rows = {"reference loop": reference_speed(experiment, base, config.fair, options.reference_steps)}
     rows["this configuration"], quality = ours(experiment, base, config.fair, options)
-    report(rows, quality)
+    report(options.results, rows, quality)
 
 
 def prepare(config: RunConfig, data: Path, bases: Path) -> tuple[Experiment, Base]:
@@ -249,7 +250,7 @@ class Clock:
         return {"rows_per_s": rows / wall, "rows_per_cpu_s": rows / cpu, "ms_per_step": 1e3 * cpu / steps}
 
 
-def report(rows: dict[str, dict[str, float]], quality: dict[str, object]) -> None:
+def report(folder: Path, rows: dict[str, dict[str, float]], quality: dict[str, object]) -> None:
     """Print a Markdown table and keep the numbers."""
     reference, ours = rows.values()
     ratio = ours["rows_per_cpu_s"] / reference["rows_per_cpu_s"]
@@ -263,7 +264,7 @@ def report(rows: dict[str, dict[str, float]], quality: dict[str, object]) -> Non
     machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
     result = {"date": datetime.now(UTC).date().isoformat(), "machine": machine, "torch": torch.__version__}
     text = json.dumps({**result, "rows": rows, "ratio": ratio, "quality": quality}, indent=1)
-    (HERE / "results" / "afrl_training.json").write_text(text + "\n")
+    (folder / "afrl_training.json").write_text(text + "\n")
 
 
 if __name__ == "__main__":

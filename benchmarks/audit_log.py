@@ -8,7 +8,6 @@ Results go to results/audit_log.json and audit_log.md.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import secrets
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from command import Command
 from generated import CLASSES, GENRES, ITEMS, USERS, D, generated_bundle
 from machine import circumstances
 from pydantic import SecretStr
@@ -100,7 +100,7 @@ async def during(runtime: Runtime, work: Awaitable[object]) -> list[float]:
     return waits
 
 
-async def run(url: str, rows: int, folder: Path) -> dict[str, Any]:
+async def run(url: str, rows: int, seconds: float, folder: Path) -> dict[str, Any]:
     """Fill, count alone, count under load."""
     settings = Settings(bundle=folder, database_url=SecretStr(url), cache="off")
     runtime = Runtime(settings, load_model(folder, "cpu"), make_logger("error"))
@@ -111,7 +111,7 @@ async def run(url: str, rows: int, folder: Path) -> dict[str, Any]:
     audits = [await timed(what, log.exposure(by, (), None, until)) for what, by in groups.items()]
     audits.append(await timed("requirements", log.requirements(None, until)))
     loads = []
-    for what, work in (("nothing", asyncio.sleep(5)), ("exposure by age", log.exposure("age", (), None, until))):
+    for what, work in (("nothing", asyncio.sleep(seconds)), ("exposure by age", log.exposure("age", (), None, until))):
         started = time.perf_counter()
         waits = await during(runtime, work)
         p50_ms, p99_ms = 1e3 * np.quantile(waits, [0.5, 0.99])
@@ -138,15 +138,23 @@ def as_text(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("url", nargs="?")
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    given = parser.parse_args()
+def main() -> None:
+    """Fill, audit, audit under load; print and write."""
+    command = Command(__doc__)
+    command.add_argument("url", nargs="?")
+    command.add_size("--rows", type=int, default=1_000_000)
+    command.add_size("--seconds", type=float, default=5.0, help="of load beside nothing")
+    given = command.options()
     facts = circumstances(PACKAGES)
     with tempfile.TemporaryDirectory() as scratch:
         url = given.url or f"sqlite:///{Path(scratch) / 'store.db'}"
         if given.url:
             migrate(Database(url))
-        found = asyncio.run(run(url, given.rows, write_bundle(audited_bundle(), Path(scratch) / "bundles")))
-    write_report("audit_log", "Audits of the request log", facts | found, as_text(found))
+        found = asyncio.run(
+            run(url, given.rows, given.seconds, write_bundle(audited_bundle(), Path(scratch) / "bundles"))
+        )
+    write_report(given.results, "audit_log", "Audits of the request log", facts | found, as_text(found))
+
+
+if __name__ == "__main__":
+    main()

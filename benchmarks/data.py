@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from command import Command
 from machine import circumstances
 from report import write_report
 
@@ -38,22 +39,27 @@ HEAD = (
 
 def main() -> None:
     """Run one step of it where a process was started for that, else all of it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--interactions", type=int, nargs="+", default=[1_000_000, 10_000_000])
-    parser.add_argument("--folder", type=Path, help="keep the tables here, and use those that are there")
-    parser.add_argument("--prepare", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--by-time", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    command = Command(__doc__)
+    command.add_size("--interactions", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    command.add_argument("--folder", type=Path, help="keep the tables here, and use those that are there")
+    command.add_argument("--prepare", type=Path, help=argparse.SUPPRESS)
+    command.add_argument("--by-time", type=Path, help=argparse.SUPPRESS)
+    options = command.options()
     facts = circumstances(PACKAGES)
     if options.prepare:
         print(json.dumps(prepare(options.prepare)))
     elif options.by_time:
         by_time(options.by_time)
     elif options.folder:
-        report(facts, [row for count in options.interactions for row in measure(count, options.folder)])
+        report(options.results, facts, measure_all(options.interactions, options.folder))
     else:
         with tempfile.TemporaryDirectory() as folder:
-            report(facts, [row for count in options.interactions for row in measure(count, Path(folder))])
+            report(options.results, facts, measure_all(options.interactions, Path(folder)))
+
+
+def measure_all(counts: Sequence[int], folder: Path) -> list[dict[str, Any]]:
+    """Rows of all sizes."""
+    return [row for count in counts for row in measure(count, folder)]
 
 
 def measure(interactions: int, folder: Path) -> list[dict[str, Any]]:
@@ -148,7 +154,7 @@ def _two_cores() -> None:
     os.environ |= {"POLARS_MAX_THREADS": str(CORES), "OMP_NUM_THREADS": str(CORES)}
 
 
-def report(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+def report(folder: Path, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """Keep the numbers, and print them as a table."""
     made = {row["interactions"]: row["generating"] for row in rows if row["generating"]}
     written = [
@@ -157,7 +163,7 @@ def report(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
         for count, one in made.items()
     ]
     body = "\n\n".join(["\n".join([HEAD, *map(_line, rows)]), *written, f"Each step on {CORES} cores."])
-    write_report("data", "From files to a dataset", facts | {"cores": CORES, "rows": list(rows)}, body)
+    write_report(folder, "data", "From files to a dataset", facts | {"cores": CORES, "rows": list(rows)}, body)
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -39,6 +39,10 @@ AT_A_TIME = 50_000
 """Users whose parts are made at once."""
 
 
+Taste = Literal["noise", "clustered", "gaussian"]
+Method = Literal["afrl", "lattice"]
+
+
 @dataclass(frozen=True)
 class Size:
     """What a generated bundle holds; without arguments, as much as MovieLens-1M."""
@@ -49,9 +53,9 @@ class Size:
     """Items that a user has seen; at most, where the taste is not noise."""
     classes: Mapping[str, int] = field(default_factory=lambda: CLASSES)
     """Attribute → how many classes it has."""
-    taste: Literal["noise", "clustered", "gaussian"] = "noise"
+    taste: Taste = "noise"
     """Noise: vectors and networks are. Else vectors are clustered or iid Gaussian, and fair vectors near the users'."""
-    method: Literal["afrl", "lattice"] = "afrl"
+    method: Method = "afrl"
     """A lattice has a part for each attribute and each pair of two, one coordinate an attribute; its weights are noise
     in any case."""
 

@@ -12,7 +12,6 @@ results/gpu.json and gpu.md. On a machine without a GPU it says so and ends with
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -23,6 +22,7 @@ from typing import Any
 import faiss
 import numpy as np
 import torch
+from command import Command
 from generated import Size, generated_bundle
 from index import NOTHING, SPREAD, Vectors
 from machine import circumstances
@@ -226,9 +226,9 @@ def as_text(rows: Sequence[Row]) -> str:
 
 def main() -> int:
     """Measure, print and write; 0 where there is nothing to measure on."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, nargs="+", default=[100_000, 1_000_000])
-    given = parser.parse_args()
+    command = Command(__doc__)
+    command.add_size("--items", type=int, nargs="+", default=[100_000, 1_000_000])
+    given = command.options()
     if reason := no_gpu() or (None if torch.cuda.is_available() else "torch finds no GPU"):
         print(f"nothing to measure here: {reason}")
         return 0
@@ -241,7 +241,7 @@ def main() -> int:
             rows.append(row)
             print(json.dumps(asdict(row)), flush=True)
     results = {"rows": [asdict(row) for row in rows], "whole_path_to_faiss_alone": ratios(rows)}
-    write_report("gpu", "Lists on one GPU", facts | results, as_text(rows))
+    write_report(given.results, "gpu", "Lists on one GPU", facts | results, as_text(rows))
     return 0
 
 

@@ -15,7 +15,6 @@ results/index.json and index.md.
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import gc
 import importlib.util
@@ -30,6 +29,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from command import Command
 from index_peers import PEERS, Implicit, Peer
 from index_table import WITHOUT, Row, markdown
 from machine import circumstances
@@ -216,10 +216,10 @@ def peers(
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--build-s", type=float, default=60.0)
-    given = parser.parse_args()
+    command = Command(__doc__)
+    command.add_size("--items", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    command.add_size("--build-s", type=float, default=60.0)
+    given = command.options()
     facts, rows = circumstances(PACKAGES), []
     for items in given.items:
         for kind in ("clustered", "gaussian"):
@@ -227,7 +227,7 @@ def main() -> None:
                 rows.append(row)
                 print(json.dumps(asdict(row)), flush=True)
     plain = [{name: None if value != value else value for name, value in asdict(row).items()} for row in rows]
-    write_report("index", "Search alone", facts | {"rows": plain}, markdown(rows))
+    write_report(given.results, "index", "Search alone", facts | {"rows": plain}, markdown(rows))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from service.index import Ranking
+from service.index import Ranking, SearchBatch
 from service.index.hnsw import CONSTRUCTION, LINKS
 from service.index.tune import K
 
@@ -48,9 +48,9 @@ class Peer:
             return self._graph.knn_query(fair, k=K, num_threads=1)[0].astype(np.int64)
         return np.atleast_2d(self._graph.search(fair, K, threads=1).keys).astype(np.int64)
 
-    def top(self, fair: NDArray[np.float32], dropped: Any, counts: Any, after: Any = None) -> list[Ranking]:
+    def top(self, batch: SearchBatch) -> list[Ranking]:
         """What it finds with exact scores."""
-        return _ordered(self._vectors, fair, self.search(fair))
+        return _ordered(self._vectors, batch.fair, self.search(batch.fair))
 
 
 class Implicit:
@@ -77,9 +77,9 @@ class Implicit:
         self._model.user_factors = fair
         return self._model.recommend(np.arange(len(fair)), seen, N=K)[0].astype(np.int64)
 
-    def top(self, fair: NDArray[np.float32], seen: Any, counts: Any, after: Any = None) -> list[Ranking]:
-        """What it finds with exact scores."""
-        return _ordered(self._vectors, fair, self.search(fair, seen))
+    def top(self, batch: SearchBatch) -> list[Ranking]:
+        """What it finds with exact scores; what is dropped are rows of `seen`."""
+        return _ordered(self._vectors, batch.fair, self.search(batch.fair, batch.dropped))
 
 
 def _ordered(vectors: NDArray[np.float32], fair: NDArray[np.float32], found: NDArray[np.int64]) -> list[Ranking]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -41,6 +42,13 @@ def check_wrk() -> None:
     """End here where it is not installed."""
     if not shutil.which("wrk"):
         sys.exit("wrk is needed for this benchmark (Debian: apt install wrk)")
+
+
+def free_ports(count: int) -> list[int]:
+    """So many ports on which nobody listens."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in sockets]
 
 
 def write_script(path: Path, users: Sequence[str], masks: Sequence[str]) -> Path:

@@ -13,11 +13,12 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from command import ROOT, Command
 from figures import write_figures
 
 from bundle import BundleError, read_bundle
@@ -26,8 +27,8 @@ from training.errors import TrainingError
 from training.run import run
 from training.table import write_table
 
-CONFIGS = Path(__file__).parents[1] / "training" / "configs"
-RESULTS = Path(__file__).parents[1] / "docs" / "results"
+CONFIGS = ROOT / "training" / "configs"
+RESULTS = ROOT / "docs" / "results"
 TABLE = ("pmf", "sasrec", "bert4rec", "deep")
 METHODS = ("afrl", "sm", "ffvae", "pfrec")
 WEIGHTS = (0.01, 0.1, 1.0, 10.0)
@@ -37,20 +38,22 @@ Run = tuple[str, Mapping[str, Any]]
 """The configuration, and fields of its ``fair`` section that differ."""
 
 
-def runs() -> Iterator[tuple[str, Run]]:
+def runs(configs: Path, weights: Sequence[float]) -> Iterator[tuple[str, Run]]:
     """Bundle name → run, in the order of what matters."""
     for method in METHODS:
         for base in TABLE:
             name = f"ml1m-{base}-{method}-reproduce"
-            if (CONFIGS / f"{name}.toml").exists():
+            if (configs / f"{name}.toml").exists():
                 yield name, (name, {})
     for base in SWEPT:
         name = f"ml1m-{base}-afrl-reproduce"
-        usual = read_config(CONFIGS / f"{name}.toml").fair.model_dump()
+        if not (configs / f"{name}.toml").exists():
+            continue
+        usual = read_config(configs / f"{name}.toml").fair.model_dump()
         for part in ("shared", "attributes"):
             yield f"{name}-without-{part}", (name, {"without": part})
         for field in ("adversary_weight", "alignment_weight"):
-            for value in sorted(set(WEIGHTS) - {usual[field]}):
+            for value in sorted({*weights} - {usual[field]}):
                 yield f"{name}-{field.split('_')[0]}-{value:g}", (name, {field: value})
 
 
@@ -60,11 +63,12 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     torch.set_num_threads(1)
     done: dict[str, Path] = {}
-    for name, (config, fields) in runs():
+    for name, (config, fields) in runs(options.configs, options.weights):
         if not (options.out / name).exists() and not options.write_only and _wanted(name, options.only):
             started = time.monotonic()
+            changed = _changed(options.configs / f"{config}.toml", name, fields)
             try:
-                run(_changed(config, name, fields), options.data, options.out, torch.device("cpu"), options.bases)
+                run(changed, options.data, options.out, torch.device("cpu"), options.bases)
             except (TrainingError, BundleError) as error:
                 print(f"{name}: {error}", file=sys.stderr)
                 continue
@@ -73,16 +77,16 @@ def main() -> int:
             done[name] = options.out / name
     table = [path for name, path in done.items() if name.endswith("-reproduce")]
     if table:
-        print(write_table(table, RESULTS))
+        print(write_table(table, options.results))
     if points := [_point(path) for name, path in done.items() if "-afrl-reproduce" in name]:
-        (RESULTS / "paper-figures.json").write_text(json.dumps(points, indent=1) + "\n", encoding="utf-8")
-        print(*write_figures(points, RESULTS), sep="\n")
+        (options.results / "paper-figures.json").write_text(json.dumps(points, indent=1) + "\n", encoding="utf-8")
+        print(*write_figures(points, options.results), sep="\n")
     return 0
 
 
-def _changed(config: str, name: str, fields: Mapping[str, Any]) -> RunConfig:
+def _changed(config: Path, name: str, fields: Mapping[str, Any]) -> RunConfig:
     """The configuration under another name; the card measures what is protected alone."""
-    whole = read_config(CONFIGS / f"{config}.toml").model_dump()
+    whole = read_config(config).model_dump()
     whole |= {"name": name, "profile": "protected", "threads": 1, "fair": whole["fair"] | dict(fields)}
     return RunConfig.model_validate(whole)
 
@@ -120,13 +124,15 @@ def _point(path: Path) -> dict[str, Any]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="folder of MovieLens-1M")
-    parser.add_argument("--out", type=Path, default=Path("bundles/paper"))
-    parser.add_argument("--bases", type=Path, default=Path("bundles/paper/bases"))
-    parser.add_argument("--only", nargs="+", help="train only runs whose name holds one of these")
-    parser.add_argument("--write-only", action="store_true", help="train nothing")
-    return parser.parse_args()
+    command = Command(__doc__, RESULTS)
+    command.add_argument("--data", type=Path, help="folder of MovieLens-1M")
+    command.add_argument("--out", type=Path, default=Path("bundles/paper"))
+    command.add_argument("--bases", type=Path, default=Path("bundles/paper/bases"))
+    command.add_argument("--only", nargs="+", help="train only runs whose name holds one of these")
+    command.add_size("--weights", type=float, nargs="+", default=WEIGHTS, help="of λ and β, one changed at a time")
+    command.add_size("--configs", type=Path, default=CONFIGS, help="folder of the configurations")
+    command.add_argument("--write-only", action="store_true", help="train nothing")
+    return command.options()
 
 
 if __name__ == "__main__":

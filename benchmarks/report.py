@@ -9,21 +9,19 @@ from typing import Any
 
 from machine import sentence
 
-RESULTS = Path(__file__).parent / "results"
 
-
-def write_report(name: str, title: str, result: Mapping[str, Any], body: str) -> None:
-    """Write results/NAME.json and NAME.md, and print the latter.
+def write_report(folder: Path, name: str, title: str, result: Mapping[str, Any], body: str) -> None:
+    """Write NAME.json and NAME.md, and print the latter.
 
     Args:
+        folder: where to, as `Command.options` gives it.
         name: of the benchmark's module.
         title: of the page.
         result: numbers, with what `machine.circumstances` gives.
         body: Markdown between the command and the sentence on the machine.
     """
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    (folder / f"{name}.json").write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     head = f"# {title}\n\n`.venv/bin/python benchmarks/{name}.py`, which says at its top what is what.\n\n"
     page = f"{head}{body.strip()}\n\n{sentence(result)}.\n"
-    (RESULTS / f"{name}.md").write_text(page, encoding="utf-8")
+    (folder / f"{name}.md").write_text(page, encoding="utf-8")
     print("\n" + page, end="")

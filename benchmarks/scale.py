@@ -1,6 +1,6 @@
 """The whole service by the size of its bundle, and by the number of attributes.
 
-    .venv/bin/python benchmarks/scale.py [--items 10000 100000 1000000] [--attributes 1 2 4 8 16] [--seconds 4]
+    .venv/bin/python benchmarks/scale.py [--items 10000 100000 1000000] [--attributes 1 2 4 8 16]
 
 Needs wrk (Debian's package). Bundles are generated (`generated.py`): a mixture of 1,000 clusters, or iid Gaussian
 vectors, the worst case for anything approximate; 64 dimensions, 20 to 50 seen items a user, an AFRL encoder. Each is
@@ -19,7 +19,6 @@ where matplotlib is installed (`scale_plots.py`).
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import itertools
 import json
@@ -38,21 +37,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from generated import Size, generated_bundle
-from loopback import CONNECTIONS, check_wrk, load, resident_mib, seconds_to_ready, service, write_script
+from command import Command
+from generated import Method, Size, Taste, generated_bundle
+from loopback import CONNECTIONS, check_wrk, free_ports, load, resident_mib, seconds_to_ready, service, write_script
 from machine import circumstances
-from report import RESULTS, write_report
+from report import write_report
 from scale_table import as_text
 
 from bundle import write_bundle
 
-PORT = 18530
-USERS, MANY, SEEN = 100_000, 1_000_000, 50
-ROUNDS, ASKING, MASKS = 3, 20_000, 256
-"""Loads of each service; users and masks, at most, that they are made of."""
+(PORT,) = free_ports(1)
+MANY, SEEN = 1_000_000, 50
+ASKING, MASKS = 20_000, 256
+"""Users and masks, at most, that a load is made of."""
 ALL_CORES = {"OMP_NUM_THREADS": str(os.cpu_count())}
 """As where nobody sets it; the worker keeps to one thread by itself."""
 MASK_ITEMS, MASK_USERS = 10_000, 10_000
+TASTES: tuple[Taste, ...] = ("gaussian", "clustered")
+METHODS: tuple[Method, ...] = ("afrl", "lattice")
 PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "pyarrow", "numpy", "torch", "faiss-cpu")
 STAGES = ("queue", "compute", "commit")
 MEMORY = ("VmRSS", "RssAnon", "RssFile", "VmHWM")
@@ -60,41 +62,49 @@ MEMORY = ("VmRSS", "RssAnon", "RssFile", "VmHWM")
 
 def main() -> None:
     """By size, then by attributes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--attributes", type=int, nargs="*", default=[1, 2, 4, 8, 16])
-    parser.add_argument("--seconds", type=int, default=4)
-    options = parser.parse_args()
+    command = Command(__doc__)
+    command.add_size("--items", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
+    command.add_size("--attributes", type=int, nargs="*", default=[1, 2, 4, 8, 16])
+    command.add_size("--users", type=int, default=100_000)
+    command.add_size("--tastes", nargs="+", choices=TASTES, default=TASTES)
+    command.add_size("--methods", nargs="+", choices=METHODS, default=METHODS)
+    command.add_size("--seconds", type=int, default=4)
+    command.add_size("--rounds", type=int, default=3)
+    options = command.options()
     check_wrk()
     facts = circumstances(PACKAGES) | {"connections": CONNECTIONS, "seconds": options.seconds}
-    sizes = [measure(size, options.seconds) for size in by_size(options.items)]
-    masks = [measure(size, options.seconds) for size in by_attributes(options.attributes)]
-    result = facts | {"sizes": sizes, "masks": masks}
-    write_report("scale", "The whole service by size", result, as_text(result))
+    kinds = {
+        "sizes": by_size(options.items, options.tastes, options.users),
+        "masks": by_attributes(options.attributes, options.methods, min(options.users, MASK_USERS)),
+    }
+    result = facts | {
+        kind: [measure(size, options.seconds, options.rounds) for size in sizes] for kind, sizes in kinds.items()
+    }
+    write_report(options.results, "scale", "The whole service by size", result, as_text(result))
     if importlib.util.find_spec("matplotlib"):
         from scale_plots import draw
 
-        draw(result, RESULTS)
+        draw(result, options.results)
 
 
-def by_size(counts: Sequence[int]) -> Iterator[Size]:
-    """Both tastes at each number of items; at the largest, more users too."""
+def by_size(counts: Sequence[int], tastes: Sequence[Taste], users: int) -> Iterator[Size]:
+    """Each taste at each number of items; at the largest, more users too."""
     for items in counts:
-        yield Size(USERS, items, SEEN, taste="gaussian")
-        yield Size(USERS, items, SEEN, taste="clustered")
-        if items >= MANY:
+        for taste in tastes:
+            yield Size(users, items, SEEN, taste=taste)
+        if items >= MANY and "clustered" in tastes:
             yield Size(MANY, items, SEEN, taste="clustered")
 
 
-def by_attributes(counts: Sequence[int]) -> Iterator[Size]:
-    """Small bundles with so many attributes of two classes, by both methods."""
+def by_attributes(counts: Sequence[int], methods: Sequence[Method], users: int) -> Iterator[Size]:
+    """Small bundles with so many attributes of two classes, by each method."""
     for count in counts:
         classes = {f"attribute_{n + 1}": 2 for n in range(count)}
-        yield Size(MASK_USERS, MASK_ITEMS, SEEN, classes, "clustered")
-        yield Size(MASK_USERS, MASK_ITEMS, SEEN, classes, "clustered", "lattice")
+        for method in methods:
+            yield Size(users, MASK_ITEMS, SEEN, classes, "clustered", method)
 
 
-def measure(size: Size, seconds: int) -> dict[str, Any]:
+def measure(size: Size, seconds: int, rounds: int) -> dict[str, Any]:
     """One bundle: made, started, loaded, deleted."""
     folder = Path(tempfile.mkdtemp(prefix="evenhand-scale-"))
     try:
@@ -108,7 +118,7 @@ def measure(size: Size, seconds: int) -> dict[str, Any]:
             "attributes": len(size.classes),
             "making": made,
             "starts": [start(folder, after) for after in ("first", "later")],
-            **serve(size, folder, seconds),
+            **serve(size, folder, seconds, rounds),
         }
     finally:
         shutil.rmtree(folder)
@@ -142,23 +152,23 @@ def served(folder: Path) -> Path:
     return folder / "generated" / "1"
 
 
-def serve(size: Size, folder: Path, seconds: int) -> dict[str, Any]:
+def serve(size: Size, folder: Path, seconds: int, rounds: int) -> dict[str, Any]:
     """Index, memory and load of a service."""
     rng = np.random.default_rng(0)
     users = rng.choice(size.users, min(ASKING, size.users), replace=False).astype(str).tolist()
     script = write_script(folder / "users.lua", users, some_masks(rng, list(size.classes)))
     with service(served(folder), PORT, folder / "log.db", **ALL_CORES) as pid:
         started = {kind: resident_mib(pid, kind) for kind in MEMORY}
-        load(PORT, script, 2)  # warm
+        load(PORT, script, min(2, seconds))  # warm
         before = scraped()
-        rounds = [load(PORT, script, seconds, pid) for _ in range(ROUNDS)]
+        loads = [load(PORT, script, seconds, pid) for _ in range(rounds)]
         after = scraped()
         loaded = {kind: resident_mib(pid, kind) for kind in MEMORY}
     return {
         "index": after["index"],
         "memory_mib": {"started": started, "loaded": loaded},
-        "rounds": rounds,
-        "median": {name: statistics.median(one[name] for one in rounds) for name in rounds[0]},
+        "rounds": loads,
+        "median": {name: statistics.median(one[name] for one in loads) for name in loads[0]},
         "stages_ms": stages_ms(before["numbers"], after["numbers"]),
     }
 

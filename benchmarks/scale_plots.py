@@ -1,6 +1,6 @@
 """Pictures of results/scale.json, as SVG: how cost grows with size, and with the number of attributes.
 
-    .venv/bin/python benchmarks/scale_plots.py
+    .venv/bin/python benchmarks/scale_plots.py [--results FOLDER]
 
 Needs matplotlib (the extra `plots`).
 """
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+from command import Command
 from figures import KEPT, LEAKED, saved
 from matplotlib.axes import Axes
-from report import RESULTS
 from scale_table import worker_ms
 
 Row = Mapping[str, Any]
@@ -83,5 +83,11 @@ def _masks(rows: Sequence[Row]) -> Any:
     return figure
 
 
+def main() -> None:
+    """Draw what `scale.py` wrote last."""
+    folder = Command(__doc__).options().results
+    print(*draw(json.loads((folder / "scale.json").read_text()), folder), sep="\n")
+
+
 if __name__ == "__main__":
-    print(*draw(json.loads((RESULTS / "scale.json").read_text()), RESULTS), sep="\n")
+    main()

@@ -6,13 +6,12 @@ Needs wrk (Debian's package). Without --bundle: a generated bundle of MovieLens-
 folder of a version; its neighbour for the swap is itself, activated again.
 
 The servers run side by side and are loaded in turn: what else the machine does meets them all. The median of the
-rounds' ratios is the result, their smallest and largest the spread. Everything is written to results/serving.json and
-into README.md.
+rounds' ratios is the result, their smallest and largest the spread. Everything is written to results/serving.json and,
+measured at full size, into README.md.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -25,15 +24,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from generated import array_bytes, generated_bundle
-from loopback import CONNECTIONS, app, check_wrk, load, resident_mib, seconds_to_ready, service, write_script
+from command import RESULTS, Command
+from generated import USERS, Size, array_bytes, generated_bundle
+from loopback import (
+    CONNECTIONS,
+    app,
+    check_wrk,
+    free_ports,
+    load,
+    resident_mib,
+    seconds_to_ready,
+    service,
+    write_script,
+)
 from machine import circumstances
 from serving_table import as_table
 
 from bundle import Bundle, read_bundle, write_bundle
 
-HERE = Path(__file__).parent
-PORTS = {"bare": 18500, "naive": 18502, "blocking": 18503, "ours": 18501}
+README = Path(__file__).parent / "README.md"
+PORTS = dict(zip(("bare", "naive", "blocking", "ours"), free_ports(4), strict=True))
 OURS = PORTS["ours"]
 MASKS = ("", "gender", "age", "gender,age", "gender,age,occupation")
 INTERPRETER = "import torch, faiss, re; print(re.search(r'VmRSS:\\s+(\\d+)', open('/proc/self/status').read())[1])"
@@ -42,23 +52,28 @@ PACKAGES = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "pydantic"
 
 def main() -> None:
     """Throughput and p99, then the swap, then an audit run, then start and memory."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bundle", type=Path)
-    parser.add_argument("--seconds", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    command = Command(__doc__)
+    command.add_size("--bundle", type=Path)
+    command.add_size("--users", type=int, default=USERS, help="of the generated bundle")
+    command.add_size("--seconds", type=int, default=8)
+    command.add_size("--rounds", type=int, default=5)
+    options = command.options()
     check_wrk()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = options.bundle or _generated(Path(scratch))
+        folder = options.bundle or _generated(Path(scratch), Size(users=options.users))
         result = measure(folder, Path(scratch), options.seconds, options.rounds)
     result["bundle"] = "generated" if options.bundle is None else read_bundle(folder).description.name
-    (HERE / "results" / "serving.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (options.results / "serving.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     table = as_table(result)
-    readme = HERE / "README.md"
-    begin, end = "<!-- serving -->\n", "<!-- end -->"
-    before, _, rest = readme.read_text(encoding="utf-8").partition(begin)
-    readme.write_text(before + begin + table + end + rest.partition(end)[2], encoding="utf-8")
+    if options.results.resolve() == RESULTS:
+        _into(README, table)
     print(table, end="")
+
+
+def _into(page: Path, table: str) -> None:
+    begin, end = "<!-- serving -->\n", "<!-- end -->"
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    page.write_text(before + begin + table + end + rest.partition(end)[2], encoding="utf-8")
 
 
 def measure(folder: Path, scratch: Path, seconds: int, rounds: int) -> dict[str, Any]:
@@ -66,7 +81,7 @@ def measure(folder: Path, scratch: Path, seconds: int, rounds: int) -> dict[str,
     bundle = read_bundle(folder)
     script = write_script(scratch / "users.lua", bundle.users.ids[::10], MASKS)
     facts = circumstances(PACKAGES)
-    starts_s = [seconds_to_ready(folder, OURS, scratch / "start.db") for _ in range(4)]
+    starts_s = [seconds_to_ready(folder, OURS, scratch / "start.db") for _ in range(1 + min(3, rounds))]
     with (
         app("bare:app", PORTS["bare"]) as bare,
         app("naive:app", PORTS["naive"], NAIVE_BUNDLE=str(folder)) as naive,
@@ -75,7 +90,7 @@ def measure(folder: Path, scratch: Path, seconds: int, rounds: int) -> dict[str,
     ):
         servers = {"bare": bare, "naive": naive, "blocking": blocking, "ours": ours}
         for port in PORTS.values():
-            load(port, script, 2)  # warm
+            load(port, script, min(2, seconds))  # warm
         each = [{name: load(PORTS[name], script, seconds, pid) for name, pid in servers.items()} for _ in range(rounds)]
         swaps = [_swapped(folder, script, seconds) for _ in range(max(1, rounds // 2))]
         audits = [_audited(folder, script, seconds) for _ in range(max(1, rounds // 2))]
@@ -104,9 +119,9 @@ def _faster(rounds: Sequence[Any], other: str) -> dict[str, float]:
     return _spread([one["ours"]["requests_per_s"] / one[other]["requests_per_s"] for one in rounds])
 
 
-def _generated(scratch: Path) -> Path:
-    write_bundle(generated_bundle(2), scratch / "bundles")
-    return write_bundle(generated_bundle(1), scratch / "bundles")
+def _generated(scratch: Path, size: Size) -> Path:
+    write_bundle(generated_bundle(2, size), scratch / "bundles")
+    return write_bundle(generated_bundle(1, size), scratch / "bundles")
 
 
 def _swapped(folder: Path, script: Path, seconds: int) -> dict[str, Any]:

@@ -10,7 +10,6 @@ results/storage.json and storage.md.
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from command import Command
 from machine import circumstances
 from report import write_report
 
@@ -42,12 +42,14 @@ HEAD = (
 
 def main() -> None:
     """Measure each bundle, and write both files."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundles", type=Path, nargs="*", metavar="BUNDLE")
-    options = parser.parse_args()
+    command = Command(__doc__)
+    command.add_size("bundles", type=Path, nargs="*", metavar="BUNDLE")
+    options = command.options()
     with tempfile.TemporaryDirectory() as folder:
         bundles = [measure(path, Path(folder) / "halves") for path in options.bundles or [trained(Path(folder))]]
-    write_report("storage", "Parts in float16", circumstances(PACKAGES) | {"bundles": bundles}, as_text(bundles))
+    write_report(
+        options.results, "storage", "Parts in float16", circumstances(PACKAGES) | {"bundles": bundles}, as_text(bundles)
+    )
 
 
 def trained(folder: Path) -> Path:

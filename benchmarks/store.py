@@ -9,7 +9,6 @@ store.md.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import secrets
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from command import Command
 from machine import circumstances
 from report import write_report
 
@@ -135,13 +135,18 @@ def as_text(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("url", nargs="?")
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--seconds", type=float, default=5.0)
-    given = parser.parse_args()
+def main() -> None:
+    """Load, fill, count; print and write."""
+    command = Command(__doc__)
+    command.add_argument("url", nargs="?")
+    command.add_size("--rows", type=int, default=1_000_000)
+    command.add_size("--seconds", type=float, default=5.0)
+    given = command.options()
     facts = circumstances(PACKAGES)
     with tempfile.TemporaryDirectory() as folder:
         found = asyncio.run(_run(given.url or f"sqlite:///{Path(folder) / 'store.db'}", given.rows, given.seconds))
-    write_report("store", "The store", facts | found, as_text(found))
+    write_report(given.results, "store", "The store", facts | found, as_text(found))
+
+
+if __name__ == "__main__":
+    main()

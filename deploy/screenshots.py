@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", type=Path, default=ROOT / "bundles" / "demo", help="what is served")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "screenshots", help="where the pictures go")
+    parser.add_argument("--looks", nargs="+", choices=LOOKS, default=list(LOOKS), help="all of them without it")
     options = parser.parse_args()
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -57,18 +58,19 @@ def main() -> int:
             "report": f"/audit/runs/{first}/report",
             "models": "/ui/models",
         }
-        for picture in look(chromium, address, paths, options.out):
+        for picture in look(chromium, address, paths, options.looks, options.out):
             say(str(picture))
     return 0
 
 
-def look(chromium: str, address: str, paths: dict[str, str], out: Path) -> Iterator[Path]:
+def look(chromium: str, address: str, paths: dict[str, str], looks: Sequence[str], out: Path) -> Iterator[Path]:
     """A picture of each path in each look."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for look, (width, scheme) in LOOKS.items():
+        for look in looks:
+            width, scheme = LOOKS[look]
             size = {"width": width, "height": 844 if width < 500 else 900}
             context = browser.new_context(
                 viewport=size, color_scheme=scheme, reduced_motion="reduce", device_scale_factor=2 if width < 500 else 1

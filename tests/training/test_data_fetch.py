@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import socket
 import stat
 import threading
 import zipfile
@@ -11,6 +12,7 @@ from urllib.request import Request
 
 import pytest
 
+from training.__main__ import main
 from training.data.fetch import NoDowngrade, fetch
 from training.errors import FetchError
 
@@ -160,3 +162,29 @@ def test_a_folder_that_exists_is_left_alone(serve, tmp_path):
 def test_a_server_that_is_not_there_is_an_error_that_says_so(tmp_path):
     with pytest.raises(FetchError, match="cannot be reached"):
         fetch("http://127.0.0.1:9/data.zip", tmp_path / "ml")
+
+
+def test_the_command_fetches_an_archive_that_has_the_digest_given(serve, tmp_path):
+    url, digest = serve(GOOD), hashlib.sha256(GOOD).hexdigest()
+
+    status = main(["data", "fetch", url, str(tmp_path / "ml"), "--sha256", digest])
+
+    assert status == 0
+    assert (tmp_path / "ml" / "ratings.dat").exists()
+
+
+def test_without_a_network_the_command_ends_with_one_line(tmp_path, monkeypatch, capsys):
+    def no_names(*args, **more):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_names)
+
+    status = main(["data", "fetch", "https://example.org/data.zip", str(tmp_path / "ml")])
+
+    said = capsys.readouterr()
+    assert status != 0
+    assert said.out == ""
+    assert said.err.splitlines() == [
+        "error: https://example.org/data.zip: cannot be reached: [Errno -2] Name or service not known"
+    ]
+    assert list(tmp_path.iterdir()) == []

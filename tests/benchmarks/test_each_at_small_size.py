@@ -1,0 +1,131 @@
+"""Every file of benchmarks/ that is a command runs here at a small size, through its own main()."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = sorted(path.stem for path in ROOT.glob("benchmarks/*.py") if '__name__ == "__main__"' in path.read_text())
+
+SMALL = {
+    "afrl_training": "--bases bases --config ml1m-pmf-afrl-reproduce.toml --reference-steps 2 --speed-only",
+    "audit_log": "--rows 5000 --seconds 0.2",
+    "data": "--interactions 5000",
+    "gpu": "--items 2000",
+    "index": "--items 1500 --build-s 5",
+    "paper": "--configs . --out out --bases bases --weights 0.1",
+    "scale": "--items 600 --attributes 1 --tastes clustered --methods afrl --users 400 --seconds 1 --rounds 1",
+    "scale_plots": "",
+    "serving": "--users 600 --seconds 1 --rounds 1",
+    "storage": "bundles/small",
+    "store": "--rows 5000 --seconds 0.2",
+}
+"""Benchmark → its arguments at a size that takes seconds, in a folder with what `given` puts there."""
+WHOLE = {"guard": "make bench-guard"}
+"""Benchmark → how CI runs it whole."""
+NEEDS_WRK = {"scale", "serving"}
+WRITES = {"afrl_training": "afrl_training.json", "paper": "paper-figures.md", "scale_plots": "scale-sizes.svg"}
+"""Benchmark → what it leaves, where that is not NAME.json."""
+NO_GPU = "nothing to measure here"
+
+RUN = """
+name = "{name}"
+mode = "{mode}"
+seed = 5
+threads = 1
+profile = "protected"
+[data]
+reader = "generated"
+users = 400
+items = 40
+interactions_per_user = 12
+[data.attributes]
+gender = {{ classes = ["F", "M"] }}
+age = {{ classes = ["under 35", "35+"] }}
+occupation = {{ classes = ["student", "other"] }}
+[base]
+dimensions = 8
+learning_rate = 1e-2
+batch = 512
+schedule = {{ epochs = 1 }}
+[fair]
+method = "afrl"
+learning_rate = 1e-3
+batch = 64
+pairs = 2
+schedule = {{ epochs = 1 }}
+"""
+CONFIGS = {"ml1m-pmf-afrl-reproduce": "reproduce", "small": "strict"}
+"""Configuration → its mode."""
+
+
+def run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, *command]
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture
+def given(tmp_path):
+    """A folder with configurations that train for a second."""
+    for name, mode in CONFIGS.items():
+        (tmp_path / f"{name}.toml").write_text(RUN.format(name=name, mode=mode))
+    return tmp_path
+
+
+def prepared(name: str, folder: Path) -> None:
+    """Put there what a benchmark starts from."""
+    if name == "storage":
+        trained = run("-m", "training", "run", "small.toml", "--out", "bundles", "--device", "cpu", folder=folder)
+        assert trained.returncode == 0, trained.stderr
+    if name == "scale_plots":
+        shutil.copy(ROOT / "benchmarks/results/scale.json", folder)
+
+
+def test_every_benchmark_has_a_small_size_or_runs_whole_in_ci():
+    assert sorted([*SMALL, *WHOLE]) == COMMANDS
+    assert all(command in (ROOT / ".ci/run").read_text() for command in WHOLE.values())
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in WHOLE])
+def test_a_benchmark_runs_at_a_small_size_and_leaves_its_results(given, name):
+    if name in NEEDS_WRK and not shutil.which("wrk"):
+        pytest.skip("wrk is not installed")
+    prepared(name, given)
+
+    command = [str(ROOT / "benchmarks" / f"{name}.py"), *SMALL[name].split(), "--results", "."]
+    done = run(*command, folder=given)
+
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    left = given / WRITES.get(name, f"{name}.json")
+    assert left.exists() or (name == "gpu" and NO_GPU in done.stdout)
+
+
+def test_the_figures_of_the_paper_can_be_drawn_again_from_the_numbers_that_are_kept(tmp_path):
+    code = "import json, sys, pathlib, figures; figures.write_figures(json.load(sys.stdin), pathlib.Path('.'))"
+    points = (ROOT / "docs/results/paper-figures.json").read_text()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "benchmarks")}
+
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, input=points, text=True, check=True)
+
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"paper-front.svg", "paper-curves.svg", "paper-figures.md"}
+    assert (tmp_path / "paper-figures.md").read_text() == (ROOT / "docs/results/paper-figures.md").read_text()
+
+
+def test_results_of_a_smaller_size_never_replace_those_of_the_full_one(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from command import RESULTS, SMALLER, Command
+
+    made = Command("A benchmark.")
+    made.add_size("--rows", type=int, default=1_000_000)
+    made.add_argument("url", nargs="?")
+
+    assert made.options([]).results == made.options(["sqlite://"]).results == RESULTS
+    assert made.options(["--rows", "5000"]).results == SMALLER
