@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,8 @@ WHOLE = {"guard": "make bench-guard"}
 NEEDS_WRK = {"scale", "serving"}
 WRITES = {"afrl_training": "afrl_training.json", "paper": "paper-figures.md", "scale_plots": "scale-sizes.svg"}
 """Benchmark → what it leaves, where that is not NAME.json."""
+NOT_IN_BENCH_FULL = {"gpu", "guard", "scale_plots", "afrl_training", "paper"}
+"""They need a GPU, run in CI, draw again what is there, or need MovieLens."""
 NO_GPU = "nothing to measure here"
 
 RUN = """
@@ -91,6 +94,12 @@ def prepared(name: str, folder: Path) -> None:
 def test_every_benchmark_has_a_small_size_or_runs_whole_in_ci():
     assert sorted([*SMALL, *WHOLE]) == COMMANDS
     assert all(command in (ROOT / ".ci/run").read_text() for command in WHOLE.values())
+
+
+def test_all_that_need_neither_a_gpu_nor_movielens_are_in_bench_full():
+    (listed,) = re.findall(r"for name in ([a-z_ ]+);", (ROOT / "Makefile").read_text())
+
+    assert sorted(listed.split()) == [name for name in COMMANDS if name not in NOT_IN_BENCH_FULL]
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in WHOLE])

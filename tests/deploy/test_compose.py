@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -208,3 +209,35 @@ def test_docker_compose_accepts_the_file():
     assert accepted.returncode == 0, accepted.stderr
     assert without_password.returncode != 0
     assert any(name in without_password.stderr for name in NEEDED)
+
+
+@pytest.mark.debian
+@pytest.mark.skipif(not shutil.which("redis-server"), reason="redis-server is not installed")
+def test_redis_takes_the_settings_it_is_given_and_answers_its_health_check(tmp_path):
+    command, (_, *check) = SERVICES["redis"]["command"], SERVICES["redis"]["healthcheck"]["test"]
+    path = tmp_path / "redis.sock"
+    here = ["--port", "0", "--unixsocket", str(path), "--dir", str(tmp_path)]
+
+    def ask(*words: str) -> list[str]:
+        asked = [check[0], "-s", str(path), *words]
+        return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.split()
+
+    with subprocess.Popen([*command, *here], stdout=subprocess.DEVNULL) as server:
+        try:
+            for _ in range(200):
+                if path.exists() and ask(*check[1:]) == ["PONG"]:
+                    break
+                assert server.poll() is None
+                time.sleep(0.05)
+            given = {
+                name.removeprefix("--"): ask("config", "get", name.removeprefix("--"))[1:] for name in command[1::2]
+            }
+        finally:
+            server.terminate()
+
+    assert given == {
+        "save": [],
+        "appendonly": ["no"],
+        "maxmemory": [str(256 * 2**20)],
+        "maxmemory-policy": ["volatile-lru"],
+    }
