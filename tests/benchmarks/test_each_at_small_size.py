@@ -71,7 +71,7 @@ CONFIGS = {"ml1m-pmf-afrl-reproduce": "reproduce", "small": "strict"}
 def run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     words = [sys.executable, *command]
-    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=580, check=False)
 
 
 @pytest.fixture
