@@ -16,13 +16,14 @@ from bundle import BundleError, read_bundle
 from measure.profiles import PROFILES
 from training import parallel, scalars
 from training.card import make_card
-from training.config import read_config
-from training.data.check import describe
+from training.config import RunConfig, read_config, read_data_config
+from training.data.check import as_toml, describe
 from training.data.config import AutoConfig, GeneratedConfig
 from training.data.fetch import fetch
 from training.data.generated import generate
-from training.data.load import load
+from training.data.load import choose, load
 from training.data.write import write_tables
+from training.demands import experiment_of
 from training.errors import ConfigError, TrainingError
 from training.report import default_folder, write_report
 from training.run import run
@@ -85,7 +86,14 @@ def _generate(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    print(describe(load(AutoConfig(), options.folder)))
+    config = read_data_config(options.config) if options.config else RunConfig(name="data", data=AutoConfig())
+    chosen = choose(config.data, options.folder)
+    try:
+        dataset = load(config.data if isinstance(chosen, GeneratedConfig) else chosen, options.folder)
+        print(describe(dataset))
+        experiment_of(config, dataset)
+    finally:
+        print(as_toml(chosen))
 
 
 def _fetch(options: argparse.Namespace) -> None:
@@ -156,8 +164,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=int, default=2020)
     command.add_argument("--format", choices=("csv", "parquet"), default="csv")
     command.set_defaults(command=_generate)
-    command = data.add_parser("check", help="read a folder and say what is in it")
-    command.add_argument("folder", type=Path)
+    command = data.add_parser("check", help="say what is in a folder, and the [data] table that reads it")
+    command.add_argument("folder", type=Path, nargs="?", help="not needed where the configuration generates data")
+    command.add_argument("--config", type=Path, metavar="FILE", help="a run's TOML file, or its [data] table alone")
     command.set_defaults(command=_check)
     command = data.add_parser("fetch", help="download and unpack a zip archive")
     command.add_argument("url")

@@ -70,21 +70,42 @@ def read_config(path: Path, settings: Sequence[str] = (), **overrides: object) -
     Raises:
         ConfigError: unreadable, an unknown key, or a value that is not allowed; names the key.
     """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(str(path), "cannot be read", value=error.strerror) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), "is not TOML", value=str(error)) from None
+    raw = _toml(path)
     for setting in settings:
         _set(raw, setting)
     raw |= {key: value for key, value in overrides.items() if value is not None}
     try:
         return RunConfig.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(step) for step in first["loc"])
-        raise ConfigError(key, first["msg"], value=first["input"]) from None
+        raise _refused(error) from None
+
+
+def read_data_config(path: Path) -> RunConfig:
+    """Read a run's TOML file, or one that has the `[data]` table alone.
+
+    Raises:
+        ConfigError: as `read_config`.
+    """
+    raw = _toml(path)
+    try:
+        return RunConfig.model_validate({"name": "data"} | raw)
+    except ValidationError as error:
+        raise _refused(error) from None
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), "cannot be read", value=error.strerror) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), "is not TOML", value=str(error)) from None
+
+
+def _refused(error: ValidationError) -> ConfigError:
+    first = error.errors()[0]
+    key = ".".join(str(step) for step in first["loc"])
+    return ConfigError(key, first["msg"], value=first["input"])
 
 
 def _set(raw: dict[str, Any], setting: str) -> None:

@@ -30,6 +30,8 @@ def experiment_of(config: RunConfig, dataset: Dataset) -> Experiment:
         TooLittleDataError: the data has too little of something; says of what, how much, and how much is needed.
         ConfigError: the base or the method cannot be trained for these attributes.
     """
+    if not dataset.attributes:
+        raise TooLittleDataError("attributes", 0, 1, "there is no users table, so there is nothing to withhold")
     split = split_users(dataset.users, config.split_salt)
     experiment = Experiment(
         dataset, hold_out(dataset), split, config.mode, config.seed, config.new_users, config.split_salt

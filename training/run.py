@@ -48,6 +48,8 @@ def run(
     """
     dataset = load(config.data, data)
     log.info("data: %s, %s users, %s items", dataset.source, f"{len(dataset.users):,}", f"{len(dataset.items):,}")
+    for what, count in dataset.left_out.items():
+        log.info("data: left out %s %s", f"{count:,}", what)
     experiment = experiment_of(config, dataset)
 
     with held_to(config.threads), work_folder(out, config, dataset.fingerprint) as work:
@@ -58,7 +60,9 @@ def run(
             return None
         draft = export(config, experiment, fair)
         card = make_card(draft, PROFILES[config.profile], config.threads or None)
-        card |= {"run": config.model_dump(mode="json")} | ({"front": fair.front} if fair.front else {})
+        card |= {"left_out": dict(dataset.left_out), "run": config.model_dump(mode="json")} | (
+            {"front": fair.front} if fair.front else {}
+        )
         path = write_bundle(replace(draft, card=card), out)
     log.info("bundle: %s", path)
     return path

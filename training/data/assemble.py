@@ -47,6 +47,7 @@ def assemble(
     if not kept.size:
         problem = f"no user has the {min_positives} positives asked for ({_threshold(positive_at_least)})"
         raise DataError(raw.interactions.file, problem)
+    left_out = _left_out(raw, met, positives, min_positives)
     met = _of_kept(met, positives >= min_positives)
 
     kept = kept[id_order(users[kept])]
@@ -56,6 +57,7 @@ def assemble(
     place[listed] = np.arange(len(listed), dtype=np.int32)
     indptr, order = _by_user(met.users, kept, len(users))
 
+    unliked = len(met.ids) - len(listed)
     catalogue = met.ids[listed]
     known = catalogue.to_frame("item").join(raw.items.frame, on="item", how="left", maintain_order="left")
     named = [_used(raw.users, name, classes, labels[kept]) for name, (classes, labels) in labelled.items()]
@@ -65,11 +67,12 @@ def assemble(
         titles=tuple(known["title"].fill_null("").to_list()),
         groups=tuple(tuple(groups or ()) for groups in known["groups"].to_list()),
         attributes=tuple(attribute for attribute, _ in named),
-        labels=np.stack([labels for _, labels in named], axis=1).astype(np.int16),
+        labels=np.array([labels for _, labels in named], dtype=np.int16).reshape(len(named), len(kept)).T.copy(),
         indptr=indptr,
         indices=place[met.items[order]],
         positive=met.positive[order],
         source=f"{raw.source}; {_threshold(positive_at_least)}; users with {min_positives} or more positives",
+        left_out=left_out | ({"items without a positive": unliked} if unliked else {}),
     )
 
 
@@ -79,6 +82,17 @@ def _of_kept(met: Gathered, users: NDArray[np.bool_]) -> Gathered:
     liked = np.zeros(len(met.ids), dtype=np.bool_)
     liked[met.items[met.positive]] = True
     return met.taken(liked[met.items])
+
+
+def _left_out(raw: RawTables, met: Gathered, positives: NDArray[np.int64], fewest: int) -> dict[str, int]:
+    """Count what of the three tables is in no dataset, but for what has nothing of its kind."""
+    untouched = raw.items.frame["item"].is_in(met.ids.implode()).not_().sum()
+    found = {
+        "interactions of users without a row": met.unknown,
+        "items that nobody touched": int(untouched),
+        f"users with fewer than {fewest} positives": int((positives < fewest).sum()),
+    }
+    return {what: count for what, count in ({**raw.left_out, **found}).items() if count}
 
 
 def _by_user(

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from training.data.config import GeneratedConfig, MovieLensConfig, TablesConfig
 from training.data.dataset import UNKNOWN, Dataset
 from training.data.split import MIN_POSITIVES
+from training.data.toml_text import toml_table
 
 MIN_CLASS = 30
 """Attackers merge classes with fewer audit users than this."""
@@ -23,6 +25,7 @@ def describe(dataset: Dataset) -> str:
         f"interactions  {seen:,} ({seen / users:.1f} per user, density {seen / users / items:.2%})",
         f"positives     {positives:,} ({positives / users:.1f} per user)",
     ]
+    lines += [f"left out      {count:,} {what}" for what, count in dataset.left_out.items()]
     for column, attribute in enumerate(dataset.attributes):
         labels = dataset.labels[:, column]
         counts = np.bincount(labels[labels != UNKNOWN], minlength=len(attribute.classes))
@@ -36,8 +39,17 @@ def describe(dataset: Dataset) -> str:
     return "\n".join([*lines, "", *(f"warning: {warning}" for warning in warnings)]).rstrip() + "\n"
 
 
+def as_toml(config: MovieLensConfig | TablesConfig | GeneratedConfig) -> str:
+    """Write the `[data]` table of a configuration: what is set in it, to be pasted."""
+    return toml_table("data", {"reader": config.reader} | config.model_dump(exclude_unset=True))
+
+
 def _warnings(dataset: Dataset) -> list[str]:
     found = []
+    if not dataset.attributes:
+        found.append("there is no users table, so no attribute: nothing can be withheld, and no bundle trained")
+    elif "activity" in (attribute.name for attribute in dataset.attributes) and len(dataset.attributes) == 1:
+        found.append("there is no users table, so no attribute of users: how many interactions they have stands in")
     for column, attribute in enumerate(dataset.attributes):
         labels = dataset.labels[:, column]
         counts = np.bincount(labels[labels != UNKNOWN], minlength=len(attribute.classes))

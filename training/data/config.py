@@ -1,7 +1,6 @@
 """What a configuration may say about data: one frozen model per reader."""
 
-from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -17,8 +16,9 @@ from pydantic import (
     model_validator,
 )
 
-from training.data.csv_form import CsvForm
+from training.data.csv_form import TEXT_ENDINGS, CsvForm
 from training.data.dataset import ATTRIBUTE_NAME
+from training.data.text_blocks import COMPRESSIONS
 
 AGE_EDGES = (18.0, 25.0, 35.0, 45.0, 50.0, 56.0)
 """Where MovieLens-1M cuts ages; the default for both MovieLens sets and for generated data."""
@@ -40,6 +40,15 @@ class AttributeConfig(_Frozen):
 
     edges: tuple[FiniteFloat, ...] = ()
     """Ascending numbers that cut a numeric column into classes: [18, 25] gives 'under 18', '18-24', '25+'."""
+
+    counts: Literal["interactions"] | None = None
+    """In place of a column: how many interactions a user has, where nothing else is known of users."""
+
+    @model_validator(mode="after")
+    def _counts_are_cut(self) -> Self:
+        if self.counts and (self.column is not None or not self.edges):
+            raise ValueError("an attribute that counts needs edges and has no column")
+        return self
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:
@@ -84,7 +93,8 @@ def _names_alone(value: object) -> object:
 
 
 AttributeName = Annotated[str, Field(pattern=f"^{ATTRIBUTE_NAME.pattern}$")]
-Attributes = Annotated[dict[AttributeName, AttributeConfig], BeforeValidator(_names_alone), Field(min_length=1)]
+Attributes = Annotated[dict[AttributeName, AttributeConfig], BeforeValidator(_names_alone)]
+"""None at all where nothing is known of users: such data can be read and described, and not be trained on."""
 
 
 class _Common(_Frozen):
@@ -107,14 +117,14 @@ def _movielens_attributes(attributes: dict[str, AttributeConfig]) -> dict[str, A
     """Cut ages where MovieLens-1M does, unless told otherwise: -100K has them raw."""
     return {
         name: AttributeConfig(column=attribute.column, edges=AGE_EDGES)
-        if (attribute.column or name) == "age" and not attribute.edges
+        if (attribute.column or name) == "age" and not (attribute.edges or attribute.counts)
         else attribute
         for name, attribute in attributes.items()
     }
 
 
 class MovieLensConfig(_FromFiles):
-    """MovieLens-1M or -100K in their original files; which of them is seen from the files."""
+    """MovieLens in its original files; which set is seen from the files."""
 
     reader: Literal["movielens"] = "movielens"
     positive_at_least: FiniteFloat | None = 4.0
@@ -123,13 +133,26 @@ class MovieLensConfig(_FromFiles):
     attributes: Annotated[Attributes, AfterValidator(_movielens_attributes)] = Field(
         default_factory=lambda: {"gender": {}, "age": {}, "occupation": {}}, validate_default=True
     )
-    """Any of gender, age, occupation, in the order wanted."""
+    """Any of gender, age, occupation, in the order wanted; sets without users have none of them."""
+
+
+def _table_file(name: str) -> str:
+    whole = name.lower()
+    for packed in COMPRESSIONS:
+        whole = whole.removesuffix(packed)
+    if not name.lower().endswith(".parquet") and not whole.endswith(TEXT_ENDINGS):
+        allowed = ", ".join(TEXT_ENDINGS)
+        raise ValueError(f"{name!r} must end in .parquet, or in {allowed}, with or without .gz or .zst")
+    return name
+
+
+TableFile = Annotated[str, AfterValidator(_table_file)]
 
 
 class InteractionsTable(_Frozen):
     """One row per interaction."""
 
-    file: str | None = None
+    file: TableFile | None = None
     """Absent: interactions.csv or .parquet, .tsv, .csv.gz … A file that does not end in .parquet is read as CSV."""
 
     csv: CsvForm | None = None
@@ -149,7 +172,7 @@ class InteractionsTable(_Frozen):
 class UsersTable(_Frozen):
     """One row per user: the id and the attributes."""
 
-    file: str | None = None
+    file: TableFile | None = None
     """Absent: users.csv or another of the same endings."""
 
     csv: CsvForm | None = None
@@ -161,7 +184,7 @@ class UsersTable(_Frozen):
 class ItemsTable(_Frozen):
     """One row per item; the whole table may be missing."""
 
-    file: str | None = None
+    file: TableFile | None = None
     """Absent: items.csv or another of the same endings, where there is one."""
 
     csv: CsvForm | None = None
@@ -236,18 +259,22 @@ class GeneratedConfig(_Common):
         return self
 
 
-class AutoConfig(_Common):
-    """Looks at the folder: MovieLens, three tables, or none, which gives generated data.
+class AutoConfig(_FromFiles):
+    """Looks at the folder: MovieLens, tables, or none, which gives generated data. `data check` prints what it finds.
 
-    What is set here goes to the reader found; the rest is that reader's own default.
+    What is set here goes to the reader found; the rest is guessed, or that reader's own default.
     """
 
     reader: Literal["auto"] = "auto"
     attributes: Attributes | None = None
+    csv: CsvForm | None = None
+    interactions: InteractionsTable | None = None
+    users: UsersTable | None = None
+    items: ItemsTable | None = None
 
-    def chosen(self, leave_out: tuple[str, ...] = ()) -> Mapping[str, object]:
+    def chosen(self) -> dict[str, Any]:
         """Return what was set explicitly, as fields for another reader's model."""
-        return {name: getattr(self, name) for name in self.model_fields_set - {"reader", *leave_out}}
+        return self.model_dump(exclude_unset=True, exclude={"reader"})
 
 
 DataConfig = Annotated[

@@ -5,6 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".dat", ".data", ".inter", ".user", ".item")
+"""Of files that are read as CSV, with or without .gz or .zst behind."""
+
 
 def _mark(mark: str) -> str:
     if mark and (len(mark) > 1 or not mark.isascii() or mark.isalnum() or mark in "\r\n\0 "):

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -42,6 +43,7 @@ class Dataset:
         indices: int32 (nnz,), item rows; within a user in time order, each item once.
         positive: bool (nnz,); False where the item is only seen.
         source: where it came from, in words.
+        left_out: what of the files is not in here, in words, and how many.
     """
 
     users: tuple[str, ...]
@@ -54,6 +56,7 @@ class Dataset:
     indices: NDArray[np.int32]
     positive: NDArray[np.bool_]
     source: str
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -15,6 +15,7 @@ from training.data.raw import Interactions
 from training.errors import DataError
 
 BAR_AFTER_S = 2.0
+UNKNOWN_USERS = 'users with a row there, or unknown_users = "drop" in the configuration'
 Times = NDArray[np.number[Any]]
 
 
@@ -27,16 +28,18 @@ class Gathered:
         items: int32 (N,), place in `ids`.
         positive: bool (N,).
         ids: String, the items met.
+        unknown: how many more there were, of users that are not known.
     """
 
     users: NDArray[np.int32]
     items: NDArray[np.int32]
     positive: NDArray[np.bool_]
     ids: pl.Series
+    unknown: int = 0
 
     def taken(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Gathered:
         """Give some of the rows, by flag or by number."""
-        return Gathered(self.users[rows], self.items[rows], self.positive[rows], self.ids)
+        return Gathered(self.users[rows], self.items[rows], self.positive[rows], self.ids, self.unknown)
 
 
 def gather(interactions: Interactions, users: pl.Series, positive_at_least: float | None) -> Gathered:
@@ -52,7 +55,8 @@ def gather(interactions: Interactions, users: pl.Series, positive_at_least: floa
         repeated user and item the last one.
 
     Raises:
-        DataError: a threshold without ratings, no interactions, or a user that is not in the users table.
+        DataError: a threshold without ratings, no interactions, or a user that is not in the users table, unless the
+            reader's configuration drops those.
     """
     if positive_at_least is not None and "rating" not in interactions.columns:
         problem = f"has no ratings, which positive_at_least = {positive_at_least:g} needs"
@@ -62,23 +66,27 @@ def gather(interactions: Interactions, users: pl.Series, positive_at_least: floa
 
 def _numbers(interactions: Interactions, users: Rows, positive_at_least: float | None) -> tuple[Gathered, Times | None]:
     """Turn batch after batch into numbers, in the order of the file; times where they are known."""
-    codes = Codes()
+    codes, unknown = Codes(), 0
     parts: list[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]] = []
     times: list[Times] = []
     with tqdm(desc=interactions.file, unit="row", unit_scale=True, disable=None, delay=BAR_AFTER_S) as bar:
         for batch in interactions.batches():
             frame = batch.frame
             rows = users.of(frame["user"])
-            batch.refuse(pl.Series(rows < 0), "user", "is not in the users table")
+            if not interactions.drop_unknown:
+                batch.refuse(pl.Series(rows < 0), "user", "is not in the users table", allowed=UNKNOWN_USERS)
+            elif (known := rows >= 0).sum() < len(rows):
+                unknown += int((~known).sum())
+                frame, rows = frame.filter(pl.Series(known)), rows[known]
             parts.append((rows, codes.of(frame["item"]), _liked(frame, positive_at_least)))
             if "timestamp" in frame.columns:
                 times.append(frame["timestamp"].to_numpy())
-            bar.update(frame.height)
+            bar.update(batch.frame.height)
     if not any(len(rows) for rows, _, _ in parts):
         raise DataError(interactions.file, "has no interactions")
     owners, items, positive = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     # Whole numbers in one batch and fractions in another join as fractions.
-    return Gathered(owners, items, positive, codes.ids()), np.concatenate(times) if times else None
+    return Gathered(owners, items, positive, codes.ids(), unknown), np.concatenate(times) if times else None
 
 
 def _liked(frame: pl.DataFrame, positive_at_least: float | None) -> NDArray[np.bool_]:

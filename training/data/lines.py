@@ -1,12 +1,17 @@
 """Files of one record per line, without header or quotes, as MovieLens uses them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from training.data.raw import Table
+from training.data.text_blocks import text_blocks
 from training.errors import DataError
+
+BLOCK_BYTES = 2 * 2**20
+LINE_ENDS = b"\r\n"
 
 
 @dataclass(frozen=True)
@@ -20,24 +25,54 @@ class Lines(Table):
     ended: bool = True
 
 
-def read_lines(path: Path, separator: str, columns: tuple[str, ...]) -> Lines:
-    """Split every line into its fields, as text; blank lines at the end are left out.
+def line_batches(path: Path, separator: str, columns: tuple[str, ...]) -> Iterator[Lines]:
+    """Split every line into its fields, as text, some lines at a time; blank lines at the end are left out.
 
-    Latin-1 gives every byte a meaning, so that decoding cannot fail.
+    A file is UTF-8 where all of it can be (10M and later), else Latin-1, which gives every byte a meaning.
 
     Raises:
         DataError: the file is missing or empty, or a line has more or fewer fields.
     """
-    try:
-        text = path.read_bytes().decode("latin-1")
-    except OSError as error:
-        raise DataError(path.name, f"cannot be read: {error.strerror}") from error
-    records = pl.Series("line", text.replace("\r\n", "\n").rstrip("\n").split("\n"), dtype=pl.String)
-    if not text.strip():
+    before, held = 0, b""
+    for block in text_blocks(path, _encoding(path), BLOCK_BYTES):
+        held += block
+        cut = held.rfind(b"\n", 0, len(held.rstrip(LINE_ENDS))) + 1  # what follows may be the end
+        if cut:
+            lines = _split(path.name, held[: cut - 1], separator, columns, before, ended=True)
+            held, before = held[cut:], before + lines.frame.height
+            yield lines
+    last = held.rstrip(LINE_ENDS)
+    if last.strip():
+        yield _split(path.name, last, separator, columns, before, ended=held.endswith(b"\n"))
+    elif not before:
         raise DataError(path.name, "is empty", allowed=separator.join(columns))
+
+
+def read_lines(path: Path, separator: str, columns: tuple[str, ...]) -> Lines:
+    """Read all lines of a file.
+
+    Raises:
+        DataError: as `line_batches`.
+    """
+    batches = list(line_batches(path, separator, columns))
+    return Lines(path.name, pl.concat([batch.frame for batch in batches]), "line", ended=batches[-1].ended)
+
+
+def _encoding(path: Path) -> str:
+    try:
+        for _ in text_blocks(path, "utf-8", BLOCK_BYTES):
+            pass
+    except DataError:
+        return "latin-1"
+    return "utf-8"
+
+
+def _split(file: str, text: bytes, separator: str, columns: tuple[str, ...], before: int, *, ended: bool) -> Lines:
+    lines = text.decode().replace("\r\n", "\n").split("\n")
+    records = pl.Series("line", lines, dtype=pl.String)
     counts = records.str.count_matches(separator, literal=True) + 1
-    fields = records.str.split_exact(separator, len(columns) - 1).struct.rename_fields(list(columns))
-    whole = Lines(path.name, records.to_frame(), "line")
     problem = f"does not have {len(columns)} fields"
+    whole = Lines(file, records.to_frame(), "line", before)
     whole.refuse(counts != len(columns), "line", problem, allowed=separator.join(columns))
-    return Lines(path.name, fields.struct.unnest(), "line", ended=text.endswith("\n"))
+    fields = records.str.split_exact(separator, len(columns) - 1).struct.rename_fields(list(columns))
+    return Lines(file, fields.struct.unnest(), "line", before, ended)

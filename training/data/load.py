@@ -1,8 +1,11 @@
 """From a `[data]` configuration to a `Dataset`: choose the reader, read, assemble."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from training.data.activity import count_by_user, middle, with_counts
 from training.data.assemble import assemble
 from training.data.config import (
     AttributeConfig,
@@ -14,10 +17,14 @@ from training.data.config import (
 )
 from training.data.dataset import Dataset
 from training.data.generated import generate
-from training.data.movielens import is_movielens, read_movielens
+from training.data.movielens import has_users, is_movielens, read_movielens
 from training.data.raw import RawTables
-from training.data.tables import is_tables, read_tables
+from training.data.recognise import recognise_tables
+from training.data.tables import read_tables
 from training.errors import ConfigError, DataError
+
+FOLDER_ALONE = ("csv", "interactions", "users", "items")
+NO_USERS = 'a users table, or `activity = { counts = "interactions", edges = [20] }` in [data.attributes]'
 
 
 def load(config: DataConfig, folder: Path | None) -> Dataset:
@@ -32,22 +39,45 @@ def load(config: DataConfig, folder: Path | None) -> Dataset:
         DataError: a file is missing or malformed.
     """
     chosen = choose(config, folder)
+    selection = _selection(config, chosen)
     raw = read(chosen, folder)
-    return assemble(raw, _selection(config, chosen), chosen.positive_at_least, chosen.min_positives)
+    if raw.users.frame.is_empty() and (selection is None or any(not of.counts for of in selection.values())):
+        raise DataError(raw.source, "has no users table, so there is no attribute", allowed=NO_USERS)
+    return assemble(with_counts(raw, selection), selection, chosen.positive_at_least, chosen.min_positives)
 
 
 def choose(config: DataConfig, folder: Path | None) -> MovieLensConfig | TablesConfig | GeneratedConfig:
-    """Replace `auto` by the reader that fits the folder; return any other configuration as it is."""
-    if not isinstance(config, AutoConfig):
+    """Replace `auto` by the reader that fits the folder; return any other configuration as it is.
+
+    Raises:
+        ConfigError: files are configured and there is no folder.
+        DataError: the folder has nothing that can be read, or a file of it is damaged.
+    """
+    if isinstance(config, TablesConfig | GeneratedConfig):
         return config
+    said = config.model_dump(exclude_unset=True, exclude={"reader"})
+    if folder is None and isinstance(config, AutoConfig):
+        return _generated(said)
     if folder is None:
-        return GeneratedConfig.model_validate(config.chosen(leave_out=("attributes",)))
-    if is_movielens(folder):
-        return MovieLensConfig.model_validate(config.chosen())
-    if is_tables(folder):
-        return TablesConfig.model_validate(config.chosen())
-    allowed = "MovieLens-1M or -100K, or interactions and users in .csv or .parquet"
-    raise DataError(folder.name, "has no dataset that `auto` recognises", allowed=allowed)
+        return MovieLensConfig.model_validate({"reader": "movielens", **said})
+    if not folder.is_dir():
+        raise DataError(folder.name, "is not a folder")
+    if is_movielens(folder) and not said.keys() & set(FOLDER_ALONE):
+        fields = {"reader": "movielens", **said}
+        if not has_users(folder) and said.get("attributes") is None:
+            fields = {"min_positives": 3, **fields, "attributes": _activity(MovieLensConfig(), folder)}
+        return MovieLensConfig.model_validate(fields)
+    found = recognise_tables(folder, said)
+    if found is None:
+        if isinstance(config, MovieLensConfig):
+            return config
+        allowed = "MovieLens, RecBole's atomic files, or interactions and users in .csv or .parquet"
+        raise DataError(folder.name, "has no dataset that `auto` recognises", allowed=allowed)
+    fields = _merged({"reader": "tables"} | found, said)
+    if fields.get("attributes") is None:
+        counted = TablesConfig.model_validate(fields | {"attributes": {}})
+        fields["attributes"] = _activity(counted, folder)
+    return TablesConfig.model_validate(fields)
 
 
 def read(config: MovieLensConfig | TablesConfig | GeneratedConfig, folder: Path | None) -> RawTables:
@@ -60,7 +90,35 @@ def read(config: MovieLensConfig | TablesConfig | GeneratedConfig, folder: Path 
         raise ConfigError("data.reader", "needs a folder", value=config.reader, allowed="--data DIR")
     if not folder.is_dir():
         raise DataError(folder.name, "is not a folder")
-    return read_movielens(folder) if isinstance(config, MovieLensConfig) else read_tables(folder, config)
+    raw = read_movielens(folder, config.missing) if isinstance(config, MovieLensConfig) else read_tables(folder, config)
+    return replace(raw, interactions=replace(raw.interactions, drop_unknown=config.unknown_users == "drop"))
+
+
+def _generated(said: Mapping[str, Any]) -> GeneratedConfig:
+    for name in FOLDER_ALONE:
+        if name in said:
+            raise ConfigError(f"data.{name}", "needs a folder", allowed="--data DIR")
+    common = {name: said[name] for name in ("positive_at_least", "min_positives") if name in said}
+    return GeneratedConfig.model_validate(common)
+
+
+def _merged(found: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """What was said in place of what was found, table by table."""
+    both = {
+        name: _merged(found[name], said[name]) for name in said if _is_table(found.get(name)) and _is_table(said[name])
+    }
+    return {**found, **said, **both}
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _activity(config: MovieLensConfig | TablesConfig, folder: Path) -> dict[str, Any]:
+    """What stands in for attributes where nothing is known of users: how active they are, in two classes."""
+    _, counts = count_by_user(read(config, folder).interactions)
+    edge = middle(counts)
+    return {} if edge is None else {"activity": {"counts": "interactions", "edges": [edge]}}
 
 
 def _selection(config: DataConfig, chosen: DataConfig) -> Mapping[str, AttributeConfig] | None:

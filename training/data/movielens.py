@@ -1,12 +1,13 @@
-"""MovieLens-1M and -100K in the files GroupLens publishes."""
+"""MovieLens-1M, -10M and -100K in the files GroupLens publishes; later sets are tables (`recognise.py`)."""
 
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import polars as pl
 
 from training.data.columns import id_column, number_column, refuse_control, text_column
-from training.data.lines import Lines, read_lines
-from training.data.raw import Interactions, RawTables, Table
+from training.data.lines import line_batches, read_lines
+from training.data.raw import Interactions, RawTables, Table, no_users
 from training.errors import DataError
 
 GENDERS = ("F", "M")
@@ -37,44 +38,65 @@ OCCUPATIONS_1M = (
 """The names its README gives to the codes 0 to 20."""
 
 MAX_GENRES = 64
+NO_GENRES = "(no genres listed)"
 
 
 def is_movielens(folder: Path) -> bool:
-    """Tell whether a folder has the ratings of one of the two sets."""
+    """Tell whether a folder has the ratings of one of the sets that are no tables."""
     return (folder / "ratings.dat").is_file() or (folder / "u.data").is_file()
 
 
-def read_movielens(folder: Path) -> RawTables:
-    """Read whichever of the two sets the folder holds.
+def has_users(folder: Path) -> bool:
+    """Tell whether a MovieLens folder says anything of its users: -10M and later sets do not."""
+    return (folder / "users.dat").is_file() or (folder / "u.user").is_file()
+
+
+def read_movielens(folder: Path, missing: Collection[str] = ()) -> RawTables:
+    """Read whichever of the sets the folder holds.
+
+    Args:
+        folder: the files.
+        missing: words that say that nothing is known of a user.
 
     Raises:
         DataError: neither is there, or a file is malformed.
     """
     if (folder / "ratings.dat").is_file():
-        return _read_1m(folder)
+        return _read_1m(folder, missing) if has_users(folder) else _read_10m(folder)
     if (folder / "u.data").is_file():
-        return _read_100k(folder)
-    raise DataError(folder.name, "has no MovieLens ratings", allowed="ratings.dat (1M) or u.data (100K)")
+        return _read_100k(folder, missing)
+    raise DataError(
+        folder.name, "has no MovieLens ratings", allowed="ratings.dat (1M, 10M), u.data (100K) or ratings.csv"
+    )
 
 
-def _read_1m(folder: Path) -> RawTables:
-    interactions = _interactions(read_lines(folder / "ratings.dat", "::", ("user", "item", "rating", "timestamp")))
+def _read_1m(folder: Path, missing: Collection[str]) -> RawTables:
     people = read_lines(folder / "users.dat", "::", ("user", "gender", "age", "occupation", "zip"))
     codes = [str(code) for code in range(len(OCCUPATIONS_1M))]
     people.refuse(
         ~people.frame["occupation"].is_in(["", *codes]), "occupation", "is not a code", allowed="0 to 20, or nothing"
     )
     jobs = people.frame["occupation"].replace(codes, OCCUPATIONS_1M)
-    users = _users(people, people.frame.with_columns(jobs.alias("occupation")))
-    movies = read_lines(folder / "movies.dat", "::", ("item", "title", "genres"))
-    items = _items(movies, movies.frame["genres"].str.split("|"))
-    _refuse_unlisted(interactions, items)
+    users = _users(people, people.frame.with_columns(jobs.alias("occupation")), missing)
+    items = _movies(folder)
+    interactions = _interactions(folder / "ratings.dat", "::", items)
     classes = {"gender": GENDERS, "occupation": OCCUPATIONS_1M}
-    return RawTables(Interactions.of(interactions), users, items, "MovieLens-1M", classes)
+    return RawTables(interactions, users, items, "MovieLens-1M", classes)
 
 
-def _read_100k(folder: Path) -> RawTables:
-    interactions = _interactions(read_lines(folder / "u.data", "\t", ("user", "item", "rating", "timestamp")))
+def _read_10m(folder: Path) -> RawTables:
+    items = _movies(folder)
+    interactions = _interactions(folder / "ratings.dat", "::", items)
+    return RawTables(interactions, no_users("users.dat"), items, "MovieLens-10M")
+
+
+def _movies(folder: Path) -> Table:
+    movies = read_lines(folder / "movies.dat", "::", ("item", "title", "genres"))
+    genres = movies.frame["genres"].replace(NO_GENRES, "")
+    return _items(movies, genres.str.split("|"))
+
+
+def _read_100k(folder: Path, missing: Collection[str]) -> RawTables:
     people = read_lines(folder / "u.user", "|", ("user", "age", "gender", "occupation", "zip"))
     genres = _genres(folder / "u.genre")
     flags = [f"genre {number}" for number in range(len(genres))]
@@ -83,24 +105,38 @@ def _read_100k(folder: Path) -> RawTables:
         movies.refuse(~movies.frame[flag].is_in(["0", "1"]), flag, f"is not a flag (genre {genre})", allowed="0 or 1")
     named = [pl.when(pl.col(flag) == "1").then(pl.lit(genre)) for flag, genre in zip(flags, genres, strict=True)]
     items = _items(movies, movies.frame.select(groups=pl.concat_list(named).list.drop_nulls())["groups"])
-    _refuse_unlisted(interactions, items)
-    users = _users(people, people.frame)
-    return RawTables(Interactions.of(interactions), users, items, "MovieLens-100K", {"gender": GENDERS})
+    users = _users(people, people.frame, missing)
+    return RawTables(_interactions(folder / "u.data", "\t", items), users, items, "MovieLens-100K", {"gender": GENDERS})
 
 
-def _interactions(ratings: Lines) -> Table:
-    last = ratings.frame["timestamp"].str.len_chars().tail(2).to_list()
-    if not ratings.ended and len(last) == 2 and last[1] < last[0]:
-        problem = "has a timestamp shorter than the one before, and no end of line: the file is cut off"
-        raise DataError(ratings.file, problem, line=ratings.frame.height)
-    columns = [id_column(ratings, "user"), id_column(ratings, "item")]
-    rating = number_column(ratings, "rating").cast(pl.Float64)
-    return Table(ratings.file, pl.DataFrame([*columns, rating, number_column(ratings, "timestamp")]), "line")
+def _interactions(path: Path, separator: str, items: Table) -> Interactions:
+    columns = ("user", "item", "rating", "timestamp")
+    return Interactions(path.name, columns, lambda: _ratings(path, separator, columns, items))
 
 
-def _users(people: Table, frame: pl.DataFrame) -> Table:
+def _ratings(path: Path, separator: str, columns: tuple[str, ...], items: Table) -> Iterator[Table]:
+    """Sets list every film that was rated; a shorter list is a damaged file."""
+    listed = items.frame["item"].unique().implode()
+    before = ""
+    for lines in line_batches(path, separator, columns):
+        earlier, last = [before, *lines.frame["timestamp"].tail(2)][-2:]
+        if not lines.ended and len(last) < len(earlier):
+            problem = "has a timestamp shorter than the one before, and no end of line: the file is cut off"
+            raise DataError(path.name, problem, line=lines.before + lines.frame.height)
+        before = last
+        ids = [id_column(lines, "user"), id_column(lines, "item")]
+        lines.refuse(~ids[1].is_in(listed), "item", f"is not in {items.file}")
+        rating = number_column(lines, "rating").cast(pl.Float64)
+        frame = pl.DataFrame([*ids, rating, number_column(lines, "timestamp")])
+        yield Table(path.name, frame, "line", lines.before)
+
+
+def _users(people: Table, frame: pl.DataFrame, missing: Collection[str]) -> Table:
     table = Table(people.file, frame, people.unit)
-    columns = [id_column(table, "user"), *(text_column(table, name) for name in ("gender", "age", "occupation"))]
+    columns = [
+        id_column(table, "user"),
+        *(text_column(table, name, missing) for name in ("gender", "age", "occupation")),
+    ]
     return Table(table.file, pl.DataFrame(columns), table.unit)
 
 
@@ -110,12 +146,6 @@ def _items(movies: Table, groups: pl.Series) -> Table:
     refuse_control(movies, movies.frame.columns[-1], groups.list.join("|"))
     named = groups.list.filter(pl.element() != "").alias("groups")
     return Table(movies.file, pl.DataFrame([id_column(movies, "item"), title, named]), movies.unit)
-
-
-def _refuse_unlisted(interactions: Table, items: Table) -> None:
-    """Both sets list every film that was rated; a shorter list is a damaged file."""
-    listed = interactions.frame["item"].is_in(items.frame["item"].unique().implode())
-    interactions.refuse(~listed, "item", f"is not in {items.file}")
 
 
 def _genres(path: Path) -> list[str]:

@@ -71,11 +71,13 @@ class Interactions:
         columns: user and item (String), rating (Float64) and timestamp (Int64 or Float64) where known.
         batches: starts at the first row each time it is called; every batch has `columns`, its ids and numbers checked.
             A timestamp may be Int64 in one batch and Float64 in the next.
+        drop_unknown: interactions of users without a row are left out; else they are refused.
     """
 
     file: str
     columns: tuple[str, ...]
     batches: Callable[[], Iterator[Table]]
+    drop_unknown: bool = False
 
     @classmethod
     def of(cls, table: Table) -> "Interactions":
@@ -93,7 +95,7 @@ class RawTables:
         items: item, title (String, '' where unknown), groups (List(String)); may have no rows.
         source: where they came from, in words.
         classes: for an attribute whose classes are known beforehand, all of them in order.
-        missing: for a column of the users, how many of its cells say by a word that nothing is known.
+        left_out: what of the files is not in here, in words, and how many.
     """
 
     interactions: Interactions
@@ -101,7 +103,7 @@ class RawTables:
     items: Table
     source: str
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    missing: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def require_column(file: str, name: str, columns: Iterable[str]) -> None:
@@ -114,6 +116,11 @@ def require_column(file: str, name: str, columns: Iterable[str]) -> None:
     if name not in there:
         named = [shown(column) for column in there[:MAX_SHOWN]] + ["…"] * (len(there) > MAX_SHOWN)
         raise DataError(file, "is not a column", value=name, allowed=", ".join(named))
+
+
+def no_users(file: str) -> Table:
+    """Return the users table of a dataset that has none."""
+    return Table(file, pl.DataFrame(schema={"user": pl.String()}))
 
 
 def no_items() -> Table:

@@ -10,14 +10,9 @@ from training.data.columns import group_column, id_column, named_missing, number
 from training.data.config import ItemsTable, TablesConfig
 from training.data.csv_form import CsvForm
 from training.data.files import TableFile, find_table, open_table, require_table
-from training.data.raw import Interactions, RawTables, Table, no_items, require_column
+from training.data.raw import Interactions, RawTables, Table, no_items, no_users, require_column
 from training.data.times import is_iso, time_column
-from training.errors import DataError
-
-
-def is_tables(folder: Path) -> bool:
-    """Tell whether a folder has interactions and users under the names the reader looks for."""
-    return all(find_table(folder, None, stem) is not None for stem in ("interactions", "users"))
+from training.errors import DataError, shown
 
 
 def read_tables(folder: Path, config: TablesConfig) -> RawTables:
@@ -29,13 +24,13 @@ def read_tables(folder: Path, config: TablesConfig) -> RawTables:
     interactions = open_table(
         require_table(folder, config.interactions.file, "interactions"), config.interactions.csv or config.csv
     )
-    users, missing = _users(folder, config)
+    users, left_out = _users(folder, config)
     return RawTables(
         interactions=_interactions(interactions, config),
         users=users,
         items=_items(folder, config.items, config.csv, config.missing),
         source="three tables",
-        missing=missing,
+        left_out=left_out,
     )
 
 
@@ -95,15 +90,19 @@ def _one_form(file: TableFile, first: pl.DataFrame, ids: Sequence[str]) -> list[
 
 
 def _users(folder: Path, config: TablesConfig) -> tuple[Table, Mapping[str, int]]:
-    """Read the ids and attributes; how many cells of each say that they are missing."""
+    """Read the ids and attributes; and what of the file is left out, in words, and how many."""
+    path = find_table(folder, config.users.file, "users")
+    if path is None and config.attributes is not None and all(of.counts for of in config.attributes.values()):
+        return no_users("users"), {}
     form = config.users.csv or config.csv
-    file = open_table(require_table(folder, config.users.file, "users"), form)
+    file = open_table(path or require_table(folder, None, "users"), form)
     id_name = config.users.user
     require_column(file.name, id_name, file.columns)
     if config.attributes is None:
         wanted = [name for name in file.columns if name != id_name]
     else:
-        wanted = list(dict.fromkeys(of.column or name for name, of in config.attributes.items()))
+        columns = (of.column or name for name, of in config.attributes.items() if not of.counts)
+        wanted = list(dict.fromkeys(columns))
     table = file.whole(list(dict.fromkeys([id_name, *wanted])))
     if "user" in wanted:
         raise DataError(table.file, "cannot be an attribute: it is the name of the ids", value="user")
@@ -112,8 +111,11 @@ def _users(folder: Path, config: TablesConfig) -> tuple[Table, Mapping[str, int]
     if form.decimal != ".":
         cut = {of.column or name for name, of in (config.attributes or {}).items() if of.edges}
         texts = [text.str.replace(form.decimal, ".", literal=True) if text.name in cut else text for text in texts]
-    missing = {name: count for name in wanted if (count := named_missing(table, name, config.missing))}
-    return Table(table.file, pl.DataFrame([ids, *texts])), missing
+    left_out = {f"columns of {table.file} without a name": file.unnamed} if file.unnamed else {}
+    for name in wanted:
+        if count := named_missing(table, name, config.missing):
+            left_out[f"cells of {table.file}, column {shown(name)}, that say they are missing"] = count
+    return Table(table.file, pl.DataFrame([ids, *texts])), left_out
 
 
 def _items(folder: Path, config: ItemsTable, form: CsvForm, missing: Collection[str]) -> Table:
