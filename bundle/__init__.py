@@ -1,4 +1,4 @@
-"""The contract between training and serving: what a bundle holds, how it is written, read and refused."""
+"""The contract between training and serving: the content of a bundle, its writing, reading and refusal."""
 
 from bundle.columns import Groups, Texts, missing
 from bundle.contents import Audit, Bundle, Items, Parts, Seen, Users

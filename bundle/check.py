@@ -1,4 +1,4 @@
-"""What must hold before a bundle is believed: its names, its shapes, its hashes, its values."""
+"""Checks a bundle before it is trusted: its names, shapes, hashes and values."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def _check_file(manifest: Manifest, file: str, contract: dict[str, ArraySpec]) -
 
 
 def _blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """All entries, a bounded number at a time: what is made of them takes little memory, however large the array."""
+    """All entries, a bounded number at a time, so that work on them takes little memory for an array of any size."""
     flat = array.reshape(-1)
     for start in range(0, len(flat), _BLOCK):
         yield flat[start : start + _BLOCK]

@@ -1,4 +1,4 @@
-"""Ids, titles and groups of millions of rows as columns: Python objects are made of what is looked at, once."""
+"""Ids, titles and groups of millions of rows as columns: a Python object is made of an entry when it is used, once."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Groups(Column[tuple[str, ...]]):
     """The groups of each row: every name once, and numbers for the rows."""
 
     def __init__(self, names: tuple[str, ...], indptr: NDArray[np.int64], places: NDArray[np.int32]) -> None:
-        """Take what `of` makes.
+        """Take the arrays that `of` makes.
 
         Args:
             names: of all groups, ascending.
@@ -188,7 +188,7 @@ class Rows(Mapping[str, int]):
 
 
 def _hash(raw: bytes) -> int:
-    """64 bits, of which the upper ones are the better mixed: Fibonacci hashing, word by word."""
+    """64 bits, the upper ones better mixed than the lower: Fibonacci hashing, word by word."""
     mixed = len(raw)
     for start in range(0, len(raw), 8):
         mixed = (mixed ^ int.from_bytes(raw[start : start + 8], "little")) * _PRIME & _WORD

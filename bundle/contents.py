@@ -1,4 +1,4 @@
-"""A bundle in memory: what `write_bundle` takes and `read_bundle` gives back, its arrays then read-only views of files.
+"""A bundle in memory: `write_bundle` takes one, `read_bundle` returns one whose arrays are read-only views of files.
 
 Letters: U users, I items, d dimensions, P parts, K supported masks, M attributes, N interactions.
 """
@@ -44,7 +44,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Users:
-    """Users and what their fair vectors are made of."""
+    """Users, with the arrays that their fair vectors are made from."""
 
     ids: Sequence[str]
     parts: Parts
@@ -83,7 +83,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Audit:
-    """What audits need and serving does not. A bundle may come without it."""
+    """Data that audits need and serving does not. A bundle may come without it."""
 
     base: NDArray[np.float32]
     """(U, d) user vectors u."""

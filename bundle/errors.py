@@ -1,4 +1,4 @@
-"""What can be wrong with a bundle.
+"""The faults of a bundle.
 
     BundleError
     ├── BundleNotFoundError     there is no bundle at that path
@@ -56,7 +56,7 @@ class UnsupportedError(BundleError):
 
 
 class DamagedError(BundleError):
-    """A file is not what the manifest or the contract says it is."""
+    """A file differs from the manifest, or breaks the contract."""
 
     code = "bundle_damaged"
 
@@ -69,7 +69,7 @@ class DamagedError(BundleError):
 
 
 def _shown(value: object) -> str:
-    """A value as a message shows it: on one line and bounded, whatever the bundle brought."""
+    """A value as a message shows it: on one line and of bounded length, for any content of a bundle."""
     text = str(value)
     text = text if text.isprintable() else ascii(text)
     return text if len(text) <= 300 else text[:300] + "…"

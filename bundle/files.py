@@ -25,7 +25,7 @@ MAX_JSON_BYTES = 16 * 2**20
 MAX_JSON_DEPTH = 64
 MAX_HEADER_BYTES = 2**20
 MAX_TABLE_BYTES = 2**30
-"""Limits on what is parsed before its contents are known: JSON, a safetensors header, a Parquet file unpacked."""
+"""Size limits of data that is parsed before its content is known: JSON, a safetensors header, unpacked Parquet."""
 
 _ROWS_AT_A_TIME = 1024
 
@@ -58,12 +58,12 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """card.json: what training measured on this bundle."""
+    """card.json: the measurements of training on this bundle."""
     return _read_json(folder / CARD)
 
 
 def read_arrays(folder: Path, name: str, spec: FileSpec) -> Arrays:
-    """A safetensors file, mapped; its header, the one thing that is read, must say what the manifest says."""
+    """A safetensors file, mapped; only its header is read, and must agree with the manifest."""
     path = folder / name
     with path.open("rb") as file:
         size = fstat(file.fileno()).st_size

@@ -1,4 +1,4 @@
-"""Which files a bundle has, what is in them, and how their shapes hang together."""
+"""The files of a bundle, their content, and the relations of their shapes."""
 
 from __future__ import annotations
 

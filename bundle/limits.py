@@ -1,4 +1,4 @@
-"""What a bundle can hold: ids, names, classes, sizes.
+"""The limits of a bundle: ids, names, classes, sizes.
 
 Who reads data asks here too, so that nothing is trained that could not be written, and no rule stands in two places.
 """
@@ -36,7 +36,7 @@ class UnfitId(NamedTuple):
     """In the column."""
     id: str
     problem: str
-    """What is wrong, as the end of a sentence that starts with the id."""
+    """The fault, as the end of a sentence that starts with the id."""
 
 
 def first_unfit(ids: Any) -> UnfitId | None:

@@ -1,4 +1,4 @@
-"""manifest.json: what a bundle says of itself.
+"""manifest.json: the description of a bundle.
 
 A writer gives a `Description`; writing adds the files and the content hash, which makes it a `Manifest`.
 """
@@ -15,9 +15,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from bundle.limits import ATTRIBUTE_NAME, FEWEST_CLASSES, LARGEST_SIZE, MOST_ATTRIBUTES, MOST_CLASSES, MOST_SIZES
 
 SCHEMA_VERSION = 3
-"""What is written."""
+"""The version that is written."""
 SCHEMA_VERSIONS = (2, 3)
-"""What is read: 3 added parts in float16."""
+"""The versions that are read: 3 added parts in float16."""
 
 AttributeName = Annotated[str, StringConstraints(pattern=f"^{ATTRIBUTE_NAME}$")]
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
@@ -81,14 +81,14 @@ class Network(Frozen):
 
 
 class Reranker(Network):
-    """What scores the candidates of a model that is no inner product."""
+    """Scores the candidates of a base model whose score is not an inner product."""
 
     candidates: Size
     """How many items the inner product proposes, at least; more where more are asked for."""
 
 
 class DataSource(Frozen):
-    """What the bundle was trained on."""
+    """The training data."""
 
     source: str
     fingerprint: Digest
@@ -132,7 +132,7 @@ class Description(Frozen):
     supported_masks: SupportedMasks
     always_protected: list[AttributeName]
     empty_mask: Literal["base", "fair"]
-    """What a request that protects nothing is searched with: the user vector itself, or the fair model's output."""
+    """The vector for a request that protects nothing: the user vector itself, or the output of the fair model."""
     scorer: Literal["inner", "cosine", "rerank"]
     reranker: Reranker | None
     """Where ``scorer`` is ``rerank``, and only there."""
@@ -187,7 +187,7 @@ class Description(Frozen):
         return self.supported_masks.kind == "all" or any(wanted == set(mask) for mask in self.supported_masks.masks)
 
     def facts(self) -> dict[str, Any]:
-        """What a report tells of a bundle, as JSON data: everything but its files, layers and parts."""
+        """The fields for a report, as JSON data: everything but files, layers and parts."""
         return self.model_dump(mode="json", exclude=_INSIDE)
 
 
@@ -206,6 +206,6 @@ def manifest_hash(manifest: Mapping[str, object]) -> str:
 
 
 def content_hash(hashes: Mapping[str, str]) -> str:
-    """SHA-256 over the sorted (file, sha256) list: equal for equal contents, whatever the version or the date."""
+    """SHA-256 over the sorted (file, sha256) list: equal for equal contents, also of another version or date."""
     listing: Sequence[tuple[str, str]] = sorted(hashes.items())
     return hashlib.sha256(json.dumps(listing, separators=(",", ":")).encode()).hexdigest()

@@ -48,7 +48,7 @@ def map_arrays(
 
 
 def let_go(array: NDArray[Any]) -> None:
-    """Forget what was read of a mapped array: pages are taken from the file again as they are touched."""
+    """Drop the pages of a mapped array from memory; they are read from the file again when they are used."""
     if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         array.base.madvise(mmap.MADV_DONTNEED)
 

@@ -17,7 +17,7 @@ State = Mapping[str, object]
 
 
 def state_of(folder: Path, manifest: Manifest, names: Iterable[str]) -> State:
-    """What a stamp notes, taken before the files are read: a file that changes meanwhile no longer fits it."""
+    """The content of a stamp. It is taken before the files are read, so a file changed meanwhile does not match."""
     stats = {name: (folder / name).stat() for name in names}
     return {
         "manifest": hashlib.sha256(manifest.model_dump_json().encode()).hexdigest(),

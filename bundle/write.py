@@ -57,7 +57,7 @@ def write_bundle(bundle: Bundle, out: Path) -> Path:
 
 
 def _check(draft: Path) -> None:
-    """Read back what was written: a version that no reader would take is never published."""
+    """Read the written version: one that a reader would refuse is never published."""
     manifest = read_manifest(draft)
     names = check_names(draft, manifest)
     check_shapes(manifest)

@@ -1,4 +1,4 @@
-"""Arrays in, numbers out: what a recommender gets right, and what its vectors and lists give away.
+"""Arrays in, numbers out: the accuracy of a recommender, and the leakage of its vectors and lists.
 
 Nothing here knows a bundle, a store or a request, so every module can be used alone:
 

@@ -193,7 +193,7 @@ def hit_at(k: int, ranks: Ints) -> NDArray[np.float64]:
 
 
 def accuracy(sampled: Ints, full: Ints, rows: Ints | NDArray[np.bool_] | None = None) -> Accuracy:
-    """Average over users what their ranks are worth, in the card's shape.
+    """Average the metrics of the ranks over users, in the card's shape.
 
     Args:
         sampled: shape (n,), from `sampled_ranks`.
@@ -224,7 +224,7 @@ def _cut(k: int, ranks: Ints, gain: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _ascending(pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sort, and keep each once; what is so already is only looked at."""
+    """Sorted, each once; an array that is so already is returned as it is."""
     if (np.diff(pairs) > 0).all():
         return pairs
     pairs = np.sort(pairs)

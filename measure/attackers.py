@@ -29,7 +29,7 @@ _MLP_BATCH = 128
 
 @dataclass(frozen=True)
 class Attempt:
-    """One fit: whom to learn from, whom to score. Both sides are scaled already, by the fitting side."""
+    """One fit: users to learn from, users to score. Both are scaled already, by the statistics of the former."""
 
     fitting: Prepared
     labels: NDArray[np.int64]

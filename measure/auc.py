@@ -113,7 +113,7 @@ def as_columns(raw: Scores, known: Sequence[int], class_count: int) -> NDArray[n
 
 
 def _members(labels: Labels, width: int) -> NDArray[np.bool_]:
-    """Who belongs to each column's class; shape (K, n)."""
+    """Membership of n users in each column's class; shape (K, n)."""
     classes = np.array([1]) if width == 1 else np.arange(width)
     return np.asarray(labels[None, :] == classes[:, None])
 

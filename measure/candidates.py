@@ -1,4 +1,4 @@
-"""What the candidate step costs, where inner products only propose what a model's own scores order."""
+"""The cost of the candidate step, where inner products propose items and the model's own scores order them."""
 
 from typing import NamedTuple
 

@@ -12,13 +12,13 @@ from typing import Any
 Row = Mapping[str, Any]
 Key = tuple[Any, ...]
 Found = Iterator[tuple[Key, Any]]
-"""What a row is of, and its number or estimate."""
+"""The subject of a row, and its number or estimate."""
 
 ACCURACY = (("sampled", "ndcg@10"), ("sampled", "hit@10"), ("full", "ndcg@10"), ("full", "recall@20"))
 ASKED = ("profile", "users", "seed")
-"""Of a request: where these differ, so may the numbers, whatever the bundles."""
+"""Fields of a request that change the numbers of any bundle."""
 NOT_MEASURED = frozenset({"sensitive", "attribute", "n", "clients", "item_group"})
-"""Members of a fairness row that say what it is of."""
+"""Members of a fairness row that name its subject."""
 
 
 def compare(first: Row, second: Row) -> dict[str, Any]:
@@ -108,14 +108,14 @@ def _numbers(row: Row) -> Iterator[tuple[str, Row]]:
 
 
 def _matched(first: Found, second: Found) -> Iterator[tuple[Key, tuple[Any, Any]]]:
-    """(key, (first, second)) in the order of the first, then what only the second has; None for what one lacks."""
+    """(key, (first, second)) in the order of the first, then those that only the second has; None for a missing one."""
     one, other = dict(first), dict(second)
     for key in one | other:
         yield key, (one.get(key), other.get(key))
 
 
 def _beside(values: tuple[Any, Any], of: str | None = None) -> Row:
-    """Both, and the difference of their numbers: of what has that name in them, or of themselves."""
+    """Both, and the difference of their numbers: of the member with that name, or of the values themselves."""
     first, second = values
     if first is None or second is None:
         return {"first": first, "second": second, "difference": None}

@@ -1,4 +1,4 @@
-"""What this package refuses, and the facts it keeps.
+"""The refusals of this package, with their facts.
 
 MeasureError                    anything below, also a ValueError
 ├── ShapeError                  two arrays that must agree do not

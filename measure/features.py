@@ -1,4 +1,4 @@
-"""What attackers look at: vectors, lists, or several views of one user side by side.
+"""The features of attackers: vectors, lists, or several views of one user side by side.
 
 Features are a dense array (n, d) or a SciPy sparse matrix (n, w), one row per user. Dense columns are brought to mean 0
 and variance 1 by the rows an attacker is fitted on. Sparse ones (items of a list) are scaled by one number to the
@@ -93,7 +93,7 @@ class Prepared:
         return Prepared(self.wide[rows] if self.is_sparse else dense, dense, self.is_sparse)
 
     def scaled(self, fitting: "Prepared") -> "Prepared":
-        """Scale by what the fitting rows say; a column that is constant among them becomes zero."""
+        """Scale by the statistics of the fitting rows; a column that is constant among them becomes zero."""
         mean = fitting.dense.mean(axis=0, dtype=np.float64)
         spread = fitting.dense.std(axis=0, dtype=np.float64)
         if not self.is_sparse:
@@ -109,7 +109,7 @@ class Prepared:
 
 
 def prepare(features: Features) -> Prepared:
-    """Check features and find what each attacker needs of them.
+    """Check features, and prepare the form that each attacker needs.
 
     Raises:
         ShapeError: not two-dimensional, or without columns.

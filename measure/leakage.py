@@ -37,7 +37,7 @@ class Users:
 
 @dataclass(frozen=True)
 class Attacked:
-    """What one attacker found. ``auc`` and ``ci95`` are folded at .5 and of the worse ``way``; the two ways are not."""
+    """An attacker's result. ``auc`` and ``ci95`` are folded at .5 and of the worse ``way``; the two ways are not."""
 
     auc: float
     ci95: tuple[float, float]
@@ -46,7 +46,7 @@ class Attacked:
     fitted_on_train: float | None
 
     def as_row(self) -> dict[str, Any]:
-        """Shape it for the card; what was not run is absent."""
+        """Shape it for the card; attackers that were not run are absent."""
         row: dict[str, Any] = {"auc": self.auc, "ci95": list(self.ci95), "way": self.way}
         row["cross_validated"] = self.cross_validated
         if self.fitted_on_train is not None:
@@ -71,7 +71,7 @@ class Leakage:
     permutation95: float
     """95 % point of the strongest attacker's leakage under permuted labels."""
     permutation_p: float
-    """Share of permutations at least as strong as what was found, (1 + these) / (1 + all)."""
+    """Share of permutations at least as strong as the found result, (1 + these) / (1 + all)."""
     base_auc: float | None = None
 
     @property
@@ -85,7 +85,7 @@ class Leakage:
         return self.attackers[self.strongest].auc
 
     def as_row(self) -> dict[str, Any]:
-        """Shape it for the card's ``leakage.by_mask``, without ``sensitive``; what was not measured is absent."""
+        """Shape it for the card's ``leakage.by_mask``, without ``sensitive``; unmeasured numbers are absent."""
         best = self.attackers[self.strongest]
         row: dict[str, Any] = {"attribute": self.attribute, "target": self.target, "n": self.n}
         if self.base_auc is not None:

@@ -46,7 +46,7 @@ QUICK = Profile("quick", ("logistic", "mlp", "knn"), 3, 1, 1, 200, 200, fit_rows
 """Seconds for a row: a look, not a verdict."""
 
 PROTECTED = replace(QUICK, name="protected", protected_only=True)
-"""The quick look at what is protected alone, for comparing many bundles."""
+"""Quick measurements of protected attributes alone, for comparing many bundles."""
 
 FULL = Profile("full", tuple(ATTACKERS), 5, 2, 3, 1_000, 1_000, fit_rows=10_000, verdict=True, lists=(10, 50))
 """Up to a minute for a row: every attacker, fitted eleven times."""

@@ -1,4 +1,4 @@
-"""What orders items for a user, so that everything is measured in the order that is served.
+"""The scores that order items for a user, so that everything is measured in the order that is served.
 
 Inner products order the catalogue; scores are rounded to 1e-6, ties by item row. A model that is no inner product has
 scores of its own besides: inner products then only propose candidates, and those scores order them. An item that is no
@@ -23,7 +23,7 @@ Scores = Callable[[Floats, Ints], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Scorer:
-    """What orders items: inner products alone, or a model's own scores of the candidates that they propose."""
+    """Scores items: by inner products alone, or by a model's own scores of the candidates that these propose."""
 
     items: Floats
     """(I, d) vectors of the inner product. For a cosine scorer pass unit vectors, here and for the users."""
@@ -42,7 +42,7 @@ class Scorer:
         return scores
 
     def without_candidates(self) -> "Scorer":
-        """The same where the whole catalogue is scored by the model itself: what the candidate step is held against."""
+        """The same with the whole catalogue scored by the model itself, to compare the candidate step with."""
         return replace(self, candidates=len(self.items)) if self.own else self
 
 

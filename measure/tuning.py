@@ -14,7 +14,7 @@ from measure.features import Features, prepare
 from measure.labels import Labels, merge_rare
 
 SELECT_RARE_BELOW = 10
-"""Select users a class needs while tuning: a third of what audit users need, as there are about a third of them."""
+"""Select users that a class needs for tuning: a third of the audit users it needs, as there are a third as many."""
 
 _FOLDS = 3
 

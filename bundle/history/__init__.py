@@ -34,7 +34,7 @@ class History(Protocol):
         ...
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What history.safetensors holds."""
+        """The tensors of history.safetensors."""
         ...
 
     @classmethod

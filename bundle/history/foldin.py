@@ -62,7 +62,7 @@ class FoldIn:
         return Network(kind="fold_in", sizes={})
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What history.safetensors holds."""
+        """The tensors of history.safetensors."""
         constants = np.array([self.weight, self.ridge, self.scale], np.float64)
         return {"gram": self.gram, "constants": constants}
 

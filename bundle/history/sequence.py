@@ -119,7 +119,7 @@ class SequenceEncoder(nn.Module):
         return self._network
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What history.safetensors holds."""
+        """The tensors of history.safetensors."""
         return {name: value.float().cpu().numpy().copy() for name, value in self.state_dict().items()}
 
     @classmethod

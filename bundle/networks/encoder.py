@@ -1,4 +1,4 @@
-"""What every fair encoder is: a split, a gate, a combine."""
+"""The interface of fair encoders: a split, a gate, a combine."""
 
 from __future__ import annotations
 

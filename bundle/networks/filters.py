@@ -58,11 +58,11 @@ class FilterEncoder(FairEncoder):
         self.filters = _filters(len(attributes), dimensions, sizes)
 
     def split(self, u: Tensor) -> Tensor:
-        """(B, d) → (B, 1 + M, d): u, then what each attribute's filter makes of it."""
+        """(B, d) → (B, 1 + M, d): u, then the output of each attribute's filter."""
         return torch.stack([u, *(each(u) for each in self.filters)], dim=1)
 
     def combine(self, parts: Tensor, mask: Tensor) -> Tensor:
-        """Mean of the parts that are taken: at least one is, whatever the mask."""
+        """Mean of the parts that are taken; every mask takes at least one."""
         taken = self.gate(mask)[..., None]
         return torch.where(taken, parts, 0).sum(1) / taken.sum(1)
 
@@ -109,7 +109,7 @@ def filter_parts(attributes: Sequence[str]) -> list[Part]:
 
 
 def mask_filter_parts() -> list[Part]:
-    """U in every mask: what is taken of it, the mask's filter says."""
+    """U itself, for every mask; the mask's filter changes it."""
     return [Part(name="user", attributes=[], taken="always")]
 
 

@@ -1,4 +1,4 @@
-"""The lattice of parts (docs/algorithms/lattice.md): a rest without the attributes, and what each attribute adds.
+"""The lattice of parts (docs/algorithms/lattice.md): a rest without the attributes, and the addition of each attribute.
 
     w   = whitened u                      σ = scores(w), n coordinates, a few for each attribute
     r   = w, transported over σ and erased of σ            the shared part, in every mask
@@ -39,7 +39,7 @@ class Affine(nn.Module):
 
 
 class Scores(nn.Module):
-    """What u says of the attributes: (B, d) → (B, n), each coordinate standard normal over the users fitted on."""
+    """The information of u on the attributes: (B, d) → (B, n), each coordinate standard normal over fitted users."""
 
     knots: Tensor
     levels: Tensor
@@ -148,11 +148,11 @@ class LatticeEncoder(FairEncoder):
         return parts
 
     def combine(self, parts: Tensor, mask: Tensor) -> Tensor:
-        """Linear in what the mask leaves; with nothing protected u itself."""
+        """Linear in the parts that the mask leaves; u itself where nothing is protected."""
         return torch.where(mask.any(1, keepdim=True), self.mix(self.features(parts, mask)), parts[:, -1])
 
     def features(self, parts: Tensor, mask: Tensor) -> Tensor:
-        """What `mix` reads: r, the z_S taken, the mask, and r times each coordinate that is left."""
+        """The input of `mix`: r, the z_S taken, the mask, and r times each coordinate that is left."""
         taken = self.gate(mask)[:, 1:-1, None]
         rest = parts[:, 0, : self.rest]
         scores = parts[:, 1:-1, : self.n] * taken

@@ -1,4 +1,4 @@
-"""What scores candidates where the base model is no inner product (AFRL's DeepModel)."""
+"""Scores candidates for a base model whose score is not an inner product (AFRL's DeepModel)."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from measure.fairness.totals import divided
 from measure.scoring import Floats
 
 ALPHA = 0.01
-"""Share of the wanted distribution that is mixed into what was shown, so that nothing is divided by zero."""
+"""Share of the wanted distribution that is mixed into the shown one, so that nothing is divided by zero."""
 
 
 def user_kl(wanted: Floats, given: Floats, alpha: float = ALPHA) -> NDArray[np.float64]:

@@ -38,7 +38,7 @@ class Clients(NamedTuple):
     withheld: tuple[str, ...]
     """Clients with users, but too few."""
     permutation95: float | None = None
-    """What the largest stays under in 95 of 100 cases if groups are shuffled inside each client."""
+    """The 95 % point of the largest one if groups are shuffled inside each client."""
 
 
 def gaps(

@@ -1,4 +1,4 @@
-"""What is drawn once and used for every metric, so that the metrics of one audit are paired."""
+"""Random draws, made once and used for every metric, so that the metrics of one audit are paired."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ RESAMPLES = 1_000
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number, and between what it lies."""
+    """A number with its confidence interval."""
 
     value: float
     """NaN where it is not defined."""
@@ -57,7 +57,7 @@ class Gap:
     item_group: str | None = None
     """The item group it is in, where it is one of several."""
     permutation95: float | None = None
-    """What 95 of 100 shuffles of the users' groups stay under: a smaller difference cannot be told from chance."""
+    """The 95 % point of shuffles of the users' groups: a smaller difference cannot be told from chance."""
 
     def as_row(self) -> dict[str, Any]:
         """As the card has it."""

@@ -1,4 +1,4 @@
-"""Which item groups get the attention of which users: shares of position-weighted exposure, and how far they differ.
+"""Attention of user groups to item groups: shares of position-weighted exposure, and their differences.
 
 The functions take *rows*, (n, C): what each of n users was exposed to of each of C item groups. `rows_of` makes them of
 lists; a log adds up those of all the lists that were served to a user, and everything else here is the same.

@@ -14,7 +14,7 @@ from measure.errors import ShapeError, TooFewUsersError
 from measure.labels import RARE_BELOW, UNKNOWN, Labels, Merge, merge_rare
 
 REST = "other"
-"""What the classes too rare to be measured are called together."""
+"""The common name of classes that are too rare to be measured."""
 CROSS = " × "
 """Joins the names of an intersection."""
 HELD = 0.5

@@ -99,7 +99,7 @@ def of_items(
 
 
 def checked(lists: Ints, item_count: int) -> None:
-    """Refuse what is no list.
+    """Refuse arrays that are not lists.
 
     Raises:
         ShapeError: not two dimensions.

@@ -1,4 +1,4 @@
-"""Whether what users would like is found as often in every group. fairlearn's one door."""
+"""Whether items that users would like are found as often in every group. fairlearn's one door."""
 
 from __future__ import annotations
 

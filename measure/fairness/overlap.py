@@ -28,7 +28,7 @@ class Overlap(NamedTuple):
 
 
 def overlap(first: Ints, second: Ints, item_count: int, persistence: float = PERSISTENCE) -> Overlap:
-    """Compare the lists of n users, by what is in them and by rank.
+    """Compare the lists of n users, by their items and by rank.
 
     With X_d the number of items that both lists have among their first d, and s <= l their lengths:
 

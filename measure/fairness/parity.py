@@ -1,4 +1,4 @@
-"""Whether lists show the same to every group of users, whatever they would like.
+"""Whether lists show the same to every group of users, regardless of their taste.
 
 As in `measure.fairness.exposure`, rows are per user, so that a log can bring its own.
 """

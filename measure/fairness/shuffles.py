@@ -1,4 +1,4 @@
-"""What chance alone gives: a statistic where users' groups are dealt anew."""
+"""A statistic under chance alone: users' groups are shuffled."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ PERMUTATIONS = 200
 
 
 class Shuffles:
-    """The users' groups dealt anew, so many times: what a difference is where groups make none."""
+    """Shuffles of the users' groups: the differences that appear where groups make none."""
 
     def __init__(
         self, groups: Groups, seed: int, within: Groups | None = None, permutations: int = PERMUTATIONS
     ) -> None:
-        """Say who is in which group.
+        """Take the group of each user.
 
         Args:
             groups: of n users; those in none stay there.

@@ -1,4 +1,4 @@
-"""Sums over the users of each group, and what statistics are made of.
+"""Sums over the users of each group, which statistics are made from.
 
 A *statistic* is a function of totals, shape (..., G, C): the sums of C columns over the users of each of G groups. The
 users as they are give one such total; resampled users, or shuffled groups, give many, and the same function takes them

@@ -1,4 +1,4 @@
-"""What answers give away: the lists that users see, and the answers to several masks joined."""
+"""Leakage of answers: of the lists that users see, and of the answers to several masks joined."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ _TOGETHER = re.compile(r"(protecting_)?(masks|lists@\d+)(:seen)?|all_masks")
 
 
 def lists(card: Card) -> Section:
-    """Show what the recommended items themselves give away."""
+    """Show the leakage of the recommended items themselves."""
     rows = [row for row in card.leakage if _LISTS.fullmatch(row.target)]
     masks = list(dict.fromkeys(row.sensitive for row in rows if row.target.startswith("list@")))
     shown = max(masks, key=len, default=())
@@ -32,7 +32,7 @@ def lists(card: Card) -> Section:
 
 
 def together(card: Card) -> Section:
-    """Show what several answers to the same user give away when joined."""
+    """Show the leakage of several answers to the same user when joined."""
     rows = [row for row in card.leakage if _TOGETHER.fullmatch(row.target)]
     text = (
         "Whoever sees the answers to several masks may join them. Joined over all masks, also those that leave the "
@@ -94,7 +94,7 @@ def _joint(
 
 
 def _order(row: LeakRow) -> tuple[bool, bool, int]:
-    """Lists before what they are compared with, seen kept before seen dropped, short before long."""
+    """Lists before their control, seen kept before seen dropped, short before long."""
     digits = re.search(r"@(\d+)", row.target)
     return not row.target.startswith("list@"), row.target.endswith(":seen"), int(digits[1]) if digits else 0
 

@@ -18,7 +18,7 @@ Line = tuple[Sequence[str], ClassRow]
 
 
 def rate_tables(caption: str, first: Sequence[str], lines: Sequence[Line]) -> list[Table]:
-    """Lay out what was measured of each group; ``first`` heads the columns of words, the group being the last."""
+    """Lay out the measurements of each group; ``first`` heads the columns of words, the group being the last."""
     keys = list(dict.fromkeys(key for _, row in lines for key in row.values))
     if not keys:
         return []

@@ -1,4 +1,4 @@
-"""What the numbers do not say."""
+"""The limits of the numbers."""
 
 from measure.report import words
 from measure.report.json_access import names
@@ -7,7 +7,7 @@ from measure.report.rows import Card
 
 
 def limits(card: Card) -> Section:
-    """Say what the numbers do not show, and what this card did not measure."""
+    """Name the limits of the numbers, and the measurements that this card lacks."""
     items = [
         "Leakage is bounded from below: these attackers found this much, another may find more.",
         "What a user likes can itself go with an attribute. Withholding reduces what the vector says of it; titles and "
@@ -43,7 +43,7 @@ def _empty(card: Card) -> bool:
 
 
 def _coverage(card: Card) -> list[tuple[str, str, bool]]:
-    """Give what may be measured, by which metric of an audit, and whether it was."""
+    """List the possible measurements, their metric in an audit, and whether they were made."""
     targets = [row.target for row in card.leakage]
     found = card.fairness
 

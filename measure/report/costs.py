@@ -1,4 +1,4 @@
-"""What protection costs: accuracy kept by mask, by group, and for new users."""
+"""The cost of protection: accuracy kept by mask, by group, and for new users."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ def by_mask(card: Card) -> Section:
 
 
 def _candidates(card: Card) -> list[Table]:
-    """Tell what is lost where the model orders only the items that an inner product proposed."""
+    """Tell the loss where the model orders only the items that an inner product proposed."""
     rows = [row for row in card.accuracy if row.candidates]
     if not rows:
         return []
@@ -39,7 +39,7 @@ def _candidates(card: Card) -> list[Table]:
 
 
 def by_group(card: Card) -> Section:
-    """Show, for every class of every attribute, what it keeps of its own accuracy."""
+    """Show the share of its own accuracy that every class of every attribute keeps."""
     rows = [row for row in card.accuracy if row.groups]
     if not rows:
         return Section("groups", "", [])
@@ -78,7 +78,7 @@ def _least(row: AccuracyRow) -> str:
 
 
 def new_users(card: Card) -> Section:
-    """Show users whom the base model never saw, their vectors folded in from history."""
+    """Show users that the base model never saw, with vectors folded in from history."""
     leaks = card.attacked("folded_in")
     if not leaks and not card.folded_in:
         return Section("new-users", "", [])

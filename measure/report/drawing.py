@@ -1,4 +1,4 @@
-"""What every plot is drawn with: frame, grid, ticks, and where a value lies. Every text is escaped where it enters."""
+"""The parts of every plot: frame, grid, ticks, and the position of a value. Every text is escaped where it enters."""
 
 from markupsafe import Markup
 
@@ -17,7 +17,7 @@ LETTERS = 52
 
 
 def frame(ident: str, height: float, title: str, said: str, body: Markup) -> Markup:
-    """Wrap a plot with its name, and with what it says in words; ``ident`` is unique in the page."""
+    """Wrap a plot with its name, and with its content in words; ``ident`` is unique in the page."""
     return Markup(
         '<svg class="plot" role="img" aria-labelledby="{0}-t {0}-d" viewBox="0 0 {1} {2:.0f}">'
         '<title id="{0}-t">{3}</title><desc id="{0}-d">{4}</desc>{5}</svg>'
@@ -73,7 +73,7 @@ def tick_text(axis: Axis, value: float) -> str:
 
 
 def along(axis: Axis, value: float) -> float:
-    """How far along the axis a value lies, 0 to 1; what is outside is at its end."""
+    """Position of a value on the axis, 0 to 1; a value outside is at the end."""
     return min(max((value - axis.low) / (axis.high - axis.low), 0.0), 1.0)
 
 

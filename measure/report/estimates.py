@@ -14,7 +14,7 @@ MANY_MASKS = 8
 """Masks up to which a panel draws them all; beyond, those that protect its attribute and the narrowest."""
 
 CHANCE = "shuffled groups"
-"""What gives the bounds of differences between classes."""
+"""The method that gives the bounds of differences between classes."""
 
 REPEATED = 12
 """Rows from which a table that repeats a figure is folded away."""
@@ -40,7 +40,7 @@ def panel(heading: str, note: str, axis: Axis, rows: Sequence[Found], attribute:
 
 
 def drawn(rows: Sequence[tuple[Mask, T]], attribute: str | None) -> Sequence[tuple[Mask, T]]:
-    """Choose what is drawn where there are many masks."""
+    """Choose the masks to draw where there are many."""
     if len(rows) <= MANY_MASKS or attribute is None:
         return rows
     fewest = min(len(mask) for mask, _ in rows)
@@ -48,7 +48,7 @@ def drawn(rows: Sequence[tuple[Mask, T]], attribute: str | None) -> Sequence[tup
 
 
 def choice(masks: Iterable[Mask]) -> str:
-    """Say what `drawn` chose, where it did."""
+    """Name the choice of `drawn`, where there was one."""
     crowded = len(set(masks)) > MANY_MASKS
     return "Drawn: the masks that protect the attribute, and the narrowest; the table has all." if crowded else ""
 
@@ -72,5 +72,5 @@ def between(found: Estimate | None) -> Cell:
 
 
 def folded(rows: Sequence[object]) -> bool:
-    """Say whether a table of what a figure above it shows is folded away."""
+    """Say whether a table is folded away because a figure above it shows the same."""
     return len(rows) > REPEATED

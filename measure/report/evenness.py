@@ -1,4 +1,4 @@
-"""Whether lists follow what users like, and how evenly they use the catalogue."""
+"""Whether lists follow the taste of users, and how evenly they use the catalogue."""
 
 from collections.abc import Sequence
 

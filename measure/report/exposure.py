@@ -1,4 +1,4 @@
-"""What user groups are shown: shares of item groups by class, and how far classes are apart."""
+"""The exposure of user groups: shares of item groups by class, and the differences of classes."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ NAMED = 13
 
 
 def by_class(card: Card) -> Section:
-    """Show who is shown what."""
+    """Show the item groups that each class is shown."""
     rows = card.fairness.exposure
     if not rows:
         return Section("exposure", "", [])
@@ -63,7 +63,7 @@ def _variation(rows: Sequence[Exposure]) -> list[Block]:
 
 
 def _shares(rows: Sequence[Exposure], groups: Sequence[str]) -> list[Block]:
-    """Draw what classes are shown under the widest mask, before what they are shown under the narrowest."""
+    """Draw the exposure of classes under the widest mask, in front of that under the narrowest."""
     masks = sorted(dict.fromkeys(row.sensitive for row in rows), key=len)
     narrowest, widest = masks[0], masks[-1]
     shown = [row for row in rows if row.sensitive == widest]

@@ -1,4 +1,4 @@
-"""What a report tells of lists and groups: the sections of a card's ``fairness``. Absent means not measured."""
+"""Rows on lists and groups, from the sections of a card's ``fairness``. Absent means not measured."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,12 +18,12 @@ class Estimate:
     item: str = ""
     """The item or item group that it is found for."""
     bound: float | None = None
-    """95 % point under shuffled groups: what chance alone gives."""
+    """95 % point under shuffled groups, which is the effect of chance alone."""
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """Users of one class, or of one client, and what was measured of them."""
+    """Users of one class, or of one client, and their measurements."""
 
     label: str
     n: int | None
@@ -31,7 +31,7 @@ class ClassRow:
     shares: Mapping[str, float] = field(default_factory=dict)
     """By item group."""
     positives: int | None = None
-    """Those of the n users who have a held-out item."""
+    """How many of the n users have a held-out item."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class MaskRow:
 
 @dataclass(frozen=True)
 class Exposure:
-    """What the classes of one attribute are shown: shares of item groups."""
+    """Shares of item groups shown to the classes of one attribute."""
 
     sensitive: Mask
     attribute: str
@@ -77,7 +77,7 @@ class ErrorGap:
 
 @dataclass(frozen=True)
 class Utility:
-    """What intersections of user groups get of each item group."""
+    """Shares of each item group shown to intersections of user groups."""
 
     sensitive: Mask
     metric: str
@@ -110,7 +110,7 @@ class Clients:
     sensitive: Mask
     attribute: str
     clients: str
-    """What a client is: "occupation"."""
+    """The attribute that defines clients: "occupation"."""
     item_group: str
     overall: float | None
     local: Mapping[str, float]

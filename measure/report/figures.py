@@ -1,4 +1,4 @@
-"""The plots of a report: what is drawn, over which axis. Text in them is plain: it is escaped where it is drawn."""
+"""The plots of a report: their marks and axes. Text in them is plain: it is escaped where it is drawn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Axis:
-    """What a panel is drawn over."""
+    """The axis of a panel."""
 
     low: float
     high: float
@@ -43,9 +43,9 @@ class Panel:
     axis: Axis
     marks: Sequence[Mark]
     reference: str = "unprotected"
-    """What the marks' references are."""
+    """The meaning of the marks' references."""
     bound: str = "permuted labels"
-    """What gives the marks' bounds."""
+    """The method that gives the marks' bounds."""
     threshold: float | None = None
     """A line across all marks."""
 
@@ -67,7 +67,7 @@ class Line:
     text: str
     dots: Sequence[Dot]
     band: tuple[float, float] | None = None
-    """What is shaded behind them, to be compared with."""
+    """The shaded range behind them, for comparison."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Spread:
     axis: Axis
     lines: Sequence[Line]
     band: str
-    """What the bands are."""
+    """The meaning of the bands."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Point:
     x: float
     y: float
     said: str
-    """What it is, in words."""
+    """Its meaning, in words."""
     interval: tuple[float, float] | None = None
     """Of the leakage."""
 
@@ -124,6 +124,6 @@ class Figure:
     title: str
     panels: Sequence[Plot]
     key: Sequence[tuple[str, str]] = ()
-    """(kind of mark, what it means), for the legend."""
+    """(kind of mark, meaning), for the legend."""
     note: str = ""
     """Which of the measured numbers are drawn, where not all are."""

@@ -13,17 +13,17 @@ from measure.report.tables import auc, name, number
 UPWARDS = {SAMPLED: "sampled N@10 kept", FULL: "full N@10 kept"}
 
 Paid = tuple[AccuracyRow, dict[str, LeakRow]]
-"""One mask: its accuracy, and the leakage of what it protects."""
+"""One mask: its accuracy, and the leakage of its protected attributes."""
 
 
 def front(card: Card) -> Section:
-    """Show what masks, and strengths, keep and leave."""
+    """Show accuracy and leakage of masks, and of strengths."""
     blocks = [*_by_mask(card), *_by_strength(card)]
     return Section("front", "Accuracy against leakage", blocks)
 
 
 def _by_mask(card: Card) -> list[Block]:
-    """Draw each mask where its accuracy and the leakage of what it protects put it; one alone is no front."""
+    """Draw each mask by its accuracy and the leakage of its protected attributes; one alone is no front."""
     found = [(row, _protected(card, row)) for row in card.accuracy if row.sensitive]
     metric = next((m for m in (FULL, SAMPLED) if any(row.kept(m) is not None for row, _ in found)), SAMPLED)
     masks = [(row, leaks) for row, leaks in found if leaks and row.kept(metric) is not None]
@@ -108,7 +108,7 @@ def _mask_table(masks: Sequence[Paid], short: Mapping[str, str]) -> Table:
 
 
 def _by_strength(card: Card) -> list[Block]:
-    """Draw what each strength of the method keeps and leaves, where training measured several."""
+    """Draw accuracy and leakage of each strength of the method, where training measured several."""
     if not card.front:
         return []
     leaks = [value for row in card.front for value in row.leakage.values()]

@@ -1,4 +1,4 @@
-"""Plain JSON data taken as what it should be; where it is something else, nothing is there."""
+"""Reads plain JSON data as an expected type; data of another type count as absent."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ def table(value: object) -> Mapping[str, Any]:
 
 
 def items(value: object) -> Iterable[object]:
-    """Give what a list holds."""
+    """Give the members of a list."""
     return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
 
 

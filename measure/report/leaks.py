@@ -1,4 +1,4 @@
-"""What can still be recovered from fair vectors and from the parts they are made of."""
+"""Attributes that can still be recovered from fair vectors and from their parts."""
 
 from measure.report import words
 from measure.report.axes import over_leaks
@@ -82,7 +82,7 @@ def attackers(card: Card) -> Section:
 
 
 def controls(card: Card) -> Section:
-    """Show that the suite finds what is there and nothing in noise."""
+    """Show that the suite finds existing information and none in noise."""
     rows = card.attacked("base", "noise")
     if not rows:
         return Section("controls", "", [])
@@ -96,7 +96,7 @@ def controls(card: Card) -> Section:
 
 
 def parts(card: Card) -> Section:
-    """Show which part says what of which attribute."""
+    """Show the information of each part on each attribute."""
     rows = [row for row in card.leakage if row.target.startswith("part:")]
     if not rows:
         return Section("parts", "", [])

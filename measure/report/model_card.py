@@ -62,7 +62,7 @@ def withheld(card: Card) -> Section:
 
 
 def _request(card: Card) -> Iterator[tuple[str, str]]:
-    """Tell what was asked for and when it was measured."""
+    """Tell the requested measurements and their time."""
     if at := card.run.get("at"):
         yield "measured", words.clean(at)
     if not card.request:
@@ -77,7 +77,7 @@ def _request(card: Card) -> Iterator[tuple[str, str]]:
 
 
 def _protocols(card: Card) -> Iterator[Block]:
-    """Tell how each part of the card was measured; what has a table of its own is left to that."""
+    """Tell how each part of the card was measured; a part with a table of its own is left to that."""
     protocols = {
         "accuracy": card.accuracy_protocol,
         "leakage": card.leakage_protocol,
@@ -92,7 +92,7 @@ def _protocols(card: Card) -> Iterator[Block]:
 
 
 def _settings(found: Mapping[str, Any]) -> Iterator[Table]:
-    """Tell what was chosen for each attacker on each attribute."""
+    """Tell the chosen hyper-parameters of each attacker on each attribute."""
     known = list(dict.fromkeys(attacker for each in found.values() for attacker in table(each)))
     body = [
         [name(words.clean(attribute)), *(name(_setting(table(each).get(attacker))) for attacker in known)]

@@ -10,7 +10,7 @@ from measure.report.tables import key_of, name, number
 
 
 def between_masks(card: Card) -> Section:
-    """Show what a mask changes in a user's list."""
+    """Show the changes that a mask makes to a user's list."""
     rows = card.fairness.overlap
     if not rows:
         return Section("overlap", "", [])

@@ -14,7 +14,7 @@ class Cell:
     text: str
     number: bool = False
     strong: bool = False
-    """Set for what a protected attribute leaks."""
+    """Set for the leakage of a protected attribute."""
     shade: float | None = None
     """How deep the cell is tinted, 0 to 1."""
     withheld: bool = False
@@ -31,14 +31,14 @@ class Table:
     folded: bool = False
     """Long or a mere repetition in numbers of the plot above: closed on screen, open in print."""
     legend: str = ""
-    """What its tints mean, for writers that show them."""
+    """The meaning of its tints, for writers that show them."""
     slim: bool = False
     """Many columns of short numbers: their names stand upright."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Terms and what they mean, or fields and their values."""
+    """Terms and their meanings, or fields and their values."""
 
     rows: Sequence[tuple[str, str]]
     prose: bool = False
@@ -60,7 +60,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Ruling:
-    """What was found of one subject: told in a word and a shape."""
+    """The finding on one subject, as a word and a shape."""
 
     outcome: Outcome
     subject: str
@@ -80,7 +80,7 @@ Block = str | Heading | Table | Figure | Facts | Bullets | Rulings
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it; one without blocks is left out of the page."""
+    """A heading and the blocks under it; one without blocks is left out of the page."""
 
     slug: str
     title: str
@@ -108,7 +108,7 @@ class Page:
     warning: str
     tiles: Sequence[Tile]
     chapters: Sequence[tuple[str, Sequence[Section]]]
-    """Sections by what they are about."""
+    """Sections by their subject."""
 
     @property
     def sections(self) -> list[Section]:

@@ -57,7 +57,7 @@ def by_class(card: Card) -> Section:
 
 
 def _drawn(title: str, value: str, known: Known, item: str = "") -> list[Block]:
-    """Draw a difference by mask, above its table; ``item`` heads the column of what it is found for."""
+    """Draw a difference by mask, above its table; ``item`` heads the column of its subjects."""
     axis = axis_of(found for _, found in known)
     bound = any(found.bound is not None for _, found in known)
     panels, body = [], []

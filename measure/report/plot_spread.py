@@ -1,4 +1,4 @@
-"""A spread: all classes of an attribute on one line, so that what lies apart is seen to."""
+"""A spread: all classes of an attribute on one line, so that distances show."""
 
 from markupsafe import Markup
 

@@ -1,4 +1,4 @@
-"""Read a card. What is absent, null or not a finite number stays absent; a row without its number is no row."""
+"""Read a card. Values that are absent, null or not finite stay absent; a row without its number is left out."""
 
 import math
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What a report is told from: the rows of a card. Absent means not measured."""
+"""The rows of a card, which a report is made from. Absent means not measured."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class AccuracyRow:
     """The class, in a row of `groups`."""
     groups: Mapping[str, tuple["AccuracyRow", ...]] = field(default_factory=dict)
     candidates: Mapping[Metric, float] = field(default_factory=dict)
-    """Where a model's own scores order candidates only: what those hold, and accuracy were every item one."""
+    """Where a model's own scores order candidates only: their recall, and the accuracy if every item were one."""
     kept_ci: Mapping[Metric, tuple[float, float]] = field(default_factory=dict)
     """Intervals of the shares kept, where they were measured."""
 
@@ -38,7 +38,7 @@ class AccuracyRow:
 
 @dataclass(frozen=True)
 class Attacker:
-    """What one attacker found; the two ways are not folded at .5."""
+    """The result of one attacker; the two ways are not folded at .5."""
 
     name: str
     auc: float
@@ -71,7 +71,7 @@ class LeakRow:
 
 @dataclass(frozen=True)
 class FrontRow:
-    """One strength of the method, and what it costs and leaves."""
+    """One strength of the method, with its accuracy and leakage."""
 
     strength: float
     sensitive: Mask
@@ -95,7 +95,7 @@ class Worst:
 
 @dataclass(frozen=True)
 class Judged:
-    """What was found of one attribute's leakage, or of accuracy."""
+    """The finding on one attribute's leakage, or on accuracy."""
 
     subject: str
     outcome: Outcome

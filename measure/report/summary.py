@@ -1,4 +1,4 @@
-"""What a reader sees first: the finding in words, and cost and leakage of every mask in one table."""
+"""The start of a report: the finding in words, and cost and leakage of every mask in one table."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ def kicker(card: Card) -> str:
 
 
 def headline(card: Card) -> str:
-    """Say what full protection costs, or what this is where that was not measured."""
+    """Say the cost of full protection, or describe the page where that was not measured."""
     row = card.measured(card.widest)
     if not card.widest or row is None or row.kept(SAMPLED) is None:
         return "Accuracy and leakage of this bundle"
@@ -37,7 +37,7 @@ def headline(card: Card) -> str:
 
 
 def lead(card: Card) -> list[str]:
-    """Say what it leaves, what this bundle is, and whether that can be told from chance."""
+    """Say the remaining leakage, name the bundle, and say whether the leakage can be told from chance."""
     rows = _left(card)
     paragraphs = []
     if rows:
@@ -51,10 +51,10 @@ def lead(card: Card) -> list[str]:
 
 
 def warning(card: Card) -> str:
-    """Say what keeps these numbers from being a verdict, if anything does."""
+    """Say why these numbers are not a verdict, where they are not."""
     said = []
     if card.verdict and card.verdict.reason:
-        return ""  # it is what the verdict itself says
+        return ""  # the verdict itself says so
     profile = card.leakage_protocol.get("profile")
     if card.leakage_protocol.get("verdict") is False:
         named = f"the {words.clean(profile)} profile" if profile else "a profile"
@@ -157,7 +157,7 @@ def _what_it_is(card: Card) -> list[str]:
 
 
 def _requests(card: Card, known: Sequence[str]) -> str:
-    """Say what a request may ask this bundle to protect."""
+    """Name the attributes that a request may ask this bundle to protect."""
     masks = table(card.bundle.get("supported_masks"))
     if masks.get("kind") == "fixed":
         return f"Every answer protects {words.listed(card.widest) or 'nothing'}."

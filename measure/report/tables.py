@@ -109,7 +109,7 @@ def by_attribute(card: Card, rows: Sequence[LeakRow]) -> list[tuple[str, list[Le
 
 
 def key_of(panels: Sequence[Panel], *more: tuple[str, str]) -> list[tuple[str, str]]:
-    """Give the legend of what these panels carry, nothing that they do not."""
+    """Give the legend of the marks in these panels, and of no others."""
     marks = [mark for panel in panels for mark in panel.marks]
     lines = {number_of(panel.axis, panel.threshold) for panel in panels if panel.threshold is not None}
     lined = [("threshold", f"threshold {words.listed(sorted(lines))}")] if lines else []

@@ -1,4 +1,4 @@
-"""What intersections of user groups get of each item group, and how evenly; and how often lists are wrong."""
+"""Utility of intersections of user groups from each item group, its evenness, and the errors of lists."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 MISSING = "–"
-"""What stands for a number that was not measured; never zero."""
+"""The sign for a number that was not measured; never zero."""
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LIST = re.compile(r"(list|lists|protecting_lists|constant|base_list)@(\d+)(:seen)?")
@@ -132,7 +132,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def mask(names: Sequence[str]) -> str:
-    """Name a mask by what it protects."""
+    """Name a mask by its protected attributes."""
     return ", ".join(names) or "nothing"
 
 
@@ -169,7 +169,7 @@ def outcome(name: str) -> str:
 
 
 def target(name: str) -> str:
-    """Say what was attacked."""
+    """Name the target of an attack."""
     if name.startswith("part:"):
         return f"part {name.removeprefix('part:')}"
     if found := _LIST.fullmatch(name):
