@@ -1,4 +1,4 @@
-"""What a stage of training needs to go on after Ctrl-C or a crash: one safetensors file, no pickles."""
+"""Checkpoints: a stage of training goes on after Ctrl-C or a crash. One safetensors file, no pickles."""
 
 from __future__ import annotations
 

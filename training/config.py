@@ -20,7 +20,7 @@ from training.fair.train import FairConfig
 
 
 class ExportConfig(BaseModel):
-    """How what was trained is written."""
+    """How the trained models are written."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

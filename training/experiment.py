@@ -1,4 +1,4 @@
-"""What every stage of a run trains, validates and reports on."""
+"""The data that every stage of a run trains, validates and reports on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From trained models to a bundle in memory: what serving will run, and what audits will need."""
+"""From trained models to a bundle in memory: the parts for serving, and the data for audits."""
 
 from __future__ import annotations
 

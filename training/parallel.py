@@ -50,7 +50,7 @@ def wait() -> None:
 
 @contextmanager
 def first_alone() -> Iterator[None]:
-    """The first process runs the block while the others wait; then they run it, and find what it left.
+    """The first process runs the block while the others wait; then they run it, and find its results.
 
     Inside, a process is alone: it trains on whole batches and waits for nobody.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Sink:
-    """Where numbers go, and what they belong to."""
+    """The destination of numbers, with their stage and epoch."""
 
     writer: SummaryWriter
     stage: str = ""
@@ -33,7 +33,7 @@ _sink: ContextVar[Sink | None] = ContextVar("sink", default=None)
 
 @contextmanager
 def written_to(folder: Path | None) -> Iterator[None]:
-    """Write what the block records to an event file in ``folder``; None for nowhere. The first process alone writes.
+    """Write the numbers of the block to an event file in ``folder``; None for nowhere. Only the first process writes.
 
     Raises:
         TrainingError: TensorBoard is not installed.
@@ -56,7 +56,7 @@ def written_to(folder: Path | None) -> Iterator[None]:
 
 
 def at(stage: str, epoch: int) -> None:
-    """What is recorded from here on belongs to this epoch of this stage."""
+    """Numbers recorded from here on belong to this epoch of this stage."""
     if sink := _sink.get():
         sink.stage, sink.epoch = stage, epoch
 

@@ -1,4 +1,4 @@
-"""What a base model or a bundle orders items by, for everything that measures it."""
+"""The scores that order items of a base model or a bundle, for everything that measures it."""
 
 from __future__ import annotations
 

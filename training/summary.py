@@ -1,4 +1,4 @@
-"""A card on one screen: accuracy, leakage of what is protected, of answers joined; the rest is in card.json."""
+"""A card on one screen: accuracy, leakage of protected attributes and of answers joined; the rest is in card.json."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JOINED = (
 
 
 def summary(card: Mapping[str, Any]) -> str:
-    """Lay out the tables; what was not measured is left out."""
+    """Lay out the tables; numbers that were not measured are left out."""
     return "\n".join([*_accuracy(card["accuracy"]), *_leakage(card["leakage"])])
 
 
@@ -66,7 +66,7 @@ def _leakage(leakage: Row) -> list[str]:
 
 
 def _joined(rows: Sequence[Row]) -> list[str]:
-    """What several answers joined, and lists, give away: one line for each attribute."""
+    """Leakage of several answers joined, and of lists: one line for each attribute."""
     attributes = list(dict.fromkeys(row["attribute"] for row in rows))
     if not attributes:
         return []

@@ -133,7 +133,7 @@ def render(rows: Sequence[Row]) -> str:
 
 
 def _cell(row: Row | None) -> str:
-    """Hard-label AUC / N@10 / H@10, and the score AUC of the strongest attacker, mean over what is protected."""
+    """Hard-label AUC / N@10 / H@10, and the score AUC of the strongest attacker, mean over protected attributes."""
     if row is None:
         return "*not run*"
     mean = sum(row["leakage"].values()) / len(row["leakage"])

@@ -1,4 +1,4 @@
-"""What every base model gives to the fair models, to export and to serving, whatever it is inside.
+"""The interface of base models for the fair models, for export and for serving.
 
 Letters: U users, I items, d dimensions, C contexts, B batch, R items a row.
 """
@@ -57,7 +57,7 @@ class Base:
 
     @cached_property
     def scorer(self) -> Scorer:
-        """What orders items for a user vector of this base."""
+        """Scores items for a user vector of this base."""
         return scorer_of(self.items, self.reranker)
 
 

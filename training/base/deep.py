@@ -1,4 +1,4 @@
-"""DeepModel as AFRL uses it: a perceptron over user ⊕ item vector, trained by BPR, and what proposes items to it.
+"""DeepModel as AFRL uses it: a perceptron over user ⊕ item vector, trained by BPR, and tables that propose items.
 
 Its score is no inner product, so a second item table w is trained along: u·w, over the same user table, proposes the
 candidates that the perceptron then orders.

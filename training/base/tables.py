@@ -1,4 +1,4 @@
-"""Base models with a table of users: how they train (BPR, one negative a row) and what becomes of the tables."""
+"""Base models with a table of users: their training (BPR, one negative a row) and their exported tables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class TableConfig(Protocol):
-    """What training such a model needs to know, whatever else its configuration says."""
+    """The fields of a configuration that training such a model reads."""
 
     @property
     def learning_rate(self) -> float:
@@ -56,7 +56,7 @@ class TableModel(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, users: Tensor, positives: Tensor, negatives: Tensor, rng: torch.Generator) -> Tensor:
-        """Of (B,) user rows, positive and negative item rows; ``rng`` draws what training draws."""
+        """The loss of (B,) user rows, positive and negative item rows; ``rng`` makes all random draws."""
 
 
 class TableStage:
@@ -89,7 +89,7 @@ class TableStage:
         return len(order)
 
     def validate(self) -> float:
-        """Whatever the run selects the base by: sampled N@10 on the validation positives."""
+        """The number that selects the base: sampled N@10 on the validation positives."""
         return self._validate()
 
     def state(self) -> State:

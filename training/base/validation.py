@@ -1,4 +1,4 @@
-"""What the best epoch of a base model is chosen by."""
+"""The number that chooses the best epoch of a base model."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ EPOCHS, FIRST, PATIENCE, BATCH = 300, 100, 10, 128
 
 
 def reference_of(population: Population, fair: Callable[[Mask], Vectors], masks: Sequence[Mask]) -> dict[str, Any]:
-    """The card's ``reference``: one row per mask that protects something, and what u itself gives away.
+    """The card's ``reference``: one row per mask that protects something, and the leakage of u itself.
 
     Args:
         population: who.

@@ -1,4 +1,4 @@
-"""A bundle as training sees it, before anything serves it: what its card is measured on."""
+"""A bundle as training sees it, before it is served: the card is measured on it."""
 
 from __future__ import annotations
 

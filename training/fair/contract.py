@@ -1,4 +1,4 @@
-"""What every fair method gives to export, to the card and to serving."""
+"""The interface of fair methods for export, for the card and for serving."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Fair:
     vectors: NDArray[np.float32] | None = None
     """(U, K, d) finished fair vectors by supported mask, where they are no function of u and the mask."""
     front: list[dict[str, Any]] = field(default_factory=list)
-    """What other strengths keep and leak, where the configuration asks for it."""
+    """Accuracy and leakage of other strengths, where the configuration asks for them."""
 
 
 def allowed_labels(experiment: Experiment) -> NDArray[np.int16]:

@@ -1,4 +1,4 @@
-"""The front: what select users keep and leak at other strengths, so that an operator can choose one."""
+"""The front: accuracy and leakage of select users at other strengths, so that an operator can choose one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step of a fair model learns from: rows of contexts with positives of theirs, drawn without Python loops.
+"""The data of a step of a fair model: rows of contexts with their positives, drawn without Python loops.
 
 Letters: C contexts, B batch, R positives a row, M attributes.
 """

@@ -1,4 +1,4 @@
-"""What the best epoch of a fair model is chosen by."""
+"""The number that chooses the best epoch of a fair model."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def selection(
     before: Base | None = None,
     masks: Sequence[Mask] | None = None,
 ) -> Callable[[FairEncoder], float]:
-    """What the experiment's mode chooses an epoch by; `strict` looks at select users only.
+    """The function that scores an epoch in the experiment's mode; `strict` looks at select users only.
 
     Args:
         experiment: what is trained on.

@@ -33,7 +33,7 @@ FairConfig = Annotated[AfrlConfig | FfvaeConfig | LatticeConfig | PfrecConfig | 
 
 
 def refuse_unfit(experiment: Experiment, base: BaseConfig, config: FairConfig) -> None:
-    """Refuse what the configured method could not fit for these attributes, whatever the base learns.
+    """Refuse a method that could not be fitted for these attributes with any base.
 
     Raises:
         ConfigError: it names the key.

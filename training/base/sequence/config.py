@@ -11,7 +11,7 @@ from training.loop import Schedule
 
 
 class SequenceConfig(BaseModel):
-    """What both kinds share. Read once, never changed."""
+    """The fields of both kinds. Read once, never changed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

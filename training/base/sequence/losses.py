@@ -1,4 +1,4 @@
-"""What a sequential model is trained by: its answers against the items that were there.
+"""The losses of a sequential model: its answers against the true items.
 
 Letters: T answers, K sampled items, d dimensions.
 """

@@ -1,4 +1,4 @@
-"""A sequential base by epochs: which windows it sees, where it answers, what it is told."""
+"""Trains a sequential base by epochs: its windows, the places of its answers, and the true items there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from training.negatives import NegativeSampler
 
 
 class Answers(NamedTuple):
-    """Hidden states where a model answers, and what it should have said."""
+    """Hidden states at the places of answers, and the true items there."""
 
     states: Tensor
     """(T, d)."""
@@ -103,7 +103,7 @@ class SequenceStage:
         return _where(present[:, :-1], states, rows[:, 1:], windows.users)
 
     def _masked(self, windows: Windows, share: float, rng: torch.Generator) -> Answers:
-        """BERT4Rec: items are masked at random, the last one always; each mask answers with what it hides."""
+        """BERT4Rec: items are masked at random, the last one always; the answer at a mask is the hidden item."""
         rows, present = self._histories.cut(windows, self._config.length)
         masked = torch.rand(rows.shape, generator=rng, device=rows.device) < share
         masked[:, -1] = True
@@ -112,7 +112,7 @@ class SequenceStage:
         return _where(masked, self._model.encoder(vectors, present, self._dropout(rng)), rows, windows.users)
 
     def _last(self, windows: Windows, rng: torch.Generator) -> Answers:
-        """The reference: the vector of what came before a moment answers with the item of that moment."""
+        """The reference: the vector of all items before a moment answers with the item of that moment."""
         rows, present = self._histories.cut(windows, self._model.encoder.items + 1)
         states = self._model.encoder.users(
             embedding(rows[:, :-1], self._model.items), present[:, :-1], self._dropout(rng)
@@ -137,7 +137,7 @@ class SequenceStage:
         return partial(_dropout, share=self._config.dropout, rng=rng)
 
     def validate(self) -> float:
-        """Whatever the run selects the base by: sampled N@10 on the validation positives."""
+        """The number that selects the base: sampled N@10 on the validation positives."""
         return self._validate()
 
     def state(self) -> State:

@@ -44,7 +44,7 @@ class AfrlConfig(BaseModel):
     row_masks: bool = False
     """`reproduce` only: a mask for each row instead of one for the whole batch; `strict` always does so."""
     leakage_price: NonNegativeFloat = 1.0
-    """`strict` only: what a select user's leaked AUC point costs in kept accuracy when the best epoch is chosen."""
+    """`strict` only: the price of a leaked AUC point of select users, in kept accuracy, in choosing the epoch."""
     schedule: Schedule = Field(default_factory=Schedule)
 
     def rate(self, done: float) -> float:

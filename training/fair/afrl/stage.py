@@ -1,4 +1,4 @@
-"""AFRL by epochs, in both modes: what a row is, and what mask it is trained under.
+"""Trains AFRL by epochs, in both modes: its rows, and the mask of each.
 
 reproduce   contexts as often as they have positives, one mask for the whole batch, labels of all users
 strict      every user once, a mask for each row, labels of train users only
@@ -110,11 +110,11 @@ class AfrlStage:
 
     @property
     def encoder(self) -> AfrlEncoder:
-        """What is validated and exported."""
+        """The encoder that is validated and exported."""
         return self._average
 
     def validate(self) -> float:
-        """Whatever the mode selects by."""
+        """The number that the mode selects by."""
         return self._validate(self._average)
 
     def state(self) -> State:

@@ -36,7 +36,7 @@ class Optimisers:
         return cls(split, adversary, adam(nets.encoder.aggregate, rate=rate, weight_decay=decay))
 
     def slow_to(self, factor: float) -> None:
-        """Set every learning rate to ``factor`` of what it was created with."""
+        """Set every learning rate to ``factor`` times its initial value."""
         for optimiser in self.by_name().values():
             optimiser.param_groups[0]["lr"] = optimiser.defaults["lr"] * factor
 
@@ -47,7 +47,7 @@ class Optimisers:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step learns from."""
+    """The data of one step."""
 
     users: Tensor
     """(B, d) u from the frozen base."""

@@ -32,5 +32,5 @@ class FfvaeConfig(BaseModel):
     batch: PositiveInt = 512
     """User vectors in a step."""
     leakage_price: NonNegativeFloat = 1.0
-    """`strict` only: what a select user's leaked AUC point costs in kept accuracy when the best epoch is chosen."""
+    """`strict` only: the price of a leaked AUC point of select users, in kept accuracy, in choosing the epoch."""
     schedule: Schedule = Field(default_factory=Schedule)

@@ -48,7 +48,7 @@ class FfvaeStage:
         return count
 
     def validate(self) -> float:
-        """Whatever the mode selects by."""
+        """The number that the mode selects by."""
         return self._validate(self._nets.encoder)
 
     def state(self) -> State:

@@ -35,7 +35,7 @@ class BlockClassifiers(nn.Module):
 
 @dataclass(frozen=True)
 class FfvaeNets:
-    """The encoder that will be exported, and what only training has."""
+    """The encoder that will be exported, and the networks that only training has."""
 
     encoder: FfvaeEncoder
     classifiers: BlockClassifiers

@@ -56,7 +56,7 @@ def ffvae_network(dimensions: int, attributes: int, config: FfvaeConfig) -> Netw
 
 
 def standardise(encoder: FfvaeEncoder, base: Base) -> None:
-    """Centre and spread of the contexts that have positives: what the encoder is trained on."""
+    """Centre and spread of the contexts with positives, which the encoder is trained on."""
     contexts = base.contexts
     u = contexts.vectors[np.diff(contexts.indptr) > 0].astype(np.float64)
     encoder.centre.copy_(torch.from_numpy(u.mean(0)))

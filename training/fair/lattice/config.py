@@ -17,7 +17,7 @@ class LatticeConfig(BaseModel):
     """How much accuracy to pay. n ≥ 1 withholds n score coordinates of each attribute, or more where it leaks more than
     ``leakage_at_most``; 0 erases one, only linearly."""
     leakage_at_most: float = Field(default=0.6, gt=0.5, le=1)
-    """An attribute of which select users leak more, where it alone is protected, gets more coordinates; 1 for never."""
+    """An attribute that leaks more on select users, when protected alone, gets more coordinates; 1 for never."""
     front: tuple[int, ...] = ()
     """Strengths to fit and measure on select users besides, for the card's accuracy-leakage front."""
     bins: int = Field(default=5, ge=2, le=64)

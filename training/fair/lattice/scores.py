@@ -1,4 +1,4 @@
-"""What u says of the attributes: cross-fitted log-probabilities, their leading coordinates, a network that gives them.
+"""Information of u on the attributes: cross-fitted log-probabilities, their leading coordinates, a network for these.
 
 Letters: U users, d dimensions, C classes, n coordinates, R networks side by side.
 """

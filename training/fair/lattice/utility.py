@@ -1,4 +1,4 @@
-"""The one part that is trained: `mix`, for utility alone, on what the closed form has left.
+"""Trains `mix`, the only trained part: for utility alone, on the parts that the closed form has left.
 
 Whatever is learned from the gated parts cannot put back what they do not hold (data processing); u is never fed again.
 `mix` stays linear on purpose: a multi-layer combine leaked .63 - .67 for gender (docs/results/strict-methods.md).

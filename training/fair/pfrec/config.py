@@ -36,5 +36,5 @@ class PfrecConfig(BaseModel):
     """Steps see this many moments of histories an epoch for each user: in `reproduce` drawn from all moments, so that
     heavy users count more, in `strict` that many of each user."""
     leakage_price: NonNegativeFloat = 1.0
-    """`strict` only: what a select user's leaked AUC point costs in kept accuracy when the best epoch is chosen."""
+    """`strict` only: the price of a leaked AUC point of select users, in kept accuracy, in choosing the epoch."""
     schedule: Schedule = Field(default_factory=Schedule)

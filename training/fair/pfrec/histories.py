@@ -17,7 +17,7 @@ ROWS = 256
 
 
 class Moments:
-    """Moments of training histories that have something before them, and what came then."""
+    """Moments of training histories with at least one item before them, and the items of these moments."""
 
     def __init__(self, train: Csr, length: int, device: torch.device) -> None:
         """Take the training positives in time order; a history has at most ``length`` items."""

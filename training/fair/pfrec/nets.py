@@ -20,7 +20,7 @@ Flags = tuple[bool, ...]
 
 
 class MaskNets(nn.Module):
-    """What one mask trains."""
+    """The networks that one mask trains."""
 
     def __init__(self, prompted: PromptedEncoder, adversaries: Heads) -> None:
         super().__init__()

@@ -101,7 +101,7 @@ class PromptedEncoder(nn.Module):
 
 
 class _InTurn:
-    """What a block calls on the outputs of its two sublayers: the first adapter, then the second."""
+    """A block calls it on the outputs of its two sublayers: it runs the first adapter, then the second."""
 
     def __init__(self, adapters: Iterable[nn.Module]) -> None:
         self._next = iter(adapters)

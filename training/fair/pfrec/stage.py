@@ -67,7 +67,7 @@ class PfrecStage:
         self, mask: Flags, users: Tensor, rows: Tensor, present: Tensor, positives: Tensor, rng: torch.Generator
     ) -> None:
         nets, own = self._nets.of(mask), self._labels[users]
-        labels = torch.where(torch.tensor(mask, device=own.device), own, -1)  # 2: what is protected, and known
+        labels = torch.where(torch.tensor(mask, device=own.device), own, -1)  # 2: the protected, known labels
         fair = nets.prompted(self._items[rows], present, own)  # 3
         negatives = self._negatives.draw(users[:, None], rng)
         rank = self._ranking(fair, positives[:, None], negatives)  # 4
@@ -77,7 +77,7 @@ class PfrecStage:
             descend(self._adversary, self._loss(nets.adversaries.on_shared(fair.detach()), labels))
 
     def validate(self) -> float:
-        """Whatever the mode selects by."""
+        """The number that the mode selects by."""
         return self._validate()
 
     def state(self) -> State:

@@ -66,7 +66,7 @@ def train_pfrec(experiment: Experiment, base: Base, config: PfrecConfig, work: P
 
 
 def refuse_unfit_pfrec(attributes: Sequence[str], base: str, mode: Mode, config: PfrecConfig) -> None:
-    """Refuse what cannot be trained.
+    """Refuse a configuration that cannot be trained.
 
     Raises:
         ConfigError: the base is no SASRec, user prompts are wanted where labels may not be used, or as of `masks_of`.

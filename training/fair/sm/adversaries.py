@@ -71,5 +71,5 @@ def initialise(parameter: Tensor, rng: torch.Generator) -> None:
 
 
 def protected_labels(labels: Tensor, protect: Tensor) -> Tensor:
-    """(B, M) labels of what is protected, -1 where it is not, or not known."""
+    """(B, M) labels of protected attributes, -1 where one is not protected or not known."""
     return torch.where(protect, labels, -1)

@@ -18,7 +18,7 @@ from training.negatives import NegativeSampler
 
 
 class SmStage:
-    """Trains SM; what a row is, and how many masks a batch has, is the mode's (docs/algorithms/sm.md)."""
+    """Trains SM. The mode defines a row, and the number of masks in a batch (docs/algorithms/sm.md)."""
 
     name = "fair"
 
@@ -54,7 +54,7 @@ class SmStage:
         return count
 
     def validate(self) -> float:
-        """Whatever the mode selects by."""
+        """The number that the mode selects by."""
         self._nets.encoder.eval()
         return self._validate(self._nets)
 

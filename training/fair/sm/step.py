@@ -35,7 +35,7 @@ def optimisers(nets: SmNets, config: SmConfig) -> Optimisers:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step learns from."""
+    """The data of one step."""
 
     contexts: Tensor
     """(B,)."""
@@ -55,7 +55,7 @@ def training_step(nets: SmNets, opts: Optimisers, batch: Batch, config: SmConfig
     def some_rows() -> Tensor:
         return torch.randperm(len(labels), generator=rng, device=labels.device)[: config.adversary_rows]
 
-    labels = protected_labels(batch.labels, batch.protect)  # 3: what is not protected is nobody's business
+    labels = protected_labels(batch.labels, batch.protect)  # 3: attributes that are not protected are ignored
     fair = nets.encoder.combine(nets.encoder.split(nets.users(batch.contexts)), batch.protect)  # 4
     if not fair.requires_grad:  # nothing is protected and the base is frozen: no filter has anything to learn
         return

@@ -1,4 +1,4 @@
-"""What the filters work on: a frozen base's vectors, or the tables of a PMF that train along."""
+"""The input of the filters: a frozen base's vectors, or the tables of a PMF that are trained too."""
 
 from __future__ import annotations
 
