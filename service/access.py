@@ -1,7 +1,7 @@
-"""Who may ask what: an API key opens the routes of its scopes, at a bounded rate.
+"""API keys: a key opens the routes of its scopes, at a bounded rate.
 
-Where no key was ever made, everyone has every scope and no limit, and the service listens on loopback only. Once there
-is a key it stays closed, also after the last one is revoked.
+Until the first key is made, everyone has every scope and no limit, and the service listens on loopback only. From then
+on it is closed to callers without a key, also after the last key is revoked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks."""
+    """The caller of a request."""
 
     key_id: int | None
     """None where there are no keys."""
@@ -32,10 +32,10 @@ EVERYONE = Caller(None, "", frozenset(SCOPES))
 
 
 class Gate:
-    """Lets callers in, by what is known of the keys at this moment."""
+    """Admits callers by the present keys."""
 
     def __init__(self, known: StateCache, limits: RateLimits | None = None) -> None:
-        """Without limits every key may ask as often as it likes."""
+        """Take the keys' cache and the limits; without limits no key has one."""
         self._known = known
         self._limits = limits
 
@@ -45,7 +45,7 @@ class Gate:
         return not self._known.keys
 
     def recognise(self, authorization: Sequence[bytes]) -> Caller:
-        """Who asks.
+        """The caller with these credentials.
 
         Args:
             authorization: every ``Authorization`` header of the request.
@@ -67,7 +67,7 @@ class Gate:
         return Caller(key.id, key.name, key.scopes)
 
     async def admit(self, caller: Caller, needed: Scope) -> None:
-        """Let a caller do what needs a scope, once.
+        """Admit one request that needs a scope.
 
         Raises:
             MissingScopeError: the key does not have it.

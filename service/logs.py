@@ -18,23 +18,23 @@ _SHARED: list[Any] = [
 
 
 class TurnBuffer:
-    """Writes to stderr what one turn of the event loop logs, at once, at the start of the next.
+    """Collects the log lines of one turn of the event loop, and writes them to stderr together at the next turn.
 
-    A write gives the interpreter lock away, and behind a busy worker thread it is long until it comes back; a batch of
-    answers should pay that once, not once each.
+    A write releases the interpreter lock, and a busy worker thread delays its return; a batch of answers should wait
+    for that once, not once for each answer.
     """
 
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        """The loop that will write what is kept; None where none has been asked."""
+        """The loop that will write the kept lines; None where no write is due."""
 
     def write(self, line: str) -> None:
         """Keep a line."""
         self._lines.append(line)
 
     def flush(self) -> None:
-        """See that what is kept gets written: soon where an event loop runs, else at once."""
+        """Write the kept lines: soon if an event loop runs, else at once."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -65,7 +65,7 @@ def make_logger(level: str) -> structlog.typing.FilteringBoundLogger:
         processors=[*_SHARED, _RENDERER],
         wrapper_class=structlog.make_filtering_bound_logger(level),
     )
-    bound: structlog.typing.FilteringBoundLogger = logger.bind()  # else a new one is made for every line
+    bound: structlog.typing.FilteringBoundLogger = logger.bind()  # else every line makes a new one
     return bound
 
 

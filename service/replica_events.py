@@ -1,4 +1,4 @@
-"""What one replica tells the others over Redis: that the database has something new, and up to which revision.
+"""Messages between replicas over Redis: the database has changes, up to a revision.
 
 Best effort: a message only makes the others look sooner than they would have. It names no user, because a revision is
 enough: whoever hears of one reads all changes since its own from the database.
@@ -17,17 +17,17 @@ from time import monotonic
 from service.redis_client import FIRST_WAIT_S, LAST_WAIT_S, REACH_S, LinkError, RedisLink
 
 BEAT_S = 0.5
-"""Silence after which the connection is asked whether it lives."""
+"""Silence after which the connection is pinged."""
 SILENT_S = 1.5
-"""Silence after which it does not."""
+"""Silence after which it counts as lost."""
 
 
 MISSED = 0
-"""Never sent: this process was not listening for a while, so anything may have changed."""
+"""Never sent. Stands for any change, after a time without listening."""
 
 
 class Events:
-    """Publishes this process's changes and hears of the others'."""
+    """Publishes the changes of this process, and receives those of others."""
 
     def __init__(self, link: RedisLink, *, prefix: str, on_change: Callable[[int], None]) -> None:
         """Nothing runs before `start`.
@@ -43,22 +43,22 @@ class Events:
         self._on_change = on_change
         self._sender = secrets.token_hex(8)
         self._waiting = 0
-        """The revision to be sent; 0 for none."""
+        """The revision to send next; 0 for none."""
         self._sending: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
         self._heard = False
 
     @property
     def trouble(self) -> str | None:
-        """Why changes by other replicas come late; None where they do not."""
+        """Why changes of other replicas arrive late; None where they do not."""
         return None if self._heard else self._link.trouble or "not subscribed to the changes of other replicas"
 
     def start(self) -> None:
-        """Begin to listen; from the event loop."""
+        """Begin to listen. Call it in the event loop."""
         self._listening = asyncio.create_task(self._listen())
 
     async def close(self) -> None:
-        """Stop listening; send what waits."""
+        """Stop listening, and send the waiting revision."""
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.wait([self._listening])
@@ -66,7 +66,7 @@ class Events:
             await asyncio.wait([self._sending])
 
     def publish(self, revision: int) -> None:
-        """Tell the others, soon and if possible. Of several revisions that wait, the last one is sent."""
+        """Tell the others soon, if possible. Of several waiting revisions, the last one is sent."""
         if not self._link.is_up:
             return
         self._waiting = max(revision, self._waiting)
@@ -86,7 +86,7 @@ class Events:
     async def _listen(self) -> None:
         wait_s = FIRST_WAIT_S
         while True:
-            with suppress(Exception):  # whatever it is: the connection is gone, and the next one tells what was missed
+            with suppress(Exception):  # of any kind: the connection is gone, and the next one catches up
                 if self._link.is_up:
                     await self._subscribe()
             wait_s = FIRST_WAIT_S if self._heard else min(2 * wait_s, LAST_WAIT_S)
@@ -94,7 +94,7 @@ class Events:
             await asyncio.sleep(wait_s * random.uniform(0.5, 1))
 
     async def _subscribe(self) -> None:
-        """Hear messages on a connection of its own until that fails."""
+        """Receive messages on a separate connection until it fails."""
         async with self._link.client.pubsub() as channel:
             async with asyncio.timeout(REACH_S):
                 await channel.subscribe(self._channel)
@@ -113,10 +113,10 @@ class Events:
                     self._tell(revision)
 
     def _read(self, message: bytes) -> int | None:
-        """The revision; None where the message is our own or not one of ours."""
+        """The revision; None for a message of this process, or of another service."""
         found = re.fullmatch(rb"([0-9a-f]{16}) ([0-9]{1,18})", message)
         return None if found is None or found[1].decode() == self._sender else int(found[2])
 
     def _tell(self, revision: int) -> None:
-        with suppress(Exception):  # the database is looked at anyway, only later
+        with suppress(Exception):  # the writer looks at the database anyway, only later
             self._on_change(revision)

@@ -1,4 +1,4 @@
-"""What one answer protects, and why: what was asked or stored, with what operator and bundle demand."""
+"""The attributes that one answer protects, and why: from the request, the user, the operator and the bundle."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ Source = Literal["request", "default", "user", "required", "bundle"]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the operator wants protected."""
+    """The attributes that the operator wants protected."""
 
     default: tuple[str, ...] = ()
-    """Where a request says nothing."""
+    """Protected where a request names no attributes."""
     required: tuple[str, ...] = ()
-    """Always."""
+    """Always protected."""
     pinned: bool = False
-    """Requests cannot choose: what the operator says is protected, and nothing else may be asked for."""
+    """Whether requests cannot choose: the operator's attributes are protected, and no others may be named."""
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """What is protected in one answer."""
+    """The protection of one answer."""
 
     sources: Mapping[str, Source]
-    """Protected attribute → why, in manifest order."""
+    """Protected attribute → source, in manifest order."""
     mask: tuple[bool, ...]
     """One flag per attribute in manifest order; True = protect."""
 
@@ -37,7 +37,7 @@ class Requirement:
 def resolve(
     bundle: Description, policy: Policy, sensitive: Sequence[str] | None, stored: Sequence[str] = ()
 ) -> Requirement:
-    """Join the request with the user's stored requirement, the policy and the bundle; never less than any of them.
+    """Join the request, the user's stored requirement, the policy and the bundle; protects never less than any of them.
 
     Args:
         bundle: the bundle's description.
@@ -85,12 +85,12 @@ def resolve(
 
 
 def fixed_mask(bundle: Description) -> Sequence[str]:
-    """The one mask of a ``fixed`` bundle, which it takes where a request names no attributes; else nothing."""
+    """The mask of a ``fixed`` bundle, which protects it where a request names no attributes; else nothing."""
     return bundle.supported_masks.masks[0] if bundle.supported_masks.kind == "fixed" else ()
 
 
 def covering_mask(bundle: Description, policy: Policy, also: Iterable[str] = ()) -> Sequence[str] | None:
-    """A supported mask that protects everything always protected, and more if need be; None where there is none."""
+    """A supported mask with all attributes that are always protected, and more if needed; None where there is none."""
     needed = {*policy.required, *bundle.always_protected, *also}
     if bundle.supported_masks.kind == "all":
         return sorted(needed)
@@ -116,7 +116,7 @@ def check_storable(bundle: Description, policy: Policy, attributes: Sequence[str
 
 
 def check_policy(bundle: Description, policy: Policy) -> None:
-    """Refuse a bundle that cannot do what the operator demands.
+    """Refuse a bundle that cannot meet the operator's policy.
 
     Raises:
         StartError: an attribute is unknown, no supported mask covers EVENHAND_REQUIRED, or EVENHAND_DEFAULT asks for

@@ -1,4 +1,4 @@
-"""Keys made of EVENHAND_SECRET, one for each purpose, so that none says anything of another."""
+"""Keys derived from EVENHAND_SECRET, one for each purpose, so that none reveals anything of another."""
 
 from __future__ import annotations
 

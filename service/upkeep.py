@@ -1,4 +1,4 @@
-"""What a running service tidies up: old rows of the request log, if the operator wants so, and old Idempotency-Keys."""
+"""Deletes old rows of the request log, if the operator wants so, and old Idempotency-Keys, while the service runs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from service.errors import ServiceError
 from service.store import Store, prune_idempotency
 
 EVERY_S = 300.0
-"""Between two rounds, less up to half of it by chance, so that replicas seldom meet."""
+"""Time between two rounds, less a random share of up to half, so that replicas seldom run at once."""
 
 
 class Upkeep:
-    """Rounds in the background. What a round cannot do, the next one does."""
+    """Rounds in the background. The next round does what a failed one left."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Upkeep:
             log: for operators.
         """
         self.trouble: str | None = None
-        """Why the last round did not end well; None where it did."""
+        """Why the last round failed; None where it did not."""
         self._store = store
         self._max_age_s = max_age_s
         self._max_rows = max_rows
@@ -46,7 +46,7 @@ class Upkeep:
         self._rounds: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin; from the event loop."""
+        """Begin. Call it in the event loop."""
         self._rounds = asyncio.create_task(self._run())
 
     async def close(self) -> None:
@@ -61,7 +61,7 @@ class Upkeep:
             try:
                 await self._round()
                 self.trouble = None
-            except Exception as error:  # whatever it is: the next round comes
+            except Exception as error:  # of any kind: the next round comes
                 self.trouble = str(error) if isinstance(error, ServiceError) else type(error).__name__
                 self._log.warning("upkeep failed", reason=self.trouble)
 

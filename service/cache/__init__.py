@@ -1,7 +1,8 @@
-"""Answers that need not be computed twice: in this process, or in Redis for all replicas.
+"""Keeps lists so that none is computed twice: in this process, or in Redis for all replicas.
 
-Never the authority. The caller resolves the requirement itself, and the key holds the revisions that the answer was
-made with; the request log's transaction looks at them again before the answer leaves. A cached answer is logged too.
+The cache is never the authority. The caller resolves the requirement itself, and the key holds the revisions of the
+user and of the hidden items; the request log's transaction checks them again before the answer leaves. A cached answer
+is logged too.
 """
 
 from __future__ import annotations
@@ -18,28 +19,28 @@ from service.redis_client import RedisLink
 
 Outcome = Literal["hit", "miss", "error", "damaged", "stored", "dropped"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-"""Of a lookup: hit; miss; error: Redis lost or too slow; damaged: not what was put there. Of a put: stored; dropped."""
+"""Of a lookup: hit; miss; error: Redis lost or too slow; damaged: not the stored value. Of a put: stored; dropped."""
 
 
 class AnswerCache(Protocol):
-    """What the request path sees of a cache."""
+    """The interface of a cache for requests."""
 
     async def get(self, key: AnswerKey) -> CachedAnswer | None:
         """The answer, or None; raises nothing."""
 
     def put(self, key: AnswerKey, answer: CachedAnswer) -> None:
-        """Keep an answer, soon and if possible; raises nothing and waits for nothing."""
+        """Store an answer soon, if possible; raises nothing and does not wait."""
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong, for the detail of readiness; the service is ready all the same."""
+        """The present fault, for the detail of readiness; the service is ready nevertheless."""
 
     async def close(self) -> None:
-        """Finish what is being written."""
+        """Finish the writes under way."""
 
 
 class NoCache:
-    """Keeps nothing."""
+    """Stores nothing."""
 
     trouble = None
 

@@ -1,4 +1,4 @@
-"""What an answer depends on, all of it: two requests with the same key have the same list."""
+"""Everything that a list depends on: two requests with the same key have the same list."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ Option = bool | int | float | str | tuple[str, ...] | None
 
 
 class AnswerKey(NamedTuple):
-    """One list, as far as its making goes. How it is shown (titles, scores) is not part of it."""
+    """The inputs of one list. How it is shown (titles, scores) is not part of them."""
 
     content_hash: str
     """Of the bundle."""
     route: str
-    """Which kind of list: answers of different routes never meet."""
+    """The kind of list; kinds never share an answer."""
     user: str
     mask: tuple[bool, ...]
     """The resolved requirement, in manifest order."""
     options: tuple[Option, ...]
-    """What else was asked; each kind of list has its own, in a fixed order."""
+    """Other parameters of the request; each kind of list has its own, in a fixed order."""
     fallback: str | None
     after: int | None
     """Item row that a cursor continues after."""
     user_revision: int
-    """Of all that is stored of the user: requirement, interactions, erasure."""
+    """Of the user's state: requirement, interactions, erasure."""
     hidden_revision: int
     """Of the hidden items."""
 
     def digest(self, secret: bytes = b"") -> bytes:
-        """20 bytes that stand for the key and, with a secret, tell nobody without it anything of the user."""
+        """20 bytes that identify the key; with a secret, they reveal nothing of the user to anybody without it."""
         parts = (
             self.content_hash,
             self.route,
@@ -45,5 +45,5 @@ class AnswerKey(NamedTuple):
             self.user_revision,
             self.hidden_revision,
         )
-        # JSON, because different lists of numbers, texts, flags and nothing never look the same in it.
+        # JSON, because different lists of numbers, texts, flags and nulls never give the same text.
         return blake2b(json.dumps(parts).encode(), digest_size=DIGEST_BYTES, key=secret).digest()

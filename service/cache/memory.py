@@ -1,4 +1,4 @@
-"""The cache of one process: the least recently used answer leaves first."""
+"""The cache of one process; drops the least recently used answer first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.cache.key import AnswerKey
 from service.cache.value import CachedAnswer, pack, unpack
 
 OVERHEAD_BYTES = 320
-"""What an entry takes beside its packed answer: digest, time, its place in the dictionary (measured: 270 of 50,000)."""
+"""Bytes of an entry besides its packed answer: digest, time, dictionary slot (measured: 270, with 50,000 entries)."""
 
 
 class MemoryCache:
@@ -28,13 +28,13 @@ class MemoryCache:
         self._observe = observe
         self._entries: OrderedDict[bytes, tuple[float, bytes]] = OrderedDict()
         self.size_bytes = 0
-        """Of all entries, overhead included."""
+        """Bytes of all entries, overhead included."""
 
     def __len__(self) -> int:
         return len(self._entries)
 
     async def get(self, key: AnswerKey) -> CachedAnswer | None:
-        """The answer, unless it is not there or too old."""
+        """The answer; None where there is none, or it is too old."""
         digest = key.digest()
         found = self._entries.get(digest)
         if found is not None and found[0] <= monotonic():
@@ -48,7 +48,7 @@ class MemoryCache:
         return unpack(found[1])
 
     def put(self, key: AnswerKey, answer: CachedAnswer) -> None:
-        """Keep an answer, at the price of the least recently used ones; drop one larger than all that is allowed."""
+        """Store an answer in place of the least recently used ones; one larger than the whole limit is dropped."""
         digest, body = key.digest(), pack(answer)
         if digest in self._entries:
             self._remove(digest)

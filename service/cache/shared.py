@@ -1,7 +1,7 @@
-"""The cache of all replicas, in Redis. Whatever is wrong there, a lookup is a miss and a put is forgotten.
+"""The cache of all replicas, in Redis. After any fault there, a lookup is a miss and a put is dropped.
 
-A name in Redis is a hash of the key, a value is a packed answer behind a check over name and answer, so that what is
-damaged, or belongs elsewhere, is not taken for an answer. EVENHAND_SECRET keys both.
+A name in Redis is a hash of the key. A value is a packed answer after a checksum over name and answer, so that a
+damaged value, or one of another name, is not taken for an answer. EVENHAND_SECRET keys both hashes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_TOGETHER = 32
 
 
 class RedisCache:
-    """One round trip for a lookup; puts are written behind the request's back, several together."""
+    """Makes one round trip for a lookup; writes puts later, several together, while no request waits."""
 
     def __init__(
         self,
@@ -49,11 +49,11 @@ class RedisCache:
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong with Redis."""
+        """The fault of Redis; None where there is none."""
         return self._link.trouble
 
     async def get(self, key: AnswerKey) -> CachedAnswer | None:
-        """The answer, where Redis has it and says so in time."""
+        """The answer, if Redis has it and answers in time."""
         name = self._name(key)
         try:
             value = cast(bytes | None, await self._link.run(lambda: self._link.client.get(name)))
@@ -69,7 +69,7 @@ class RedisCache:
         return answer
 
     def put(self, key: AnswerKey, answer: CachedAnswer) -> None:
-        """See that the answer gets written."""
+        """Queue the answer to be written."""
         if not self._link.is_up or len(self._waiting) >= MAX_WAITING:
             self._observe("dropped")
             return
@@ -79,7 +79,7 @@ class RedisCache:
             self._writing = asyncio.create_task(self._write())
 
     async def close(self) -> None:
-        """Write what waits; the link is closed by whoever opened it."""
+        """Write the waiting answers; the owner of the link closes it."""
         if self._writing is not None:
             await asyncio.wait([self._writing])
 

@@ -1,4 +1,4 @@
-"""An answer as bytes: a small layout with a version. Reading it runs no code and trusts no length."""
+"""A cached answer as bytes: a small layout with a version. Reading it runs no code and checks every length."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _HEADER = struct.Struct("<BBI")
 
 
 class CachedAnswer(NamedTuple):
-    """What was shown, best first. Arrays that come out of a cache are read-only."""
+    """The items of a list, best first. Arrays from a cache are read-only."""
 
     rows: NDArray[np.int32]
     """(n,) item rows."""
     scores: NDArray[np.float64] | None = None
-    """(n,) rounded scores, where the service shows any. Leave them out elsewhere: they give the fair vector away."""
+    """(n,) rounded scores, if the service shows any; else None, because scores reveal the fair vector."""
 
 
 def pack(answer: CachedAnswer) -> bytes:
@@ -31,7 +31,7 @@ def pack(answer: CachedAnswer) -> bytes:
 
 
 def unpack(body: bytes) -> CachedAnswer | None:
-    """The answer; None where the bytes are not one of this version."""
+    """The answer; None where the bytes are not an answer of this version."""
     if len(body) < _HEADER.size:
         return None
     version, scored, count = _HEADER.unpack_from(body)

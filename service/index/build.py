@@ -1,4 +1,4 @@
-"""Each kind of index, on a GPU where that is wanted and possible."""
+"""Builds each kind of index, on a GPU where that is wanted and possible."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Built:
 
     index: AnyIndex
     note: str | None
-    """Why it is not on a GPU where one was looked for."""
+    """Why it is not on a GPU although one was looked for."""
     seconds: float
 
 
@@ -76,7 +76,7 @@ def build_milvus(vectors: Vectors, url: str | None) -> Built:
 
 
 def device_bytes(index: Index, vectors: Vectors) -> Mapping[str, int]:
-    """What an index of these vectors holds on a GPU: what → bytes; nothing where it searches elsewhere."""
+    """Memory of an index of these vectors on a GPU: kind of data → bytes; empty where it searches elsewhere."""
     if index.device != "cuda":
         return {}
     if isinstance(index, TorchIndex):
@@ -86,7 +86,7 @@ def device_bytes(index: Index, vectors: Vectors) -> Mapping[str, int]:
 
 
 def approximate_kinds(device: IndexDevice) -> tuple[Kind, ...]:
-    """Kinds that are worth a try where exact search is on that device, the quickest to build first."""
+    """Kinds to try where exact search is on that device, the quickest to build first."""
     if device == "cpu":
         return ("ivf", "hnsw")
     return () if no_gpu() else ("ivf",)

@@ -1,4 +1,4 @@
-"""FAISS's HNSW on the CPU: a graph of near items, walked towards the best ones.
+"""FAISS's HNSW on the CPU: a graph of near items; a search walks it towards the best ones.
 
 The graph is built over inner products as they are. Lengths made equal by one more dimension (Bachrach et al., RecSys
 2014), which turns them into distances, need several times the effort for the same recall on all three kinds of
@@ -25,17 +25,17 @@ from service.index.interface import WINDOWS, Dropped, Proposals
 LINKS = 32
 """M: neighbours of an item in the graph."""
 CONSTRUCTION = 40
-"""Candidates looked at when an item is linked (FAISS's default)."""
+"""Candidates compared when an item is linked (FAISS's default)."""
 COST = 128
-"""Keeping one more candidate takes as long as comparing about so many items one after the other."""
+"""One more candidate costs as much as comparing about so many items one after the other."""
 PILOT = 16_384
-"""Items built first to tell how long all will take."""
+"""Items of a trial build that predicts the time of the whole one."""
 FAR = 2.0
-"""So much longer it takes to reach an item of a million, which no cache holds (measured: 47 s foretold, 90 taken)."""
+"""Factor for a million items, which no processor cache holds (measured: 47 s predicted without it, 90 taken)."""
 
 
 class HnswIndex:
-    """Proposes what a walk through the graph meets. A search keeps ``effort × count`` candidates (efSearch)."""
+    """Proposes the items met on a walk through the graph. A search keeps ``effort × count`` candidates (efSearch)."""
 
     kind: Literal["hnsw"] = "hnsw"
     device: Literal["cpu"] = "cpu"
@@ -58,7 +58,7 @@ class HnswIndex:
         return f"M={LINKS} efConstruction={CONSTRUCTION} efSearch={self._effort}x"
 
     def at(self, effort: int) -> HnswIndex | None:
-        """The same graph, walked further."""
+        """The same graph; a search walks further."""
         windows = _windows(self._items, effort)
         if not windows:
             return None
@@ -74,7 +74,7 @@ class HnswIndex:
         return (rows, scores) if len(self._zeros) == 0 else self._with_zeros(rows, scores)
 
     def _with_zeros(self, places: NDArray[np.int64], scores: NDArray[np.float32]) -> Proposals:
-        """What the graph found, by its places, and the items that score 0 without a look: the best of both."""
+        """The best of the items that the graph found, and of the zero items, which score 0 without a search."""
         count = places.shape[1]
         zeros = np.tile(self._zeros[:count], (len(places), 1))
         found = np.where(places < 0, -1, np.append(self._rows, -1)[places])
@@ -85,7 +85,7 @@ class HnswIndex:
 
 
 def expected_build_s(vectors: NDArray[np.float32]) -> float:
-    """How long building the graph will take here: that of some items, scaled by I log I; takes half a second."""
+    """Predict the time of building the graph: that of some items, scaled by I log I; takes half a second."""
     vectors = _with_length(vectors)
     pilot = vectors[:PILOT]
     started = perf_counter()
@@ -98,7 +98,7 @@ def expected_build_s(vectors: NDArray[np.float32]) -> float:
 
 
 def _with_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Those that are not zero, without a copy where that is all."""
+    """The vectors that are not zero; no copy where all are not."""
     somewhere = vectors.any(axis=1)
     return vectors if somewhere.all() else vectors[somewhere]
 

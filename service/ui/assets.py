@@ -1,4 +1,4 @@
-"""The files that the pages load: a closed table, read once. What is not in it is nowhere."""
+"""The files that the pages load: a closed table, read once. No other file is served."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEDIA_TYPES = {
     ".svg": "image/svg+xml",
 }
 CHARTS = "chart.js"
-"""Chart.js, out of the installed package chartkick: ours are the drawings, not the library."""
+"""Chart.js, from the installed package chartkick; the drawings are ours, the library is not."""
 _IMPORT = re.compile(r'from "\./([a-z]+\.js)"')
 _ADDRESS = re.compile(rb'"\./([a-z]+\.js)"')
 
