@@ -1,1 +1,1 @@
-"""Online: loads a bundle, answers recommendation requests, withholds what each request asks for."""
+"""Online: loads a bundle, answers recommendation requests, withholds the attributes that each request protects."""

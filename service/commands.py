@@ -156,7 +156,7 @@ def _opened(url: str) -> Iterator[Database]:
 @contextmanager
 def _database(url: str) -> Iterator[Database]:
     database = Database(url)
-    before = os.umask(0o077)  # what is made here is for nobody else to read
+    before = os.umask(0o077)  # nobody else may read the new files
     try:
         yield database
     except StartError:

@@ -22,7 +22,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from service.errors import QueueFullError
 
 SWEEP_S = 0.1
-"""How often the loop looks for what has waited too long."""
+"""Interval at which the loop looks for waiters that are late."""
 
 Work = TypeVar("Work")
 Outcome = Any

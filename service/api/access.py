@@ -60,7 +60,7 @@ SCOPE_OF: Mapping[tuple[str, str], Scope | None] = {
     ("GET", "/ui/models"): None,
     ("GET", "/ui/static/{file}"): None,
 }
-"""(method, path) → scope; None for what anyone may ask."""
+"""(method, path) → scope; None for routes that anyone may ask."""
 
 UNREADABLE: Mapping[str, Any] = {
     "description": "What was sent is not HTTP, or its first line is longer than 64 KiB. No request id, no problem.",
@@ -89,7 +89,7 @@ def guard(routes: Iterable[BaseRoute]) -> list[BaseRoute]:
 
 
 def caller_of(request: Request) -> Caller:
-    """Who asks; on a guarded route."""
+    """The caller of a guarded route."""
     return cast(Caller, request.scope[_CALLER])
 
 

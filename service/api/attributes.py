@@ -1,4 +1,4 @@
-"""What can be protected."""
+"""The route on attributes that can be protected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes on what was really served, counted from the request log."""
+"""Routes on lists that were really served, counted from the request log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ READ = (InvalidQueryError, QueryTooLongError, QueueFullError, StoreUnavailableEr
 
 
 class ExposureParameters(Window):
-    """What GET /audit/exposure takes."""
+    """The query parameters of GET /audit/exposure."""
 
     by: Annotated[
         Name | None,

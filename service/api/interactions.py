@@ -1,4 +1,4 @@
-"""Feedback: what users met since the bundle was made. Withheld from the very next list, trained on next time."""
+"""Feedback: interactions since the bundle was made. The next list leaves their items out, the next training uses them."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ async def post_interactions(request: Request) -> Response:
 
 
 def _idempotency_key(request: Request) -> str | None:
-    """What the request is called by whoever sent it.
+    """The name that the client gave the request.
 
     Raises:
         InvalidHeaderError: repeated, too long, or not visible ASCII.

@@ -32,7 +32,7 @@ Groups = Annotated[
 
 
 class RecommendationParameters(Parameters):
-    """What GET /recommend takes."""
+    """The query parameters of GET /recommend."""
 
     user: Annotated[Id, Field(description="User id.", examples=["42"])]
     sensitive: Annotated[
@@ -71,14 +71,14 @@ class RecommendationParameters(Parameters):
 
 
 class SimilarParameters(Parameters):
-    """What GET /similar takes."""
+    """The query parameters of GET /similar."""
 
     item: Annotated[Id, Field(description="Item id.", examples=["50"])]
     k: Count = 10
 
 
 class PopularParameters(Parameters):
-    """What GET /popular takes."""
+    """The query parameters of GET /popular."""
 
     k: Count = 10
     group: Groups = ()

@@ -33,7 +33,7 @@ MEDIA_TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8
 
 
 class LogParameters(Window):
-    """What GET /audit/requests takes."""
+    """The query parameters of GET /audit/requests."""
 
     user: Annotated[Id | None, Field(description="Lists of this user.", examples=["42"])] = None
     version: Annotated[
@@ -113,7 +113,7 @@ async def requests(request: Request) -> Response:
 
 
 def _wanted(asked: LogParameters, state: State) -> LogFilter:
-    """The filter; what no list could match is refused, so that a misspelled one does not look like an empty log."""
+    """The filter. A value that no list could match is refused: a misspelled one must not look like an empty log."""
     active, models = state.runtime.recommender.model, state.runtime.store.known.models.values()
     attributes = [*active.bundle.description.attribute_names, *(name for model in models for name in model.attributes)]
     _check("attribute", asked.attribute, attributes, "no version that was served has it")

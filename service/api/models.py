@@ -68,7 +68,7 @@ class FoundModelPage(TypedDict):
     content_hash: str | None
     active: bool
     refused: str | None
-    """What is wrong with its manifest."""
+    """The fault of its manifest."""
 
 
 class ModelsPage(TypedDict):

@@ -14,7 +14,7 @@ from service.errors import InvalidQueryError
 
 
 def _addressable(text: str) -> str:
-    """Clients resolve ``.`` and ``..`` in a path before they send it: what is stored under them could not be erased."""
+    """Refuse ``.`` and ``..``, which clients resolve before they send a path: such a user could not be erased."""
     if text in (".", ".."):
         raise ValueError("an id cannot be '.' or '..'")
     return text
@@ -35,7 +35,7 @@ EXAMPLES = {"user": "42", "item": "50", "version": "2026-01-31", "id": "2f6d1c0a
 
 
 def keep_slashes(scope: MutableMapping[str, Any]) -> None:
-    """Match the path as it was sent where a slash in it is encoded; `path_id` decodes what it finds."""
+    """Match the path as it was sent, with encoded slashes; `path_id` decodes the id."""
     raw: bytes = scope.get("raw_path") or b""
     if b"%2f" in raw or b"%2F" in raw:
         scope["path"] = raw.decode("ascii", "replace")

@@ -22,7 +22,7 @@ MAX_ERRORS = 20
 MAX_ECHO = 100
 """Characters of a wrong value that are sent back."""
 WORDS = frozenset({"title", "description", "examples", "anyOf"})
-"""In a field's JSON schema, what does not say which values are allowed; `anyOf` is looked into."""
+"""Members of a field's JSON schema that do not limit its values; `anyOf` is looked into."""
 
 Id = Annotated[str, Field(min_length=1, max_length=256)]
 Name = Annotated[str, Field(min_length=1, max_length=64)]

@@ -130,7 +130,7 @@ class Readiness(TypedDict):
     components: dict[str, str]
     """Each part of the service: `ok` or `trouble`."""
     degraded: NotRequired[dict[str, str]]
-    """What the service goes on without: part → why."""
+    """Parts that the service runs without: part → fault."""
 
 
 def recommendation_page(request_id: str, made: Recommendation, *, with_scores: bool) -> RecommendationPage:

@@ -78,7 +78,7 @@ class ComparisonPage(TypedDict):
     first: RunPage
     second: RunPage
     differs: list[Mapping[str, Any]]
-    """What was not measured in the same way: profile, users, seed."""
+    """Settings that differ between the two: profile, users, seed."""
     verdict: Mapping[str, Any]
     accuracy: list[Mapping[str, Any]]
     leakage: list[Mapping[str, Any]]
@@ -93,7 +93,7 @@ class CardPage(TypedDict):
 
 
 def run_page(state: State, run: Run) -> RunPage:
-    """A run, without what it found."""
+    """A run without its result."""
     model = state.runtime.store.known.models.get(run.model_id or 0)
     return {
         "id": run.id,

@@ -1,4 +1,4 @@
-"""Answers on what was really served, as clients see them. A number that could not be made is null."""
+"""Answers on lists that were really served, as clients see them. A number that could not be computed is null."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.audit.requirements import RequirementUse
 
 # Written as calls where a key is no name in Python: class, global.
 GroupPage = TypedDict("GroupPage", {"class": str | None, "users": int, "lists": int, "shares": Mapping[str, float]})
-"""What one class of users was shown, null for everybody: item group → share of the class's exposure."""
+"""Exposure of one class of users, null for everybody: item group → share of the class's exposure."""
 
 
 class GapPage(TypedDict):
@@ -31,7 +31,7 @@ class GapPage(TypedDict):
     item_group: NotRequired[str]
     between: list[str]
     permutation95: NotRequired[float]
-    """What a difference stays under in 95 of 100 cases where groups are dealt at random."""
+    """The 95 % point of a difference where groups are shuffled."""
 
 
 class LocalPage(TypedDict):

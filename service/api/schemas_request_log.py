@@ -17,7 +17,7 @@ from service.audit.catalogues import Catalogues, VersionItems
 from service.store import LogRow
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What makes a spreadsheet compute a cell, and not show it."""
+"""First characters that make a spreadsheet compute a cell and not show it."""
 
 
 class LoggedList(TypedDict):

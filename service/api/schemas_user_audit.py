@@ -1,4 +1,4 @@
-"""Answers on single users, as clients see them: lists side by side, and what is different in each."""
+"""Answers on single users, as clients see them: lists side by side, with their differences."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ class ComparedList(TypedDict):
 
     request_id: str
     sensitive: list[str]
-    """What is protected in it."""
+    """The attributes protected in it."""
     applied: list[AppliedAttribute]
     items: list[ComparedItem]
     left: list[LeftItem]
     overlap: OverlapPage
     sentence: str | None
-    """What protecting more than in the reference changes; null for the reference."""
+    """The changes from the additional protection, against the reference; null for the reference."""
 
 
 class AttributeSentence(TypedDict):
@@ -80,7 +80,7 @@ class UserPage(TypedDict):
     model: ModelName
     k: int
     reference: list[str]
-    """What is protected in the list that the others are compared with: the least possible."""
+    """The attributes protected in the reference list: as few as possible."""
     lists: list[ComparedList]
     """The reference first, then by how many attributes are protected."""
     attributes: list[AttributeSentence]

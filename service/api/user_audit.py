@@ -1,4 +1,4 @@
-"""Routes on single users: who there is, and one user's lists under every mask side by side."""
+"""Routes on single users: a search for users, and one user's lists under every mask side by side."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ BUSY = (QueueFullError, DeadlineError, OutdatedError, StoppingError, StoreUnavai
 
 
 class UsersParameters(Parameters):
-    """What GET /audit/users takes."""
+    """The query parameters of GET /audit/users."""
 
     prefix: Annotated[str, Field(max_length=256, description="How their ids begin.", examples=["4"])] = ""
     limit: Annotated[int, Field(ge=1, le=1000, description="How many users.")] = 20
 
 
 class UserParameters(Parameters):
-    """What GET /audit/users/{user} takes."""
+    """The query parameters of GET /audit/users/{user}."""
 
     k: Count = 10
     sensitive: Annotated[

@@ -1,4 +1,4 @@
-"""Routes on what is stored of a user: the requirement, everything, its end."""
+"""Routes on a user's stored data: the requirement, the export, the erasure."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class ApproximateRanker:
         return other
 
     def top(self, batch: SearchBatch) -> list[Ranking]:
-        """Rank what the index finds for each row; answers and errors as those of `ExhaustiveRanker.top`."""
+        """Rank the items that the index finds for each row; answers and errors as those of `ExhaustiveRanker.top`."""
         fair, dropped = batch.fair, batch.dropped
         rankings: dict[int, Ranking] = {}
         found = {row: _Row() for row, depth in enumerate(batch.depths) if self._is_hopeful(dropped[row], depth)}

@@ -79,7 +79,7 @@ class ModelsFolder:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """What a start needs from the database before it opens it to serve."""
+    """Facts that a start reads from the database before it opens it to serve."""
 
     has_keys: bool
     active: StoredModel | None

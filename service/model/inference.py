@@ -46,7 +46,7 @@ class ByPopularity:
 
 
 Basis = BundleUser | History | SimilarTo | ByPopularity
-"""What a list is made from: the score that orders its items."""
+"""The basis of a list: the score that orders its items."""
 
 
 class Task(NamedTuple):

@@ -128,7 +128,7 @@ def load_model(
 
 
 def _beside(index: Index, encoder: UserEncoder, note: str | None) -> tuple[UserEncoder, str | None]:
-    """The encoder, on the GPU if the index is on one, and a note on what is not there although one was looked for."""
+    """The encoder, on the GPU if the index is on one; and why something is not on a GPU that was looked for."""
     if index.device != "cuda":
         return encoder, note and f"index and encoder: {note}"
     try:

@@ -38,7 +38,7 @@ class Computed(NamedTuple, Generic[Answer]):
 
 
 class _Asked(NamedTuple, Generic[Task, Answer]):
-    """A task, and what the worker does with its answer."""
+    """A task, and the worker's next step after its answer."""
 
     task: Task
     then: Callable[[Answer], Any] | None

@@ -63,7 +63,7 @@ class Plan(NamedTuple):
 
     @property
     def bound(self) -> Bound:
-        """What a cursor into this list is bound to."""
+        """The request, bundle and mask that a cursor into this list is bound to."""
         query = self.query
         if isinstance(query, UserQuery):
             whose: list[object] = ["user", query.user]
@@ -108,7 +108,7 @@ class _Person(NamedTuple):
 
 
 def plan_list(query: AnyQuery, served: ServedModel, known: StateCache, cursors: Cursors) -> Plan:
-    """Decide what one list is made from.
+    """Decide on the inputs of one list.
 
     Args:
         query: the caller's wishes.

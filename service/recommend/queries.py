@@ -1,6 +1,7 @@
 """The four kinds of lists that callers may want.
 
-What is asked of a personal list is written here once: a cursor is bound to all of it, and cached lists differ in it.
+The parameters of a personal list are written here once: a cursor is bound to all of them, and the key of a cached list
+holds them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ Fallback = Literal["popular"]
 
 @dataclass(slots=True, kw_only=True)  # never changed; `frozen` would make one four times as slow to create
 class PersonalQuery:
-    """What may be asked of a list for one person, whoever that is. Fields have the names of the API's parameters."""
+    """The parameters of a list for one person, known by id or not, with the names of the API's parameters."""
 
     sensitive: tuple[str, ...] | None = None
     """Attributes to protect; None leaves that to the operator's default, () switches the default off."""
@@ -27,12 +28,12 @@ class PersonalQuery:
     group: tuple[str, ...] = ()
     """Only items in one of these groups; () for all items."""
     fallback: Fallback | None = None
-    """The list for a person of whom nothing is known; None refuses such a request."""
+    """The list for an unknown person; None refuses such a request."""
     cursor: str | None = None
 
     @property
     def options(self) -> tuple[Option, ...]:
-        """What changes the list itself, the resolved requirement and the fallback aside; part of the cache's key."""
+        """The parameters that change the list, besides requirement, fallback and cursor; part of the cache's key."""
         return self.k, self.exclude_seen, self.exclude, self.group
 
     @property
@@ -64,7 +65,7 @@ class SimilarQuery(NamedTuple):
 
     @property
     def options(self) -> tuple[Option, ...]:
-        """What changes the list, the item aside."""
+        """The parameters that change the list, besides the item."""
         return (self.k,)
 
 
@@ -76,7 +77,7 @@ class PopularQuery(NamedTuple):
 
     @property
     def options(self) -> tuple[Option, ...]:
-        """What changes the list."""
+        """The parameters that change the list."""
         return self.k, self.group
 
 

@@ -109,7 +109,7 @@ class Recommender:
         )
 
     async def recommend(self, query: AnyQuery, asker: Asker) -> Recommendation:
-        """Make one list of up to k items, withholding what query, user and policy protect, and log it.
+        """Make one list of up to k items, withhold the attributes that query, user and policy protect, and log it.
 
         Raises:
             ServiceError: refused by `plan_list`.

@@ -1,4 +1,4 @@
-"""What outlives the process: the request log, requirements, interactions, hidden items, keys, models, audit runs.
+"""Data that outlive the process: the request log, requirements, interactions, hidden items, keys, models, audit runs.
 
 The only place that knows SQL. `Store` is the way in; the functions beside it are what `Store.change` and `Store.read`
 take.

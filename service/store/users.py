@@ -58,7 +58,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """What an erasure removed."""
+    """The data that an erasure removed."""
 
     requirement: bool
     interactions: int

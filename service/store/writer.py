@@ -29,7 +29,7 @@ from service.store.state_cache import StateCache
 from service.thread_queue import Outcome, Queued, ThreadQueue
 
 BEAT_S = 0.5
-"""How often an idle writer looks for what others changed, and says that it lives."""
+"""Interval at which an idle writer looks for others' changes, and reports that it is alive."""
 STALL_S = 2.0
 """A writer silent for longer is stuck, and nothing new is given to it."""
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -101,7 +101,7 @@ class Writer:
         return stale
 
     def log_from_worker(self, records: Sequence[Queued[LogRecord]]) -> None:
-        """Queue records from the recommender's worker thread; each waiter gets what `log` returns or raises for one."""
+        """Queue records from the recommender's worker thread; resolve each waiter as `log` does."""
         if (refusal := self._refusal()) is not None:
             self._queue.settle(records, [refusal] * len(records))
         else:

@@ -22,7 +22,7 @@ def render(name: str) -> bytes:
 
 
 def _address(file: str) -> str:
-    """Of an asset, with what makes it safe to keep."""
+    """The address of an asset, with the hash that makes it safe to cache."""
     assert file in assets(), file  # noqa: S101  a template names a file that is not there
     return f"/ui/static/{file}?v={version()}"
 

@@ -1,4 +1,4 @@
-"""What an audit run measures, how it went, and how often it was begun.
+"""An audit run's model, progress, and number of starts.
 
 Revision ID: 0002
 Revises: 0001
@@ -25,7 +25,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Remove them, and what is in them."""
+    """Remove these columns with their values."""
     with op.batch_alter_table("audit_runs") as table:
         for column in ("model_id", "doing", "verdict", "attempts"):
             table.drop_column(column)
