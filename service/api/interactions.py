@@ -1,4 +1,4 @@
-"""Feedback: interactions since the bundle was made. The next list leaves their items out, the next training uses them."""
+"""Feedback: interactions since the bundle was made. The next list drops their items, the next training uses them."""
 
 from __future__ import annotations
 
