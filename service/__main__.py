@@ -8,9 +8,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from service.errors import StartError
-
-REFUSED = 2
+from service.errors import ServiceError, StartError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,9 +16,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         status: int = options.run(options)
-    except StartError as error:
+    except ServiceError as error:
         print(f"evenhand: {error}", file=sys.stderr)
-        return REFUSED
+        return error.exit_status if isinstance(error, StartError) else StartError.exit_status
     return status
 
 

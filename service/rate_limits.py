@@ -1,18 +1,19 @@
 """How often one API key may ask: so many requests in a window that its first request opens.
 
 Counted in Redis for all replicas while it is there, in this process while it is not: then each replica allows the whole
-limit, but none is ever without one.
+limit, but none is ever without one. Windows end by clocks that do not go back: this machine's monotonic one, and how
+long a key of Redis lives. A wall clock that is set back an hour would lock API keys out for an hour.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import time
 from dataclasses import dataclass
+from time import monotonic
 
 from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.aio.storage import RedisStorage
 
 from service.errors import RateLimitedError, StartError
 from service.redis_client import LinkError, RedisLink
@@ -28,6 +29,15 @@ class Allowance:
     limit: int
     remaining: int
     window_s: int
+
+
+@dataclass(slots=True)
+class _Window:
+    """Requests of one API key, until it ends."""
+
+    until: float
+    """By the monotonic clock."""
+    used: int = 0
 
 
 def parse_rate(text: str) -> RateLimitItem | None:
@@ -55,11 +65,13 @@ class RateLimits:
         """Count in Redis where a link is given (started and closed by the caller), under names with this prefix."""
         self._rate = rate
         self._link = link
-        self._own: Storage = MemoryStorage()
-        self._shared: Storage | None = None
+        self._own: dict[str, _Window] = {}
+        """API key → its window in this process."""
+        self._prefix = f"{prefix}limit"
+        self._shared: RedisStorage | None = None
         if link is not None:
             pool = link.client.connection_pool
-            options = {"implementation": "redispy", "key_prefix": f"{prefix}limit", "connection_pool": pool}
+            options = {"implementation": "redispy", "key_prefix": self._prefix, "connection_pool": pool}
             self._shared = RedisStorage("async+redis://", **options)  # type: ignore[arg-type]
         self._refused_until: dict[str, float] = {}
         """Keys that need not be counted before that moment: whoever is over the limit costs no round trip."""
@@ -81,37 +93,45 @@ class RateLimits:
                 window only when this one ends.
         """
         if (until := self._refused_until.get(key)) is not None:
-            if (left := until - time.time()) > 0:
+            if (left := until - monotonic()) > 0:
                 raise self._refusal(left)
             del self._refused_until[key]
         limit = self._rate.amount
-        used, storage = await self._count(key, cost)
+        used = await self._shared_count(key, cost)
+        window = None if used is not None else self._own_window(key, cost)
+        used = window.used if window is not None else used or 0
         if used <= limit:
             return Allowance(limit, limit - used, self._rate.get_expiry())
-        left = await self._left_s(key, storage)
-        self._refused_until[key] = time.time() + left
+        left = await self._shared_left_s(key) if window is None else window.until - monotonic()
+        self._refused_until[key] = monotonic() + left
         raise self._refusal(left)
 
-    async def _count(self, key: str, cost: int) -> tuple[int, Storage]:
-        """How many requests the window has by now, and who counted."""
+    async def _shared_count(self, key: str, cost: int) -> int | None:
+        """How many requests all replicas counted in this window; None where Redis does not say."""
+        if self._link is None or (shared := self._shared) is None:
+            return None
         name, window_s = self._rate.key_for(key), self._rate.get_expiry()
-        if self._link is not None and (shared := self._shared) is not None:
-            try:
-                return await self._link.run(lambda: shared.incr(name, window_s, cost)), shared
-            except LinkError:
-                pass
-        return await self._own.incr(name, window_s, cost), self._own
-
-    async def _left_s(self, key: str, storage: Storage) -> float:
-        """Seconds until the window ends; not fewer."""
-        name = self._rate.key_for(key)
-        if storage is self._own or self._link is None:
-            return await self._own.get_expiry(name) - time.time()
         try:
-            # Redis rounds what is left to whole seconds, downwards too.
-            return 0.5 + await self._link.run(lambda: storage.get_expiry(name)) - time.time()
+            return await self._link.run(lambda: shared.incr(name, window_s, cost))
+        except LinkError:
+            return None
+
+    async def _shared_left_s(self, key: str) -> float:
+        """Seconds until that window ends, by Redis's clock."""
+        assert self._link is not None  # noqa: S101  it has counted
+        link, name = self._link, f"{self._prefix}:{self._rate.key_for(key)}"
+        try:
+            return max(0.0, await link.run(lambda: link.client.pttl(name)) / 1e3)
         except LinkError:
             return 1.0
+
+    def _own_window(self, key: str, cost: int) -> _Window:
+        """The window of this process, with this request in it."""
+        window = self._own.get(key)
+        if window is None or window.until <= monotonic():
+            window = self._own[key] = _Window(monotonic() + self._rate.get_expiry())
+        window.used += cost
+        return window
 
     def _refusal(self, left_s: float) -> RateLimitedError:
         return RateLimitedError(self._rate.amount, self._rate.get_expiry(), max(1, math.ceil(left_s)))

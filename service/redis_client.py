@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import monotonic
@@ -175,4 +176,11 @@ class RedisLink:
 
 
 def _text(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:200]
+    """The kind of error, Redis's own code, or what the system says of a connection that did not come about.
+
+    Never what the library says of a call: that repeats the command with its key, and the first bytes of an answer.
+    """
+    cause = error.__cause__ or error.__context__
+    code = re.match(r"[A-Z]{2,20}(?= )", str(error))  # WRONGTYPE, NOAUTH …, where Redis itself answered
+    why = cause.strerror if isinstance(cause, OSError) else code and code[0]
+    return f"{type(error).__name__}: {why}"[:200] if why else type(error).__name__

@@ -36,6 +36,17 @@ from service.upkeep import Upkeep
 
 NEEDED = frozenset({"worker", "store"})
 """Parts that nothing can be answered without."""
+REASONS: Mapping[str, str] = {
+    "worker": "the thread that makes lists does not answer",
+    "store": "the database is lost, full, or too slow",
+    "model": "another version was activated, and cannot be served here",
+    "upkeep": "old rows of the request log cannot be deleted",
+    "audits": "queued audit runs cannot be done",
+    "index": "Milvus does not answer; every item is compared here",
+    "redis": "Redis is lost, or refuses",
+    "news": "changes by other replicas come late",
+}
+"""All that is said without a key of a part in trouble: what a part itself says may hold an address or a name."""
 
 
 class Runtime:
@@ -54,7 +65,8 @@ class Runtime:
         secret = _opened(settings.secret)
         self.cursors = cursors = Cursors(secret, ttl_s=settings.cursor_ttl_s)
         rate = parse_rate(settings.rate_limit)
-        log = log or make_logger(settings.log_level)
+        self._log = log = log or make_logger(settings.log_level)
+        self._said: dict[str, str] = {}
         self.draining = False
         """Whether the process was told to end: it answers, but wants no more requests."""
         self.metrics = metrics = Metrics()
@@ -181,8 +193,16 @@ class Runtime:
 
     @property
     def degraded(self) -> dict[str, str]:
-        """What the service goes on without: part → why."""
-        return {part: why for part, why in self.troubles.items() if why and part not in NEEDED}
+        """What the service goes on without: part → why, of `REASONS`."""
+        return {part: REASONS[part] for part, why in self.troubles.items() if why and part not in NEEDED}
+
+    def log_troubles(self) -> None:
+        """Say what is wrong with each part as it begins, changes and ends: the log may name what a probe may not."""
+        troubles = {part: why for part, why in self.troubles.items() if why}
+        for part in troubles.keys() | self._said.keys():
+            if troubles.get(part) != self._said.get(part):
+                self._log.warning("trouble", part=part, why=troubles.get(part, "over"))
+        self._said = troubles
 
     def check_ready(self) -> None:
         """Pass only where a recommendation would be answered, and should be asked for.
@@ -195,7 +215,9 @@ class Runtime:
         try:
             self.recommender.check_ready()
         except NotReadyError as error:
-            raise NotReadyError(str(error), self.components) from None
+            lost = next((REASONS[part] for part, why in self.troubles.items() if why and part in NEEDED), None)
+            starting = "the service is starting or stopping"
+            raise NotReadyError(lost or starting, self.components) from error
 
     def swap(self, served: ServedModel) -> ServedModel:
         """Serve another model from now on; returns the one before."""

@@ -16,10 +16,10 @@ from service.logs import adopt_uvicorn, make_logger
 from service.model.folder import folder_to_serve, glance
 from service.model.loaded import load_model
 from service.settings import Settings
-from service.uvicorn_server import HttpProtocol, Server
+from service.uvicorn_server import HttpProtocol, Server, bind
 
 LISTENING_FAILED = 3
-"""Exit status where the app came up but its address or its first recommendation did not."""
+"""Exit status where the app came up but its first recommendation did not; that of an `AddressError` too."""
 
 
 def serve(settings: Settings) -> int:
@@ -29,11 +29,13 @@ def serve(settings: Settings) -> int:
         The exit status.
 
     Raises:
+        AddressError: the address cannot be listened on; before anything is loaded.
         StartError: the settings, the machine or the bundle do not allow a start.
     """
     stored = glance(settings.database_url.get_secret_value())
     if stored is not None:
         _check_address(settings, has_keys=stored.has_keys)
+    listening = bind(settings.host.strip("[]"), settings.port)
     # uvicorn sends itself the signal again once it has stopped; this makes the process end with status 0.
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: sys.exit(0))
@@ -57,6 +59,7 @@ def serve(settings: Settings) -> int:
         proxy_headers=False,
         http=HttpProtocol,
         server_header=False,
+        timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=math.ceil(settings.deadline_s) + 1,
     )
 
@@ -65,7 +68,7 @@ def serve(settings: Settings) -> int:
         state.log.info("stopping", drain_s=settings.drain_s)
 
     server = Server(config, drain_s=settings.drain_s, on_stop=stop_taking)
-    server.run()
+    server.run(sockets=listening)
     return 0 if server.started else LISTENING_FAILED
 
 
@@ -81,6 +84,6 @@ def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False

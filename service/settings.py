@@ -10,10 +10,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from bundle.limits import ATTRIBUTE_NAME, MOST_ATTRIBUTES
 from service.errors import StartError
+from service.service_links import is_service_link
 
 PREFIX = "EVENHAND_"
 OTHERS = frozenset({"EVENHAND_DATA", "EVENHAND_BUNDLE_DIR"})
@@ -48,6 +55,13 @@ class Settings(BaseSettings):
 
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
     """Port to listen on."""
+
+    keep_alive_s: Annotated[int, Field(ge=1, le=3600)] = 75
+    """Seconds that a connection may rest between two requests. More than a proxy in front keeps its own idle for, or
+    it sends a request into a connection that ends at that moment, and answers 502."""
+
+    root_path: Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._~-]+)*$", max_length=255)] = ""
+    """Path under which a proxy shows the service, like `/evenhand`, and which the proxy takes off again."""
 
     allow_no_keys: bool = False
     """Listen on an address that is not loopback although no API key is defined, so that anyone may ask anything."""
@@ -159,6 +173,21 @@ class Settings(BaseSettings):
     audit_workers: Annotated[int, Field(ge=1, le=64)] = 2
     """Processes that an audit run may keep busy, with what requests leave over."""
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given, then the environment without service links."""
+        assert isinstance(env_settings, EnvSettingsSource)  # noqa: S101  for the type checker
+        found = env_settings.env_vars.items()
+        env_settings.env_vars = {name: value for name, value in found if not is_service_link(name, value)}
+        return init_settings, env_settings
+
 
 def read_settings(**given: Any) -> Settings:
     """Settings from the environment; ``given`` ones (from the command line) win where they are not None.
@@ -167,7 +196,8 @@ def read_settings(**given: Any) -> Settings:
         StartError: an unknown EVENHAND_* variable, or a value out of bounds; one line that names each.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    named = {name for name in os.environ if name.upper().startswith(PREFIX)}
+    ours = {name: value for name, value in os.environ.items() if name.upper().startswith(PREFIX)}
+    named = {name for name, value in ours.items() if not is_service_link(name, value)}
     if unknown := sorted(named - known - OTHERS):
         raise StartError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     try:

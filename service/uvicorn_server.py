@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -18,7 +19,39 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.errors import StartError
+
 TICK_S = 0.1
+
+
+class AddressError(StartError):
+    """The address cannot be listened on."""
+
+    exit_status = 3
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Take an address before anything is loaded for it; it is listened on later. A name may have several.
+
+    Raises:
+        AddressError: it is in use, is none of this machine's, or may not be taken; one line.
+    """
+    taken: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in sorted(
+            set(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE))
+        ):
+            one = socket.socket(family, kind, protocol)
+            taken.append(one)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            one.bind(address)
+    except OSError as error:
+        for one in taken:
+            one.close()
+        raise AddressError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return taken
 
 
 class Server(uvicorn.Server):

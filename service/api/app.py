@@ -53,7 +53,7 @@ PARTS = (
 )
 """In the order that requests are matched: what is asked most comes first."""
 CROSS_ORIGIN: dict[str, Any] = {
-    "allow_methods": ["GET", "POST", "PUT", "DELETE"],
+    "allow_methods": ["GET", "HEAD", "POST", "PUT", "DELETE"],
     "allow_headers": ["authorization", "content-type", "idempotency-key"],
     "expose_headers": ["x-request-id", "retry-after", "idempotent-replayed"],
     "max_age": 600,
@@ -99,17 +99,18 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
         max_body_bytes=settings.max_body_kb << 10,
         max_k=settings.max_k,
         metrics_elsewhere=settings.metrics_port is not None,
-        schema=published_schema(),
+        root_path=settings.root_path,
+        schema=published_schema(settings.root_path),
     )
     return app
 
 
-def published_schema() -> dict[str, Any]:
-    """The OpenAPI document; it depends on no setting and no bundle."""
+def published_schema(root_path: str = "") -> dict[str, Any]:
+    """The OpenAPI document; it depends on no bundle, and of the settings on where a proxy shows the service."""
     schema = _routed().openapi()
     schema["components"]["schemas"]["Problem"] = PROBLEM_SCHEMA
     describe_access(schema)
-    return schema
+    return {**schema, "servers": [{"url": root_path}]} if root_path else schema
 
 
 class _App(FastAPI):

@@ -108,7 +108,7 @@ async def queue_run(request: Request) -> Response:
     wanted, _ = await read_body(request, _BODY)
     run = await state_of(request).runtime.audits.queue(wanted)
     page: QueuedPage = {"id": run, "status": "queued"}
-    return json_response(page, 202, {"location": f"/audit/runs/{run}"})
+    return json_response(page, 202, {"location": f"{state_of(request).root_path}/audit/runs/{run}"})
 
 
 @router.get(

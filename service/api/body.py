@@ -17,6 +17,9 @@ MAX_ERRORS = 20
 MAX_ECHO = 100
 """Characters of a name or a wrong value that are sent back."""
 
+OBJECT, OBJECT_TYPES = "Input should be an object", frozenset({"model_type", "model_attributes_type", "dataclass_type"})
+"""Instead of what pydantic says, which names a class of ours."""
+
 Value = TypeVar("Value")
 
 
@@ -24,12 +27,16 @@ async def read_body(request: Request, wanted: TypeAdapter[Value]) -> tuple[Value
     """The body as a value, and as it came.
 
     Raises:
-        MediaTypeError: it does not say that it is JSON. A web page cannot say so of another origin without asking.
+        MediaTypeError: it does not say that it is JSON, or is compressed. A web page cannot say
+            that it is JSON to another origin without asking.
         BodyTooLargeError: longer than the operator allows.
         InvalidBodyError: lists every field that is wrong.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise MediaTypeError
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise MediaTypeError(encoding)
     try:
         raw = await request.body()
     except ClientDisconnect:  # nobody reads the answer
@@ -97,8 +104,9 @@ def _refuse(constant: str) -> NoReturn:
 
 def _explain(problem: Mapping[str, Any]) -> dict[str, Any]:
     found = problem["input"]
+    reason = OBJECT if problem["type"] in OBJECT_TYPES else problem["msg"]
     place = ".".join(map(str, problem["loc"])) or "body"
-    return _error(place, found if isinstance(found, str | int | float | bool) else None, problem["msg"])
+    return _error(place, found if isinstance(found, str | int | float | bool) else None, reason)
 
 
 def _error(field: str, value: object, reason: str) -> dict[str, Any]:

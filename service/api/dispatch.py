@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import answer_router_error, answer_service_error
 from service.api.request_context import trace_of
@@ -48,6 +48,9 @@ class Dispatch:
         if scope["type"] != "http":
             await self._router(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            await self._head(scope, receive, send)
+            return
         try:
             route = self._fixed.get((scope["method"], scope["path"]))
             if route is None:
@@ -59,6 +62,19 @@ class Dispatch:
             await self._refuse(answer_service_error, error, scope, receive, send)
         except HTTPException as error:
             await self._refuse(answer_router_error, error, scope, receive, send)
+
+    async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What GET answers, without its body: RFC 9110, 9.3.2. Its list is logged as a probe."""
+        trace_of(Request(scope)).shows = False
+
+        async def send_head(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        asked = {**scope, "method": "GET"}
+        try:
+            await self(asked, receive, send_head)
+        finally:
+            scope["route"] = asked.get("route")
 
     async def _refuse(
         self,

@@ -24,9 +24,11 @@ async def live(_: Request) -> Response:
 async def ready(request: Request) -> Response:
     """Tell that a recommendation would be answered: the bundle is loaded and proven, the worker and the database alive.
 
-    What the service can do without is no reason to send it no requests: `degraded` says what is wrong with it.
+    What the service can do without is no reason to send it no requests: `degraded` says what it goes without,
+    and the log what is wrong with it.
     """
     runtime = state_of(request).runtime
+    runtime.log_troubles()
     runtime.check_ready()
     ready: Readiness = {"status": "ready", "components": runtime.components}
     if degraded := runtime.degraded:

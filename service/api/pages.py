@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from service.api.query import Parameters, parse
+from service.api.state import state_of
 from service.errors import NotFoundError
 from service.ui import assets, render, version
 
@@ -35,21 +36,21 @@ class AssetParameters(Parameters):
 
 
 @router.get("/")
-async def explore(_: Request) -> Response:
+async def explore(request: Request) -> Response:
     """Show the lists of a user side by side. A page does not look at its query string: its script does, and says so."""
-    return _page("explore", POLICY)
+    return _page(request, "explore", POLICY)
 
 
 @router.get("/ui/audits")
-async def audits(_: Request) -> Response:
+async def audits(request: Request) -> Response:
     """Show, start and compare audits."""
-    return _page("audits", REPORT_POLICY)
+    return _page(request, "audits", REPORT_POLICY)
 
 
 @router.get("/ui/models")
-async def models(_: Request) -> Response:
+async def models(request: Request) -> Response:
     """Show versions and their cards, and activate one."""
-    return _page("models", POLICY)
+    return _page(request, "models", POLICY)
 
 
 @router.get("/ui/static/{file}")
@@ -69,6 +70,6 @@ async def static(request: Request) -> Response:
     return Response(asset.content, headers=headers, media_type=asset.media_type)
 
 
-def _page(name: str, policy: str) -> Response:
+def _page(request: Request, name: str, policy: str) -> Response:
     headers = {"content-security-policy": policy, "cache-control": ASKED_AGAIN}
-    return Response(render(name), headers=headers, media_type="text/html")
+    return Response(render(name, state_of(request).root_path), headers=headers, media_type="text/html")

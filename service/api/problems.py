@@ -72,7 +72,8 @@ def answer_router_error(request: Request, error: Exception) -> Response:
 def _possible_methods(request: Request) -> list[str]:
     """Of all routes with this path; the router names those of the first alone."""
     routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
-    return sorted({method for route in routes for method in route.methods})
+    methods = {method for route in routes for method in route.methods}
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 def problems(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:

@@ -157,6 +157,7 @@ async def popular(request: Request) -> Response:
 async def _made(request: Request, query: AnyQuery, purpose: Purpose) -> tuple[Recommendation, bool]:
     """The list, and whether this caller may see scores."""
     state, trace, caller = state_of(request), trace_of(request), caller_of(request)
+    purpose = purpose if trace.shows else Purpose.PROBE
     made = await _counted(state, query, Asker(trace.request_id, purpose, caller.key_id))
     _leave_traces(trace, made)
     return made, _sees_scores(state, caller)

@@ -28,6 +28,8 @@ class Trace:
     request_id: str
     status: int | None = None
     """None until the answer begins."""
+    shows: bool = True
+    """False for HEAD: nothing of what is answered is shown to anybody."""
     refused: str | None = None
     """Code of the problem."""
     protected: tuple[str, ...] | None = None

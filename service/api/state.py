@@ -21,6 +21,8 @@ class State:
     max_body_bytes: int
     max_k: int
     metrics_elsewhere: bool
+    root_path: str
+    """What a proxy puts before every path; not there in the paths that arrive."""
     schema: dict[str, Any]
 
 

@@ -93,12 +93,21 @@ class BodyTooLargeError(ServiceError):
 
 
 class MediaTypeError(ServiceError):
-    """The body does not say that it is JSON."""
+    """The body does not say that it is JSON, or is compressed."""
 
     status = 415
     code = "unsupported_media_type"
 
-    def __init__(self) -> None:
-        super().__init__("the body must be JSON, and say so: `Content-Type: application/json`")
-        self.field = "content-type"
-        self.allowed = ["application/json"]
+    def __init__(self, encoding: str | None = None) -> None:
+        """Of the body's type, or of the encoding that it has."""
+        if encoding is None:
+            super().__init__("the body must be JSON, and say so: `Content-Type: application/json`")
+            self.field, self.allowed = "content-type", ["application/json"]
+        else:
+            super().__init__(f"the body has `Content-Encoding: {encoding:.40}`; send it as it is")
+            self.field, self.allowed = "content-encoding", ["identity"]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """RFC 9110, 12.5.3: a refused encoding names those that are read."""
+        return {"accept-encoding": "identity"} if self.field == "content-encoding" else {}

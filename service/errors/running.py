@@ -68,3 +68,5 @@ class StartError(ServiceError):
     """The settings, the machine or the bundle do not allow a start."""
 
     code = "start_refused"
+    exit_status = 2
+    """Of the command that it ends."""

@@ -17,7 +17,6 @@ from service.store import (
     Database,
     StoredModel,
     StoreStartError,
-    StoreUnavailableError,
     check_schema,
     list_keys,
     list_models,
@@ -86,10 +85,11 @@ class Glance:
 
 
 def glance(url: str) -> Glance | None:
-    """Look into the database; None if it is lost, or has the schema of another version.
+    """Look into the database; None if it has the schema of another version.
 
     Raises:
         StoreStartError: this is not a URL of a database.
+        StoreUnavailableError: it is lost, so that loading anything for it would be in vain.
     """
     database = Database(url)
     try:
@@ -100,7 +100,7 @@ def glance(url: str) -> Glance | None:
             known, keys = list_models(connection), list_keys(connection)
         active = max(known, key=lambda model: model.activation, default=None)
         return Glance(bool(keys), active if active is not None and active.activation else None)
-    except (StoreStartError, StoreUnavailableError):
+    except StoreStartError:
         return None
     finally:
         database.close()

@@ -7,12 +7,13 @@ takes longer than `STATEMENT_S`, so that a server that hangs is found out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import time_ns
 from typing import Any
 
+from psycopg import OperationalError as DriverError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, update
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
@@ -31,6 +32,32 @@ READERS = 4
 """Connections for reading."""
 CHECKPOINT_PAGES = 1000
 """SQLite: pages (4 KiB) of the write-ahead log that are moved to the file at once."""
+
+
+PGBOUNCER = (
+    "this is PgBouncer, or another pooler, and not PostgreSQL itself: it drops the options of a connection that make a "
+    "commit durable and bound in time. Let EVENHAND_DATABASE_URL lead to PostgreSQL; a replica needs six connections"
+)
+_COMPLAINTS = (
+    ("unsupported startup parameter", PGBOUNCER),
+    ("28P01", "it refuses this user and password"),
+    ("password authentication failed", "it refuses this user and password"),
+    ("no password supplied", "it asks for a password, and the URL has none"),
+    ("no pg_hba.conf entry", "it lets this user in from nowhere like here, or not without TLS (pg_hba.conf)"),
+    ("3D000", "its server has no database of that name"),
+    ("does not exist", "its server has no database, or no user, of that name"),
+    ("server does not support ssl", "its server has no TLS, which sslmode demands"),
+    ("certificate", "the TLS certificate of its server is not accepted"),
+    ("ssl", "TLS with its server does not come about"),
+    ("failed to resolve host", "there is no host of that name"),
+    ("name or service not known", "there is no host of that name"),
+    ("connection refused", "nothing listens at that host and port"),
+    ("no such file or directory", "nothing listens at that host and port"),
+    ("timeout expired", "no connection within 2 s"),
+    ("connection timeout", "no connection within 2 s"),
+)
+"""SQLSTATE, or what PostgreSQL's client library says of a connection that did not come about → what is said here,
+which repeats no address, no user and no password."""
 
 
 class Transaction:
@@ -65,9 +92,10 @@ class Database:
             event.listen(self.writers, "begin", _begin_immediate)
             event.listen(self.readers, "begin", _begin)
         else:
-            self.writers = create_engine(self.url, poolclass=NullPool, connect_args=_postgres(STATEMENT_S))
+            given, plain = self.url.query, self.url.difference_update_query(["options"])
+            self.writers = create_engine(plain, poolclass=NullPool, connect_args=_postgres(STATEMENT_S, given))
             self.readers = create_engine(
-                self.url, pool_size=READERS, max_overflow=0, pool_pre_ping=True, connect_args=_postgres(0)
+                plain, pool_size=READERS, max_overflow=0, pool_pre_ping=True, connect_args=_postgres(0, given)
             )
 
     @property
@@ -99,6 +127,20 @@ class Database:
         """
         with translated(), self.writers.begin() as connection:
             yield Transaction(connection)
+
+    def check_options(self) -> None:
+        """Pass only where the server took the options that every connection asks for.
+
+        Raises:
+            StoreStartError: something in between dropped them.
+            StoreUnavailableError: the database is lost.
+        """
+        if self.is_sqlite:
+            return
+        with self.writing() as tx:
+            timeout = tx.connection.exec_driver_sql("SHOW statement_timeout").scalar_one()
+        if timeout != f"{STATEMENT_S}s":
+            raise StoreStartError(PGBOUNCER)
 
     def close(self) -> None:
         """Close every connection that rests."""
@@ -144,6 +186,10 @@ def complaint(error: BaseException) -> str:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
     kind = type(cause).__name__
+    said = str(cause).lower() if isinstance(cause, DriverError) else ""
+    why = next((why for sign, why in _COMPLAINTS if sign == code or sign in said), None)
+    if why is not None:
+        return f"the database cannot be used: {why}"
     return f"the database does not answer as it should ({kind}{f' {code}' if code else ''})"
 
 
@@ -151,6 +197,8 @@ def _parsed(text: str) -> URL:
     try:
         url = make_url(text.replace("postgres://", "postgresql://", 1))
         if url.get_backend_name() == "postgresql":
+            if repeated := [name for name, value in url.query.items() if not isinstance(value, str)]:
+                raise StoreStartError(f"EVENHAND_DATABASE_URL has {', '.join(repeated)} more than once")
             return url.set(drivername="postgresql+psycopg")
         if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
             return url
@@ -161,10 +209,13 @@ def _parsed(text: str) -> URL:
     ) from None
 
 
-def _postgres(statement_s: int) -> dict[str, Any]:
+def _postgres(statement_s: int, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a connection is asked for: the URL's own parameters win, but for the three options, which come last."""
     options = f"-c synchronous_commit=on -c statement_timeout={statement_s}s -c timezone=UTC"
     alive = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 5000}
-    return {"connect_timeout": CONNECT_S, "options": options, "application_name": "evenhand", **alive}
+    ours = {"connect_timeout": CONNECT_S, "application_name": "evenhand", **alive}
+    mine = {name: value for name, value in ours.items() if name not in given}
+    return {**mine, "options": f"{given.get('options', '')} {options}".strip()}
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

@@ -34,6 +34,7 @@ def migrate(database: Database, to: str = "head") -> None:
         StoreStartError: the database has a schema that this version does not know.
         StoreUnavailableError: the database is lost, or full.
     """
+    database.check_options()
     with translated(), database.writers.begin() as connection:
         if not database.is_sqlite:
             connection.execute(text("SET LOCAL statement_timeout = 0"))
@@ -55,6 +56,7 @@ def check_schema(database: Database) -> None:
         StoreStartError: says which of the two is older, and what to do.
         StoreUnavailableError: the database is lost.
     """
+    database.check_options()
     with database.reading() as connection:
         have = schema_revision(connection)
     _check_known(have)

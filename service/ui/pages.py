@@ -14,11 +14,11 @@ PAGES = {"explore": "/", "audits": "/ui/audits", "models": "/ui/models"}
 
 
 @cache
-def render(name: str) -> bytes:
-    """One page of `PAGES`."""
+def render(name: str, root_path: str = "") -> bytes:
+    """One page of `PAGES`, every address in it with the path under which a proxy shows the service."""
     script = f"{name}.js"
     modules = [file for file in imports_of(script) if file != script]
-    return _environment().get_template(f"{name}.html.jinja").render(page=name, modules=modules).encode()
+    return _environment().get_template(f"{name}.html.jinja").render(page=name, modules=modules, root=root_path).encode()
 
 
 def _address(file: str) -> str:

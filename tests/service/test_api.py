@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import re
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -292,3 +293,61 @@ def test_the_published_schema_is_the_one_that_is_served(client):
     hidden = {"/openapi.json", "/", "/ui/audits", "/ui/models", "/ui/static/{file}"}
     assert client.get("/openapi.json").json()["paths"].keys() == {path for _, path in SCOPE_OF} - hidden
     assert client.get("/docs").status_code == 404
+
+
+def test_every_get_route_has_a_head_that_says_the_same_and_shows_nothing(client):
+    for path in ("/recommend?user=u0", "/similar?item=i1", "/popular", "/attributes", "/models", "/", "/ui/audits",
+                 "/health/live", "/health/ready", "/openapi.json", "/users/u0/requirement", "/audit/runs", "/nowhere",
+                 "/recommend", "/ui/static/api.js"):  # fmt: skip
+        got, head = client.get(path), client.request("HEAD", path)
+
+        assert (head.status_code, head.content) == (got.status_code, b""), path
+        assert head.headers["content-type"] == got.headers["content-type"]
+    assert client.request("HEAD", "/metrics").status_code == 200
+    assert client.request("HEAD", "/recommend/batch").status_code == 405
+    assert client.request("POST", "/recommend").headers["allow"] == "GET, HEAD"
+
+
+def test_head_is_counted_by_its_route(client):
+    client.request("HEAD", "/audit/users/u0")
+
+    assert 'route="/audit/users/{user}"' in client.get("/metrics").text
+
+
+def test_a_probe_tells_nothing_but_parts_and_fixed_reasons(client, monkeypatch):
+    """What a part says of its trouble may hold a key of the cache, the bytes of an answer, an address."""
+    runtime = client.app.state.evenhand.runtime
+    secret = "redis://10.0.0.7 GET evenhand:u42 -> female"
+    monkeypatch.setattr(runtime.activations, "trouble", secret)
+    monkeypatch.setattr(runtime.upkeep, "trouble", secret)
+    degraded = client.get("/health/ready")
+    monkeypatch.setattr(runtime.store.writer, "_problem", secret)
+    lost = client.get("/health/ready")
+
+    assert (degraded.status_code, {*degraded.json()["degraded"]}) == (200, {"model", "upkeep"})
+    assert lost.status_code == 503
+    for answer in (degraded, lost):
+        assert "10.0.0.7" not in answer.text
+        assert "u42" not in answer.text
+
+
+def test_every_part_has_a_reason():
+    from service.runtime import REASONS
+
+    assert set(REASONS) == {"worker", "store", "model", "upkeep", "audits", "index", "redis", "news"}
+
+
+def test_behind_a_proxy_that_takes_a_prefix_off_every_address_has_it(a_client):
+    client = a_client(settings={"root_path": "/shop/evenhand"})
+
+    for path in ("/", "/ui/audits", "/ui/models"):
+        found = re.findall(r'(?:href|src)="(/[^"]*)"', client.get(path).text)
+        assert len(found) > 8
+        assert all(address.startswith("/shop/evenhand/") for address in found)
+    assert client.get("/openapi.json").json()["servers"] == [{"url": "/shop/evenhand"}]
+    assert "/recommend" in client.get("/openapi.json").json()["paths"]
+
+
+def test_without_a_prefix_nothing_names_one(client):
+    assert "servers" not in client.get("/openapi.json").json()
+    assert 'href="/ui/audits"' in client.get("/").text

@@ -111,10 +111,11 @@ async def test_after_the_time_that_a_refusal_names_requests_pass_again_and_not_b
         assert await passed(one, 3) == 2
         with pytest.raises(RateLimitedError) as refused:
             await one.take("7")
+        said = time.monotonic()
 
         await asyncio.sleep(1 - (time.monotonic() - started))
         assert await passed(one, 1) == 0
-        await asyncio.sleep(refused.value.retry_after_s - (time.monotonic() - started))
+        await asyncio.sleep(refused.value.retry_after_s - (time.monotonic() - said))
 
         assert refused.value.retry_after_s in (2, 3)
         assert await passed(one, 3) == 2
@@ -211,3 +212,18 @@ async def test_without_a_redis_there_is_no_trouble():
 
     assert await passed(one, 10) == 5
     assert one.trouble is None
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("jump_s", [-3600, 3600])
+async def test_a_clock_that_is_set_anew_neither_locks_a_key_out_nor_opens_a_window(monkeypatch, jump_s):
+    one, real = limits("1/2 seconds"), time.time
+    await one.take("7")
+    monkeypatch.setattr(time, "time", lambda: real() + jump_s)
+
+    with pytest.raises(RateLimitedError) as refused:
+        await one.take("7")
+
+    assert refused.value.retry_after_s <= 2
+    await asyncio.sleep(2.1)
+    assert await passed(one, 2) == 1

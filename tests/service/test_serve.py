@@ -158,7 +158,31 @@ def test_a_port_that_is_taken_is_said(a_bundle_folder, start):
         _, err = process.communicate(timeout=60)
 
     assert process.returncode == 3
-    assert "address already in use" in err
+    (line,) = err.splitlines()  # nothing was loaded, nothing said to be ready
+    assert line.endswith("Address already in use")
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_loopback_may_be_written_as_ipv6(a_bundle_folder, start, host):
+    port = a_free_port()
+    process = start("serve", "--bundle", str(a_bundle_folder()), "--host", host, "--port", str(port))
+
+    wait_until_ready(process, f"http://[::1]:{port}")
+
+
+def test_a_connection_rests_longer_than_a_balancer_keeps_it(a_bundle_folder, start):
+    """uvicorn's own five seconds would end it before."""
+    port = a_free_port()
+    process = start("serve", "--bundle", str(a_bundle_folder()), "--port", str(port))
+    wait_until_ready(process, f"http://127.0.0.1:{port}")
+    request = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        time.sleep(6.5)
+        connection.sendall(request)
+
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
 
 
 def test_the_published_schema_is_the_apps(start):

@@ -109,3 +109,66 @@ def test_no_bundle_is_said_with_both_ways_to_name_one():
 
 def test_every_setting_says_what_it_means():
     assert all(field.description for field in Settings.model_fields.values())
+
+
+LINKS = {
+    "EVENHAND_SERVICE_HOST": "10.96.0.7",
+    "EVENHAND_SERVICE_PORT": "8000",
+    "EVENHAND_SERVICE_PORT_HTTP": "8000",
+    "EVENHAND_PORT": "tcp://10.96.0.7:8000",
+    "EVENHAND_PORT_8000_TCP": "tcp://10.96.0.7:8000",
+    "EVENHAND_PORT_8000_TCP_PROTO": "tcp",
+    "EVENHAND_PORT_8000_TCP_PORT": "8000",
+    "EVENHAND_PORT_8000_TCP_ADDR": "10.96.0.7",
+    "EVENHAND_PORT_53_UDP": "udp://[fd00::7]:53",
+    "EVENHAND_PORT_53_UDP_PROTO": "udp",
+    "EVENHAND_PORT_53_UDP_ADDR": "fd00::7",
+    "EVENHAND_METRICS_PORT": "tcp://10.96.0.8:9000",
+    "EVENHAND_POSTGRES_SERVICE_HOST": "10.96.0.9",
+}
+
+
+def test_links_of_kubernetes_services_are_left_alone(monkeypatch):
+    for name, value in LINKS.items():
+        monkeypatch.setenv(name, value)
+
+    settings = read_settings(bundle="b")
+
+    assert (settings.port, settings.metrics_port) == (8000, None)
+
+
+def test_a_port_is_a_setting_beside_links(monkeypatch):
+    for name, value in LINKS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("EVENHAND_PORT", "9000")
+
+    assert read_settings(bundle="b").port == 9000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("EVENHAND_SERVICE_HOST", "shop.example"),
+        ("EVENHAND_SERVICE_HOSTS", "10.96.0.7"),
+        ("EVENHAND_SERVICE_PORT", "http"),
+        ("EVENHAND_PORT", "tcp://evenhand:8000"),
+        ("EVENHAND_PORT", "http://10.96.0.7:8000"),
+        ("EVENHAND_PORT_8000_TCP_PROTO", "8000"),
+        ("EVENHAND_PORT_8000_TCP_ADDR", ""),
+        ("EVENHAND_PORTS", "8000"),
+        ("EVENHAND_MAX_PORT", "8000"),
+    ],
+)
+def test_what_only_looks_like_a_link_is_refused(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(StartError, match=name):
+        read_settings(bundle="b")
+
+
+@pytest.mark.parametrize("path", ["evenhand", "/evenhand/", "//evil.example", "/a?b", "/a b"])
+def test_a_root_path_is_a_path(monkeypatch, path):
+    monkeypatch.setenv("EVENHAND_ROOT_PATH", path)
+
+    with pytest.raises(StartError, match="EVENHAND_ROOT_PATH"):
+        read_settings(bundle="b")

@@ -1,6 +1,7 @@
 // The HTTP API as the page asks it. The key is kept for this tab alone, and never becomes part of an address.
 
 const KEY = "evenhand.key";
+const ROOT = new URL("../..", import.meta.url); // where this service is, under whatever path a proxy shows it
 
 /** A refusal: an RFC 9457 document of the service, or (status 0) no answer at all. */
 export class Problem extends Error {
@@ -38,7 +39,7 @@ export async function ask(path, { method = "GET", body, signal, as = "json", sec
   };
   let answer, text;
   try {
-    answer = await fetch(path, sent);
+    answer = await fetch(new URL(path.slice(1), ROOT), sent);
     text = await answer.text();
   } catch (error) {
     if (error.name === "AbortError") throw error;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -131,3 +133,25 @@ def test_no_body_breaks_the_service(client, body):
     answer = client.request("POST", "/interactions", content=raw, **{"content-type": "application/json"})
 
     assert answer.status_code in (200, 422), answer.text
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate, gzip", "br"])
+def test_a_compressed_body_is_refused_as_that(client, encoding):
+    import gzip
+
+    raw = gzip.compress(b'{"interactions": [{"user": "u0", "item": "i1"}]}')
+    headers = {"content-type": "application/json", "content-encoding": encoding}
+
+    answer = client.request("POST", "/interactions", content=raw, **headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    assert (answer.json()["field"], answer.headers["accept-encoding"]) == ("content-encoding", "identity")
+
+
+@pytest.mark.parametrize("path", ["/interactions", "/recommend/batch", "/recommend/session", "/audit/runs"])
+@pytest.mark.parametrize("body", ["[]", "1", '"x"', '{"interactions": [1], "requests": [1], "history": 1}'])
+def test_what_is_wrong_with_a_body_names_fields_and_no_class_of_ours(client, path, body):
+    answer = client.request("POST", path, content=body.encode(), **{"content-type": "application/json"})
+
+    assert answer.status_code in {200, 422}  # a batch answers each of its requests
+    assert not re.search(r"Body|instance of|[a-z_]+\(\)|[A-Z][a-z]+[A-Z]", answer.text.replace("Input", ""))

@@ -157,11 +157,14 @@ class TestRecommend:
         (row,) = client.post("/recommend/batch", {"requests": [{"user": "u1", "k": 6}]}).json()["results"]
         assert row["code"] == "invalid_query"
 
-    def test_a_head_request_is_refused_and_shows_and_logs_nothing(self, client):
+    def test_a_head_request_shows_nothing_and_is_no_exposure(self, client):
         answer = client.request("HEAD", "/recommend?user=u0")
 
-        assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
-        assert client.logged() == []
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert int(answer.headers["content-length"]) > 0
+        (row,) = client.logged()
+        assert row.purpose.name == "PROBE"
+        assert not row.purpose.is_exposure
 
 
 class TestPaging:
@@ -479,7 +482,7 @@ def test_readiness_follows_the_database(client, monkeypatch):
     store = client.app.state.evenhand.runtime.store
     monkeypatch.setattr(store.writer, "_problem", "the database does not answer as it should")
 
-    assert client.problem("/health/ready")["detail"] == "the database does not answer as it should"
+    assert client.problem("/health/ready")["detail"] == "the database is lost, full, or too slow"
     assert client.problem("/recommend?user=u0")["code"] == "store_unavailable"
 
 

@@ -128,7 +128,8 @@ def test_an_activation_is_followed_and_a_replica_that_cannot_says_so_and_serves_
             await eventually(said)
             assert await version(lacking) == "1"
             ready = await lacking.get("/health/ready")
-            assert (ready.status_code, "tiny/2" in ready.json()["degraded"]["model"]) == (200, True)
+            assert (ready.status_code, "tiny/2" in ready.text) == (200, False)
+            assert ready.json()["degraded"]["model"] == "another version was activated, and cannot be served here"
             assert (await there.get("/models")).json()["trouble"] is None
 
             shutil.copytree(folder.parent / "2", apart / "2")  # the files arrive late
