@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn, TypeVar
 
@@ -105,8 +106,16 @@ def _refuse(constant: str) -> NoReturn:
 def _explain(problem: Mapping[str, Any]) -> dict[str, Any]:
     found = problem["input"]
     reason = OBJECT if problem["type"] in OBJECT_TYPES else problem["msg"]
-    place = ".".join(map(str, problem["loc"])) or "body"
+    *outer, last = problem["loc"] or ("",)
+    own = problem["type"] == "extra_forbidden"  # a name that the client chose, whatever it looks like
+    parts = [*filter(_is_field, outer), *([last] if own or _is_field(last) else [])]
+    place = ".".join(map(str, parts)) or "body"
     return _error(place, found if isinstance(found, str | int | float | bool) else None, reason)
+
+
+def _is_field(part: int | str) -> bool:
+    """Whether a part of a place is one of the body: pydantic names the branches of a union too, by our classes."""
+    return isinstance(part, int) or re.fullmatch("[a-z][a-z0-9_-]*", part) is not None
 
 
 def _error(field: str, value: object, reason: str) -> dict[str, Any]:

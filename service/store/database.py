@@ -7,6 +7,7 @@ takes longer than `STATEMENT_S`, so that a server that hangs is found out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,7 +46,8 @@ _COMPLAINTS = (
     ("no password supplied", "it asks for a password, and the URL has none"),
     ("no pg_hba.conf entry", "it lets this user in from nowhere like here, or not without TLS (pg_hba.conf)"),
     ("3D000", "its server has no database of that name"),
-    ("does not exist", "its server has no database, or no user, of that name"),
+    (r'database ".*" does not exist', "its server has no database of that name"),
+    (r'role ".*" does not exist', "its server has no user of that name"),
     ("server does not support ssl", "its server has no TLS, which sslmode demands"),
     ("certificate", "the TLS certificate of its server is not accepted"),
     ("ssl", "TLS with its server does not come about"),
@@ -56,8 +58,8 @@ _COMPLAINTS = (
     ("timeout expired", "no connection within 2 s"),
     ("connection timeout", "no connection within 2 s"),
 )
-"""SQLSTATE, or what PostgreSQL's client library says of a connection that did not come about → what is said here,
-which repeats no address, no user and no password."""
+"""SQLSTATE, or a pattern of what PostgreSQL's client library says of a connection that did not come about → what is
+said here, which repeats no address, no user and no password."""
 
 
 class Transaction:
@@ -187,7 +189,7 @@ def complaint(error: BaseException) -> str:
     code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
     kind = type(cause).__name__
     said = str(cause).lower() if isinstance(cause, DriverError) else ""
-    why = next((why for sign, why in _COMPLAINTS if sign == code or sign in said), None)
+    why = next((why for sign, why in _COMPLAINTS if sign == code or re.search(sign.lower(), said)), None)
     if why is not None:
         return f"the database cannot be used: {why}"
     return f"the database does not answer as it should ({kind}{f' {code}' if code else ''})"
