@@ -74,7 +74,7 @@ def checked(name: str) -> str:
     check, log = CHECKS[name], LOGS / f"{name}.log"
     LOGS.mkdir(parents=True, exist_ok=True)
     say(f"{name}: {check.what}")
-    began = time.monotonic()
+    commit, began = revision(), time.monotonic()
     with log.open("w") as said:
         try:
             status = subprocess.run(
@@ -85,7 +85,7 @@ def checked(name: str) -> str:
     took = f"{time.monotonic() - began:.0f} s"
     result = f"passed in {took}" if status == 0 else f"**failed** after {took}"
     say(f"{name}: {result.replace('*', '')}" + ("" if status == 0 else f"; see {log}"))
-    return f"| {datetime.now(UTC).date().isoformat()} | {revision()} | {result} |"
+    return f"| {datetime.now(UTC).date().isoformat()} | {commit} | {result} |"
 
 
 def noted(page: str) -> dict[str, str]:

@@ -23,7 +23,6 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "training" / "configs" / "demo.toml"
-AUDITS: tuple[dict[str, Any], ...] = ({"profile": "quick"}, {"profile": "quick", "seed": 1})
 WITHIN_S = 1200
 LOOKS = {"light": (1280, "light"), "dark": (1280, "dark"), "phone": (390, "light"), "phone-dark": (390, "dark")}
 
@@ -34,6 +33,7 @@ def main() -> int:
     parser.add_argument("--bundle", type=Path, default=ROOT / "bundles" / "demo", help="what is served")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "screenshots", help="where the pictures go")
     parser.add_argument("--looks", nargs="+", choices=LOOKS, default=list(LOOKS), help="all of them without it")
+    parser.add_argument("--audit", type=json.loads, default={"profile": "quick"}, help="as POST /audit/runs takes it")
     options = parser.parse_args()
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -47,7 +47,7 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     with served(options.bundle) as address:
         say("Auditing it twice, quickly: a few minutes")
-        first, second = (audited(address, wanted) for wanted in AUDITS)
+        first, second = (audited(address, options.audit | {"seed": seed}) for seed in (0, 1))
         user = ask(f"{address}/audit/users?limit=50")["users"][-1]
         names = ",".join(one["name"] for one in ask(f"{address}/attributes")["attributes"][:2])
         paths = {

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ SMALL = {
     "gpu": "--items 2000",
     "index": "--items 1500 --build-s 5",
     "paper": "--configs . --out out --bases bases --weights 0.1",
-    "scale": "--items 600 --attributes 1 --tastes clustered --methods afrl --users 400 --seconds 1 --rounds 1",
+    "scale": "--items 600 --attributes --tastes clustered --users 400 --seconds 1 --rounds 1",
     "scale_plots": "",
     "serving": "--users 600 --seconds 1 --rounds 1",
     "storage": "bundles/small",
@@ -36,6 +38,8 @@ WRITES = {"afrl_training": "afrl_training.json", "paper": "paper-figures.md", "s
 NOT_IN_BENCH_FULL = {"gpu", "guard", "scale_plots", "afrl_training", "paper"}
 """They need a GPU, run in CI, draw again what is there, or need MovieLens."""
 NO_GPU = "nothing to measure here"
+
+WITHIN_S = 560
 
 RUN = """
 name = "{name}"
@@ -69,9 +73,16 @@ CONFIGS = {"ml1m-pmf-afrl-reproduce": "reproduce", "small": "strict"}
 
 
 def run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """To its end, with all that it started."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    words = [sys.executable, *command]
-    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=580, check=False)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen([sys.executable, *command], cwd=folder, env=environment, **pipes) as process:
+        try:
+            said = process.communicate(timeout=WITHIN_S)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return subprocess.CompletedProcess(command, process.returncode, *said)
 
 
 @pytest.fixture
@@ -126,6 +137,17 @@ def test_the_figures_of_the_paper_can_be_drawn_again_from_the_numbers_that_are_k
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"paper-front.svg", "paper-curves.svg", "paper-figures.md"}
     assert (tmp_path / "paper-figures.md").read_text() == (ROOT / "docs/results/paper-figures.md").read_text()
+
+
+def test_the_page_of_the_scale_benchmark_can_be_written_again_from_the_numbers_that_are_kept():
+    code = "import json, sys, scale_table; print(scale_table.as_text(json.load(sys.stdin)))"
+    numbers = (ROOT / "benchmarks/results/scale.json").read_text()
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'benchmarks'}"}
+
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, input=numbers, capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() in (ROOT / "benchmarks/results/scale.md").read_text()
 
 
 def test_results_of_a_smaller_size_never_replace_those_of_the_full_one(monkeypatch):
