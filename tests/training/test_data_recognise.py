@@ -111,7 +111,9 @@ def ml_1m(folder):
 
 def ml_100k(folder):
     (folder / "u.data").write_text(text("", rows(), "\t"))
-    (folder / "u.user").write_text(text("", [(user, age, sex, ("other", "writer")[user % 3 > 0], "0") for user, sex, age in PEOPLE], "|"))
+    (folder / "u.user").write_text(
+        text("", [(user, age, sex, ("other", "writer")[user % 3 > 0], "0") for user, sex, age in PEOPLE], "|")
+    )
     (folder / "u.genre").write_text("unknown|0\nDrama|1\n")
     (folder / "u.item").write_text(text("", [(item, title, "", "", "", 0, 1) for item, title, _ in FILMS], "|"))
 
