@@ -164,6 +164,7 @@ def test_columns_without_a_name_are_no_attributes(a_folder):
         ("csv.gz", gzip.compress(INTERACTIONS.encode() * 99)[:-20], "is not readable as gzip"),
         ("csv.zst", b"nonsense", "is not readable as zstd"),
         ("csv", INTERACTIONS.encode("utf-16"), "is not UTF-8; allowed: UTF-8 text, or another `encoding`"),
+        ("csv", INTERACTIONS.replace("user", "us\0er").encode(), r"'us\x00er' is not the name of a column"),
         ("csv", INTERACTIONS.encode() + b"1,2\n# end\n", "row 5: '1,2' has 2 fields; allowed: 4"),
     ],
 )

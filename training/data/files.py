@@ -70,6 +70,9 @@ def open_table(path: Path, form: CsvForm) -> TableFile:
         DataError: the file is missing, empty or not what its name says.
     """
     names, read = open_parquet(path) if path.suffix.lower() == PARQUET else open_csv(path, form)
+    unfit = next((name for name in names if not name.isprintable()), None)
+    if unfit is not None:
+        raise DataError(path.name, "is not the name of a column", value=unfit, allowed="characters that can be printed")
     named = tuple(name for name in names if not _UNNAMED.fullmatch(name))
     return TableFile(path.name, named, read, len(names) - len(named))
 

@@ -45,7 +45,7 @@ def line_batches(path: Path, separator: str, columns: tuple[str, ...]) -> Iterat
     if last.strip():
         yield _split(path.name, last, separator, columns, before, ended=held.endswith(b"\n"))
     elif not before:
-        raise DataError(path.name, "is empty", allowed=separator.join(columns))
+        raise DataError(path.name, "is empty", allowed=_form(separator, columns))
 
 
 def read_lines(path: Path, separator: str, columns: tuple[str, ...]) -> Lines:
@@ -56,6 +56,10 @@ def read_lines(path: Path, separator: str, columns: tuple[str, ...]) -> Lines:
     """
     batches = list(line_batches(path, separator, columns))
     return Lines(path.name, pl.concat([batch.frame for batch in batches]), "line", ended=batches[-1].ended)
+
+
+def _form(separator: str, columns: tuple[str, ...]) -> str:
+    return ("\\t" if separator == "\t" else separator).join(columns)
 
 
 def _encoding(path: Path) -> str:
@@ -73,6 +77,6 @@ def _split(file: str, text: bytes, separator: str, columns: tuple[str, ...], bef
     counts = records.str.count_matches(separator, literal=True) + 1
     problem = f"does not have {len(columns)} fields"
     whole = Lines(file, records.to_frame(), "line", before)
-    whole.refuse(counts != len(columns), "line", problem, allowed=separator.join(columns))
+    whole.refuse(counts != len(columns), "line", problem, allowed=_form(separator, columns))
     fields = records.str.split_exact(separator, len(columns) - 1).struct.rename_fields(list(columns))
     return Lines(file, fields.struct.unnest(), "line", before, ended)
