@@ -49,7 +49,7 @@ class Tables:
 
 def ordinary(rng: random.Random) -> Tables:
     """Nothing odd but its size."""
-    users = [str(user) for user in range(1, 1 + rng.choice([12, 40, 90]))]
+    users = [str(user) for user in range(1, 1 + rng.choice([24, 40, 90]))]
     items = [str(item) for item in range(1, 1 + rng.choice([6, 20, 120]))]
     most = min(12, len(items))
     rows = [(user, item) for user in users for item in rng.sample(items, rng.randint(min(4, most), most))]
@@ -172,8 +172,8 @@ def twice(tables: Tables) -> None:
 
 
 ODDITIES: dict[str, Callable[[Tables, random.Random], object]] = {
-    "huge ids": lambda t, r: everywhere(t, lambda key: str(10 ** r.choice([17, 18, 40]) + int(key))),
-    "leading zeros": lambda t, r: everywhere(t, lambda key: f"{int(key):06}"),
+    "huge ids": lambda t, r: everywhere(t, lambda key: f"{10 ** r.choice([17, 18, 40])}{key}"),
+    "leading zeros": lambda t, r: everywhere(t, lambda key: key.zfill(6)),
     "text ids": lambda t, r: everywhere(t, lambda key: f"{r.choice(PRINTABLE)}{key}"),
     "an invisible character": lambda t, r: odd_id(t, r, lambda key: f"{key}{r.choice(INVISIBLE)}x"),
     "a printable character": lambda t, r: odd_id(t, r, lambda key: f"{key}{r.choice(PRINTABLE)}x"),

@@ -11,6 +11,7 @@ from training.data.dataset import Dataset
 from training.data.load import load
 from training.demands import experiment_of
 from training.errors import ConfigError, TooLittleDataError
+from training.fair.lattice.fit import coordinates
 from training.run import run
 
 
@@ -108,6 +109,10 @@ def test_what_a_method_cannot_be_fitted_for_is_refused(a_folder, refused, change
     error = refused(a_folder(columns=7, classes=3), **changes)
 
     assert error.key == key
+
+
+def test_a_lattice_has_no_more_coordinates_than_users_or_classes_can_tell_apart():
+    assert coordinates(8, [20, 3], dimensions=64, users=6) == [5, 2]
 
 
 def test_ffvae_lists_no_more_blocks_than_a_manifest(a_folder, refused):
