@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
+from bundle.networks.lattice import Transports
 from training.data.dataset import Dataset
 from training.data.load import load
 from training.demands import experiment_of
 from training.errors import ConfigError, TooLittleDataError
+from training.fair.lattice.closed_form import fit_transports
 from training.fair.lattice.fit import coordinates
 from training.run import run
 
@@ -113,6 +116,15 @@ def test_what_a_method_cannot_be_fitted_for_is_refused(a_folder, refused, change
 
 def test_a_lattice_has_no_more_coordinates_than_users_or_classes_can_tell_apart():
     assert coordinates(8, [20, 3], dimensions=64, users=6) == [5, 2]
+
+
+def test_a_lattice_can_be_fitted_to_users_who_are_all_the_same():
+    transports = Transports(1, 5, 3)
+
+    moved = fit_transports(transports, torch.ones(20, 3), torch.ones(20, 1), shrink=8.0)
+
+    assert torch.isfinite(transports.maps).all()
+    assert torch.allclose(moved, torch.ones(20, 3), atol=1e-4)
 
 
 def test_ffvae_lists_no_more_blocks_than_a_manifest(a_folder, refused):

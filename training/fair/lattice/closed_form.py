@@ -33,6 +33,8 @@ def fit_whitening(affine: Affine, u: Matrix) -> None:
 def fit_transports(transports: Transports, w: Tensor, sigma: Tensor, shrink: float) -> Tensor:
     """L5: for each coordinate in turn, carry each of its bins to where all users are; gives the transported w.
 
+    A bin that nobody is in is left where it is.
+
     ``shrink`` users of the common covariance are added to each bin's own.
 
     Gaussian optimal transport from the bin's mean and covariance (shrunk towards the common one) to the common ones:
@@ -47,6 +49,9 @@ def fit_transports(transports: Transports, w: Tensor, sigma: Tensor, shrink: flo
         mean, covariance = x.mean(0), np.cov(x.T)
         for number in range(bins):
             count = weights[:, number].sum()
+            if not count:  # where many users have the same score, bins share a centre: nobody is in the later ones
+                transports.maps[index, number] = torch.eye(x.shape[1])
+                continue
             own_mean = weights[:, number] @ x / count
             centred = x - own_mean
             own = ((weights[:, number, None] * centred).T @ centred + shrink * covariance) / (count + shrink)
