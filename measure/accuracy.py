@@ -192,6 +192,19 @@ def hit_at(k: int, ranks: Ints) -> NDArray[np.float64]:
     return _cut(k, ranks, np.ones(len(ranks)))
 
 
+def unseen_counts(indptr: Ints, indices: Ints, item_count: int) -> NDArray[np.int64]:
+    """How many items each user's positive is ranked against in full; shape (n,).
+
+    Args:
+        indptr: shape (n + 1,), CSR row ends of the items that it is not ranked against, itself among them.
+        indices: shape (nnz,).
+        item_count: how many items there are.
+    """
+    excluded = _ascending(_csr_rows(indptr, indices, item_count) * item_count + indices)
+    counts: NDArray[np.int64] = item_count - np.bincount(excluded // item_count, minlength=len(indptr) - 1)
+    return counts
+
+
 def accuracy(sampled: Ints, full: Ints, rows: Ints | NDArray[np.bool_] | None = None) -> Accuracy:
     """Average the metrics of the ranks over users, in the card's shape.
 

@@ -29,11 +29,12 @@ def compare(first: Row, second: Row) -> dict[str, Any]:
         second: another one; differences are this one less the first.
 
     Returns:
-        ``differs`` (what was asked otherwise), ``verdict``, and rows of ``accuracy``, ``leakage`` and ``fairness``.
+        ``differs`` (what was asked otherwise), ``verdict`` with what was ``not_judged`` in each, and rows of
+        ``accuracy``, ``leakage`` and ``fairness``.
     """
     return {
         "differs": list(_differs(first["request"], second["request"])),
-        "verdict": _verdicts(first["verdict"], second["verdict"]),
+        "verdict": _verdicts(first, second),
         "accuracy": [
             {"sensitive": list(mask), "metric": metric, **_beside(values)}
             for (mask, metric), values in _matched(_accuracy(first), _accuracy(second))
@@ -62,13 +63,28 @@ def _differs(first: Row, second: Row) -> Iterator[Row]:
 
 
 def _verdicts(first: Row, second: Row) -> Row:
-    one, other = ({each["attribute"]: each["verdict"] for each in verdict["attributes"]} for verdict in (first, second))
-    names = [*one, *(name for name in other if name not in one)]
+    """Side by side; an attribute that a bundle has and its verdict does not speak of is not judged, and never null."""
+    one, other = _by_attribute(first), _by_attribute(second)
+    verdicts = first["verdict"], second["verdict"]
+    accuracies = [verdict.get("accuracy", {}).get("verdict", "not_judged") for verdict in verdicts]
     return {
-        "first": first["overall"],
-        "second": second["overall"],
-        "attributes": [{"attribute": name, "first": one.get(name), "second": other.get(name)} for name in names],
+        "first": first["verdict"]["overall"],
+        "second": second["verdict"]["overall"],
+        "attributes": [
+            {"attribute": name, "first": one.get(name), "second": other.get(name)}
+            for name in dict.fromkeys([*one, *other])
+        ],
+        "accuracy": {"first": accuracies[0], "second": accuracies[1]},
+        "not_judged": {
+            side: list(verdict.get("not_judged", ()))
+            for side, verdict in zip(("first", "second"), verdicts, strict=True)
+        },
     }
+
+
+def _by_attribute(result: Row) -> dict[str, str]:
+    known = {each["name"]: "not_judged" for each in result["bundle"]["attributes"]}
+    return known | {each["attribute"]: each["verdict"] for each in result["verdict"]["attributes"]}
 
 
 def _accuracy(result: Row) -> Found:

@@ -5,7 +5,7 @@ MeasureError                    anything below, also a ValueError
 ├── OutOfRangeError             a number lies outside what its meaning allows
 ├── NotFiniteError              NaN or infinity among the features or vectors
 ├── TooFewUsersError            too few users to say anything
-├── SingleClassError            one class only: there is nothing to recover
+├── SingleClassError            no two groups of users that are large enough
 ├── OverlapError                users on both sides of a split
 ├── UnknownAttackerError        an attacker this suite does not have
 ├── ListsError                  recommended lists that are no lists
@@ -60,13 +60,15 @@ class TooFewUsersError(MeasureError):
 
 
 class SingleClassError(MeasureError):
-    """All users carry the same label once rare classes are merged."""
+    """However classes are merged, there are no two groups that are large enough."""
 
-    def __init__(self, what: str, users: int, at_least: int) -> None:
-        super().__init__(f"{what}: the {users} labelled users form one class (classes under {at_least} are merged)")
+    def __init__(self, what: str, users: int, at_least: int, sizes: Sequence[int]) -> None:
+        told = ", ".join(map(str, sizes[:5])) + (", …" if len(sizes) > 5 else "")
+        super().__init__(f"{what}: no two groups of {at_least} can be made of {users} labelled users (classes: {told})")
         self.what = what
         self.users = users
         self.at_least = at_least
+        self.sizes = tuple(sizes)
 
 
 class OverlapError(MeasureError):

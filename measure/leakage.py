@@ -19,7 +19,7 @@ from measure.attackers import Attempt, attack
 from measure.auc import columns, fold, macro_auc, midranks
 from measure.errors import OutOfRangeError, OverlapError, ShapeError
 from measure.features import Features, Prepared, prepare
-from measure.labels import RARE_BELOW, Labels, merge_rare
+from measure.labels import RARE_BELOW, Labels, Merge, merge_rare
 from measure.profiles import Profile
 from measure.resampling import bootstrap_interval, permutation_null
 from measure.tuning import DEFAULTS, Tuned
@@ -65,8 +65,8 @@ class Leakage:
     """Audit users with a known label."""
     n_train: int
     """Train users with a known label; 0 when way (b) was not run."""
-    classes: tuple[tuple[int, ...], ...]
-    """The classes attacked, each with the original labels merged into it."""
+    merge: Merge
+    """The groups attacked, each with the original labels merged into it."""
     attackers: Mapping[str, Attacked]
     permutation95: float
     """95 % point of the strongest attacker's leakage under permuted labels."""
@@ -96,7 +96,7 @@ class Leakage:
         row["permutation_p"] = self.permutation_p
         row["profile"] = self.profile
         row["n_train"] = self.n_train
-        row["classes"] = [list(members) for members in self.classes]
+        row["classes"] = [list(members) for members in self.merge.classes]
         return row
 
 
@@ -109,6 +109,7 @@ def leakage(
     attribute: str,
     target: str,
     tuned: Tuned = DEFAULTS,
+    ordered: bool = False,
     base_auc: float | None = None,
     seed: int = 0,
 ) -> Leakage:
@@ -122,6 +123,7 @@ def leakage(
         attribute: its name, for the row.
         target: what the features are (fair, base, list@10, …), for the row.
         tuned: the attackers' settings, from `measure.tuning.tune` on select users.
+        ordered: whether the classes stand in an order: rare ones then join their neighbours.
         base_auc: leakage of the base user vectors, where it has been measured.
         seed: of folds, attackers, bootstrap and permutations. The same seed and labels give the same folds whatever
             the features, so rows of one card can be compared.
@@ -130,7 +132,7 @@ def leakage(
         MeasureError: shapes disagree, features are not finite, the sets overlap, or there are too few users or classes.
     """
     _check(features, labels, users)
-    merge = merge_rare(labels, users.audit, RARE_BELOW)
+    merge = merge_rare(labels, users.audit, RARE_BELOW, ordered=ordered)
     merged = merge.apply(labels)
     audit = users.audit[merged[users.audit] >= 0]
     train = _train_rows(users, merged)
@@ -149,7 +151,7 @@ def leakage(
         profile=profile.name,
         n=len(audit),
         n_train=len(train),
-        classes=merge.classes,
+        merge=merge,
         attackers=found,
         permutation95=float(np.percentile(null, 95)),
         permutation_p=float((1 + (null >= top).sum()) / (1 + len(null))),

@@ -51,7 +51,14 @@ DEFAULTS = Tuned(
 """Where there are no select users to tune on."""
 
 
-def tune(features: Features, labels: Labels, seed: int, attackers: Sequence[str] = tuple(ATTACKERS)) -> Tuned:
+def tune(
+    features: Features,
+    labels: Labels,
+    seed: int,
+    attackers: Sequence[str] = tuple(ATTACKERS),
+    *,
+    ordered: bool = False,
+) -> Tuned:
     """Choose each attacker's settings by cross-validated AUC.
 
     Args:
@@ -59,6 +66,7 @@ def tune(features: Features, labels: Labels, seed: int, attackers: Sequence[str]
         labels: shape (n,), -1 for unknown (left out). Classes under 10 users are merged.
         seed: of folds and attackers.
         attackers: which to tune; the others keep `DEFAULTS`.
+        ordered: whether the classes stand in an order.
 
     Raises:
         MeasureError: the features are not finite, the shapes disagree, or there are too few users or classes.
@@ -69,7 +77,7 @@ def tune(features: Features, labels: Labels, seed: int, attackers: Sequence[str]
         if name not in ATTACKERS:
             raise UnknownAttackerError(name, tuple(ATTACKERS))
     everyone = np.arange(len(labels))
-    merged = merge_rare(labels, everyone, SELECT_RARE_BELOW).apply(labels)
+    merged = merge_rare(labels, everyone, SELECT_RARE_BELOW, ordered=ordered).apply(labels)
     known = np.flatnonzero(merged >= 0)
     target, users = merged[known], prepare(features).rows(known)
     class_count = int(target.max()) + 1

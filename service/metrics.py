@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
-from typing import TypeVar
+from math import nan
+from typing import Any, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,6 +25,8 @@ _STAGE_S = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 
 _BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096)
 BUSY = ("queue_full", "deadline_exceeded", "store_unavailable", "rate_limited", "outdated", "internal_error")
 """Refusals that there should be none of: counted from 0, so that the first one is seen to be one more."""
+
+VERDICTS = ("pass", "fail", "inconclusive", "not_judged")
 
 Labelled = TypeVar("Labelled", Counter, Histogram)
 
@@ -132,12 +136,36 @@ class Metrics:
         self.audit_leakage = Gauge(
             "evenhand_audit_leakage",
             "AUC of the strongest attacker on an attribute while it is protected, by the last full audit run of the "
-            "bundle that is served.",
+            "bundle that is served; NaN where it is not judged.",
             ["attribute"],
+            registry=registry,
+        )
+        self.audit_verdict = Gauge(
+            "evenhand_audit_verdict",
+            "1 for the verdict of that run, else 0, on everything (`all`), `accuracy` and each attribute "
+            "(`attribute:NAME`): pass, fail, inconclusive or not_judged.",
+            ["of", "verdict"],
             registry=registry,
         )
 
         self.up = Gauge("evenhand_up", "1 where a part of the service works, else 0.", ["part"], registry=registry)
+
+    def judged(self, verdict: Mapping[str, Any]) -> None:
+        """Take over the verdict of an audit, in place of the one before."""
+        self.forget_verdict()
+        of = {"all": verdict["overall"], "accuracy": verdict["accuracy"]["verdict"]}
+        for each in verdict["attributes"]:
+            of[f"attribute:{each['attribute']}"] = each["verdict"]
+            known = each["worst"] is not None and each["verdict"] != "not_judged"
+            self.audit_leakage.labels(each["attribute"]).set(each["worst"]["auc"] if known else nan)
+        for subject, found in of.items():
+            for word in VERDICTS:
+                self.audit_verdict.labels(subject, word).set(word == found)
+
+    def forget_verdict(self) -> None:
+        """No audit of the bundle that is served is known."""
+        self.audit_leakage.clear()
+        self.audit_verdict.clear()
 
     def listen(self, host: str, port: int) -> None:
         """Serve the metrics on a port of their own, from a thread that ends with the process.

@@ -251,14 +251,16 @@ class Runtime:
         return float(self.troubles[part] is None)
 
     def _audited(self, model: StoredModel, result: Mapping[str, Any]) -> None:
+        """Tell metrics what an audit of the bundle that is served found; one that was asked for less does not count."""
         request, serving = result["request"], self.active.current.model
-        if request["profile"] == "full" and request["users"] is None and model.content_hash == serving.content_hash:
-            for each in result["verdict"]["attributes"]:
-                if each["worst"] is not None:
-                    self.metrics.audit_leakage.labels(each["attribute"]).set(each["worst"]["auc"])
+        whole = request["profile"] == "full" and request["users"] is None
+        whole = whole and not any(each["code"] == "not_asked" for each in result["verdict"]["not_judged"])
+        if whole and model.content_hash == serving.content_hash:
+            self.metrics.judged(result["verdict"])
 
     def _name(self, model: Model) -> None:
         report = model.index_report
+        self.metrics.forget_verdict()
         self.metrics.index_recall.set(report.recall)
         self.metrics.index_build_seconds.set(report.build_s)
         self.metrics.index_search_seconds.set(report.search_ms / 1e3)

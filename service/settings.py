@@ -40,7 +40,24 @@ AttributeNames = Annotated[
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.\[\]:-]{1,255}$")]
 
 
-class Settings(BaseSettings):
+class AuditSettings(BaseSettings):
+    """What audits are held against and may use, whether the service runs them or a command does."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, env_ignore_empty=True, use_attribute_docstrings=True
+    )
+
+    audit_leakage_at_most: Annotated[float, Field(ge=0.5, le=1)] = 0.6
+    """AUC of the strongest attacker, its interval included, with which an audit run still passes."""
+
+    audit_kept_at_least: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """Share of the unprotected accuracy, its interval included, with which an audit run still passes."""
+
+    audit_workers: Annotated[int, Field(ge=1, le=64)] = 2
+    """Processes that an audit run may keep busy, with what requests leave over."""
+
+
+class Settings(AuditSettings):
     """Every knob of the service. A variable set to nothing counts as not set."""
 
     model_config = SettingsConfigDict(
@@ -164,15 +181,6 @@ class Settings(BaseSettings):
     cursor_ttl_s: Annotated[int, Field(ge=1, le=86_400)] = 900
     """Seconds that a cursor is good for."""
 
-    audit_leakage_at_most: Annotated[float, Field(ge=0.5, le=1)] = 0.6
-    """AUC of the strongest attacker, its interval included, with which an audit run still passes."""
-
-    audit_kept_at_least: Annotated[float, Field(ge=0, le=1)] = 0.8
-    """Share of the unprotected accuracy, its interval included, with which an audit run still passes."""
-
-    audit_workers: Annotated[int, Field(ge=1, le=64)] = 2
-    """Processes that an audit run may keep busy, with what requests leave over."""
-
     @classmethod
     def settings_customise_sources(
         cls,
@@ -202,6 +210,22 @@ def read_settings(**given: Any) -> Settings:
         raise StartError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise StartError("; ".join(_complaint(dict(problem)) for problem in error.errors())) from None
+
+
+def read_audit_settings() -> AuditSettings:
+    """The settings of audits alone, for a command that needs no other.
+
+    Raises:
+        StartError: an unknown EVENHAND_AUDIT_* variable, or a value out of bounds; one line that names each.
+    """
+    known = {PREFIX + name.upper() for name in AuditSettings.model_fields}
+    named = {name for name in os.environ if name.upper().startswith(f"{PREFIX}AUDIT_")}
+    if unknown := sorted(named - known):
+        raise StartError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    try:
+        return AuditSettings()
     except ValidationError as error:
         raise StartError("; ".join(_complaint(dict(problem)) for problem in error.errors())) from None
 

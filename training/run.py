@@ -17,6 +17,7 @@ from training.config import RunConfig
 from training.data.load import load
 from training.demands import experiment_of
 from training.export import export
+from training.fair.select import unmeasured_on_select
 from training.fair.train import train_fair
 from training.threads import held_to
 from training.work import base_file, work_folder
@@ -63,6 +64,8 @@ def run(
         card |= {"left_out": dict(dataset.left_out), "run": config.model_dump(mode="json")} | (
             {"front": fair.front} if fair.front else {}
         )
+        if unmeasured := unmeasured_on_select(experiment):
+            card |= {"unmeasured_on_select": unmeasured}
         path = write_bundle(replace(draft, card=card), out)
     log.info("bundle: %s", path)
     return path

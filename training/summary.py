@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
@@ -20,8 +20,11 @@ JOINED = (
 
 
 def summary(card: Mapping[str, Any]) -> str:
-    """Lay out the tables; numbers that were not measured are left out."""
-    return "\n".join([*_accuracy(card["accuracy"]), *_leakage(card["leakage"])])
+    """Lay out the tables; what was not measured is said to be."""
+    select = [
+        f"not measured while choosing: {name} ({why})" for name, why in card.get("unmeasured_on_select", {}).items()
+    ]
+    return "\n".join([*_accuracy(card["accuracy"]), *_leakage(card["leakage"]), *select])
 
 
 def _accuracy(accuracy: Row) -> list[str]:
@@ -29,18 +32,22 @@ def _accuracy(accuracy: Row) -> list[str]:
     n = rows[0]["n"] if rows else 0
     lines = [f"accuracy over {n:,} {accuracy['protocol']['users']} users (kept: share of the base's)", ""]
     lines.append(f"{'protected':<28} {'sampled N@10':>12} {'kept':>6} {'full N@10':>10} {'kept':>6}")
-    lines += [_kept(row, _mask(row)) for row in rows]
+    unkept = {each.get("metric") for each in accuracy["protocol"].get("not_measured", ())}
+    lines += [_kept(row, _mask(row), unkept) for row in rows]
     new = accuracy.get("folded_in", [])[-1:]  # the widest mask
-    lines += [_kept(row, f"{row['n']:,} new users: {_mask(row)}") for row in new]
+    lines += [_kept(row, f"{row['n']:,} new users: {_mask(row)}", unkept) for row in new]
+    lines += [f"kept is not measured: {each['reason']}" for each in accuracy["protocol"].get("not_measured", ())]
     if held := [row["candidates"]["recall@10"] for row in rows if "candidates" in row]:
         lines.append(f"{accuracy['protocol']['candidates']} candidates hold {min(held):.1%} of the model's own top 10")
     return lines
 
 
-def _kept(row: Row, label: str) -> str:
+def _kept(row: Row, label: str, unkept: Container[str | None]) -> str:
     near, far = row["sampled"]["ndcg@10"], row["full"]["ndcg@10"]
     base_near, base_far = row["base"]["sampled"]["ndcg@10"], row["base"]["full"]["ndcg@10"]
-    return f"{label:<28} {near:>12.4f} {_share(near, base_near):>6} {far:>10.4f} {_share(far, base_far):>6}"
+    kept_near = "-" if "sampled" in unkept else _share(near, base_near)
+    kept_far = "-" if "full" in unkept else _share(far, base_far)
+    return f"{label:<28} {near:>12.4f} {kept_near:>6} {far:>10.4f} {kept_far:>6}"
 
 
 def _share(value: float, base: float) -> str:
@@ -60,9 +67,17 @@ def _leakage(leakage: Row) -> list[str]:
                 f"{_mask(row):<28} {row['attribute']:<14} {best['auc']:>7.3f} {low:>7.3f} - {high:.3f}"
                 f" {base:>6}  {best['attacker']}{new}"
             )
+    measured = {row["attribute"] for row in rows}
     skipped = leakage["protocol"]["not_measured"]
+    lines += [f"{'':<28} {name:<14} not measured" for name in leakage["protocol"]["attributes"] if name not in measured]
     lines += [f"not measured: {each['attribute']} ({each['reason']})" for each in skipped]
+    lines += [f"{name}: attacked in groups: {'; '.join(groups)}" for name, groups in _merged(rows).items()]
     return lines + _joined(rows)
+
+
+def _merged(rows: Sequence[Row]) -> dict[str, Sequence[str]]:
+    """The groups of attributes whose classes were too small."""
+    return {row["attribute"]: row["groups"] for row in rows if any(len(members) > 1 for members in row["classes"])}
 
 
 def _joined(rows: Sequence[Row]) -> list[str]:

@@ -8,20 +8,25 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from measure.accuracy import accuracy, ndcg_at, sample_negatives, sampled_ranks
+from measure.accuracy import accuracy, ndcg_at, sample_negatives, sampled_ranks, unseen_counts
 from measure.audit.progress import Steps
+from measure.audit.reasons import Reason, not_measured, reason_of
 from measure.audit.subject import Subject
 from measure.candidates import CandidateStep, candidate_step
 from measure.errors import MeasureError
 from measure.fairness.estimate import Bootstrap
-from measure.fairness.groups import named
-from measure.labels import merge_rare
+from measure.labels import in_order, merge_rare
 from measure.masks import Mask
 
 Row = dict[str, Any]
 Rows = NDArray[np.bool_]
 RECALLED = 10
 """Length of the list that candidates should hold."""
+AGAINST_AT_LEAST = {"sampled": 99, "full": 50}
+"""Unseen items that a positive must be ranked against for its rank to say anything: as many as are sampled; and in
+full, so many that a random order scores an nDCG@10 under .1."""
+FEWER_AT_MOST = 0.01
+"""Share of the users that may be ranked against fewer: those whose positive is found anyway move a mean little."""
 
 
 class Ranks(NamedTuple):
@@ -34,7 +39,23 @@ class Ranks(NamedTuple):
 
 
 def accuracy_of(subject: Subject, masks: Sequence[Mask], seed: int, steps: Steps) -> Row:
-    """The card's ``accuracy``; ``folded_in`` is absent where there are no such users to measure."""
+    """The card's ``accuracy``; ``folded_in`` is absent where there are no such users to measure.
+
+    What could not be measured is in ``protocol.not_measured``: all of it, or what a kind of ranking keeps.
+    """
+    population = subject.population
+    rated = population.rated & (population.held_out >= 0)
+    try:
+        if rated.any():
+            return _measured(subject, masks, seed, steps)
+        found = f"none of {int(population.rated.sum()):,} users has a held-out positive"
+        refusal = not_measured(Reason.NO_HELD_OUT, found)
+    except MeasureError as error:
+        refusal = not_measured(reason_of(error), str(error))
+    return {"protocol": {"users": _whose(subject), "not_measured": [refusal]}, "by_mask": []}
+
+
+def _measured(subject: Subject, masks: Sequence[Mask], seed: int, steps: Steps) -> Row:
     population = subject.population
     held_out, (indptr, indices) = population.held_out, population.not_ranked_against
     drawn = seed + 1
@@ -52,18 +73,21 @@ def accuracy_of(subject: Subject, masks: Sequence[Mask], seed: int, steps: Steps
     steps.begin("ranking held-out items")
     base = ranked(subject.base, subject.base_ranks())
     by_mask = {mask: ranked(subject.fair(mask), subject.full_ranks(mask)) for mask in masks}
+    unseen = unseen_counts(indptr, indices, len(subject.scorer.items))[population.rated & (held_out >= 0)]
+    unkept = {**_no_base(base, population.rated), **_too_few_items(unseen)}
     section: Row = {
         "protocol": {
-            "users": "audit" if population.strict else "all",
+            "users": _whose(subject),
             "positive": "last positive of each user in time",
             "against": "items not in seen" if population.strict else "items that are no positive of the user",
             "sampled_negatives": negatives.shape[1],
             "seed": drawn,
             **({"candidates": subject.scorer.candidates} if subject.scorer.own else {}),
+            "not_measured": list(unkept.values()),
         },
         "by_mask": [
             _row(subject, mask, found, base, population.rated)
-            | {"kept": _kept(bootstrap, found, base, population.rated)}
+            | {"kept": _kept(bootstrap, found, base, population.rated, unkept)}
             for mask, found in by_mask.items()
         ],
     }
@@ -80,12 +104,40 @@ def _row(subject: Subject, mask: Mask, found: Ranks, base: Ranks, rows: Rows) ->
     return row
 
 
-def _kept(bootstrap: Bootstrap, found: Ranks, base: Ranks, rows: Rows) -> Row:
-    """Share of the base's accuracy that is left, over the same users; absent where the base has none."""
+def _whose(subject: Subject) -> str:
+    return "audit" if subject.population.strict else "all"
+
+
+def _too_few_items(unseen: NDArray[np.int64]) -> Row:
+    """Kinds of ranking in which nearly any order finds a positive, and why; by unseen items of each user ranked."""
+    found: Row = {}
+    for kind, needed in AGAINST_AT_LEAST.items():
+        fewer = int((unseen < needed).sum())
+        if fewer > FEWER_AT_MOST * len(unseen):
+            told = f"{fewer:,} of {len(unseen):,} users are ranked against fewer than {needed} unseen items"
+            told += f" ({int(np.median(unseen)):,} in the middle)"
+            found[kind] = not_measured(Reason.TOO_FEW_ITEMS, f"{kind}: {told}", metric=kind)
+    return found
+
+
+def _no_base(base: Ranks, rows: Rows) -> Row:
+    """Kinds of ranking in which the user vectors themselves find nothing, and why."""
+    found: Row = {}
+    for kind, ranks in (("sampled", base.sampled), ("full", base.full)):
+        own = ranks[rows & (ranks >= 0)]
+        if not ndcg_at(10, own).any():
+            told = f"{kind}: the user vectors find none of {len(own):,} held-out positives, so there is nothing to keep"
+            found[kind] = not_measured(Reason.NO_BASE, told, metric=kind)
+    return found
+
+
+def _kept(bootstrap: Bootstrap, found: Ranks, base: Ranks, rows: Rows, unkept: Row) -> Row:
+    """Share of the base's accuracy that is left, over the same users; absent where that says nothing."""
     pairs = {"sampled": (found.sampled, base.sampled), "full": (found.full, base.full)}
     kept = {
         kind: bootstrap.ratio(ndcg_at(10, ranks[rows]), ndcg_at(10, unprotected[rows]))
         for kind, (ranks, unprotected) in pairs.items()
+        if kind not in unkept
     }
     return {kind: {"ndcg@10": share.as_row()} for kind, share in kept.items() if share.known}
 
@@ -122,6 +174,6 @@ def _by_group(subject: Subject, found: Ranks, base: Ranks, rows: Rows) -> Row:
 def _groups(subject: Subject, name: str, classes: Sequence[str], rows: Rows) -> Iterator[tuple[str, Rows]]:
     """Each class with the flags of its users; those with under 30 audit users are one class."""
     labels, counted = subject.population.label(name), rows & subject.population.looked_at
-    merge = merge_rare(labels, np.flatnonzero(counted))
-    for label, members in zip(named(merge, classes), merge.classes, strict=True):
+    merge = merge_rare(labels, np.flatnonzero(counted), ordered=in_order(classes))
+    for label, members in zip(merge.names(classes), merge.classes, strict=True):
         yield label, rows & np.isin(labels, members)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from measure.audit.reasons import Reason, reason_of
 from measure.errors import MeasureError
 from measure.features import Features
 from measure.leakage import Leakage, Users, leakage
@@ -21,6 +22,8 @@ class Tuning:
     features: Features
     """u of the select users."""
     labels: NDArray[np.int64]
+    ordered: bool
+    """Whether the classes stand in an order."""
     profile: Profile
     seed: int
 
@@ -31,6 +34,7 @@ class Attack:
 
     features: Features
     labels: NDArray[np.int64]
+    ordered: bool
     users: Users
     profile: Profile
     attribute: str
@@ -43,13 +47,14 @@ class Attack:
 class NotMeasured:
     """Why there is no such row."""
 
+    code: Reason
     reason: str
 
 
 def tuned_on(tuning: Tuning) -> Tuned:
     """Tune the profile's attackers; the default settings where the select users are too few to choose by."""
     try:
-        return tune(tuning.features, tuning.labels, tuning.seed, tuning.profile.attackers)
+        return tune(tuning.features, tuning.labels, tuning.seed, tuning.profile.attackers, ordered=tuning.ordered)
     except MeasureError:
         return DEFAULTS
 
@@ -65,7 +70,8 @@ def attacked(attack: Attack) -> Leakage | NotMeasured:
             attribute=attack.attribute,
             target=attack.target,
             tuned=attack.tuned,
+            ordered=attack.ordered,
             seed=attack.seed,
         )
     except MeasureError as error:
-        return NotMeasured(str(error))
+        return NotMeasured(reason_of(error), str(error))

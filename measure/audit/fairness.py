@@ -48,11 +48,11 @@ def fairness_of(
 
     Returns:
         ``protocol`` and each section that could be measured, a list of rows. One that could not is absent, and
-        ``protocol.not_measured`` says why.
-
-    Raises:
-        TooFewUsersError: there are no audit users.
+        ``protocol.not_measured`` says why; where there are no audit users, that is all.
     """
+    if not subject.population.audited.any():
+        why = "there are no audit users that the base model saw"
+        return {"protocol": {"not_measured": [{"section": each, "reason": why} for each in SECTIONS if each in wanted]}}
     scene = Scene(subject, seed)
     known: dict[str, Section] = _OF_ITEM_GROUPS | _OF_LISTS
     reference = Answers(scene, min(masks, key=len)) if masks else None

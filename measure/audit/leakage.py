@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from measure.audit.attacks import Attack, NotMeasured, Tuning, attacked, tuned_on
 from measure.audit.progress import Steps
+from measure.audit.reasons import not_measured, reason_of
 from measure.audit.subject import Population, Subject
 from measure.audit.targets import UNLISTED, Target, targets_of
 from measure.audit.workers import Workers
 from measure.errors import MeasureError
-from measure.labels import merge_rare
+from measure.labels import in_order, merge_rare
 from measure.leakage import Leakage, Users
 from measure.masks import Mask
 from measure.profiles import Profile
@@ -46,6 +47,7 @@ class Attacks:
         """
         self._population, self._profile, self._seed = subject.population, profile, seed
         self._labels, self._skipped = _measurable(subject.population)
+        self._ordered = {name: in_order(classes) for name, classes in subject.population.attributes.items()}
         planned = targets_of(kinds, subject, masks, profile, seed)
         self._targets = {kind: [each.only(self._labels) for each in targets] for kind, targets in planned.items()}
 
@@ -65,7 +67,8 @@ class Attacks:
         with Workers(workers) as pool:
             steps.begin("choosing the attackers' settings")
             tunings = (
-                Tuning(*_select(self._population, known), self._profile, self._seed) for known in self._labels.values()
+                Tuning(*_select(self._population, known), self._ordered[name], self._profile, self._seed)
+                for name, known in self._labels.items()
             )
             settings = dict(zip(self._labels, pool.run(tuned_on, tunings, steps.step), strict=True))
             for kind, targets in self._targets.items():
@@ -75,7 +78,8 @@ class Attacks:
                 results = pool.run(attacked, self._attacks(targets, settings), steps.step)
                 found |= zip(keys, results, strict=True)
                 seconds[kind] = time.monotonic() - started
-        return {"protocol": self._protocol(settings, found), "by_mask": list(_rows(found))}, seconds
+        rows = list(_rows(found, self._population.attributes))
+        return {"protocol": self._protocol(settings, found), "by_mask": rows}, seconds
 
     def _attacks(self, targets: Sequence[Target], settings: Mapping[str, Tuned]) -> Iterator[Attack]:
         """One attack a row; features are made when it is their turn."""
@@ -84,14 +88,16 @@ class Attacks:
             if target.attributes:
                 features = target.features()
                 for name in target.attributes:
-                    whom, known = users[target.users], self._labels[name]
-                    yield Attack(features, known, whom, self._profile, name, target.name, settings[name], self._seed)
+                    labelled = self._labels[name], self._ordered[name]
+                    whom, known = users[target.users], settings[name]
+                    yield Attack(features, *labelled, whom, self._profile, name, target.name, known, self._seed)
 
     def _protocol(self, settings: Mapping[str, Tuned], found: Found) -> Row:
         return {
             "profile": self._profile.name,
             "verdict": self._profile.verdict,
             "users": "audit",
+            "attributes": list(self._population.names),
             "labels": "train users only" if self._population.strict else "all users: transductive",
             "score": "macro one-vs-rest AUC of scores, .5 + |AUC - .5|, the worse of cross-validated and fitted on "
             "train",
@@ -115,13 +121,13 @@ def _measurable(population: Population) -> tuple[Labels, list[Row]]:
     """Labels of the attributes that audit users are enough to measure, and why the others are not."""
     labels: dict[str, NDArray[np.int64]] = {}
     skipped = []
-    for name in population.names:
+    for name, classes in population.attributes.items():
         known = population.label(name)
         try:
-            merge_rare(known, _users(population)["audit"].audit)
+            merge_rare(known, _users(population)["audit"].audit, ordered=in_order(classes))
             labels[name] = known
         except MeasureError as error:
-            skipped.append({"attribute": name, "reason": str(error)})
+            skipped.append(not_measured(reason_of(error), str(error), attribute=name))
     return labels, skipped
 
 
@@ -139,22 +145,23 @@ def _select(population: Population, known: NDArray[np.int64]) -> tuple[NDArray[n
     return population.base[select], known[select]
 
 
-def _rows(found: Found) -> Iterator[Row]:
+def _rows(found: Found, attributes: Mapping[str, Sequence[str]]) -> Iterator[Row]:
     aucs = {(target.name, name): each.auc for (target, name), each in found.items() if isinstance(each, Leakage)}
     for (target, name), each in found.items():
         if isinstance(each, Leakage) and target.name != UNLISTED:
             base = aucs.get((target.reference, name)) if target.reference else None
-            yield {"sensitive": list(target.sensitive), **replace(each, base_auc=base).as_row()}
+            row = {"sensitive": list(target.sensitive), **replace(each, base_auc=base).as_row()}
+            yield row | {"groups": list(each.merge.names(attributes[name]))}
 
 
 def _reasons(found: Found) -> list[Row]:
     """Say each reason once for a target and attribute, whatever the mask."""
     reasons = {
-        (name, target.name): each.reason
+        (name, target.name): each
         for (target, name), each in found.items()
         if isinstance(each, NotMeasured) and target.name != UNLISTED
     }
     return [
-        {"attribute": name, "target": target, "reason": f"{target}: {reason}"}
-        for (name, target), reason in reasons.items()
+        not_measured(why.code, f"{target}: {why.reason}", attribute=name, target=target)
+        for (name, target), why in reasons.items()
     ]

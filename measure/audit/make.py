@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from measure.audit.accuracy import accuracy_of
 from measure.audit.fairness import SECTIONS, fairness_of
 from measure.audit.leakage import Attacks
 from measure.audit.progress import Progress, Steps
+from measure.audit.scope import Wanted
 from measure.audit.subject import Subject
 from measure.audit.targets import KINDS
-from measure.masks import Mask
-from measure.profiles import Profile
 
 METRICS: tuple[str, ...] = ("accuracy", *KINDS, *SECTIONS)
 """All that can be measured: accuracy, the kinds of leakage, and the sections of the card's ``fairness``."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What an audit measures."""
-
-    masks: tuple[Mask, ...]
-    """Under which masks; those that the bundle supports."""
-    profile: Profile
-    """How much work a row of leakage is worth."""
-    metrics: frozenset[str]
-    """Of `METRICS`."""
-    seed: int
-    """Of everything that is drawn: the same one gives the same numbers."""
-
-    def some(self, metrics: Iterable[str]) -> frozenset[str]:
-        """Those of these metrics that are wanted."""
-        return self.metrics & frozenset(metrics)
 
 
 def measure(subject: Subject, wanted: Wanted, *, workers: int = 1, progress: Progress | None = None) -> dict[str, Any]:
@@ -49,6 +28,7 @@ def measure(subject: Subject, wanted: Wanted, *, workers: int = 1, progress: Pro
 
     Returns:
         The card's ``accuracy``, ``leakage`` and ``fairness``, as far as they are wanted, and ``seconds`` by metric.
+        What is wanted and could not be measured is in the ``not_measured`` of a section's protocol, with its reason.
 
     Raises:
         MeasureError: a worker process died.

@@ -12,13 +12,12 @@ from typing import Literal
 
 import numpy as np
 
+from measure.audit.scope import JOINED
 from measure.audit.subject import Lists, Subject
 from measure.features import Features, list_features, noise_like, side_by_side
-from measure.masks import Mask
+from measure.masks import Mask, attacked_under, telling_masks
 from measure.profiles import Profile
 
-JOINED = 10
-"""Length of the lists whose answers to several masks are joined."""
 UNLISTED = "base:folded_in"
 """Measured as a reference only: no row of the card."""
 
@@ -95,9 +94,9 @@ def _leakage(asked: _Asked) -> Iterator[Target]:
         yield Target("fair", mask, asked.names, partial(subject.fair, mask), "base")
     if subject.population.new.any():
         yield Target(UNLISTED, (), asked.names, lambda: asked.u, None, "folded_in")
-        for mask in _some_of(asked.masks):
+        for mask in telling_masks(asked.masks):
             fair = partial(subject.fair, mask)
-            yield Target("folded_in", mask, _of_interest(mask, asked.names), fair, UNLISTED, "folded_in")
+            yield Target("folded_in", mask, attacked_under(mask, asked.names), fair, UNLISTED, "folded_in")
 
 
 def _parts(asked: _Asked) -> Iterator[Target]:
@@ -116,9 +115,9 @@ def _lists(asked: _Asked) -> Iterator[Target]:
         for k in lengths:
             features = partial(_listed, subject, k)
             yield Target(f"base_list@{k}{kind}", (), names, partial(features, own), None)
-            for mask in _some_of(asked.masks):
+            for mask in telling_masks(asked.masks):
                 made = partial(subject.lists, mask, depth, drop_seen=drop_seen)
-                name, attributes = f"list@{k}{kind}", _of_interest(mask, names)
+                name, attributes = f"list@{k}{kind}", attacked_under(mask, names)
                 yield Target(name, mask, attributes, partial(features, made), f"base_list@{k}{kind}")
     control = partial(_listed, subject, JOINED, partial(_for_everybody, subject))
     yield Target(f"constant@{JOINED}:seen", (), names, control, f"base_list@{JOINED}:seen")
@@ -152,16 +151,6 @@ KINDS: Mapping[str, Callable[[_Asked], Iterator[Target]]] = {
     "joined": _joined,
 }
 """Metric → its targets: fair vectors and controls; parts; one list at a time; the answers to several masks."""
-
-
-def _some_of(masks: Sequence[Mask]) -> list[Mask]:
-    """The narrowest mask (nothing, where that is supported), each attribute alone, and the widest."""
-    ends = (min(masks, key=len, default=()), max(masks, key=len, default=()))
-    return [mask for mask in masks if len(mask) == 1 or mask in ends]
-
-
-def _of_interest(mask: Mask, names: tuple[str, ...]) -> tuple[str, ...]:
-    return mask if len(mask) == 1 else names
 
 
 def _for_everybody(subject: Subject) -> Lists:

@@ -1,4 +1,8 @@
-"""A card against the operator's thresholds: pass, fail, or neither.
+"""A card against the operator's thresholds: pass, fail, inconclusive, or not judged.
+
+A verdict is made from the list of what must be measured (`Scope`), each row of it looked up in the card. What is not
+there is not judged, with the reason that the card gives, or with the one that nobody gave any: leaving something out
+can keep a verdict from passing, and never make it pass.
 
 An interval decides, not a point: pass where all of it is on the good side of the threshold, fail where all of it is on
 the bad side, inconclusive where the threshold lies inside. A quick look judges nothing, and neither does a bundle whose
@@ -7,21 +11,16 @@ training saw the labels of audit users.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from measure.audit.lookup import Found, LookedUp, Missing, Row, kept_of, leaks_of
+from measure.audit.reasons import Reason
+from measure.audit.scope import Scope, Wanted
 from measure.errors import OutOfRangeError
 
 Verdict = Literal["pass", "fail", "inconclusive", "not_judged"]
-Row = Mapping[str, Any]
-
-_JUDGED = re.compile(r"fair|folded_in|protecting_masks|list@\d+|protecting_lists@\d+")
-"""Targets that count: all that a user who protects an attribute lets out, but for seen items that are missing from a
-list, which say something whatever the vectors do (the control ``constant@10:seen`` tells how much)."""
-_METRICS = (("sampled", "ndcg@10"), ("full", "ndcg@10"))
-"""Both: lists of popular items keep much of the first and little of the second."""
 
 
 @dataclass(frozen=True)
@@ -38,106 +37,114 @@ class Thresholds:
             if not low <= getattr(self, name) <= 1:
                 raise OutOfRangeError(name, getattr(self, name), low, 1)
 
+    def leak(self, row: Found) -> Verdict:
+        """Judge one row of leakage."""
+        low, high = row.ci95
+        return "pass" if high <= self.leakage_at_most else "fail" if low > self.leakage_at_most else "inconclusive"
 
-def judge(card: Mapping[str, Any], thresholds: Thresholds) -> dict[str, Any]:
+    def kept(self, row: Found) -> Verdict:
+        """Judge one row of accuracy kept."""
+        low, high = row.ci95
+        return "pass" if low >= self.kept_at_least else "fail" if high < self.kept_at_least else "inconclusive"
+
+
+def judge(card: Row, scope: Scope, wanted: Wanted, thresholds: Thresholds) -> dict[str, Any]:
     """Judge every attribute and the accuracy.
 
     Args:
         card: with ``accuracy``, ``leakage``, as far as they were measured.
+        scope: what must be measured.
+        wanted: what this audit was asked for.
         thresholds: the operator's.
 
     Returns:
-        ``overall``, the ``reason`` why nothing is judged, ``thresholds``, ``attributes`` and ``accuracy``, each with
-        its ``verdict``, the ``worst`` row that it goes by (of those that failed, where some did), and a ``sentence``.
+        ``overall``; the ``reason`` where that is not judged; ``thresholds``; ``not_judged``, an entry for each subject
+        and reason (``of``, null for everything; ``code`` of `Reason`; ``reason``; ``rows``, how many are missing);
+        ``attributes`` and ``accuracy``, each with its ``verdict``, the ``worst`` row that it goes by (of those that
+        failed, where some did; null where there is none), and a ``sentence``.
     """
-    reason = _reason(card)
-    attributes = [_attribute(name, rows, thresholds, reason) for name, rows in _leaks(card)]
-    accuracy = _accuracy(card, thresholds, reason)
-    parts = [*attributes, *([accuracy] if accuracy else [])]
-    overall = _together(part["verdict"] for part in parts) if parts else "not_judged"
-    open_ones = [each["attribute"] for each in attributes if each["verdict"] == "not_judged"]
-    if overall == "not_judged" and reason is None:
-        reason = f"nothing was attacked that protects {', '.join(open_ones)}" if open_ones else "nothing was measured"
+    whole = _whole(scope, wanted)
+    leaks = [leaks_of(card, name, scope, wanted) for name in scope.attributes]
+    kept = kept_of(card, scope, wanted)
+    attributes = [{"attribute": each.subject, **_leaked(each, thresholds, whole)} for each in leaks]
+    accuracy = _kept(kept, thresholds, whole)
+    overall = _together([*(each["verdict"] for each in attributes), accuracy["verdict"]])
+    open_ones = [each for each in (*leaks, kept) if each.missing]
+    said = whole.reason if whole else "; ".join(f"{each.subject}: {each.why}" for each in open_ones)
     return {
         "overall": overall,
-        "reason": reason,
+        "reason": said if overall == "not_judged" else None,
         "thresholds": asdict(thresholds),
+        "not_judged": [
+            *([_entry(None, whole, 0)] if whole else []),
+            *(_entry(each.subject, missing, rows) for each in open_ones for missing, rows in each.missing.items()),
+        ],
         "attributes": attributes,
-        **({"accuracy": accuracy} if accuracy else {}),
+        "accuracy": accuracy,
     }
 
 
-def _reason(card: Mapping[str, Any]) -> str | None:
-    protocol = card.get("leakage", {}).get("protocol", {})
-    if protocol and not protocol["verdict"]:
-        return f"the {protocol['profile']} profile is a look: run the full one for a verdict"
-    if protocol.get("labels", "").endswith("transductive"):
-        return "training saw the labels of all users, so these numbers flatter the protection"
+def _whole(scope: Scope, wanted: Wanted) -> Missing | None:
+    """Why nothing at all is judged, whatever was measured."""
+    if not wanted.profile.verdict:
+        said = f"the {wanted.profile.name} profile is a look: run the full one for a verdict"
+        return Missing(Reason.LOOK, said)
+    if not scope.strict:
+        said = "training saw the labels of all users, so these numbers flatter the protection"
+        return Missing(Reason.TRANSDUCTIVE, said)
     return None
 
 
-def _leaks(card: Mapping[str, Any]) -> Iterator[tuple[str, list[Row]]]:
-    """Each measured attribute with what was attacked while it was protected."""
-    rows = card.get("leakage", {}).get("by_mask", ())
-    for name in dict.fromkeys(row["attribute"] for row in rows):
-        mine = [row for row in rows if row["attribute"] == name and name in row["sensitive"]]
-        yield name, [row for row in mine if _JUDGED.fullmatch(row["target"])]
+def _entry(of: str | None, missing: Missing, rows: int) -> dict[str, Any]:
+    return {"of": of, "code": str(missing.code), "reason": missing.reason, "rows": rows}
 
 
-def _attribute(name: str, rows: Sequence[Row], thresholds: Thresholds, reason: str | None) -> dict[str, Any]:
-    most = thresholds.leakage_at_most
+def _judged(looked: LookedUp, of: Callable[[Found], Verdict], whole: Missing | None) -> tuple[Verdict, Sequence[Found]]:
+    """The verdict on a subject, and the rows that it goes by: all where nothing is judged."""
+    verdicts = [of(row) for row in looked.found]
+    missing: list[Verdict] = ["not_judged"] if looked.missing or not looked.found else []
+    verdict: Verdict = "not_judged" if whole else _together([*verdicts, *missing])
+    decisive = [row for row, own in zip(looked.found, verdicts, strict=True) if own == verdict]
+    return verdict, decisive or looked.found
+
+
+def _leaked(looked: LookedUp, thresholds: Thresholds, whole: Missing | None) -> dict[str, Any]:
+    """One attribute, by the strongest attacker."""
+    verdict, rows = _judged(looked, thresholds.leak, whole)
+    name, most = looked.subject, thresholds.leakage_at_most
     if not rows:
-        said = f"{name}: nothing was attacked that protects it."
-        return {"attribute": name, "verdict": "not_judged", "worst": None, "sentence": said}
-    verdicts = [_low_side(row["strongest"]["ci95"], most) for row in rows]
-    verdict = "not_judged" if reason else _together(verdicts)
-    row = max(_decisive(rows, verdicts, verdict), key=lambda row: float(row["strongest"]["auc"]))
-    auc, (low, high) = row["strongest"]["auc"], row["strongest"]["ci95"]
-    found = f"{auc:.3f} (95 % interval {low:.3f} to {high:.3f}, n {row['n']:,})"
+        return {"verdict": verdict, "worst": None, "sentence": f"{name}: not judged: {looked.why}."}
+    worst = max(rows, key=lambda row: row.value)
+    low, high = worst.ci95
+    at = f"{worst.value:.3f} (95 % interval {low:.3f} to {high:.3f}, n {worst.row['n']:,})"
     said = {
-        "pass": f"{name}: no attacker recovers it better than {found}; {most:g} is allowed.",
-        "fail": f"{name}: an attacker recovers it at {found}; {most:g} is allowed.",
-        "inconclusive": f"{name}: the strongest attacker is at {found}, too near {most:g} to tell with so few users.",
-        "not_judged": f"{name}: the strongest attacker is at {found}; not judged.",
+        "pass": f"{name}: no attacker recovers it better than {at}; {most:g} is allowed.",
+        "fail": f"{name}: an attacker recovers it at {at}; {most:g} is allowed.",
+        "inconclusive": f"{name}: the strongest attacker is at {at}, too near {most:g} to tell with so few users.",
+        "not_judged": f"{name}: not judged; where it was measured, the strongest attacker is at {at}.",
     }[verdict]
-    worst = {"sensitive": row["sensitive"], "target": row["target"], "auc": auc, "ci95": [low, high]}
-    return {"attribute": name, "verdict": verdict, "worst": worst, "sentence": said}
+    if any(len(members) > 1 for members in worst.row.get("classes", ())):
+        groups = worst.row["groups"]
+        said += f" Attacked in {len(groups)} groups: {'; '.join(groups)}."
+    found = {"sensitive": list(worst.sensitive), "target": worst.what, "auc": worst.value, "ci95": [low, high]}
+    return {"verdict": verdict, "worst": found, "sentence": said + _besides(looked)}
 
 
-def _accuracy(card: Mapping[str, Any], thresholds: Thresholds, reason: str | None) -> dict[str, Any] | None:
-    """What the mask that keeps least keeps; None where accuracy was not measured."""
-    least = thresholds.kept_at_least
-    rows = [
-        {"sensitive": row["sensitive"], "metric": f"{kind} {metric}", "kept": kept["value"], "ci95": kept["ci95"]}
-        for row in card.get("accuracy", {}).get("by_mask", ())
-        for kind, metric in _METRICS
-        if (kept := row.get("kept", {}).get(kind, {}).get(metric)) is not None
-    ]
+def _kept(looked: LookedUp, thresholds: Thresholds, whole: Missing | None) -> dict[str, Any]:
+    """The accuracy, by the mask that keeps least."""
+    verdict, rows = _judged(looked, thresholds.kept, whole)
     if not rows:
-        return None
-    verdicts = [_high_side(row["ci95"], least) for row in rows]
-    verdict = "not_judged" if reason else _together(verdicts)
-    worst = min(_decisive(rows, verdicts, verdict), key=lambda row: float(row["kept"]))
-    low, high = worst["ci95"]
-    mask = ", ".join(worst["sensitive"]) or "nothing"
-    said = f"With {mask} protected, {worst['kept']:.1%} of {worst['metric']} is kept "
-    said += f"(95 % interval {low:.1%} to {high:.1%}), the least of all masks; {least:.0%} is demanded."
-    return {"verdict": verdict, "worst": worst, "sentence": said}
+        return {"verdict": verdict, "worst": None, "sentence": f"accuracy: not judged: {looked.why}."}
+    worst = min(rows, key=lambda row: row.value)
+    low, high = worst.ci95
+    said = f"With {', '.join(worst.sensitive) or 'nothing'} protected, {worst.value:.1%} of {worst.what} is kept "
+    said += f"(95 % interval {low:.1%} to {high:.1%}), the least of all masks; {thresholds.kept_at_least:.0%} is "
+    found = {"sensitive": list(worst.sensitive), "metric": worst.what, "kept": worst.value, "ci95": [low, high]}
+    return {"verdict": verdict, "worst": found, "sentence": f"{said}demanded.{_besides(looked)}"}
 
 
-def _low_side(ci95: Sequence[float], most: float) -> Verdict:
-    low, high = ci95
-    return "pass" if high <= most else "fail" if low > most else "inconclusive"
-
-
-def _high_side(ci95: Sequence[float], least: float) -> Verdict:
-    low, high = ci95
-    return "pass" if low >= least else "fail" if high < least else "inconclusive"
-
-
-def _decisive(rows: Sequence[Row], verdicts: Sequence[Verdict], verdict: Verdict) -> list[Row]:
-    """The rows that a verdict goes by; all where nothing is judged."""
-    return [row for row, own in zip(rows, verdicts, strict=True) if own == verdict] or list(rows)
+def _besides(looked: LookedUp) -> str:
+    return f" Not judged: {looked.why}." if looked.missing else ""
 
 
 def _together(verdicts: Iterable[Verdict]) -> Verdict:

@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measure.errors import ShapeError, TooFewUsersError
-from measure.labels import RARE_BELOW, UNKNOWN, Labels, Merge, merge_rare
+from measure.labels import RARE_BELOW, UNKNOWN, Labels, in_order, merge_rare
 
-REST = "other"
-"""The common name of classes that are too rare to be measured."""
 CROSS = " × "
 """Joins the names of an intersection."""
 HELD = 0.5
@@ -63,7 +61,7 @@ class Withheld:
 def by_class(
     attribute: str, labels: Labels, classes: Sequence[str], at_least: int = RARE_BELOW
 ) -> tuple[Groups, list[Withheld]]:
-    """Deal users into the classes of one attribute; rare classes become one, last and named "other".
+    """Deal users into the classes of one attribute, rare ones merged as `merge_rare` does.
 
     Args:
         attribute: its name, for what is withheld.
@@ -75,8 +73,8 @@ def by_class(
         TooFewUsersError: too few for two groups.
         SingleClassError: only one group would be left.
     """
-    merge = merge_rare(labels, np.arange(len(labels)), at_least)
-    names = named(merge, classes)
+    merge = merge_rare(labels, np.arange(len(labels)), at_least, ordered=in_order(classes))
+    names = merge.names(classes)
     withheld = [
         Withheld(
             attribute,
@@ -87,12 +85,6 @@ def by_class(
         if len(members) > 1
     ]
     return Groups(names, merge.apply(labels)), withheld
-
-
-def named(merge: Merge, classes: Sequence[str]) -> tuple[str, ...]:
-    """Names of merged classes: a class that stays alone keeps its own."""
-    rest = REST if REST not in classes else f"{REST} (together)"
-    return tuple(classes[members[0]] if len(members) == 1 else rest for members in merge.classes)
 
 
 def crossed(parts: Mapping[str, Groups], at_least: int = RARE_BELOW) -> tuple[str, Groups, list[Withheld]]:

@@ -14,6 +14,7 @@ DEEPEST = 4
 """Levels of nested facts that are told."""
 
 _FIRST = ("name", "version", "created", "method", "mode", "base_model", "content_hash", "seeds")
+_ELSEWHERE = ("not_measured", "withheld", "settings", "attributes")
 _DATA = ("data", "user_split_salt")
 
 
@@ -51,12 +52,17 @@ def withheld(card: Card) -> Section:
     if groups:
         body = [[name(attribute), name(words.listed(classes)), name(reason)] for attribute, classes, reason in groups]
         blocks.append(Table("Groups that are not told alone", ["Attribute", "Classes", "Reason"], body))
+    merged = {row.attribute: row.groups for row in card.leakage if row.groups}
+    if merged:
+        body = [[name(attribute), name("; ".join(groups))] for attribute, groups in merged.items()]
+        blocks.append(Table("Classes that were too small, attacked in groups", ["Attribute", "Groups"], body))
     for title, protocol, key in (
+        ("Accuracy that says nothing", card.accuracy_protocol, "metric"),
         ("Attributes that could not be measured", card.leakage_protocol, "attribute"),
         ("Sections that could not be measured", card.fairness.protocol, "section"),
     ):
         if skipped := tables(protocol.get("not_measured")):
-            body = [[name(words.clean(each.get(field, ""))) for field in (key, "reason")] for each in skipped]
+            body = [[name(words.clean(each.get(field, "all"))) for field in (key, "reason")] for each in skipped]
             blocks.append(Table(title, [words.capital(key), "Reason"], body))
     return Section("withheld", "Withheld, and why", blocks)
 
@@ -84,7 +90,7 @@ def _protocols(card: Card) -> Iterator[Block]:
         "lists and groups": card.fairness.protocol,
     }
     for title, protocol in protocols.items():
-        told = {key: value for key, value in protocol.items() if key not in ("not_measured", "withheld", "settings")}
+        told = {key: value for key, value in protocol.items() if key not in _ELSEWHERE}
         if rows := list(_flat(told)):
             yield Heading(f"How {title} {'were' if title.endswith('s') else 'was'} measured")
             yield Facts(rows)

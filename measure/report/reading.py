@@ -1,12 +1,12 @@
 """Read a card. Values that are absent, null or not finite stay absent; a row without its number is left out."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 from measure.report.fair_reading import read_fairness
 from measure.report.fair_rows import Mask
-from measure.report.json_access import count, names, number, pair, table, tables
+from measure.report.json_access import count, items, names, number, pair, table, tables
 from measure.report.rows import AccuracyRow, Attacker, Card, FrontRow, LeakRow, Metric
 from measure.report.verdict_reading import read_verdict
 from measure.report.words import clean
@@ -20,12 +20,13 @@ def read(report: Mapping[str, Any]) -> Card:
     bundle, card = table(report.get("bundle")), table(report.get("card"))
     accuracy, leakage = table(card.get("accuracy")), table(card.get("leakage"))
     leaks = tuple(_leaks(leakage.get("by_mask")))
+    unkept = {clean(each.get("metric", "")) for each in tables(table(accuracy.get("protocol")).get("not_measured"))}
     declared = [clean(entry.get("name", "")) for entry in tables(bundle.get("attributes"))]
     return Card(
         bundle=bundle,
         attributes=tuple(dict.fromkeys([*filter(None, declared), *(row.attribute for row in leaks)])),
-        accuracy=tuple(_accuracy(row) for row in tables(accuracy.get("by_mask"))),
-        folded_in=tuple(_accuracy(row) for row in tables(accuracy.get("folded_in"))),
+        accuracy=tuple(_accuracy(row, unkept) for row in tables(accuracy.get("by_mask"))),
+        folded_in=tuple(_accuracy(row, unkept) for row in tables(accuracy.get("folded_in"))),
         leakage=leaks,
         front=tuple(_front(card.get("front"))),
         accuracy_protocol=table(accuracy.get("protocol")),
@@ -43,17 +44,18 @@ def _metrics(value: Mapping[str, Any]) -> dict[Metric, float]:
     return {metric: found for metric, found in pairs if found is not None}
 
 
-def _accuracy(row: Mapping[str, Any], sensitive: Mask | None = None) -> AccuracyRow:
+def _accuracy(row: Mapping[str, Any], unkept: Container[str], sensitive: Mask | None = None) -> AccuracyRow:
+    """Read one set of users; of a kind in ``unkept`` there is no base, so that nothing is said to be kept of it."""
     mask = names(row.get("sensitive")) if sensitive is None else sensitive
     groups = {
-        clean(name): tuple(_accuracy(entry, mask) for entry in tables(rows))
+        clean(name): tuple(_accuracy(entry, unkept, mask) for entry in tables(rows))
         for name, rows in table(row.get("groups")).items()
     }
     return AccuracyRow(
         mask,
         count(row.get("n")),
         _metrics(row),
-        _metrics(table(row.get("base"))),
+        {metric: value for metric, value in _metrics(table(row.get("base"))).items() if metric[0] not in unkept},
         clean(row.get("class", "")),
         groups,
         _candidates(table(row.get("candidates"))),
@@ -92,6 +94,7 @@ def _leaks(rows: object) -> Iterator[LeakRow]:
             bound=number(row.get("permutation95")),
             base=number(row.get("base_auc")),
             attackers=attackers,
+            groups=names(row.get("groups")) if any(len(names(each)) > 1 for each in items(row.get("classes"))) else (),
         )
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from measure.report.fair_rows import Fairness, Mask
+from measure.report.json_access import names, tables
+from measure.report.words import clean
 
 Outcome = Literal["pass", "fail", "inconclusive", "not_judged"]
 Metric = tuple[str, str]
@@ -62,6 +64,8 @@ class LeakRow:
     """95 % point of the leakage under permuted labels."""
     base: float | None
     attackers: tuple[Attacker, ...]
+    groups: tuple[str, ...] = ()
+    """What its classes were merged into, where some were too small."""
 
     @property
     def protected(self) -> bool:
@@ -104,16 +108,28 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Unjudged:
+    """Something that no verdict could be given on, and why."""
+
+    subject: str
+    """An attribute, accuracy, or everything."""
+    reason: str
+    rows: int | None
+    """How many rows of the card are missing for it."""
+
+
+@dataclass(frozen=True)
 class Verdict:
     """An audit's verdict, and the thresholds that it is against."""
 
     overall: Outcome
     reason: str
-    """Why nothing was judged; empty where something was."""
+    """Why the whole is not judged; empty where it is."""
     leakage_at_most: float | None
     kept_at_least: float | None
     attributes: tuple[Judged, ...]
     accuracy: Judged | None
+    not_judged: tuple[Unjudged, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,6 +174,16 @@ class Card:
     def attacked(self, *targets: str) -> tuple[LeakRow, ...]:
         """Rows of these targets, in card order."""
         return tuple(row for row in self.leakage if row.target in targets)
+
+    @property
+    def unmeasured(self) -> dict[str, str]:
+        """Attributes whose leakage was to be measured and has no row at all, and why."""
+        measured = {row.attribute for row in self.leakage}
+        told = {clean(each.get("attribute", "")): each for each in tables(self.leakage_protocol.get("not_measured"))}
+        named = names(self.leakage_protocol.get("attributes")) or tuple(told)
+        return {
+            each: clean(told.get(each, {}).get("reason", "nothing says why")) for each in named if each not in measured
+        }
 
     def find(self, target: str, attribute: str, sensitive: Mask | None = None) -> LeakRow | None:
         """Find a row of this target and attribute: of this mask, or the first of any."""

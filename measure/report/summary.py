@@ -47,6 +47,9 @@ def lead(card: Card) -> list[str]:
         others = f" The others are at {words.auc(min(rest))} to {words.auc(max(rest))}." if rest else ""
         paragraphs.append(f"The strongest attacker recovers {words.listed(said)}.{others} An AUC of 0.500 is chance.")
         paragraphs += _against_chance(rows)
+    if card.unmeasured:
+        told = "; ".join(f"{attribute} ({why})" for attribute, why in card.unmeasured.items())
+        paragraphs.insert(0, f"Not measured: {told}. What attackers find of it is not known.")
     return [*paragraphs, *_what_it_is(card)]
 
 
@@ -72,6 +75,7 @@ def tiles(card: Card) -> list[Tile]:
             if (kept := row.kept(metric)) is not None:
                 note = f"{words.score(row.values[metric])} of {words.score(row.base[metric])} · {words.people(row.n)}"
                 found.append(Tile(title, words.share(kept), note))
+    found += [Tile(f"{attribute} recovered, AUC", "not measured", why) for attribute, why in card.unmeasured.items()]
     for leak in _left(card):
         base = card.unprotected(leak.attribute)
         parts = [f"unprotected\u00a0{words.auc(base)}"] if base is not None else []

@@ -26,7 +26,7 @@ def attributes(card: Card) -> Section:
     if verdict is None:
         return Section("verdict", "", [])
     judged = _all(verdict)
-    blocks: list[Block] = [_rule(verdict)]
+    blocks: list[Block] = [*_not_judged(verdict), _rule(verdict)]
     if judged:
         blocks.append(Rulings([Ruling(each.outcome, each.subject, _sentence(each)) for each in judged]))
     if panels := _panels(verdict):
@@ -55,6 +55,12 @@ def _by_outcome(judged: Sequence[Judged]) -> str:
     return words.sentence("; ".join(said)) if said else ""
 
 
+def _not_judged(verdict: Verdict) -> list[Block]:
+    """Say first what there is no verdict on."""
+    body = [[name(each.subject), name(each.reason), number(words.count(each.rows))] for each in verdict.not_judged]
+    return [Table("Not judged, and why", ["Of", "Reason", "Rows missing"], body)] if body else []
+
+
 def _rule(verdict: Verdict) -> str:
     """Say what is demanded, and how an interval decides."""
     demands = []
@@ -67,8 +73,11 @@ def _rule(verdict: Verdict) -> str:
         "Intervals decide: pass where all of the 95\u00a0% interval is on the good side of the threshold, fail where "
         "all of it is on the bad side, inconclusive where the threshold lies inside."
     )
-    reason = f" Nothing was judged here: {words.sentence(verdict.reason, raised=False)}" if verdict.reason else ""
-    return said + reason
+    if not verdict.reason:
+        return said
+    some = any(each.outcome != "not_judged" for each in _all(verdict))
+    what = "Not everything" if some else "Nothing"
+    return f"{said} {what} was judged here: {words.sentence(verdict.reason, raised=False)}"
 
 
 def _sentence(judged: Judged) -> str:

@@ -1,7 +1,7 @@
 """Read the verdict of an audit. A word that is none of the four judges nothing."""
 
-from measure.report.json_access import names, number, pair, table, tables
-from measure.report.rows import Judged, Outcome, Verdict, Worst
+from measure.report.json_access import count, names, number, pair, table, tables
+from measure.report.rows import Judged, Outcome, Unjudged, Verdict, Worst
 from measure.report.words import clean
 
 OUTCOMES: tuple[Outcome, ...] = ("pass", "fail", "inconclusive", "not_judged")
@@ -21,6 +21,10 @@ def read_verdict(value: object) -> Verdict | None:
         kept_at_least=number(thresholds.get("kept_at_least")),
         attributes=tuple(_judged(row, _text(row.get("attribute")), "auc") for row in tables(found.get("attributes"))),
         accuracy=_judged(accuracy, "accuracy", "kept") if accuracy else None,
+        not_judged=tuple(
+            Unjudged(_text(row.get("of")) or "everything", _text(row.get("reason")), count(row.get("rows")))
+            for row in tables(found.get("not_judged"))
+        ),
     )
 
 

@@ -29,8 +29,10 @@ from service.model.inference import use_one_thread
 from service.model.loaded import load_model
 
 RESULT = "audit.json"
-DONE, FAILED, ABANDONED = 0, 1, 3
-"""Exit statuses: the verdict is not a failure; it is one; nobody reads what is being done any more."""
+ABANDONED = 3
+"""Exit status where nobody reads what is being done any more; 2 is a refusal's."""
+STATUS: Mapping[str, int] = {"pass": 0, "inconclusive": 0, "fail": 1, "not_judged": 4}
+"""Exit status of each verdict: nothing that is not judged in any part ends as what passes does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,8 @@ def audit(
     request: AuditRequest,
     *,
     workers: int = 1,
-    leakage_at_most: float | None = None,
-    kept_at_least: float | None = None,
+    leakage_at_most: float = Thresholds.leakage_at_most,
+    kept_at_least: float = Thresholds.kept_at_least,
     index: Kind = "torch",
     supervised: bool = False,
 ) -> Outcome:
@@ -87,8 +89,7 @@ def audit(
     """
     use_one_thread()
     with _refusals():
-        demanded = {"leakage_at_most": leakage_at_most, "kept_at_least": kept_at_least}
-        thresholds = Thresholds(**{name: value for name, value in demanded.items() if value is not None})
+        thresholds = Thresholds(leakage_at_most, kept_at_least)
         model = load_model(folder, "cpu", index, trust_stamp=False)
         out = out or Path("audits") / f"{model.name}-{model.version}"
         out.mkdir(parents=True, exist_ok=True)
@@ -101,18 +102,15 @@ def audit(
         _write(out / "report.html", render_html(result).encode())
         _write(out / "report.md", render_markdown(result).encode())
         _write(out / RESULT, to_json(result, inf_nan_mode="null"))
-    status = FAILED if result["verdict"]["overall"] == "fail" else DONE
-    return Outcome(status, () if supervised else (*summary(result), "", str(out)))
+    return Outcome(STATUS[result["verdict"]["overall"]], () if supervised else (*summary(result), "", str(out)))
 
 
 def summary(result: Mapping[str, Any]) -> list[str]:
-    """The verdict in a few lines."""
+    """The verdict in a few lines, with what is not judged first."""
     bundle, verdict = result["bundle"], result["verdict"]
     why = f": {verdict['reason']}" if verdict["reason"] else ""
-    accuracy = verdict.get("accuracy")
     lines = [f"{bundle['name']}/{bundle['version']}: {verdict['overall'].replace('_', ' ')}{why}"]
-    lines += [f"- {each['sentence']}" for each in verdict["attributes"]]
-    return lines + ([f"- {accuracy['sentence']}"] if accuracy else [])
+    return lines + [f"- {each['sentence']}" for each in (*verdict["attributes"], verdict["accuracy"])]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from bundle import Description
-from measure.masks import Mask, masks_to_measure
+from measure.masks import Mask, supported_masks
 from service.errors import UnknownAttributeError, UnsupportedRequirementError
 
 Profile = Literal["quick", "full"]
@@ -50,13 +50,17 @@ class AuditRequest(BaseModel):
         Annotated[tuple[Names, ...], Field(min_length=1, max_length=4096)] | None,
         Field(
             description="Sets of attributes to protect. Null: all that the bundle supports, up to four attributes; "
-            "beyond, none, each alone, each pair and all.",
+            "beyond, none, each alone, each pair and all. With fewer, the audit as a whole is not judged.",
             examples=[[[], ["gender"]]],
         ),
     ] = None
     metrics: Annotated[
         Annotated[tuple[Metric, ...], Field(min_length=1, max_length=64)] | None,
-        Field(description="What is measured. Null: everything.", examples=[["accuracy", "leakage"]]),
+        Field(
+            description="What is measured. Null: everything. Without accuracy, leakage, lists or joined, the audit as "
+            "a whole is not judged.",
+            examples=[["accuracy", "leakage"]],
+        ),
     ] = None
     users: Annotated[
         Annotated[int, Field(ge=1, le=2**31 - 1)] | None,
@@ -95,7 +99,7 @@ def resolve(request: AuditRequest, bundle: Description) -> DecidedRequest:
         UnknownAttributeError: the bundle does not have an attribute of a mask.
         UnsupportedRequirementError: it has no list for exactly that mask.
     """
-    masks = _measured(bundle) if request.masks is None else _in_order(request.masks, bundle)
+    masks = all_masks(bundle) if request.masks is None else _in_order(request.masks, bundle)
     metrics = METRICS if request.metrics is None else request.metrics
     return DecidedRequest(
         profile=request.profile,
@@ -115,10 +119,9 @@ def as_arguments(request: Mapping[str, Any]) -> list[str]:
     return ["--profile", request["profile"], "--seed", str(request["seed"]), *lists, *users]
 
 
-def _measured(bundle: Description) -> list[Mask]:
-    """The masks that every card has, as far as the bundle supports them; where it supports none, those that it does."""
-    found = [mask for mask in masks_to_measure(bundle.attribute_names) if bundle.supports(mask)]
-    return found or _in_order(tuple(map(tuple, bundle.supported_masks.masks)), bundle)
+def all_masks(bundle: Description) -> tuple[Mask, ...]:
+    """The masks that every card of the bundle has, and that a verdict on it covers."""
+    return tuple(supported_masks(bundle.attribute_names, bundle.supports, bundle.supported_masks.masks))
 
 
 def _in_order(masks: tuple[Mask, ...], bundle: Description) -> list[Mask]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from measure.audit import Thresholds, Wanted, judge, measure
+from measure.audit import Scope, Thresholds, Wanted, judge, measure
 from measure.audit.progress import Progress
 from measure.profiles import PROFILES
-from service.audit.request import AuditRequest, resolve
+from service.audit.request import AuditRequest, all_masks, resolve
 from service.audit.subject import ServedSubject, population_of
 from service.errors import NoAuditDataError
 from service.model.loaded import Model
@@ -45,6 +45,8 @@ def make_result(
     if audit is None:
         raise NoAuditDataError(description.version)
     population = population_of(model, audit)
+    new_users = bool(population.new.any())
+    scope = Scope(population.names, all_masks(description), new_users=new_users, strict=population.strict)
     if wanted.users is not None:
         population = population.at_most(wanted.users, wanted.seed)
     subject = ServedSubject(model, population)
@@ -60,5 +62,5 @@ def make_result(
             "seconds": seconds,
         },
         "card": card,
-        "verdict": judge(card, thresholds),
+        "verdict": judge(card, scope, what, thresholds),
     }

@@ -18,10 +18,12 @@ def leak(mask, attribute, target, auc):
     return {"sensitive": mask, "attribute": attribute, "target": target, "n": 10, "strongest": strongest}
 
 
-def result(card=None, overall="pass", verdicts=(), **request):
+def result(card=None, overall="pass", verdicts=(), known=(), **request):
     asked = {"profile": "full", "users": None, "seed": 0, "masks": [[]], "metrics": ["accuracy"], **request}
     attributes = [{"attribute": name, "verdict": verdict} for name, verdict in verdicts]
-    return {"request": asked, "card": card or {}, "verdict": {"overall": overall, "attributes": attributes}}
+    verdict = {"overall": overall, "attributes": attributes, "accuracy": {"verdict": "pass"}, "not_judged": []}
+    bundle = {"attributes": [{"name": name} for name in known]}
+    return {"bundle": bundle, "request": asked, "card": card or {}, "verdict": verdict}
 
 
 def test_a_difference_is_the_second_less_the_first():
@@ -122,7 +124,23 @@ def test_verdicts_are_told_for_every_attribute_of_either():
             {"attribute": "age", "first": "pass", "second": None},
             {"attribute": "job", "first": None, "second": "pass"},
         ],
+        "accuracy": {"first": "pass", "second": "pass"},
+        "not_judged": {"first": [], "second": []},
     }
+
+
+def test_an_attribute_that_a_bundle_has_and_its_verdict_leaves_out_is_not_judged():
+    why = {"of": "age", "code": "too_few_users", "reason": "few", "rows": 4}
+    first = result(overall="pass", verdicts=[("gender", "pass")], known=["gender", "age"])
+    second = result(overall="not_judged", verdicts=[("gender", "pass"), ("age", "not_judged")], known=["gender", "age"])
+    second["verdict"]["not_judged"].append(why)
+    del first["verdict"]["accuracy"]
+
+    compared = compare(first, second)["verdict"]
+
+    assert compared["attributes"][1] == {"attribute": "age", "first": "not_judged", "second": "not_judged"}
+    assert compared["accuracy"] == {"first": "not_judged", "second": "pass"}
+    assert compared["not_judged"] == {"first": [], "second": [why]}
 
 
 def test_audits_that_measured_nothing_in_common_compare_to_nothing_and_to_json():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from measure.errors import SingleClassError, TooFewUsersError
-from measure.labels import merge_rare
+from measure.labels import in_order, merge_rare
 
 
 def labels_of(counts):
@@ -56,3 +56,72 @@ def test_too_few_users_are_refused_with_both_numbers():
         merge_rare(labels, np.arange(len(labels)))
 
     assert (refused.value.users, refused.value.needed) == (40, 60)
+
+
+@pytest.mark.parametrize(
+    ("counts", "classes"),
+    [
+        ({0: 40, 1: 10, 2: 40, 3: 12}, ((0,), (1, 2, 3))),
+        ({0: 12, 1: 40, 2: 35, 3: 10}, ((0, 1), (2, 3))),
+        ({0: 20, 1: 40, 2: 20}, ((1,), (0, 2))),  # no two runs have thirty each, and two groups have
+        (dict.fromkeys(range(30), 4), (tuple(range(15)), tuple(range(15, 30)))),
+    ],
+)
+def test_ordered_classes_join_their_neighbours(counts, classes):
+    labels = labels_of(counts)
+
+    assert merge_rare(labels, np.arange(len(labels)), ordered=True).classes == classes
+
+
+def test_plain_years_are_cut_once_near_the_middle_and_named_by_their_ends():
+    years = [str(year) for year in range(18, 58)]
+    labels = labels_of({-1: 900} | dict.fromkeys(range(40), 2))
+
+    merge = merge_rare(labels, np.arange(len(labels)), ordered=in_order(years))
+
+    assert merge.names(years) == ("18 to 37", "38 to 57")
+    assert merged_counts(labels, merge) == [40, 40]
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        dict.fromkeys(range(20), 6),
+        dict.fromkeys(range(60), 1),
+        {0: 29, 1: 29, 2: 29, 3: 2},
+        {0: 25, 1: 20, 2: 10, 3: 5},  # thirty and thirty, and no other way
+    ],
+)
+def test_unordered_classes_that_are_all_rare_become_two_groups_of_thirty_at_least(counts):
+    labels = labels_of(counts)
+
+    merge = merge_rare(labels, np.arange(len(labels)))
+
+    assert len(merge.classes) == 2
+    assert min(merged_counts(labels, merge)) >= 30
+    assert len(set(merge.names([f"job {label}" for label in counts]))) == 2
+
+
+@pytest.mark.parametrize("counts", [{0: 29, 1: 29, 2: 2}, {0: 100, 1: 20, 2: 9}, {0: 31, 1: 29}])
+@pytest.mark.parametrize("ordered", [False, True])
+def test_where_no_two_groups_of_thirty_can_be_had_the_sizes_are_told(counts, ordered):
+    labels = labels_of(counts)
+
+    with pytest.raises(SingleClassError, match=f"classes: {', '.join(map(str, counts.values()))}"):
+        merge_rare(labels, np.arange(len(labels)), ordered=ordered)
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        (["18", "19", "30"], True),
+        (["under 18", "18-24", "25-34", "56+"], True),
+        (["<1.5", "1.5-2", "2+"], True),
+        (["F", "M"], False),
+        (["30", "18"], False),
+        (["1 bedroom", "2 bedrooms"], False),
+        (["18", "writer"], False),
+    ],
+)
+def test_classes_are_ordered_where_they_are_numbers_or_ranges_from_low_to_high(classes, expected):
+    assert in_order(classes) is expected

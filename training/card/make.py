@@ -11,7 +11,7 @@ from measure.audit import METRICS, Wanted, measure
 from measure.audit.progress import bar
 from measure.audit.workers import available
 from measure.errors import WorkerDiedError
-from measure.masks import masks_to_measure
+from measure.masks import supported_masks
 from measure.profiles import QUICK, Profile
 from training.card.reference import reference_of
 from training.card.views import Views
@@ -40,7 +40,7 @@ def make_card(bundle: Bundle, profile: Profile = QUICK, workers: int | None = 1)
         raise EvaluationError("this bundle came without audit/: there are no labels and held-out items to measure with")
     started = time.monotonic()
     description = bundle.description
-    masks = tuple(mask for mask in masks_to_measure(description.attribute_names) if description.supports(mask))
+    masks = tuple(supported_masks(description.attribute_names, description.supports, description.supported_masks.masks))
     views = Views(bundle, bundle.audit)
     metrics = frozenset(("accuracy", "leakage") if profile.protected_only else METRICS)
     wanted = Wanted(masks, profile, metrics, views.population.seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from bundle import FairEncoder
 from measure.accuracy import full_ranks, ndcg_at
 from measure.errors import MeasureError
+from measure.labels import in_order
 from measure.leakage import Users, leakage
 from measure.profiles import QUICK
 from measure.split import SELECT, TRAIN
@@ -54,9 +56,12 @@ def measure_front(
             fair = views.fair(encoder, mask)
             leaks = {}
             for name in mask:
-                labels = experiment.dataset.labels[everyone, names.index(name)].astype(np.int64)
+                place, seed = names.index(name), experiment.seed
+                labels = experiment.dataset.labels[everyone, place].astype(np.int64)
+                ordered = in_order(experiment.dataset.attributes[place].classes)
+                attack = partial(leakage, fair, labels, attacked, QUICK, attribute=name, target="fair", seed=seed)
                 try:
-                    found = leakage(fair, labels, attacked, QUICK, attribute=name, target="fair", seed=experiment.seed)
+                    found = attack(ordered=ordered)
                 except MeasureError:  # too few select users with a label: absent, not zero
                     continue
                 leaks[name] = found.auc

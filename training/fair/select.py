@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from bundle import FairEncoder
 from measure.accuracy import ndcg_at, sampled_ranks
 from measure.errors import MeasureError
+from measure.labels import in_order, merge_rare
 from measure.leakage import Users, leakage
 from measure.masks import Mask, masks_to_measure
 from measure.profiles import Profile
@@ -20,6 +22,8 @@ from measure.split import SELECT, TRAIN
 from training import scalars
 from training.base.contract import Base
 from training.experiment import Experiment
+
+log = logging.getLogger(__name__)
 
 SELECTION = Profile("selection", ("logistic",), 3, 1, 1, 1, 1, fit_rows=4_000, verdict=False)
 """The attacker that chooses an epoch: cheap, run after every few epochs, on every mask."""
@@ -64,7 +68,7 @@ def by_accuracy(validation: Validation, masks: Sequence[Mask]) -> Callable[[Fair
 def by_accuracy_and_leakage(
     validation: Validation,
     masks: Sequence[Mask],
-    leaked: Callable[[NDArray[np.float32], str], float],
+    leaked: Callable[[NDArray[np.float32], str], float | None],
     price: float,
     full: float | None = None,
 ) -> Callable[[FairEncoder], float]:
@@ -73,7 +77,8 @@ def by_accuracy_and_leakage(
     Args:
         validation: of the select users.
         masks: all that the card will report.
-        leaked: (vectors of the select users, attribute) → folded AUC in [.5, 1].
+        leaked: (vectors of the select users, attribute) → folded AUC in [.5, 1], None where it cannot be measured: such
+            an attribute has no part in the choice.
         price: accuracy points that one AUC point costs.
         full: N@10 that counts as all kept; None for that of the user vectors themselves.
     """
@@ -84,11 +89,11 @@ def by_accuracy_and_leakage(
         for mask in masks:
             vectors = validation.fair(encoder, mask)
             kept.append(validation.ndcg(vectors) / base if base else 0.0)  # nothing to keep: leakage decides
-            found = {name: leaked(vectors, name) for name in mask}
-            excess += [auc - 0.5 for auc in found.values()]
-            for name, auc in found.items():
-                scalars.record(f"leakage/{'+'.join(mask)}/{name}", auc)
-        return float(np.mean(kept) - price * np.mean(excess))
+            for name in mask:
+                if (auc := leaked(vectors, name)) is not None:
+                    excess.append(auc - 0.5)
+                    scalars.record(f"leakage/{'+'.join(mask)}/{name}", auc)
+        return float(np.mean(kept) - (price * np.mean(excess) if excess else 0.0))
 
     return score
 
@@ -120,9 +125,12 @@ def selection(
 
     labels = {name: experiment.dataset.labels[rows, index].astype(np.int64) for index, name in enumerate(names)}
     everyone, seed = Users(audit=np.arange(len(rows))), experiment.seed
+    ordered = {each.name: in_order(each.classes) for each in experiment.dataset.attributes}
+    for name, why in unmeasured_on_select(experiment).items():
+        log.warning("fair: leakage of %s plays no part in choosing an epoch: %s", name, why)
 
-    def leaked(vectors: NDArray[np.float32], name: str) -> float:
-        return selection_leakage(vectors, labels[name], everyone, name, seed)
+    def leaked(vectors: NDArray[np.float32], name: str) -> float | None:
+        return selection_leakage(vectors, labels[name], everyone, name, seed, ordered=ordered[name])
 
     full = None
     if before is not None:
@@ -130,27 +138,48 @@ def selection(
     return by_accuracy_and_leakage(validation, masks or masks_to_measure(names), leaked, leakage_price, full)
 
 
-def leaked_where_protected_alone(experiment: Experiment, base: Base) -> Callable[[FairEncoder, str], float]:
-    """Leakage of one attribute among select users, to attackers fitted on them and on train users."""
+def leaked_where_protected_alone(experiment: Experiment, base: Base) -> Callable[[FairEncoder, str], float | None]:
+    """Leakage of an attribute among select users, to attackers fitted on them and on train users; None: too few."""
     train, select = (np.flatnonzero(experiment.user_split == part) for part in (TRAIN, SELECT))
     rows = np.concatenate([select, train])
     users = Users(audit=np.arange(len(select)), train=np.arange(len(select), len(rows)))
+    ordered = {each.name: in_order(each.classes) for each in experiment.dataset.attributes}
 
-    def leaked(encoder: FairEncoder, name: str) -> float:
+    def leaked(encoder: FairEncoder, name: str) -> float | None:
         flags = torch.tensor([attribute == name for attribute in experiment.attributes]).expand(len(rows), -1)
         with torch.no_grad():
             fair = encoder.combine(encoder.split(torch.from_numpy(base.users[rows])), flags).numpy()
         labels = experiment.dataset.labels[rows, experiment.attributes.index(name)].astype(np.int64)
-        return selection_leakage(fair, labels, users, name, experiment.seed)
+        return selection_leakage(fair, labels, users, name, experiment.seed, ordered=ordered[name])
 
     return leaked
 
 
+def unmeasured_on_select(experiment: Experiment) -> dict[str, str]:
+    """Attributes whose leakage cannot be measured on the select users, and why; known before anything is trained."""
+    select = np.flatnonzero(experiment.user_split == SELECT)
+    found = {}
+    for index, attribute in enumerate(experiment.dataset.attributes):
+        labels = experiment.dataset.labels[:, index].astype(np.int64)
+        try:
+            merge_rare(labels, select, ordered=in_order(attribute.classes))
+        except MeasureError as error:
+            found[attribute.name] = f"select users: {error}"
+    return found
+
+
 def selection_leakage(
-    vectors: NDArray[np.float32], labels: NDArray[np.int64], users: Users, name: str, seed: int
-) -> float:
-    """Folded AUC of the cheap attacker; chance where there are too few users of a class to say anything."""
+    vectors: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    users: Users,
+    name: str,
+    seed: int,
+    *,
+    ordered: bool = False,
+) -> float | None:
+    """Folded AUC of the cheap attacker; None where there are too few users of a class to say anything."""
     try:
-        return leakage(vectors, labels, users, SELECTION, attribute=name, target="fair", seed=seed).auc
+        found = leakage(vectors, labels, users, SELECTION, attribute=name, target="fair", ordered=ordered, seed=seed)
     except MeasureError:
-        return 0.5
+        return None
+    return found.auc

@@ -26,6 +26,7 @@ from training.fair.lattice.fit import coordinates, lattice_parts
 from training.fair.lattice.train import train_lattice
 from training.fair.pfrec.config import PfrecConfig
 from training.fair.pfrec.train import refuse_unfit_pfrec, train_pfrec
+from training.fair.select import unmeasured_on_select
 from training.fair.sm.config import SmConfig
 from training.fair.sm.train import sm_network, train_sm
 
@@ -47,6 +48,7 @@ def refuse_unfit(experiment: Experiment, base: BaseConfig, config: FairConfig) -
             _refuse_part_names(ffvae_parts(names), config.method)
         case LatticeConfig():
             _refuse_part_names(lattice_parts(names, ()), config.method)
+            _refuse_unchecked(experiment, config)
             for strength in (config.strength, *config.front):
                 coordinates(strength, classes, d, len(experiment.dataset.users))
         case PfrecConfig():
@@ -62,6 +64,18 @@ def _refuse_part_names(parts: Sequence[Part], method: str) -> None:
         problem = f"is also what method {method!r} calls a part of its own"
         raise ConfigError(
             "data.attributes", problem, value=twice, allowed="another name, with this one as its `column`"
+        )
+
+
+def _refuse_unchecked(experiment: Experiment, config: LatticeConfig) -> None:
+    """A demand on leakage is none where the select users are too few to measure an attribute."""
+    if config.leakage_at_most is None or config.leakage_at_most == 1:
+        return
+    if unmeasured := unmeasured_on_select(experiment):
+        told = "; ".join(f"{name}: {why}" for name, why in unmeasured.items())
+        allowed = "1, or none at all, which checks what can be checked"
+        raise ConfigError(
+            "fair.leakage_at_most", f"cannot be checked ({told})", value=config.leakage_at_most, allowed=allowed
         )
 
 

@@ -58,15 +58,21 @@ function differences(differs) {
   return `${differs.map(({ what, first, second }) => `${what}: ${first ?? "all"} and ${second ?? "all"}`).join("; ")}. So their numbers may differ whatever was measured.`;
 }
 
-function verdicts({ attributes }) {
-  if (!attributes.length) return "";
-  const cells = attributes.map(({ attribute, first, second }) => ({
+function verdicts({ attributes, accuracy, not_judged: open }) {
+  const cells = [...attributes, { attribute: "accuracy", ...accuracy }].map(({ attribute, first, second }) => ({
     cells: [attribute, first ? verdictBadge(first) : MISSING, second ? verdictBadge(second) : MISSING],
   }));
   return part(
     "Verdicts",
     {},
     table("Verdicts by attribute", ["Attribute", "First", "Second"], cells, { unseen: true }),
+    el("ul", {}, [...unjudged("First", open.first), ...unjudged("Second", open.second)]),
+  );
+}
+
+function unjudged(side, open) {
+  return open.map(({ of, reason }) =>
+    el("li", {}, `${side}: ${of ?? "everything"} is not judged. ${capital(reason)}.`),
   );
 }
 

@@ -15,6 +15,7 @@ const METRICS = [
  * one.
  */
 export function keptRows(accuracy, [kind, metric] = METRICS[0]) {
+  if (unkept(accuracy).some(({ metric: of }) => !of || of === kind)) return [];
   return (accuracy?.by_mask ?? []).flatMap((row) => {
     const [mine, whole] = [row[kind]?.[metric], row.base?.[kind]?.[metric]];
     if (!Number.isFinite(mine) || !(whole > 0)) return [];
@@ -24,11 +25,20 @@ export function keptRows(accuracy, [kind, metric] = METRICS[0]) {
   });
 }
 
+/** What the card says nothing is known to be kept of, and why. */
+function unkept(accuracy) {
+  return accuracy?.protocol?.not_measured ?? [];
+}
+
 /** The part on accuracy of a card. */
 export function keptPart(accuracy, { threshold, level } = {}) {
   const measured = METRICS.filter((metric) => keptRows(accuracy, metric).length);
   if (!measured.length)
-    return part("Accuracy kept", { level }, el("p", { class: "hint" }, "Accuracy was not measured."));
+    return part(
+      "Accuracy kept",
+      { level },
+      el("p", { class: "hint" }, ["Not measured.", ...unkept(accuracy).map(({ reason }) => `${capital(reason)}.`)].join(" ")),
+    );
   const place = el("div");
   const choice = el(
     "select",

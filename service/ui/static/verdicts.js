@@ -17,12 +17,23 @@ export function verdictBadge(verdict) {
 }
 
 /** The whole verdict in a box: the word, and why. */
-export function verdictBox({ overall, reason, thresholds, attributes, accuracy }) {
+export function verdictBox({ overall, reason, thresholds, attributes, accuracy, not_judged: open = [] }) {
   return el(
     "div",
     { class: `verdict ${overall}` },
     verdictBadge(overall),
     el("p", {}, says(overall, reason, attributes, accuracy)),
+    ...(open.length
+      ? [
+          el(
+            "ul",
+            { class: "open" },
+            open.map(({ of, reason: why }) =>
+              el("li", {}, el("b", {}, `${of ? capital(of) : "Everything"}: not judged. `), `${capital(why)}.`),
+            ),
+          ),
+        ]
+      : []),
     el(
       "p",
       { class: "hint" },
@@ -64,9 +75,7 @@ function says(overall, reason, attributes, accuracy) {
     const open = [...with_("inconclusive"), ...(accuracy?.verdict === "inconclusive" ? ["accuracy"] : [])];
     return `For ${listed(open) || "some attributes"} the interval reaches over the threshold: more users would tell.`;
   }
-  if (reason) return `${capital(reason)}.`;
-  const open = with_("not_judged");
-  return open.length
-    ? `Not all is judged: no mask that protects ${listed(open)} was measured.`
-    : "Nothing that can be judged was measured.";
+  const open = [...with_("not_judged"), ...(accuracy?.verdict === "not_judged" ? ["accuracy"] : [])];
+  if (open.length && open.length <= attributes.length) return `Not everything could be judged: ${listed(open)} could not.`;
+  return reason ? "Nothing was judged." : "Nothing that can be judged was measured.";
 }

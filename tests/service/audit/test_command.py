@@ -16,6 +16,7 @@ from bundle import SupportedMasks, Users
 from measure.audit import Thresholds
 from measure.profiles import Profile
 from service.__main__ import main
+from service.audit.command import Outcome
 from service.audit.request import AuditRequest
 from service.audit.result import make_result
 from service.model.loaded import load_model
@@ -63,12 +64,13 @@ def at_random(u, labels, rng):
 def a_planted_folder(a_measurable_folder):
     """The builder of bundles with gender alone, whose users' fair vectors are made by a function."""
     masks = SupportedMasks(kind="list", masks=[[], ["gender"]])
-    options = {"attributes": ("gender",), "table": True, "supported_masks": masks, "dimensions": 8, "users": MANY}
+    options = {"attributes": ("gender",), "table": True, "supported_masks": masks, "dimensions": 8}
+    options |= {"users": MANY, "items": 160}
     return lambda fair_of: a_measurable_folder(change=planted(fair_of), **options)
 
 
 def audited(folder, **asked):
-    wanted = {"profile": "full", "metrics": ["accuracy", "leakage", "joined"], **asked}
+    wanted = {"profile": "full", "metrics": ["accuracy", "leakage", "lists", "joined"], **asked}
     return make_result(load_model(folder, "cpu"), AuditRequest.model_validate(wanted), Thresholds())
 
 
@@ -126,7 +128,7 @@ def command(capsys, tmp_path):
 def test_it_writes_the_result_and_two_reports_and_says_the_verdict(command, a_measurable_folder, tmp_path):
     status, said, _ = command(a_measurable_folder(), *FEW, "--seed", "4")
 
-    assert status == 0
+    assert status == 4
     assert said.startswith("tiny/1: not judged: ")
     assert said.splitlines()[-1] == str(tmp_path / "out")
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"audit.json", "report.html", "report.md"}
@@ -145,14 +147,57 @@ def test_it_writes_the_result_and_two_reports_and_says_the_verdict(command, a_me
     assert (tmp_path / "out" / "report.md").read_text().count("# ") > 1
 
 
-@pytest.mark.parametrize(("most", "status", "overall"), [("0.6", 1, "fail"), ("1", 0, "pass")])
-def test_only_a_failure_ends_with_1(command, a_planted_folder, most, status, overall):
-    words = ("--profile", "full", "--masks=gender", "--metrics=leakage", "--leakage-at-most", most)
+WHOLE = ("--profile", "full", "--metrics=accuracy,leakage,lists,joined", "--kept-at-least=0")
 
-    ended, said, _ = command(a_planted_folder(keeps_gender), *words)
+
+@pytest.mark.parametrize(("most", "status", "overall"), [("0.6", 1, "fail"), ("1", 0, "pass")])
+def test_a_failure_ends_with_1_and_a_pass_with_0(command, a_planted_folder, most, status, overall):
+    ended, said, _ = command(a_planted_folder(keeps_gender), *WHOLE, "--leakage-at-most", most)
 
     assert ended == status
     assert said.startswith(f"tiny/1: {overall}\n")
+
+
+def test_thresholds_come_from_the_environment_and_an_option_wins(command, a_planted_folder, tmp_path, monkeypatch):
+    folder = a_planted_folder(keeps_gender)
+    monkeypatch.setenv("EVENHAND_AUDIT_LEAKAGE_AT_MOST", "1")
+    monkeypatch.setenv("EVENHAND_AUDIT_KEPT_AT_LEAST", "0.1")
+
+    def held_against(*words):
+        command(folder, *FEW, *words)
+        return json.loads((tmp_path / "out" / "audit.json").read_text())["verdict"]["thresholds"]
+
+    assert held_against() == {"leakage_at_most": 1.0, "kept_at_least": 0.1}
+    assert held_against("--leakage-at-most=0.7") == {"leakage_at_most": 0.7, "kept_at_least": 0.1}
+
+
+@pytest.mark.parametrize(("given", "words", "workers"), [(None, (), 1), ("3", (), 3), ("3", ("--workers=2",), 2)])
+def test_workers_come_from_the_environment_and_an_option_wins(command, monkeypatch, given, words, workers):
+    used = []
+    monkeypatch.setattr(
+        "service.audit.command.audit", lambda *_, **options: used.append(options["workers"]) or Outcome(0, ())
+    )
+    if given:
+        monkeypatch.setenv("EVENHAND_AUDIT_WORKERS", given)
+
+    command("bundle", *words)
+
+    assert used == [workers]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("EVENHAND_AUDIT_LEAKAGE_AT_MOST", "0.4", "EVENHAND_AUDIT_LEAKAGE_AT_MOST is '0.4'"),
+        ("EVENHAND_AUDIT_KEPT_AT_LAST", "0.9", "unknown setting EVENHAND_AUDIT_KEPT_AT_LAST"),
+    ],
+)
+def test_a_setting_of_audits_that_cannot_be_is_refused(command, monkeypatch, name, value, says):
+    monkeypatch.setenv(name, value)
+
+    status, _, refusal = command("bundle")
+
+    assert (status, says in refusal) == (2, True), refusal
 
 
 @pytest.mark.parametrize(
@@ -209,7 +254,7 @@ def test_progress_is_told_in_lines_of_json_and_nothing_else(command, a_measurabl
 
     told = [json.loads(line) for line in said.splitlines()]
     shares = [one["share"] for one in told]
-    assert status == 0
+    assert status == 4
     assert shares == sorted(shares)
     assert (shares[0] < 0.2, shares[-1]) == (True, 1.0)
     assert {"ranking held-out items", "attacking fair vectors"} <= {one["doing"] for one in told}

@@ -6,6 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+CHECKED_AT = 0.6
+"""What ``leakage_at_most`` is where none is demanded, for attributes that can be checked."""
+
 
 class LatticeConfig(BaseModel):
     """Hyper-parameters of the lattice. Read once, never changed."""
@@ -16,8 +19,10 @@ class LatticeConfig(BaseModel):
     strength: int = Field(default=1, ge=0, le=8)
     """How much accuracy to pay. n ≥ 1 withholds n score coordinates of each attribute, or more where it leaks more than
     ``leakage_at_most``; 0 erases one, only linearly."""
-    leakage_at_most: float = Field(default=0.6, gt=0.5, le=1)
-    """An attribute that leaks more on select users, when protected alone, gets more coordinates; 1 for never."""
+    leakage_at_most: float | None = Field(default=None, gt=0.5, le=1)
+    """An attribute of which select users leak more, where it alone is protected, gets more coordinates; 1 for never. A
+    demand that the select users are too few to check is refused before training. None demands .6 of what can be
+    checked; the rest is withheld by ``strength`` alone, which the log and the card say."""
     front: tuple[int, ...] = ()
     """Strengths to fit and measure on select users besides, for the card's accuracy-leakage front."""
     bins: int = Field(default=5, ge=2, le=64)

@@ -22,7 +22,7 @@ from training.fair.lattice.closed_form import (
     residual,
     skip_transports,
 )
-from training.fair.lattice.config import LatticeConfig
+from training.fair.lattice.config import CHECKED_AT, LatticeConfig
 from training.fair.lattice.scores import cross_fitted, distil, leading_coordinates
 from training.fair.lattice.utility import fit_utility
 
@@ -39,7 +39,7 @@ def fit_lattice(
     classes: Sequence[int],
     config: LatticeConfig,
     seed: int,
-    leaked: Callable[[LatticeEncoder, str], float] = lambda encoder, attribute: 0.5,
+    leaked: Callable[[LatticeEncoder, str], float | None] = lambda encoder, attribute: None,
 ) -> tuple[LatticeEncoder, Network, list[Part]]:
     """Fit the encoder; seconds for thousands of users.
 
@@ -52,7 +52,8 @@ def fit_lattice(
         config: the strength and the rest.
         seed: of every draw.
         leaked: how much of an attribute a fitted encoder leaks where it alone is protected, as folded AUC on users
-            whose labels are not in ``labels``; what leaks more than ``config.leakage_at_most`` is withheld further.
+            whose labels are not in ``labels``, None where it cannot be measured; what leaks more than
+            ``config.leakage_at_most`` is withheld further.
 
     Returns:
         The encoder, its sizes and its parts.
@@ -72,13 +73,14 @@ def fit_lattice(
         cross_fitted(w, labels[:, index].astype(np.int64), number, config.folds, rng)  # L2
         for index, number in enumerate(classes)
     ]
+    most = CHECKED_AT if config.leakage_at_most is None else config.leakage_at_most
     while True:
         encoder, sizes, parts = _fit(whiten, w, log_p, attributes, counts, config, rng)
         fit_utility(encoder, u, torch.from_numpy(items), config, rng)  # L8
         leaks = {name: leaked(encoder, name) for name in attributes}
         log.info("fair: lattice of %d parts, coordinates %s, select users leak %s", len(parts), counts, _shown(leaks))
         more = [
-            count + max(1, count // 2) if leaks[name] > config.leakage_at_most else count
+            count + max(1, count // 2) if (leak := leaks[name]) is not None and leak > most else count
             for name, count in zip(attributes, counts, strict=True)
         ]
         more = [min(count, number - 1, len(users) - 1) for count, number in zip(more, classes, strict=True)]
@@ -126,8 +128,8 @@ def _fit(
     return encoder, sizes, parts
 
 
-def _shown(leaks: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {auc:.3f}" for name, auc in leaks.items())
+def _shown(leaks: Mapping[str, float | None]) -> str:
+    return ", ".join(f"{name} {'not measured' if auc is None else f'{auc:.3f}'}" for name, auc in leaks.items())
 
 
 def lattice_parts(attributes: Sequence[str], pairs: Sequence[tuple[str, ...]]) -> list[Part]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from bundle import FairEncoder, Network, Part
 from training.base.contract import Base
 from training.experiment import Experiment
@@ -9,7 +11,9 @@ from training.fair.contract import Fair, allowed_labels
 from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.fit import fit_lattice
 from training.fair.pareto_front import measure_front
-from training.fair.select import leaked_where_protected_alone
+from training.fair.select import leaked_where_protected_alone, unmeasured_on_select
+
+log = logging.getLogger(__name__)
 
 
 def train_lattice(experiment: Experiment, base: Base, config: LatticeConfig) -> Fair:
@@ -17,6 +21,8 @@ def train_lattice(experiment: Experiment, base: Base, config: LatticeConfig) -> 
     labels = allowed_labels(experiment)
     met = ~experiment.folded_in
     leaked = leaked_where_protected_alone(experiment, base)
+    for name, why in unmeasured_on_select(experiment).items():
+        log.warning("fair: leakage of %s is not checked: %s", name, why)
 
     def fit_with(chosen: LatticeConfig) -> tuple[FairEncoder, Network, list[Part]]:
         users, known = base.users[met], labels[met]
