@@ -99,6 +99,52 @@ def test_why_nothing_was_judged_is_told_instead_of_a_warning(a_small_report):
     assert not re.search(r'class="(ruling )?(pass|fail|inconclusive)"', html)
 
 
+def test_what_is_not_judged_is_told_first_with_its_reason(a_result):
+    result = a_result()
+    why = "labels: no two groups of 30 can be made of 103 labelled users (classes: 100, 3)"
+    result["verdict"]["attributes"][1] |= {
+        "verdict": "not_judged",
+        "worst": None,
+        "sentence": f"age: not judged: {why}.",
+    }
+    result["verdict"] |= {
+        "overall": "not_judged",
+        "reason": f"age: {why}",
+        "not_judged": [{"of": "age", "code": "no_two_groups", "reason": why, "rows": 12}],
+    }
+    leakage = result["card"]["leakage"]
+    leakage["by_mask"] = [row for row in leakage["by_mask"] if row["attribute"] != "age"]
+    leakage["protocol"] |= {
+        "attributes": ["gender", "age", "occupation"],
+        "not_measured": [{"attribute": "age", "code": "no_two_groups", "reason": why}],
+    }
+
+    html, markdown = render_html(result), render_markdown(result)
+
+    assert f"> **Verdict: not judged.** Age: {why}." in markdown
+    assert f"| age | {why} | 12 |" in chapter(markdown, "Verdict").split("Demanded")[0]
+    assert "Not everything was judged here" in markdown
+    assert f"Not measured: age ({why})." in html
+    assert html.index("not measured") < html.index('id="verdict"')
+
+
+def test_groups_that_were_merged_are_named_and_nothing_is_kept_of_a_ranking_that_says_nothing(a_result):
+    result = a_result()
+    for row in result["card"]["leakage"]["by_mask"]:
+        if row["attribute"] == "age":
+            row |= {"classes": [[0, 1], [2, 3]], "groups": ["18 to 34", "35 to 70"]}
+    why = "sampled: 1,785 of 1,785 users are ranked against fewer than 99 unseen items (20 in the middle)"
+    result["card"]["accuracy"]["protocol"]["not_measured"] = [
+        {"metric": "sampled", "code": "too_few_items", "reason": why}
+    ]
+
+    markdown = render_markdown(result)
+
+    assert "| age | 18 to 34; 35 to 70 |" in markdown
+    assert f"| sampled | {why} |" in markdown
+    assert "of sampled N@10 is kept" not in markdown
+
+
 def test_without_a_verdict_there_is_neither_word_nor_threshold(a_report, headings):
     html, markdown = render_html(a_report()), render_markdown(a_report())
 

@@ -408,10 +408,12 @@ async def test_leakage_of_the_last_full_run_of_the_active_bundle_is_a_metric(a_d
         "request": {"profile": "full", "users": None},
         "verdict": {
             "overall": "fail",
+            "not_judged": [{"of": "age", "code": "too_few_users", "reason": "few", "rows": 3}],
             "attributes": [
-                {"attribute": "gender", "worst": {"auc": 0.71}},
-                {"attribute": "age", "worst": None},
+                {"attribute": "gender", "verdict": "fail", "worst": {"auc": 0.71}},
+                {"attribute": "age", "verdict": "not_judged", "worst": {"auc": 0.5}},
             ],
+            "accuracy": {"verdict": "pass"},
         },
     }
     monkeypatch.setattr(Child, "start", lambda arguments: Quick(found=found))
@@ -424,10 +426,18 @@ async def test_leakage_of_the_last_full_run_of_the_active_bundle_is_a_metric(a_d
         await reached(desk.store, run, *OVER)
 
         await holds(lambda: sample("evenhand_audit_leakage", {"attribute": "gender"}) == 0.71, within_s=5)
-        assert sample("evenhand_audit_leakage", {"attribute": "age"}) is None
+        assert isnan(sample("evenhand_audit_leakage", {"attribute": "age"}))
+        for of, verdict in {"all": "fail", "accuracy": "pass", "attribute:age": "not_judged"}.items():
+            told = {word: sample("evenhand_audit_verdict", {"of": of, "verdict": word}) for word in VERDICTS}
+            assert told == dict.fromkeys(VERDICTS, 0) | {verdict: 1}
+        found["verdict"]["not_judged"][0]["code"] = "not_asked"  # a run of less than everything tells nothing
+        found["verdict"]["attributes"][0]["worst"]["auc"] = 0.5
+        await reached(desk.store, await desk.runtime.audits.queue(AuditRequest()), *OVER)
+        assert sample("evenhand_audit_leakage", {"attribute": "gender"}) == 0.71
         assert (await run_of(desk.store, run)).verdict == "fail"
         await desk.runtime.activations.activate("2", force=False, by=None)
         assert sample("evenhand_audit_leakage", {"attribute": "gender"}) is None
+        assert sample("evenhand_audit_verdict", {"of": "all", "verdict": "fail"}) is None
 
 
 def test_a_process_is_given_what_python_needs_and_nothing_of_the_service():
