@@ -222,7 +222,7 @@ class Runtime:
     def swap(self, served: ServedModel) -> ServedModel:
         """Serve another model from now on; returns the one before."""
         if served.model.content_hash != self.active.current.model.content_hash:
-            self.metrics.audit_leakage.clear()  # what was measured on the bundle before says nothing of this one
+            self.metrics.forget_verdict()  # what was measured on the bundle before says nothing of this one
         self._name(served.model)
         return self.active.swap(served)
 
@@ -260,7 +260,6 @@ class Runtime:
 
     def _name(self, model: Model) -> None:
         report = model.index_report
-        self.metrics.forget_verdict()
         self.metrics.index_recall.set(report.recall)
         self.metrics.index_build_seconds.set(report.build_s)
         self.metrics.index_search_seconds.set(report.search_ms / 1e3)

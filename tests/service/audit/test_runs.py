@@ -8,6 +8,7 @@ import shutil
 import signal
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from service.audit.runs import ATTEMPTS, AuditRuns
 from service.audit.versions import Versions
 from service.errors import NoAuditDataError, TooManyRunsError, UnknownModelError, UnknownRunError
 from service.logs import make_logger
+from service.metrics import VERDICTS
 from service.model.folder import ModelsFolder
 from service.store import Store, StoreUnavailableError, claim_run, create_run, finish_run, get_run, list_runs
 
