@@ -221,7 +221,8 @@ def read_audit_settings() -> AuditSettings:
         StartError: an unknown EVENHAND_AUDIT_* variable, or a value out of bounds; one line that names each.
     """
     known = {PREFIX + name.upper() for name in AuditSettings.model_fields}
-    named = {name for name in os.environ if name.upper().startswith(f"{PREFIX}AUDIT_")}
+    ours = {name: value for name, value in os.environ.items() if name.upper().startswith(f"{PREFIX}AUDIT_")}
+    named = {name for name, value in ours.items() if not is_service_link(name, value)}
     if unknown := sorted(named - known):
         raise StartError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     try:

@@ -8,7 +8,6 @@ import pytest
 
 from measure.audit.fairness import SECTIONS, fairness_of
 from measure.audit.subject import Population, Subject
-from measure.errors import TooFewUsersError
 from measure.scoring import Scorer
 from measure.split import AUDIT, TRAIN
 
@@ -402,6 +401,8 @@ def test_empty_lists_are_nothing_to_measure():
     assert {"overlap", "exposure", "calibration", "catalogue"} & set(found) == set()
 
 
-def test_an_audit_of_nobody_is_refused():
-    with pytest.raises(TooFewUsersError):
-        measured(planted(split=np.full(AUDITED + TRAINED, TRAIN, np.uint8)))
+def test_an_audit_of_nobody_says_so_of_every_section():
+    found = measured(planted(split=np.full(AUDITED + TRAINED, TRAIN, np.uint8)))
+
+    assert found.keys() == {"protocol"}
+    assert [each["section"] for each in found["protocol"]["not_measured"]] == list(SECTIONS)
