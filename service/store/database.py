@@ -14,10 +14,17 @@ from pathlib import Path
 from time import time_ns
 from typing import Any
 
-from psycopg import OperationalError as DriverError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, update
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.pool import NullPool
 
 from service.store.errors import StoreStartError, StoreUnavailableError, UnstorableError
@@ -188,7 +195,7 @@ def complaint(error: BaseException) -> str:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
     kind = type(cause).__name__
-    said = str(cause).lower() if isinstance(cause, DriverError) else ""
+    said = str(cause).lower() if isinstance(error, OperationalError) else ""
     why = next((why for sign, why in _COMPLAINTS if sign == code or re.search(sign.lower(), said)), None)
     if why is not None:
         return f"the database cannot be used: {why}"

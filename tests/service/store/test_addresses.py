@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from service.store import Database, StoreStartError, StoreUnavailableError, check_schema, migrate
 from service.store.database import complaint
@@ -98,7 +99,8 @@ def test_a_port_where_nothing_listens_is_named_as_that():
     ],
 )
 def test_what_a_server_refuses_is_said_without_names_and_addresses(driver, why):
-    found = complaint(psycopg.OperationalError(f'connection to server at "10.0.0.1", port 5432 failed: {driver}'))
+    failed = psycopg.OperationalError(f'connection to server at "10.0.0.1", port 5432 failed: {driver}')
+    found = complaint(OperationalError("", {}, failed))
 
     assert found.startswith(f"the database cannot be used: {why}")
     assert "10.0.0.1" not in found
