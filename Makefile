@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Tests run in so many processes; each file, and each folder that shares a running service, in one of them.
+TEST_PROCESSES ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup format check test openapi demo bench bench-full bench-guard screenshots image-check outside-ci clean
+.PHONY: help setup format check test coverage openapi demo bench bench-full bench-guard screenshots image-check outside-ci clean
 
 help:     ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +33,11 @@ check: $(READY)    ## Lint, format, spelling, types, imports, schema drift (no t
 
 test: $(READY)    ## All tests this machine can run (real-data ones where EVENHAND_DATA is set)
 	@echo "==> Tests$(if $(EVENHAND_DATA), with the data in $(EVENHAND_DATA), without real data (EVENHAND_DATA is not set))"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES)
+
+coverage: $(READY)    ## All tests again, and which lines of the packages none of them runs (build/coverage/index.html)
+	@$(BIN)/python -m coverage run -m pytest
+	@$(BIN)/python -m coverage combine --quiet && $(BIN)/python -m coverage html --quiet && $(BIN)/python -m coverage report --skip-covered --sort=cover
 
 openapi: $(READY)    ## Rewrite openapi/openapi.json from the app
 	@$(BIN)/python -m service openapi > openapi/openapi.json
