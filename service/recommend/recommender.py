@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from service.cache import AnswerCache, CachedAnswer
+from service.cache import AnswerCache, AnswerKey, CachedAnswer
 from service.errors import NotReadyError, OutdatedError
 from service.index import Position, Ranking
 from service.metrics import Metrics
@@ -119,13 +119,45 @@ class Recommender:
         served = self.active.current
         for _ in range(ATTEMPTS):
             plan = plan_list(query, served, self._store.known, self._cursors)
-            made = await self._logged(plan, asker)
+            key = plan.cache_key
+            made = await self._from_cache(key, plan, asker) or await self._from_worker(key, plan, asker)
             if not made.stale:
                 shown = Ranking(made.ranking.rows[: query.k], made.ranking.scores[: query.k])
                 cursor = self._next_cursor(plan, made.ranking)
                 return Recommendation(plan, shown, cursor, made.cached, made.queue_ms, made.compute_ms)
             self._metrics.outdated.inc()
         raise OutdatedError("what this answer depends on keeps changing")
+
+    async def _from_cache(self, key: AnswerKey, plan: Plan, asker: Asker) -> _Made | None:
+        """A cached list, after its record is durable or refused; None where there is none."""
+        kept = await self._cache.get(key)
+        if kept is None or (kept.scores is None and self._with_scores):
+            return None
+        scores = np.full(len(kept.rows), np.nan) if kept.scores is None else kept.scores
+        ranking = Ranking(kept.rows.astype(np.int64), scores)
+        stale = await self._store.log([_record(plan, ranking, asker, cached=True)])
+        return _Made(ranking, True, bool(stale))
+
+    async def _from_worker(self, key: AnswerKey, plan: Plan, asker: Asker) -> _Made:
+        """A new list, after its record is durable or refused."""
+
+        def record_in_worker(ranking: Ranking) -> LogRecord:
+            """The worker calls this, and passes the record on to the log's writer: no way through the event loop."""
+            return _record(plan, ranking, asker, cached=False)
+
+        task = Task(plan.served.model, plan.basis, plan.dropped, plan.query.k + 1, plan.after)
+        done, stale = await self._batcher.submit_then(task, record_in_worker)
+        ranking = done.answer
+        scores = ranking.scores if self._with_scores else None
+        self._cache.put(key, CachedAnswer(ranking.rows.astype(np.int32), scores))
+        return _Made(ranking, False, bool(stale), done.queue_ms, done.compute_ms)
+
+    def _next_cursor(self, plan: Plan, ranking: Ranking) -> str | None:
+        k = plan.query.k
+        if len(ranking.rows) <= k or isinstance(plan.query, SimilarQuery | PopularQuery):
+            return None
+        shown = k + (plan.after.shown if plan.after else 0)
+        return self._cursors.make(Position(int(ranking.rows[k - 1]), shown), plan.bound)
 
     @property
     def model(self) -> Model:
@@ -154,7 +186,7 @@ class Recommender:
             raise NotReadyError(trouble)
 
     async def start(self) -> None:
-        """Start the worker and prove it with a real list."""
+        """Start the worker, and make a real list as a test."""
         self._batcher.start()
         await self.warm(self.active.current)
         self._warm = True
@@ -177,32 +209,6 @@ class Recommender:
         """Answer the waiting requests and stop."""
         self._warm = False
         await self._batcher.close()
-
-    async def _logged(self, plan: Plan, asker: Asker) -> _Made:
-        """The list of a plan, from the cache or else from the worker, after its record is durable or refused."""
-        key = plan.cache_key
-        kept = await self._cache.get(key)
-        if kept is not None and (kept.scores is not None or not self._with_scores):
-            scores = np.full(len(kept.rows), np.nan) if kept.scores is None else kept.scores
-            ranking = Ranking(kept.rows.astype(np.int64), scores)
-            stale = await self._store.log([_record(plan, ranking, asker, cached=True)])
-            return _Made(ranking, True, bool(stale))
-        task = Task(plan.served.model, plan.basis, plan.dropped, plan.query.k + 1, plan.after)
-
-        def record_in_worker(ranking: Ranking) -> LogRecord:  # which saves the record a way through the event loop
-            return _record(plan, ranking, asker, cached=False)
-
-        done, stale = await self._batcher.submit_then(task, record_in_worker)
-        ranking = done.answer
-        self._cache.put(key, CachedAnswer(ranking.rows.astype(np.int32), ranking.scores if self._with_scores else None))
-        return _Made(ranking, False, bool(stale), done.queue_ms, done.compute_ms)
-
-    def _next_cursor(self, plan: Plan, ranking: Ranking) -> str | None:
-        k = plan.query.k
-        if len(ranking.rows) <= k or isinstance(plan.query, SimilarQuery | PopularQuery):
-            return None
-        shown = k + (plan.after.shown if plan.after else 0)
-        return self._cursors.make(Position(int(ranking.rows[k - 1]), shown), plan.bound)
 
 
 def _record(plan: Plan, ranking: Ranking, asker: Asker, *, cached: bool) -> LogRecord:
