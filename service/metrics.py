@@ -1,4 +1,4 @@
-"""What Prometheus may ask. One registry per app; no user, no attribute value, no key in any label."""
+"""The metrics for Prometheus. One registry per app; no user, no attribute value, no key in any label."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _REQUEST_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2
 _STAGE_S = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
 _BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096)
 BUSY = ("queue_full", "deadline_exceeded", "store_unavailable", "rate_limited", "outdated", "internal_error")
-"""Refusals that there should be none of: counted from 0, so that the first one is seen to be one more."""
+"""Refusals that should never happen: their counters start at 0, so that the first one shows as an increase."""
 
 VERDICTS = ("pass", "fail", "inconclusive", "not_judged")
 
 Labelled = TypeVar("Labelled", Counter, Histogram)
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a time beside every number: twice the lines, and nobody asks
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a creation time beside every number doubles the lines
 
 
 class Metrics:
@@ -168,7 +168,7 @@ class Metrics:
         self.audit_verdict.clear()
 
     def listen(self, host: str, port: int) -> None:
-        """Serve the metrics on a port of their own, from a thread that ends with the process.
+        """Serve the metrics on their own port, from a thread that ends with the process.
 
         Raises:
             StartError: the port is taken, or the address not this machine's.
@@ -180,6 +180,6 @@ class Metrics:
 
 
 def _remembering(metric: Labelled) -> Labelled:
-    """A metric that finds the child of labels it has seen without a lock: every request asks for some."""
+    """Make a metric find the child of known labels without a lock: every request needs some."""
     metric.labels = cache(metric.labels)  # type: ignore[method-assign]
     return metric

@@ -24,7 +24,7 @@ _RATE = re.compile(r"[1-9][0-9]{0,6}/([1-9][0-9]{0,4} )?(second|minute|hour|day)
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What is left after a request that may pass."""
+    """The rest of the allowance after a request that may pass."""
 
     limit: int
     remaining: int

@@ -103,7 +103,7 @@ class RedisLink:
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong with Redis; None where nothing is. Holds no password."""
+        """The fault of Redis; None where there is none. Holds no password."""
         if self._lost is not None:
             return f"Redis is lost: {self._lost}"
         text, at = self._refused

@@ -1,4 +1,4 @@
-"""The parts of one running service: made of the settings, started and closed in order."""
+"""The parts of one running service: made from the settings, started and closed in order."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ REASONS: Mapping[str, str] = {
 
 
 class Runtime:
-    """Everything that the routes ask, behind one start and one close."""
+    """All parts that the routes ask, with one start and one close."""
 
     def __init__(self, settings: Settings, model: Model, log: FilteringBoundLogger | None = None) -> None:
         """Open the database; blocks. Nothing runs before `start`.
@@ -146,7 +146,7 @@ class Runtime:
         self._watch(settings.cache)
 
     async def start(self) -> None:
-        """Redis, then the database's writer, then the worker, proven with a list."""
+        """Start Redis, then the database's writer, then the worker, which makes a list as a test."""
         if self.link is not None:
             await self.link.start()
         self.store.start()
@@ -158,7 +158,7 @@ class Runtime:
             self.events.start()
 
     async def close(self) -> None:
-        """Answer what waits, write what waits, and let everything go."""
+        """Answer the waiting requests, write the waiting records, and close all parts."""
         await self.audits.close()
         await self.upkeep.close()
         await self.activations.close()
@@ -172,7 +172,7 @@ class Runtime:
 
     @property
     def troubles(self) -> dict[str, str | None]:
-        """Each part of the service, and what is wrong with it; None where nothing is."""
+        """Each part of the service, and its fault; None where there is none."""
         parts = {
             "worker": self.recommender.trouble,
             "store": self.store.trouble,
@@ -232,7 +232,7 @@ class Runtime:
             return register_model(tx, model.name, model.version, model.content_hash, attributes).id
 
     def _watch(self, cache: str) -> None:
-        """Let the metrics ask each part when they are asked, and count from 0 what may never happen."""
+        """Let metrics ask each part when they are read, and start counters of rare events at 0."""
         metrics = self.metrics
         metrics.writes_waiting.set_function(lambda: self.store.writer.depth)
         for part in self.troubles:

@@ -1,4 +1,4 @@
-"""Starting the service: refuse what is unsafe, load, listen."""
+"""Starts the service: refuse unsafe settings, load, listen."""
 
 from __future__ import annotations
 

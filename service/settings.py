@@ -1,4 +1,4 @@
-"""What the operator decides: EVENHAND_* variables, read once at the start, frozen.
+"""The operator's settings: EVENHAND_* variables, read once at the start, frozen.
 
 An unknown variable with the prefix is an error: a mistyped EVENHAND_REQUIRED must not protect less.
 """

@@ -1,4 +1,4 @@
-"""The web server, and how it ends: not ready → a pause for load balancers → no new requests → the last answers.
+"""The web server. It ends in this order: not ready → a pause for load balancers → no new requests → the last answers.
 
 A second signal ends the process at once. Nothing that was answered is lost by that: no answer leaves before its record
 is durable.
@@ -79,7 +79,7 @@ class Server(uvicorn.Server):
 
 
 class JoinedWrites:
-    """A transport that sends at the end of the loop's turn what was written in it."""
+    """A transport that sends all writes of one turn of the loop together, at its end."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport

@@ -1,4 +1,4 @@
-"""The card's leakage: who is attacked, and the rows that the attacks become."""
+"""The card's leakage: the attacked users, and the rows made from the attacks."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _measurable(population: Population) -> tuple[Labels, list[Row]]:
 
 
 def _users(population: Population) -> dict[str, Users]:
-    """Whom the attackers are tested on, and the train users that they may learn from."""
+    """The users that attackers are tested on, and the train users that they may learn from."""
     train = np.flatnonzero(population.split == TRAIN)
     return {
         "audit": Users(np.flatnonzero(population.audited), train),
@@ -155,7 +155,7 @@ def _rows(found: Found, attributes: Mapping[str, Sequence[str]]) -> Iterator[Row
 
 
 def _reasons(found: Found) -> list[Row]:
-    """Say each reason once for a target and attribute, whatever the mask."""
+    """Give each reason once for a target and attribute, for all masks together."""
     reasons = {
         (name, target.name): each
         for (target, name), each in found.items()

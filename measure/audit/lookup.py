@@ -1,4 +1,4 @@
-"""Each row that a verdict needs, looked up in a card: what was found, and what is missing, with the reason."""
+"""Looks up in a card each row that a verdict needs: the rows found, and those missing with the reason."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ class LookedUp:
 
     @property
     def why(self) -> str:
-        """What is missing, in words; empty where nothing is."""
+        """The missing rows, in words; empty where none is missing."""
         return "; ".join(each.reason for each in self.missing)
 
 
 def leaks_of(card: Row, attribute: str, scope: Scope, wanted: Wanted) -> LookedUp:
-    """What was attacked while the attribute was protected, and what should have been."""
+    """The targets attacked while the attribute was protected, and those that should have been."""
     section = card.get("leakage", {})
     demands = list(scope.leaks(attribute, wanted.profile.lists))
     rows = (
@@ -71,7 +71,7 @@ def leaks_of(card: Row, attribute: str, scope: Scope, wanted: Wanted) -> LookedU
 
 
 def kept_of(card: Row, scope: Scope, wanted: Wanted) -> LookedUp:
-    """What every mask keeps of the accuracy, and what should have been measured of it."""
+    """The kept accuracy of every mask, and the rows of it that should have been measured."""
     section = card.get("accuracy", {})
     rows = (
         (tuple(row["sensitive"]), f"{kind} {metric}", kept["value"], kept["ci95"], row)
@@ -83,7 +83,7 @@ def kept_of(card: Row, scope: Scope, wanted: Wanted) -> LookedUp:
 
 
 def _told(section: Row) -> Iterator[Row]:
-    """What a section of the card says that it could not measure."""
+    """The measurements that a section of the card reports as impossible."""
     yield from section.get("protocol", {}).get("not_measured", ())
 
 

@@ -1,4 +1,4 @@
-"""One audit: what is wanted of a subject, measured in order; each kind of measurement with the time that it took."""
+"""One audit: the wanted measurements of a subject in order; each kind with the time that it took."""
 
 from __future__ import annotations
 

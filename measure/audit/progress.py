@@ -8,21 +8,21 @@ from contextlib import contextmanager
 from tqdm import tqdm
 
 Progress = Callable[[str, float], None]
-"""Told what is being done, and the share of the whole that is, in [0, 1]."""
+"""Called with the present step, and the share done of the whole, in [0, 1]."""
 
 
 class Steps:
     """Counts steps of known cost."""
 
     def __init__(self, whole: float, tell: Progress | None) -> None:
-        """Take the cost of all steps together, and whom to tell; None for nobody."""
+        """Take the cost of all steps together, and the function to call; None for no reports."""
         self._whole = max(whole, 1e-9)
         self._done = 0.0
         self._tell = tell
         self._doing = ""
 
     def begin(self, doing: str) -> None:
-        """Say what comes next."""
+        """Report the next step."""
         self._doing = doing
         self.step(0.0)
 

@@ -1,4 +1,4 @@
-"""Why something is not judged: a closed set, so that whatever is left out of a verdict is left out by name."""
+"""Why something is not judged: a closed set, so that everything left out of a verdict is left out by name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Reason(StrEnum):
     NO_INTERVAL = "no_interval"
     """A number without a finite interval."""
     REFUSED = "refused"
-    """Another refusal of what measures, in its words."""
+    """Another refusal by a measurement, in its own words."""
     UNEXPLAINED = "unexplained"
     """It is not there, and nothing says why."""
 
@@ -48,10 +48,10 @@ _OF_ERRORS: Mapping[type[MeasureError], Reason] = {
 
 
 def reason_of(error: MeasureError) -> Reason:
-    """Name what a refusal to measure stands for."""
+    """Name the reason for a refusal to measure."""
     return _OF_ERRORS.get(type(error), Reason.REFUSED)
 
 
 def not_measured(code: Reason, reason: str, **where: Any) -> dict[str, Any]:
-    """One entry of a protocol's ``not_measured``: of what, the code, and the reason in words with its numbers."""
+    """One entry of a protocol's ``not_measured``: the subject, the code, and the reason in words with its numbers."""
     return {**where, "code": str(code), "reason": reason}

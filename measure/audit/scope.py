@@ -1,4 +1,4 @@
-"""What an audit was asked to measure, and what a verdict on a bundle must cover: the list that `judge` goes by."""
+"""The measurements asked of an audit, and those that a verdict on a bundle must cover: `judge` goes by this list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ METRICS_OF_ACCURACY = (("sampled", "ndcg@10"), ("full", "ndcg@10"))
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an audit measures."""
+    """The measurements of an audit."""
 
     masks: tuple[Mask, ...]
     """Under which masks; those that the bundle supports."""
@@ -42,12 +42,12 @@ class Demand(NamedTuple):
     metric: str
     """Which metric of an audit measures it."""
     masks: tuple[Mask, ...]
-    """Any of which gives such a row."""
+    """Each of these gives such a row."""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What a verdict on a bundle covers, whatever an audit was asked for."""
+    """The rows that a verdict on a bundle covers, for any request to the audit."""
 
     attributes: tuple[str, ...]
     """All that the bundle knows."""
@@ -59,7 +59,7 @@ class Scope:
     """Whether training left the labels of audit users alone."""
 
     def leaks(self, attribute: str, lists: tuple[int, ...]) -> Iterator[Demand]:
-        """All that a user who protects an attribute lets out; nothing where no mask protects it.
+        """All targets that can leak an attribute protected by its user; empty where no mask protects it.
 
         Seen items that are missing from a list say something whatever the vectors do, so such lists do not count; the
         control ``constant@10:seen`` tells how much that is.
@@ -80,6 +80,6 @@ class Scope:
             yield Demand((attribute,), together, "joined", tuple(protecting))
 
     def accuracy(self) -> Iterator[Demand]:
-        """What every mask must keep."""
+        """The accuracy that every mask must keep."""
         for mask in self.masks:
             yield from (Demand(mask, f"{kind} {metric}", "accuracy", (mask,)) for kind, metric in METRICS_OF_ACCURACY)

@@ -1,4 +1,4 @@
-"""What is audited: the users and items of one bundle, and the vectors and lists that are made for them.
+"""The subject of an audit: the users and items of one bundle, and the vectors and lists made for them.
 
 Letters: U users, I items, d dimensions, M attributes, N interactions.
 """
@@ -25,7 +25,7 @@ Lists = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Population:
-    """Who is audited, and what is known of them."""
+    """The audited users, and their known facts."""
 
     attributes: Mapping[str, Sequence[str]]
     """Attribute → its classes, in the order of every mask."""
@@ -50,7 +50,7 @@ class Population:
     strict: bool
     """Whether training left the labels of audit users alone."""
     seed: int
-    """Of the training run; of what an audit draws, unless it is given another."""
+    """Seed of the training run, and of an audit's draws unless that has its own."""
     left_out: NDArray[np.bool_] | None = None
     """(U,) users that this audit does not look at."""
 
@@ -120,7 +120,7 @@ class Subject(ABC):
     """A bundle as an audit sees it; each of its vectors and lists is made once."""
 
     def __init__(self, population: Population, scorer: Scorer, parts: Sequence[str], *, unit_length: bool) -> None:
-        """Describe what is audited.
+        """Describe the subject.
 
         Args:
             population: who.

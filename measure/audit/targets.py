@@ -1,4 +1,4 @@
-"""What is attacked, under which masks, and what each row is compared with.
+"""The targets of attacks, their masks, and the comparison of each row.
 
 Each of `KINDS` is asked for by its name; the references that its rows are compared with come along.
 """
@@ -33,7 +33,7 @@ class Target:
     features: Callable[[], Features]
     """Makes them; called when they are needed, for all attributes at once."""
     reference: str | None
-    """The target that says what there was to recover: the row's ``base_auc``."""
+    """The target to compare with, which gives the row's ``base_auc``."""
     users: Literal["audit", "folded_in"] = "audit"
 
     def only(self, attributes: Container[str]) -> Target:
@@ -44,7 +44,7 @@ class Target:
 def targets_of(
     kinds: Iterable[str], subject: Subject, masks: Sequence[Mask], profile: Profile, seed: int
 ) -> dict[str, list[Target]]:
-    """Everything that an audit attacks, by kind in the order of `KINDS`; what two kinds need is with the first."""
+    """Everything that an audit attacks, by kind in the order of `KINDS`; a target of two kinds is with the first."""
     given: set[tuple[str, Mask]] = set()
     found: dict[str, list[Target]] = {}
     for kind in (kind for kind in KINDS if kind in set(kinds)):
@@ -100,7 +100,7 @@ def _leakage(asked: _Asked) -> Iterator[Target]:
 
 
 def _parts(asked: _Asked) -> Iterator[Target]:
-    """Every part alone: what it says of its own attribute, and of the others."""
+    """Every part alone: its information on its own attribute, and on the others."""
     yield _base(asked)
     for place, name in enumerate(asked.subject.parts):
         yield Target(f"part:{name}", (), asked.names, partial(asked.subject.part, place), "base")
@@ -154,7 +154,7 @@ KINDS: Mapping[str, Callable[[_Asked], Iterator[Target]]] = {
 
 
 def _for_everybody(subject: Subject) -> Lists:
-    """The list of the mean user, less what each has seen."""
+    """The list of the mean user, without the items that each user has seen."""
     u = subject.scored(subject.population.base)
     same = np.broadcast_to(u.mean(axis=0, dtype=np.float64).astype(np.float32), u.shape)
     return subject.lists_of(same, JOINED, drop_seen=True)

@@ -25,10 +25,10 @@ Verdict = Literal["pass", "fail", "inconclusive", "not_judged"]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What the operator demands."""
+    """The operator's demands."""
 
     leakage_at_most: float = 0.6
-    """AUC of the strongest attacker on what is protected, in [.5, 1]."""
+    """AUC of the strongest attacker on protected attributes, in [.5, 1]."""
     kept_at_least: float = 0.8
     """Share of the unprotected accuracy that every mask keeps, sampled and full, in [0, 1]."""
 
@@ -85,7 +85,7 @@ def judge(card: Row, scope: Scope, wanted: Wanted, thresholds: Thresholds) -> di
 
 
 def _whole(scope: Scope, wanted: Wanted) -> Missing | None:
-    """Why nothing at all is judged, whatever was measured."""
+    """Why nothing is judged, regardless of the measurements."""
     if not wanted.profile.verdict:
         said = f"the {wanted.profile.name} profile is a look: run the full one for a verdict"
         return Missing(Reason.LOOK, said)

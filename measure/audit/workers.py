@@ -97,7 +97,7 @@ def _one_thread(function: Callable[[Argument], Result], argument: Argument) -> R
 
 
 def _begin() -> None:
-    """In each process: interrupts are the parent's to hear, and none works on for a parent that is gone."""
+    """Called first in each process: ignore SIGINT, which the parent handles; end when the parent dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
 

@@ -51,14 +51,14 @@ PARTS = (
     operations,
     pages,
 )
-"""In the order that requests are matched: what is asked most comes first."""
+"""In the order that requests are matched: the most frequent routes first."""
 CROSS_ORIGIN: dict[str, Any] = {
     "allow_methods": ["GET", "HEAD", "POST", "PUT", "DELETE"],
     "allow_headers": ["authorization", "content-type", "idempotency-key"],
     "expose_headers": ["x-request-id", "retry-after", "idempotent-replayed"],
     "max_age": 600,
 }
-"""What pages of EVENHAND_CORS_ORIGINS may do; keys are sent by them, never by the browser itself."""
+"""The rights of pages of EVENHAND_CORS_ORIGINS; the pages send keys, never the browser by itself."""
 
 
 def create_app(settings: Settings, model: Model) -> FastAPI:

@@ -1,4 +1,4 @@
-"""Routes on audit runs: asked for, looked at, set side by side; and on what training measured."""
+"""Routes on audit runs: start, look, compare; and on the card of training."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ PAGE_POLICY = (
 
 
 class RunsParameters(Parameters):
-    """What GET /audit/runs takes."""
+    """The query parameters of GET /audit/runs."""
 
     limit: Annotated[int, Field(ge=1, le=1000, description="How many, the newest first.")] = 20
 
 
 class CardParameters(Parameters):
-    """What GET /audit/card takes."""
+    """The query parameters of GET /audit/card."""
 
     version: Annotated[
         Annotated[str, Field(min_length=1, max_length=100)] | None,

@@ -63,7 +63,7 @@ def parse(wanted: TypeAdapter[Value], raw: bytes) -> Value:
 
 
 def refusal(error: ValidationError) -> InvalidBodyError:
-    """What is wrong with a value, as a client reads it."""
+    """The fault of a value, as a client reads it."""
     found = error.errors(include_url=False, include_context=False)
     return InvalidBodyError([_explain(dict(problem)) for problem in found[:MAX_ERRORS]])
 
@@ -75,7 +75,7 @@ def openapi_body(wanted: TypeAdapter[Any]) -> dict[str, Any]:
 
 
 def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
-    """The schema with every reference replaced by what it stands for."""
+    """The schema with every reference replaced by its target."""
     if isinstance(schema, list):
         return [_inlined(part, definitions) for part in schema]
     if not isinstance(schema, dict):

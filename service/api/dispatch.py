@@ -31,7 +31,7 @@ def asgi(endpoint: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
 
 
 class Dispatch:
-    """Pure ASGI, innermost. What an answer refuses becomes a problem here, so that no layer outside sees it raised."""
+    """Pure ASGI, innermost. A refusal becomes a problem here, so that no outer layer sees an exception."""
 
     def __init__(self, router: ASGIApp, routes: Iterable[BaseRoute]) -> None:
         """Take the router, for paths with parameters and for refusals, and the routes that it has."""

@@ -1,4 +1,4 @@
-"""Around every request: its own id, its metrics, its log line, and a problem for what nobody expected."""
+"""Around every request: its own id, its metrics, its log line, and a problem after an unexpected error."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SECURE = [
     (b"x-frame-options", b"DENY"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
-"""Where a response says nothing of its own: kept by nobody, not guessed at, framed by nobody, and no path told to other
-sites; it is data, and a browser that shows it runs and loads nothing."""
+"""Default headers of responses: no caching, no guessing of types, no frames, no referrer. A response is data: a browser
+that shows it runs and loads nothing."""
 CLIENT_GONE = 499
 """Status in logs and metrics of a request that was cancelled before its answer began."""
 

@@ -1,4 +1,4 @@
-"""The web pages and what they load. They hold no data: their scripts ask for it as any client does, with its key."""
+"""The web pages and their files. They hold no data: their scripts ask for it with a key, as any client does."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ASKED_AGAIN = "no-cache"
 
 
 class AssetParameters(Parameters):
-    """What GET /ui/static/{file} takes."""
+    """The query parameters of GET /ui/static/{file}."""
 
     v: Annotated[str, Field(max_length=64)] = ""
     """Version of all files together; with the present one, the answer may be kept for good."""

@@ -62,7 +62,7 @@ def answer_service_error(request: Request, error: Exception) -> Response:
 
 
 def answer_router_error(request: Request, error: Exception) -> Response:
-    """Handler of what the router itself refuses."""
+    """Handles refusals of the router itself."""
     assert isinstance(error, HTTPException)  # noqa: S101  what it is registered for
     if error.status_code == 405:
         return answer_service_error(request, MethodNotAllowedError(request.method, _possible_methods(request)))
@@ -94,7 +94,7 @@ def problems(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
 
 
 def _example(error: type[ServiceError]) -> dict[str, Any]:
-    """What every document with this code has; most have more."""
+    """The members that every document with this code has; most have more."""
     detail = (error.__doc__ or "").splitlines()[0]
     members = {"type": f"urn:evenhand:problem:{error.code}", "title": _title(error), "status": error.status}
     return {"value": {**members, "detail": detail, "code": error.code, "request_id": EXAMPLE_ID}}

@@ -1,4 +1,4 @@
-"""What one request leaves behind for its log line; carried in the ASGI scope. No user ids, no attribute values."""
+"""Facts of one request for its log line, carried in the ASGI scope. No user ids, no attribute values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the routes share: set once when the app is made."""
+"""The state that the routes share: set once when the app is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Audits of what is served: measured again from its bundle, and read from what was logged.
+"""Audits of the served bundle and lists: measured again from the bundle, and read from the request log.
 
 request    what an audit measures, and whether a bundle can be measured so
 subject    a loaded model as `measure.audit` sees it, through the code that serves

@@ -29,7 +29,7 @@ AGAIN_S = 30.0
 
 @dataclass(frozen=True)
 class VersionItems:
-    """What the rows of one version's lists stand for."""
+    """The items behind the rows of one version's lists."""
 
     ids: Sequence[str]
     groups: Sequence[Sequence[str]]
@@ -48,7 +48,7 @@ class Catalogues:
         """Content hash → when it is looked for again."""
 
     def of(self, model: StoredModel) -> VersionItems | None:
-        """The items of a version, by row; None where its files are gone, or are not what they were. May read files."""
+        """The items of a version, by row; None where its files are gone or have changed. May read files."""
         active = self._active.current.model
         if model.content_hash == active.content_hash:
             return VersionItems(active.bundle.items.ids, active.bundle.items.groups)

@@ -85,7 +85,7 @@ class Child:
         return self._process.poll()
 
     def progress(self) -> tuple[str, float] | None:
-        """What it said last of what it does, and the share that is done; None where it has said nothing yet."""
+        """Its last report: the present step and the share done; None where there is none yet."""
         assert self._process.stdout is not None  # noqa: S101  it is a pipe
         while piece := self._process.stdout.read(65_536):  # None where there is nothing now, b"" where no more comes
             *lines, self._unread = (self._unread + piece).split(b"\n")
@@ -96,7 +96,7 @@ class Child:
         return self._progress
 
     def result(self) -> dict[str, Any] | None:
-        """What it found; None where it did not come so far. Blocks."""
+        """Its result; None where it ended before that. Blocks."""
         file = self._folder / "audit.json"
         return json.loads(file.read_bytes()) if file.is_file() else None
 
@@ -109,7 +109,7 @@ class Child:
         return "".join(letter if letter.isprintable() else " " for letter in last[:LINE_CHARACTERS])
 
     async def end(self) -> None:
-        """End it and whatever it has started, as far as they still run, and remove its folder."""
+        """End it and all processes that it has started, and remove its folder."""
         self._signal(signal.SIGTERM)
         for _ in range(round(GRACE_S / LOOK_S)):
             if self._process.poll() is not None and not self._signal(0):
@@ -134,13 +134,13 @@ class Child:
 
 
 def environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """Of ours, what a child is given."""
+    """The part of our environment that a child gets."""
     kept = {name: value for name, value in ours.items() if name in KEPT or name.startswith(KEPT_PREFIXES)}
     return kept | {"OMP_NUM_THREADS": "1"}
 
 
 def signal_name(number: int) -> str:
-    """What operators call a signal."""
+    """The name of a signal, for operators."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -148,7 +148,7 @@ def signal_name(number: int) -> str:
 
 
 def _step_back(pid: int) -> None:
-    """Let requests go first in everything; what a system does not have is left out."""
+    """Give requests priority in everything that this system supports."""
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, pid, NICEST)
     with suppress(OSError, AttributeError):

@@ -30,14 +30,14 @@ from service.model.loaded import load_model
 
 RESULT = "audit.json"
 ABANDONED = 3
-"""Exit status where nobody reads what is being done any more; 2 is a refusal's."""
+"""Exit status after the reader of the progress lines has gone. A refusal has 2."""
 STATUS: Mapping[str, int] = {"pass": 0, "inconclusive": 0, "fail": 1, "not_judged": 4}
-"""Exit status of each verdict: nothing that is not judged in any part ends as what passes does."""
+"""Exit status of each verdict. A verdict that is not judged in some part never has the status of a pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How the command ended, and what it has to say."""
+    """The exit status of the command, and its output."""
 
     status: int
     lines: tuple[str, ...]
@@ -106,7 +106,7 @@ def audit(
 
 
 def summary(result: Mapping[str, Any]) -> list[str]:
-    """The verdict in a few lines, with what is not judged first."""
+    """The verdict in a few lines; parts that are not judged come first."""
     bundle, verdict = result["bundle"], result["verdict"]
     why = f": {verdict['reason']}" if verdict["reason"] else ""
     lines = [f"{bundle['name']}/{bundle['version']}: {verdict['overall'].replace('_', ' ')}{why}"]

@@ -35,7 +35,7 @@ class NotCounted:
 
 @dataclass(frozen=True)
 class Exposure:
-    """What was served, by groups of users."""
+    """The served exposure by groups of users."""
 
     lists: int
     users: int
@@ -44,7 +44,7 @@ class Exposure:
 
 
 class Count:
-    """The tally behind one answer, and what is not in it; for one thread at a time."""
+    """The tally behind one answer, and the lists that are not in it; for one thread at a time."""
 
     def __init__(self, model: Model, catalogues: Catalogues, pseudonyms: Pseudonyms) -> None:
         users = model.bundle.users
@@ -74,7 +74,7 @@ class Count:
             self._tally.add(users[counted], part.key_ids[counted], part.lengths[counted], shown, groups)
 
     def exposure(self, groups: Sequence[str], classes: Classes | None, keys: Mapping[int, str]) -> Exposure:
-        """What was counted, in numbers."""
+        """The counts."""
         tally = self._tally
         with threadpool_limits(1, "blas"):  # the other processors are for requests
             shares = overall(tally, groups) if classes is None else compared(tally, groups, classes, keys)

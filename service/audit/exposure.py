@@ -1,4 +1,4 @@
-"""What was really served, from the request log: exposure and parity, and which requirements were met.
+"""Statistics of the lists really served, from the request log: exposure and parity, and requirements met.
 
 The log is read and counted in parts, each in some other thread and a few milliseconds long, so that a log of any length
 neither fills memory nor holds up requests for long. It is counted for one request at a time; others wait.

@@ -69,7 +69,7 @@ class ListComparison:
 
     @property
     def protected(self) -> Mask:
-        """What is protected in it."""
+        """The attributes protected in it."""
         return tuple(self.made.requirement.sources)
 
     @property
@@ -79,7 +79,7 @@ class ListComparison:
 
 
 def masks_of(served: ServedModel, stored: Mask | None, sensitive: Mask | None) -> list[Asked]:
-    """What to ask for so that every list this user could get is made once, the narrowest first.
+    """The requests that make every list this user could get once, the narrowest first.
 
     Args:
         served: the model, and what is always protected in its answers.
@@ -138,7 +138,7 @@ async def side_by_side(user: str, k: int, masks: Sequence[Asked], ask: Ask) -> l
 
 
 async def _made(queries: Sequence[UserQuery], ask: Ask) -> list[Logged]:
-    """The first one alone: what is wrong with all of them is found out once."""
+    """Make the first list alone, so that a fault of all of them shows once."""
     first = await ask(queries[0])
     places = asyncio.Semaphore(TOGETHER)
 

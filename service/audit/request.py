@@ -1,4 +1,4 @@
-"""What an audit measures: asked for loosely, then resolved against one bundle, so that nothing is left to guess.
+"""The request of an audit: with open fields, which are then resolved against one bundle, so that none is left open.
 
 What a bundle cannot do is refused by name; nothing is left out silently.
 """
@@ -93,7 +93,7 @@ class DecidedRequest(BaseModel):
 
 
 def resolve(request: AuditRequest, bundle: Description) -> DecidedRequest:
-    """Decide what a request leaves open.
+    """Decide the open fields of a request.
 
     Raises:
         UnknownAttributeError: the bundle does not have an attribute of a mask.

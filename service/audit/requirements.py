@@ -18,19 +18,19 @@ SOURCES: tuple[Source, ...] = get_args(Source)
 
 @dataclass(frozen=True)
 class AttributeUse:
-    """What became of one attribute."""
+    """The counts of one attribute."""
 
     requested: int
     """Lists whose request named it."""
     lists: int
-    """Lists that it was protected in, whoever asked."""
+    """Lists that protected it, from any source."""
     by_source: Mapping[str, int]
-    """The same by who asked first: every source."""
+    """The same by the first source; every source is there."""
 
 
 @dataclass(frozen=True)
 class RequirementUse:
-    """What was asked for and applied."""
+    """The requested and applied attributes."""
 
     lists: int
     requirements: Mapping[Mask, int]

@@ -1,4 +1,4 @@
-"""One audit of one model as JSON data: what was asked, what was measured, and the verdict on it."""
+"""One audit of one model as JSON data: its request, its measurements, and the verdict."""
 
 from __future__ import annotations
 

@@ -43,13 +43,13 @@ from service.store import (
 OPEN_AT_MOST = 20
 """Runs that may be queued or running."""
 ATTEMPTS = 3
-"""Times that a run is begun whose process is ended from outside, or whose replica is."""
+"""Most starts of a run whose process, or whose replica, was killed each time."""
 LOOK_S = 2.0
-"""How often an idle replica looks for runs that others have queued, or have left."""
+"""Interval at which an idle replica looks for runs that others have queued or left."""
 TICK_S = 0.25
-"""How often a process is looked after."""
+"""Interval between two looks at a process."""
 REPORT_S = 1.0
-"""Between two reports of progress, at least."""
+"""Shortest time between two reports of progress."""
 BEAT_S = 5.0
 """Between two reports of being alive, at most."""
 SILENT_S = 30.0
@@ -107,7 +107,7 @@ class AuditRuns:
         self._rounds = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """End, and give back what is not done, so that the next start does it."""
+        """End, and put unfinished runs back into the queue for the next start."""
         self._stopping = True
         self._wake.set()
         if self._rounds is not None:
@@ -158,7 +158,7 @@ class AuditRuns:
                     found = True
                     await self._do(run)
                 self.trouble = None
-            except Exception as error:  # whatever it is: the next round comes
+            except Exception as error:  # of any kind: the next round comes
                 found = False
                 self.trouble = str(error) if isinstance(error, ServiceError) else type(error).__name__
                 self._log.warning("audit runs cannot be done", reason=self.trouble)
@@ -211,7 +211,7 @@ class AuditRuns:
             await self._fail(run, said or f"its process ended with status {status}")
 
     async def _watch(self, run: Run, child: Child) -> Literal["ended", "stopping", "taken"]:
-        """Report what a process says until it ends, the service does, or the run is cancelled or somebody else's."""
+        """Report a process's progress until it or the service ends, or the run is cancelled or has another owner."""
         told: tuple[str, float] | None = ("", 0.0)  # nobody has been told anything yet
         told_at = monotonic()
         while child.status is None:
@@ -258,7 +258,7 @@ class AuditRuns:
                 return await self._store.change(change, *args, **kwargs)
             except UnavailableError as error:
                 self.trouble = str(error)
-                if self._stopping:  # whoever finds the run silent begins it anew
+                if self._stopping:  # a replica that finds the run silent starts it anew
                     return False
                 await self._pause(REPORT_S)
 

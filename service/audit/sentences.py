@@ -1,4 +1,4 @@
-"""What protecting an attribute does to one user's list, in a plain sentence."""
+"""Tells the effect of protecting an attribute on one user's list, in a plain sentence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WHY: Mapping[Source, str] = {
 
 
 def sentences(attributes: Sequence[str], lists: Sequence[ListComparison]) -> dict[str, str]:
-    """Attribute → what protecting it does; attributes that no list is about are left out.
+    """Attribute → effect of protecting it; attributes without a list of their own are left out.
 
     Args:
         attributes: in the order to speak of them.
@@ -38,7 +38,7 @@ def sentences(attributes: Sequence[str], lists: Sequence[ListComparison]) -> dic
 
 
 def sentence(added: Sequence[str], reference: ListComparison, other: ListComparison) -> str:
-    """What protecting these attributes besides does to the reference.
+    """The effect of protecting these attributes too, against the reference.
 
     Args:
         added: attributes; at least one.

@@ -1,4 +1,4 @@
-"""What a tally of served lists says: who was shown how much of what, and how far groups of users lie apart.
+"""Statistics of a tally of served lists: exposure of item groups by user group, and the differences of user groups.
 
 The metrics are `measure.fairness`; its rows, one for each user, are here the sums over all lists served to that user.
 """
@@ -23,17 +23,17 @@ from measure.labels import RARE_BELOW
 from service.audit.tally import Tally
 
 SEED = 0
-"""Of what is drawn: the same log gives the same answer."""
+"""Seed of the draws: the same log gives the same answer."""
 DRAWN = 50_000_000
 """Users drawn or shuffled in all; beyond, there are fewer resamples, which widens no interval but blurs its ends."""
 
 
 @dataclass(frozen=True)
 class GroupShares:
-    """What one group of users was shown."""
+    """The exposure of one group of users."""
 
     name: str | None
-    """A class of the attribute, or what rare ones are called together; None for everybody."""
+    """A class of the attribute, or the common name of rare ones; None for everybody."""
     users: int
     lists: int
     shares: Mapping[str, float]
@@ -131,7 +131,7 @@ class _PerUser:
         return shown / self.lists[:, None]
 
     def shares(self, groups: Groups) -> tuple[GroupShares, ...]:
-        """What each group was shown."""
+        """The exposure of each group."""
         shared = exposure.shares(totals(self.exposure, groups))[:, self._chosen]
         lists = totals(self.lists[:, None], groups)[:, 0]
         return tuple(

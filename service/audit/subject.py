@@ -27,7 +27,7 @@ class ServedSubject(Subject):
     """The users and lists of one model."""
 
     def __init__(self, model: Model, population: Population) -> None:
-        """Take a model, and whom of its bundle to look at: `population_of`, or fewer."""
+        """Take a model, and the users of its bundle to audit: those of `population_of`, or fewer."""
         self._model = model
         bundle = model.bundle
         cosine = bundle.description.scorer == "cosine"

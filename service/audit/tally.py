@@ -1,4 +1,4 @@
-"""What was shown to whom, added up list by list: one row for each user and client, one column for each item group.
+"""Exposure added up list by list: one row for each user and client, one column for each item group.
 
 Memory grows with users × clients × item groups, and not with the lists: a log of any length is counted in parts.
 """

@@ -19,10 +19,10 @@ from service.store import StoredModel
 
 
 class Versions:
-    """Bundles by version, then by what is in them: a folder may hold something else by the time it is looked at."""
+    """Bundles by version, then by content hash: a folder may hold another bundle by the time it is read."""
 
     def __init__(self, models: ModelsFolder, bundle: Path, active: ActiveModel) -> None:
-        """Take the models folder, what EVENHAND_BUNDLE names, which need not lie in it, and what serves."""
+        """Take the models folder, the folder of EVENHAND_BUNDLE (which may lie elsewhere), and the active model."""
         self._models = models
         self._bundle = bundle
         self._active = active
@@ -49,7 +49,7 @@ class Versions:
         return self._look(version)[1]
 
     def card(self, version: str | None) -> tuple[Manifest, dict[str, Any]]:
-        """What training measured on a version; None for the active one.
+        """The card of a version; None for the active one.
 
         Raises:
             UnknownModelError: there is none.
@@ -102,7 +102,7 @@ class Versions:
 
 
 def check_auditable(manifest: Manifest) -> None:
-    """Pass only where a bundle has what audits need.
+    """Pass only if a bundle has the data that audits need.
 
     Raises:
         NoAuditDataError: it came without audit/.

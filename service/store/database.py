@@ -1,4 +1,4 @@
-"""One database by its URL: how it is connected to so that a commit is durable, and what its errors mean.
+"""One database by its URL: connections whose commits are durable, and the meaning of its errors.
 
 SQLite: WAL with ``synchronous=FULL``; every transaction that writes begins IMMEDIATE, so that it never finds at its
 end that it may not. PostgreSQL: ``synchronous_commit=on`` whatever the server's default, and no statement of a writer
@@ -70,7 +70,7 @@ said here, which repeats no address, no user and no password."""
 
 
 class Transaction:
-    """One transaction that writes: what a change is given."""
+    """One transaction that writes; every change gets one."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -191,7 +191,7 @@ def is_lost(error: BaseException) -> bool:
 
 
 def complaint(error: BaseException) -> str:
-    """What is wrong with the database in one line, without SQL, parameters or the address."""
+    """The fault of the database in one line, without SQL, parameters or the address."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
     kind = type(cause).__name__

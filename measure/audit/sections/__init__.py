@@ -1,4 +1,4 @@
-"""The sections of a card's ``fairness``: what `measure.fairness` gives for one bundle, row by row.
+"""The sections of a card's ``fairness``: the numbers of `measure.fairness` for one bundle, row by row.
 
 scene      the audit users, their groups and the items' groups; the answers to one mask
 lists      overlap, calibration, catalogue: what lists are like

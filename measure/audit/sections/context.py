@@ -1,4 +1,4 @@
-"""Who is looked at, in which groups, and what each mask shows them; made once for all sections.
+"""The audited users, their groups, and the lists of each mask for them; made once for all sections.
 
 Arrays have one row for each of the n audit users that the base model saw.
 """
@@ -30,7 +30,7 @@ AT_LEAST = RARE_BELOW
 
 
 class Scene:
-    """The audit users of a subject, and what is drawn of them."""
+    """The audit users of a subject, and the draws of them."""
 
     def __init__(self, subject: Subject, seed: int) -> None:
         """Take a subject; everything is drawn by the seed.
@@ -107,7 +107,7 @@ class Scene:
 
 
 class Answers:
-    """What one mask shows the users of a scene."""
+    """The lists that one mask shows the users of a context."""
 
     def __init__(self, scene: Scene, mask: Mask) -> None:
         """Make the lists as they are served. Held-out positives count as seen, so they are ranked and never listed."""
@@ -127,7 +127,7 @@ class Answers:
 
     @cached_property
     def ndcg(self) -> NDArray[np.float64]:
-        """(n,) what its rank is worth; NaN for none."""
+        """(n,) the gain of its rank; NaN for none."""
         return ndcg_at(K, self.ranks)
 
     @cached_property

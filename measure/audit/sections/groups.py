@@ -1,4 +1,4 @@
-"""What is shown to whom: exposure, parity, clients. One row for each attribute that can be measured."""
+"""The exposure of user groups: exposure, parity, clients. One row for each attribute that can be measured."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def exposures(scene: Scene, answers: Answers) -> Iterator[Row]:
 
 
 def parities(scene: Scene, answers: Answers) -> Iterator[Row]:
-    """What classes are shown, and how often their held-out item is found."""
+    """The exposure of classes, and how often their held-out item is found."""
     for name, groups in scene.groups.items():
         dealt = scene.shuffles(name)
         found = opportunity(answers.hits, groups, scene.bootstrap, dealt)

@@ -1,4 +1,4 @@
-"""What lists are like, whoever the users are: overlap, calibration, catalogue."""
+"""Properties of lists, for all users together: overlap, calibration, catalogue."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def calibrations(scene: Scene, answers: Answers) -> Iterator[Row]:
 
 
 def catalogues(scene: Scene, answers: Answers) -> Iterator[Row]:
-    """What all audit users together are shown of the catalogue."""
+    """The part of the catalogue that all audit users together are shown."""
     exposure = item_exposure(answers.lists, scene.item_count)
     if exposure.any():
         row: Row = {"sensitive": list(answers.mask), "n": len(answers.lists)}

@@ -1,4 +1,4 @@
-"""Who finds what they would like: utility over intersections, error gaps, activity."""
+"""Utility of lists for user groups: over intersections, error gaps, activity."""
 
 from __future__ import annotations
 
