@@ -16,7 +16,7 @@ from limits import RateLimitItem, parse
 from limits.aio.storage import RedisStorage
 
 from service.errors import RateLimitedError, StartError
-from service.redis_client import LinkError, RedisLink
+from service.redis_client import RedisClient, RedisLostError
 
 MAX_WINDOW_S = 86_400
 _RATE = re.compile(r"[1-9][0-9]{0,6}/([1-9][0-9]{0,4} )?(second|minute|hour|day)s?")
@@ -61,7 +61,7 @@ def parse_rate(text: str) -> RateLimitItem | None:
 class RateLimits:
     """One limit, counted for each API key."""
 
-    def __init__(self, rate: RateLimitItem, link: RedisLink | None, *, prefix: str) -> None:
+    def __init__(self, rate: RateLimitItem, link: RedisClient | None, *, prefix: str) -> None:
         """Count in Redis where a link is given (started and closed by the caller), under names with this prefix."""
         self._rate = rate
         self._link = link
@@ -113,7 +113,7 @@ class RateLimits:
         name, window_s = self._rate.key_for(key), self._rate.get_expiry()
         try:
             return await self._link.run(lambda: shared.incr(name, window_s, cost))
-        except LinkError:
+        except RedisLostError:
             return None
 
     async def _shared_left_s(self, key: str) -> float:
@@ -122,7 +122,7 @@ class RateLimits:
         link, name = self._link, f"{self._prefix}:{self._rate.key_for(key)}"
         try:
             return max(0.0, await link.run(lambda: link.client.pttl(name)) / 1e3)
-        except LinkError:
+        except RedisLostError:
             return 1.0
 
     def _own_window(self, key: str, cost: int) -> _Window:

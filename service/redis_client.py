@@ -1,7 +1,7 @@
 """The one door to Redis: every call has a time budget, and while Redis is lost no call is made.
 
 A call that fails opens the circuit; one task alone then looks for Redis, at growing intervals with jitter, and closes
-the circuit when it answers. Whoever calls gets `LinkError` and goes on without Redis.
+the circuit when it answers. Whoever calls gets `RedisLostError` and goes on without Redis.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ SCHEMES = ("redis://", "rediss://", "unix://")
 Answer = TypeVar("Answer")
 
 
-class LinkError(Exception):
+class RedisLostError(Exception):
     """Redis did not do it: lost, too slow, too busy or unwilling."""
 
 
-class RedisLink:
+class RedisClient:
     """Connections to one Redis, and whether it can be asked at this moment."""
 
     def __init__(self, url: str, *, budget_s: float = 0.02) -> None:
@@ -113,10 +113,10 @@ class RedisLink:
         """Make a call within the budget.
 
         Raises:
-            LinkError: there is no answer, for whatever reason.
+            RedisLostError: there is no answer, for whatever reason.
         """
         if self._lost is not None:
-            raise LinkError(self._lost)
+            raise RedisLostError(self._lost)
         epoch = self._epoch
         try:
             async with asyncio.timeout(self._budget_s), self._free:
@@ -125,16 +125,16 @@ class RedisLink:
             self._slow += 1
             if self._slow >= PATIENCE:
                 self._lose(epoch, f"{self._slow} calls in a row took longer than {1e3 * self._budget_s:g} ms")
-            raise LinkError("no answer in time") from None
+            raise RedisLostError("no answer in time") from None
         except RedisError as error:
             if isinstance(error, LostError):
                 self._lose(epoch, _text(error))
             else:
                 self._refused = (_text(error), monotonic())
-            raise LinkError(_text(error)) from error
+            raise RedisLostError(_text(error)) from error
         except Exception as error:  # redis-py under a connection that another task has just closed: anything
             self._lose(epoch, _text(error))
-            raise LinkError(_text(error)) from error
+            raise RedisLostError(_text(error)) from error
         self._slow = 0
         return answer
 

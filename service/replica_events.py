@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 
-from service.redis_client import FIRST_WAIT_S, LAST_WAIT_S, REACH_S, LinkError, RedisLink
+from service.redis_client import FIRST_WAIT_S, LAST_WAIT_S, REACH_S, RedisClient, RedisLostError
 
 BEAT_S = 0.5
 """Silence after which the connection is pinged."""
@@ -26,10 +26,10 @@ MISSED = 0
 """Never sent. Stands for any change, after a time without listening."""
 
 
-class Events:
+class ReplicaEvents:
     """Publishes the changes of this process, and receives those of others."""
 
-    def __init__(self, link: RedisLink, *, prefix: str, on_change: Callable[[int], None]) -> None:
+    def __init__(self, link: RedisClient, *, prefix: str, on_change: Callable[[int], None]) -> None:
         """Nothing runs before `start`.
 
         Args:
@@ -78,7 +78,7 @@ class Events:
             while self._waiting:
                 message, self._waiting = f"{self._sender} {self._waiting}", 0
                 await self._link.run(lambda message=message: self._link.client.publish(self._channel, message))  # type: ignore[misc]
-        except LinkError:
+        except RedisLostError:
             self._waiting = 0
         finally:
             self._sending = None

@@ -27,8 +27,8 @@ from service.model.loaded import Model
 from service.rate_limits import RateLimits, parse_rate
 from service.recommend.cursor import Cursors
 from service.recommend.recommender import Recommender
-from service.redis_client import RedisLink
-from service.replica_events import Events
+from service.redis_client import RedisClient
+from service.replica_events import ReplicaEvents
 from service.requirement import Policy, check_policy
 from service.settings import Settings
 from service.store import Store, StoredModel, register_model
@@ -71,7 +71,7 @@ class Runtime:
         """Whether the process was told to end: it answers, but wants no more requests."""
         self.metrics = metrics = Metrics()
         self.link = (
-            RedisLink(settings.redis_url.get_secret_value(), budget_s=settings.redis_timeout_ms / 1e3)
+            RedisClient(settings.redis_url.get_secret_value(), budget_s=settings.redis_timeout_ms / 1e3)
             if settings.redis_url
             else None
         )
@@ -92,7 +92,7 @@ class Runtime:
         )
         self.events = None
         if self.link is not None:
-            self.events = Events(self.link, prefix=settings.redis_prefix, on_change=self.store.hear)
+            self.events = ReplicaEvents(self.link, prefix=settings.redis_prefix, on_change=self.store.hear)
             self.store.on_change = self.events.publish
         limits = None if rate is None else RateLimits(rate, self.link, prefix=settings.redis_prefix)
         self.gate = Gate(self.store.known, limits)

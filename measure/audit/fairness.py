@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from measure.audit.sections.context import AT_LEAST, Answers, K, Row, Scene
+from measure.audit.sections.context import AT_LEAST, Answers, Context, K, Row
 from measure.audit.sections.groups import clients, exposures, parities
 from measure.audit.sections.lists import calibrations, catalogues, overlaps
 from measure.audit.sections.quality import activities, utilities
@@ -17,7 +17,7 @@ from measure.fairness.overlap import PERSISTENCE
 from measure.fairness.shuffles import PERMUTATIONS
 from measure.masks import Mask
 
-Section = Callable[[Scene, Answers], Iterator[Row]]
+Section = Callable[[Context, Answers], Iterator[Row]]
 
 _OF_ITEM_GROUPS: dict[str, Section] = {
     "exposure": exposures,
@@ -53,40 +53,40 @@ def fairness_of(
     if not subject.population.audited.any():
         why = "there are no audit users that the base model saw"
         return {"protocol": {"not_measured": [{"section": each, "reason": why} for each in SECTIONS if each in wanted]}}
-    scene = Scene(subject, seed)
+    context = Context(subject, seed)
     known: dict[str, Section] = _OF_ITEM_GROUPS | _OF_LISTS
-    reference = Answers(scene, min(masks, key=len)) if masks else None
+    reference = Answers(context, min(masks, key=len)) if masks else None
     rows: dict[str, list[Row]] = {name: [] for name in SECTIONS if name in wanted}
     for mask in masks:
-        answers = Answers(scene, mask)
+        answers = Answers(context, mask)
         for name, found in rows.items():
             if name == "overlap":
-                found += overlaps(scene, answers, reference or answers)
-            elif scene.several_item_groups or name not in _OF_ITEM_GROUPS:
-                found += known[name](scene, answers)
+                found += overlaps(context, answers, reference or answers)
+            elif context.several_item_groups or name not in _OF_ITEM_GROUPS:
+                found += known[name](context, answers)
             step()
     return {
-        "protocol": _protocol(scene, reference, rows),
+        "protocol": _protocol(context, reference, rows),
         **{name: found for name, found in rows.items() if found},
     }
 
 
-def _protocol(scene: Scene, reference: Answers | None, rows: dict[str, list[Row]]) -> Row:
+def _protocol(context: Context, reference: Answers | None, rows: dict[str, list[Row]]) -> Row:
     protocol: Row = {
         "users": "audit",
-        "n": len(scene.rows),
+        "n": len(context.rows),
         "k": K,
         "lists": "as served: seen items dropped",
         "positives": "one held-out item per user, ranked among the items that accuracy ranks it among",
         "at_least": AT_LEAST,
-        "resamples": scene.bootstrap.resamples,
+        "resamples": context.bootstrap.resamples,
         "permutations": PERMUTATIONS,
-        "seed": scene.seed,
-        "items": scene.item_count,
-        "item_groups": list(scene.items.names) if scene.several_item_groups else [],
-        "withheld": [each.as_row() for each in scene.withheld],
+        "seed": context.seed,
+        "items": context.item_count,
+        "item_groups": list(context.items.names) if context.several_item_groups else [],
+        "withheld": [each.as_row() for each in context.withheld],
         "not_measured": [
-            {"section": name, "reason": _reason(scene, name)} for name, found in rows.items() if not found
+            {"section": name, "reason": _reason(context, name)} for name, found in rows.items() if not found
         ],
     }
     if "overlap" in rows and reference:
@@ -105,8 +105,8 @@ def _protocol(scene: Scene, reference: Answers | None, rows: dict[str, list[Row]
     return protocol
 
 
-def _reason(scene: Scene, name: str) -> str:
-    if name in _OF_ITEM_GROUPS and not scene.several_item_groups:
+def _reason(context: Context, name: str) -> str:
+    if name in _OF_ITEM_GROUPS and not context.several_item_groups:
         return "items have no groups, or all the same one"
     if name == "overlap":
         return "there is no second mask to compare with, or no list"

@@ -17,7 +17,7 @@ from starlette.types import Scope as Connection
 from service.access import Caller, Scope
 from service.api.dispatch import asgi
 from service.api.problems import problems
-from service.api.request_context import Trace
+from service.api.request_context import RequestContext
 from service.api.state import State
 from service.errors import BodyTooLargeError, InvalidKeyError, MissingKeyError, MissingScopeError, RateLimitedError
 
@@ -124,8 +124,8 @@ class _Guarded:
         """Let the request through, or raise why not."""
         state: State = scope["app"].state.evenhand
         caller = state.runtime.gate.recognise([value for name, value in scope["headers"] if name == b"authorization"])
-        trace: Trace = scope["evenhand.trace"]
-        trace.key = caller.name or None
+        context: RequestContext = scope["evenhand.context"]
+        context.key = caller.name or None
         await state.runtime.gate.admit(caller, self._needed)
         scope[_CALLER] = caller
         if scope["method"] not in _BODILESS:

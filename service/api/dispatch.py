@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import answer_router_error, answer_service_error
-from service.api.request_context import trace_of
+from service.api.request_context import context_of
 from service.errors import ServiceError
 
 
@@ -65,7 +65,7 @@ class Dispatch:
 
     async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What GET answers, without its body: RFC 9110, 9.3.2. Its list is logged as a probe."""
-        trace_of(Request(scope)).shows = False
+        context_of(Request(scope)).shows = False
 
         async def send_head(message: Message) -> None:
             await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
@@ -85,6 +85,6 @@ class Dispatch:
         send: Send,
     ) -> None:
         request = Request(scope, receive, send)
-        if trace_of(request).status is not None:  # too late for another answer
+        if context_of(request).status is not None:  # too late for another answer
             raise error
         await answer(request, error)(scope, receive, send)

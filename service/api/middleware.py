@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.api.paths import keep_slashes
 from service.api.problems import problem_response
-from service.api.request_context import Trace, new_request_id, put_trace
+from service.api.request_context import RequestContext, new_request_id, put_context
 from service.errors import InternalError
 from service.metrics import Metrics
 
@@ -44,15 +44,15 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         started = perf_counter()
-        trace = Trace(new_request_id())
-        put_trace(scope, trace)
+        context = RequestContext(new_request_id())
+        put_context(scope, context)
         keep_slashes(scope)
         self._in_flight += 1
-        request_id = (b"x-request-id", trace.request_id.encode())
+        request_id = (b"x-request-id", context.request_id.encode())
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                trace.status = message["status"]
+                context.status = message["status"]
                 own = {name for name, _ in message["headers"]}
                 message["headers"] = [*message["headers"], request_id, *(one for one in SECURE if one[0] not in own)]
             await send(message)
@@ -60,38 +60,38 @@ class RequestMiddleware:
         try:
             await self._app(scope, receive, send_with_id)
         except Exception:
-            self._log.exception("request failed", request_id=trace.request_id, route=_route(scope))
-            if trace.status is not None:  # too late for another answer
+            self._log.exception("request failed", request_id=context.request_id, route=_route(scope))
+            if context.status is not None:  # too late for another answer
                 raise
             error = InternalError()
-            trace.refused = error.code
-            await problem_response(error, trace.request_id)(scope, receive, send_with_id)
+            context.refused = error.code
+            await problem_response(error, context.request_id)(scope, receive, send_with_id)
         finally:
             self._in_flight -= 1
-            self._record(trace, _route(scope), scope["method"], perf_counter() - started)
+            self._record(context, _route(scope), scope["method"], perf_counter() - started)
 
-    def _record(self, trace: Trace, route: str, method: str, seconds: float) -> None:
-        status = trace.status or CLIENT_GONE
+    def _record(self, context: RequestContext, route: str, method: str, seconds: float) -> None:
+        status = context.status or CLIENT_GONE
         self._metrics.requests.labels(route, status).inc()
         self._metrics.request_seconds.labels(route).observe(seconds)
-        if trace.refused is not None:
-            self._metrics.refused.labels(trace.refused).inc()
+        if context.refused is not None:
+            self._metrics.refused.labels(context.refused).inc()
         level = (
             "error" if status == 500 else "warning" if status > 500 else "debug" if route in QUIET_ROUTES else "info"
         )
         getattr(self._log, level)(
             "request",
-            request_id=trace.request_id,
+            request_id=context.request_id,
             method=method,
             route=route,
             status=status,
-            refused=trace.refused,
-            key=trace.key,
-            protected=trace.protected,
-            bundle=trace.bundle,
+            refused=context.refused,
+            key=context.key,
+            protected=context.protected,
+            bundle=context.bundle,
             total_ms=round(1e3 * seconds, 3),
-            queue_ms=trace.queue_ms and round(trace.queue_ms, 3),
-            compute_ms=trace.compute_ms and round(trace.compute_ms, 3),
+            queue_ms=context.queue_ms and round(context.queue_ms, 3),
+            compute_ms=context.compute_ms and round(context.compute_ms, 3),
         )
 
 

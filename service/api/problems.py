@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
-from service.api.request_context import trace_of
+from service.api.request_context import context_of
 from service.errors import InternalError, MethodNotAllowedError, NotFoundError, ServiceError
 
 MEDIA_TYPE = "application/problem+json"
@@ -56,9 +56,9 @@ def problem_members(error: ServiceError, request_id: str) -> dict[str, Any]:
 def answer_service_error(request: Request, error: Exception) -> Response:
     """Handler of every `ServiceError`."""
     assert isinstance(error, ServiceError)  # noqa: S101  what it is registered for
-    trace = trace_of(request)
-    trace.refused = error.code
-    return problem_response(error, trace.request_id)
+    context = context_of(request)
+    context.refused = error.code
+    return problem_response(error, context.request_id)
 
 
 def answer_router_error(request: Request, error: Exception) -> Response:

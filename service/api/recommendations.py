@@ -21,7 +21,7 @@ from service.api.list_requests import (
 )
 from service.api.problems import problem_members, problems
 from service.api.query import NoParameters, check_length, openapi_parameters, parse
-from service.api.request_context import Trace, new_request_id, trace_of
+from service.api.request_context import RequestContext, context_of, new_request_id
 from service.api.schemas import (
     BatchPage,
     PopularPage,
@@ -83,7 +83,7 @@ async def recommend(request: Request) -> Response:
     """
     query = parse(RecommendationParameters, request.scope["query_string"]).query()
     made, with_scores = await _made(request, query, Purpose.RECOMMEND)
-    return json_response(recommendation_page(trace_of(request).request_id, made, with_scores=with_scores))
+    return json_response(recommendation_page(context_of(request).request_id, made, with_scores=with_scores))
 
 
 @router.post(
@@ -125,7 +125,7 @@ async def recommend_session(request: Request) -> Response:
     parse(NoParameters, request.scope["query_string"])
     body, _ = await read_body(request, SESSION_BODY)
     made, with_scores = await _made(request, body.query(), Purpose.SESSION)
-    return json_response(session_page(trace_of(request).request_id, made, with_scores=with_scores))
+    return json_response(session_page(context_of(request).request_id, made, with_scores=with_scores))
 
 
 @router.get(
@@ -138,7 +138,7 @@ async def similar(request: Request) -> Response:
     """List the items most like an item, by the cosine of their vectors. The same for everybody."""
     asked = parse(SimilarParameters, request.scope["query_string"])
     made, with_scores = await _made(request, SimilarQuery(asked.item, asked.k), Purpose.SIMILAR)
-    return json_response(similar_page(trace_of(request).request_id, asked.item, made, with_scores=with_scores))
+    return json_response(similar_page(context_of(request).request_id, asked.item, made, with_scores=with_scores))
 
 
 @router.get(
@@ -151,15 +151,15 @@ async def popular(request: Request) -> Response:
     """List the items that most users liked when the bundle was trained. The same for everybody."""
     asked = parse(PopularParameters, request.scope["query_string"])
     made, with_scores = await _made(request, PopularQuery(asked.k, asked.group), Purpose.POPULAR)
-    return json_response(popular_page(trace_of(request).request_id, made, with_scores=with_scores))
+    return json_response(popular_page(context_of(request).request_id, made, with_scores=with_scores))
 
 
 async def _made(request: Request, query: AnyQuery, purpose: Purpose) -> tuple[Recommendation, bool]:
     """The list, and whether this caller may see scores."""
-    state, trace, caller = state_of(request), trace_of(request), caller_of(request)
-    purpose = purpose if trace.shows else Purpose.PROBE
-    made = await _counted(state, query, Asker(trace.request_id, purpose, caller.key_id))
-    _leave_traces(trace, made)
+    state, context, caller = state_of(request), context_of(request), caller_of(request)
+    purpose = purpose if context.shows else Purpose.PROBE
+    made = await _counted(state, query, Asker(context.request_id, purpose, caller.key_id))
+    _note(context, made)
     return made, _sees_scores(state, caller)
 
 
@@ -191,10 +191,10 @@ async def _counted(state: State, query: AnyQuery, asker: Asker) -> Recommendatio
     return made
 
 
-def _leave_traces(trace: Trace, made: Recommendation) -> None:
-    trace.protected = tuple(made.requirement.sources)
-    trace.bundle = f"{made.model.name}/{made.model.version}"
-    trace.queue_ms, trace.compute_ms = made.queue_ms, made.compute_ms
+def _note(context: RequestContext, made: Recommendation) -> None:
+    context.protected = tuple(made.requirement.sources)
+    context.bundle = f"{made.model.name}/{made.model.version}"
+    context.queue_ms, context.compute_ms = made.queue_ms, made.compute_ms
 
 
 def _sees_scores(state: State, caller: Caller) -> bool:

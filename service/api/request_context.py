@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-_KEY = "evenhand.trace"
+_KEY = "evenhand.context"
 _random = random.Random()  # ids are no secrets, so no system call for each
 os.register_at_fork(after_in_child=_random.seed)
 
@@ -22,7 +22,7 @@ def new_request_id() -> str:
 
 
 @dataclass(slots=True)
-class Trace:
+class RequestContext:
     """Filled in while the request is answered."""
 
     request_id: str
@@ -40,12 +40,12 @@ class Trace:
     """Name of the API key."""
 
 
-def put_trace(scope: MutableMapping[str, Any], trace: Trace) -> None:
-    """Attach a trace to a request."""
-    scope[_KEY] = trace
+def put_context(scope: MutableMapping[str, Any], context: RequestContext) -> None:
+    """Attach a context to a request."""
+    scope[_KEY] = context
 
 
-def trace_of(request: Request) -> Trace:
-    """The trace of a request."""
-    trace: Trace = request.scope[_KEY]
-    return trace
+def context_of(request: Request) -> RequestContext:
+    """The context of a request."""
+    context: RequestContext = request.scope[_KEY]
+    return context

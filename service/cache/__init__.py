@@ -15,7 +15,7 @@ from service.cache.memory import MemoryCache
 from service.cache.shared import RedisCache
 from service.cache.value import CachedAnswer
 from service.errors import StartError
-from service.redis_client import RedisLink
+from service.redis_client import RedisClient
 
 Outcome = Literal["hit", "miss", "error", "damaged", "stored", "dropped"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -57,7 +57,7 @@ class NoCache:
 def open_cache(
     kind: Literal["off", "memory", "redis"],
     *,
-    link: RedisLink | None,
+    link: RedisClient | None,
     prefix: str,
     secret: str | None,
     ttl_s: int,

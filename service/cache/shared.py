@@ -15,7 +15,7 @@ from typing import cast
 
 from service.cache.key import AnswerKey
 from service.cache.value import CachedAnswer, pack, unpack
-from service.redis_client import LinkError, RedisLink
+from service.redis_client import RedisClient, RedisLostError
 from service.secret import derive_key
 
 CHECK_BYTES = 16
@@ -30,7 +30,7 @@ class RedisCache:
 
     def __init__(
         self,
-        link: RedisLink,
+        link: RedisClient,
         *,
         prefix: str,
         secret: str | None,
@@ -57,7 +57,7 @@ class RedisCache:
         name = self._name(key)
         try:
             value = cast(bytes | None, await self._link.run(lambda: self._link.client.get(name)))
-        except LinkError:
+        except RedisLostError:
             self._observe("error")
             return None
         if value is None:
@@ -90,7 +90,7 @@ class RedisCache:
                 try:
                     await self._link.run(lambda few=few: self._set(few))  # type: ignore[misc]
                     outcome = "stored"
-                except LinkError:
+                except RedisLostError:
                     outcome = "dropped"
                 for _ in few:
                     self._observe(outcome)

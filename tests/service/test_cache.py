@@ -17,7 +17,7 @@ from service.cache import AnswerKey, CachedAnswer, MemoryCache, NoCache, RedisCa
 from service.cache.memory import OVERHEAD_BYTES
 from service.cache.value import pack, unpack
 from service.errors import StartError
-from service.redis_client import RedisLink
+from service.redis_client import RedisClient
 
 SECRET = "sixteen letters or more"
 KEY = AnswerKey("ab" * 32, "recommend", "u1", (True, False), (10, True, ("i7",), ()), None, None, 0, 0)
@@ -77,10 +77,10 @@ def a_memory_cache(**limits: float) -> tuple[MemoryCache, Outcomes]:
 @asynccontextmanager
 async def a_redis_cache(
     server, *, ttl_s: float = 60, secret: str | None = SECRET, **link: float
-) -> AsyncIterator[tuple[RedisCache, RedisLink, Outcomes]]:
+) -> AsyncIterator[tuple[RedisCache, RedisClient, Outcomes]]:
     outcomes = Outcomes()
     # A generous budget where it is not what is tested: the machine may be busy.
-    redis = RedisLink(server.url, **{"budget_s": 0.5} | link)
+    redis = RedisClient(server.url, **{"budget_s": 0.5} | link)
     await redis.start()
     cache = RedisCache(redis, prefix="test:", secret=secret, ttl_s=ttl_s, observe=outcomes)
     try:
@@ -460,7 +460,7 @@ async def test_more_lookups_than_connections_wait_for_one(redis_server):
 
 @pytest.mark.anyio
 async def test_a_redis_that_was_never_there_does_not_keep_the_service_from_starting():
-    redis = RedisLink("redis://127.0.0.1:1/0")
+    redis = RedisClient("redis://127.0.0.1:1/0")
     await redis.start()
     cache = RedisCache(redis, prefix="test:", secret=None, ttl_s=60)
 
@@ -478,7 +478,7 @@ async def test_a_redis_that_was_never_there_does_not_keep_the_service_from_start
 async def test_a_wrong_password_is_trouble_that_does_not_repeat_it(redis_server):
     redis_server.kill()
     redis_server.start("--requirepass", "right")
-    redis = RedisLink(redis_server.url.replace("//", "//:hunter2@"))
+    redis = RedisClient(redis_server.url.replace("//", "//:hunter2@"))
     await redis.start()
 
     assert not redis.is_up
@@ -515,7 +515,7 @@ async def test_while_redis_is_lost_one_task_alone_looks_for_it_and_seldom(redis_
 )
 def test_a_url_that_cannot_be_refuses_the_start_and_is_not_repeated(url):
     with pytest.raises(StartError, match="EVENHAND_REDIS_URL") as refused:
-        RedisLink(url)
+        RedisClient(url)
 
     assert "hunter2" not in str(refused.value)
 
@@ -532,6 +532,6 @@ async def test_the_settings_choose_the_cache():
     assert isinstance(off, NoCache)
     assert await off.get(KEY) is None
     assert isinstance(open_cache("memory", link=None, **rest), MemoryCache)
-    assert isinstance(open_cache("redis", link=RedisLink("redis://127.0.0.1:1/0"), **rest), RedisCache)
+    assert isinstance(open_cache("redis", link=RedisClient("redis://127.0.0.1:1/0"), **rest), RedisCache)
     with pytest.raises(StartError, match="EVENHAND_CACHE is 'redis', but EVENHAND_REDIS_URL is not set"):
         open_cache("redis", link=None, **rest)

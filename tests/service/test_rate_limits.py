@@ -13,10 +13,10 @@ import pytest
 
 from service.errors import RateLimitedError, StartError
 from service.rate_limits import RateLimits, parse_rate
-from service.redis_client import RedisLink
+from service.redis_client import RedisClient
 
 
-def limits(text: str, link: RedisLink | None = None) -> RateLimits:
+def limits(text: str, link: RedisClient | None = None) -> RateLimits:
     rate = parse_rate(text)
     assert rate is not None
     return RateLimits(rate, link, prefix="test:")
@@ -35,8 +35,8 @@ async def passed(one: RateLimits, times: int, key: str = "7") -> int:
 
 
 @asynccontextmanager
-async def a_link(server, budget_s: float = 0.5) -> AsyncIterator[RedisLink]:
-    link = RedisLink(server.url, budget_s=budget_s)
+async def a_link(server, budget_s: float = 0.5) -> AsyncIterator[RedisClient]:
+    link = RedisClient(server.url, budget_s=budget_s)
     await link.start()
     try:
         yield link
@@ -137,10 +137,10 @@ async def test_two_processes_share_a_limit(redis_server):
 import asyncio, sys
 from service.errors import RateLimitedError
 from service.rate_limits import RateLimits, parse_rate
-from service.redis_client import RedisLink
+from service.redis_client import RedisClient
 
 async def main():
-    link = RedisLink(sys.argv[1], budget_s=5)
+    link = RedisClient(sys.argv[1], budget_s=5)
     await link.start()
     limits, passed = RateLimits(parse_rate("100/hour"), link, prefix="test:"), 0
     for _ in range(80):

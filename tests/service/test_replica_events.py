@@ -8,20 +8,20 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from service.redis_client import RedisLink
-from service.replica_events import MISSED, Events
+from service.redis_client import RedisClient
+from service.replica_events import MISSED, ReplicaEvents
 
 
 class Replica:
-    def __init__(self, link: RedisLink, on_change: Callable[[int], None] | None) -> None:
+    def __init__(self, link: RedisClient, on_change: Callable[[int], None] | None) -> None:
         self.heard: list[int] = []
         self.link = link
-        self.events = Events(link, prefix="test:", on_change=on_change or self.heard.append)
+        self.events = ReplicaEvents(link, prefix="test:", on_change=on_change or self.heard.append)
 
 
 @asynccontextmanager
 async def a_replica(server, on_change: Callable[[int], None] | None = None) -> AsyncIterator[Replica]:
-    link = RedisLink(server.url, budget_s=0.5)
+    link = RedisClient(server.url, budget_s=0.5)
     await link.start()
     replica = Replica(link, on_change)
     replica.events.start()

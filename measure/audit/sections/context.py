@@ -29,7 +29,7 @@ AT_LEAST = RARE_BELOW
 """Audit users that a group needs."""
 
 
-class Scene:
+class Context:
     """The audit users of a subject, and the draws of them."""
 
     def __init__(self, subject: Subject, seed: int) -> None:
@@ -109,16 +109,16 @@ class Scene:
 class Answers:
     """The lists that one mask shows the users of a context."""
 
-    def __init__(self, scene: Scene, mask: Mask) -> None:
+    def __init__(self, context: Context, mask: Mask) -> None:
         """Make the lists as they are served. Held-out positives count as seen, so they are ranked and never listed."""
         self.mask = mask
-        self.lists: Lists = scene.subject.lists(mask, K, drop_seen=True)[scene.rows]
-        self._scene = scene
+        self.lists: Lists = context.subject.lists(mask, K, drop_seen=True)[context.rows]
+        self._context = context
 
     @cached_property
     def ranks(self) -> NDArray[np.int64]:
         """(n,) rank of the held-out positive, from 0; -1 for none."""
-        return self._scene.subject.full_ranks(self.mask)[self._scene.rows]
+        return self._context.subject.full_ranks(self.mask)[self._context.rows]
 
     @cached_property
     def hits(self) -> NDArray[np.float64]:
@@ -133,9 +133,9 @@ class Answers:
     @cached_property
     def exposure(self) -> NDArray[np.float64]:
         """(n, C) position-weighted exposure of each item group."""
-        return exposure.rows_of(self.lists, self._scene.items)
+        return exposure.rows_of(self.lists, self._context.items)
 
     @cached_property
     def shown(self) -> NDArray[np.float64]:
         """(n, C) whether each item group is in the list."""
-        return parity.shown(self.lists, self._scene.items)
+        return parity.shown(self.lists, self._context.items)
