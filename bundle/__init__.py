@@ -3,7 +3,7 @@
 from bundle.columns import Groups, Texts, missing
 from bundle.contents import Audit, Bundle, Items, Parts, Seen, Users
 from bundle.errors import BundleError
-from bundle.history import FoldIn, History, SequenceEncoder
+from bundle.history import FoldIn, History, NoHistory, SequenceEncoder
 from bundle.manifest import (
     SCHEMA_VERSION,
     Attribute,
@@ -16,7 +16,7 @@ from bundle.manifest import (
     SupportedMasks,
 )
 from bundle.mapped import tensor_over
-from bundle.networks import ExactReranker, FairEncoder, MlpReranker, build_encoder, build_reranker
+from bundle.networks import ExactReranker, FairEncoder, MlpReranker, build_encoder, build_reranker, left_alone
 from bundle.read import read_bundle
 from bundle.write import write_bundle
 
@@ -37,6 +37,7 @@ __all__ = [
     "Manifest",
     "MlpReranker",
     "Network",
+    "NoHistory",
     "Part",
     "Parts",
     "Reranker",
@@ -47,6 +48,7 @@ __all__ = [
     "Users",
     "build_encoder",
     "build_reranker",
+    "left_alone",
     "missing",
     "read_bundle",
     "tensor_over",

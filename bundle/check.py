@@ -34,7 +34,7 @@ from bundle.layout import (
 )
 from bundle.limits import ID_ALLOWED, first_unfit
 from bundle.manifest import ArraySpec, Manifest, content_hash
-from bundle.networks import FairEncoder, TableEncoder, build_encoder, build_reranker
+from bundle.networks import FairEncoder, TableEncoder, build_reranker, encoder_of
 
 _BLOCK = 2**20
 
@@ -99,13 +99,14 @@ def check_shapes(manifest: Manifest) -> None:
         }
         _check_file(manifest, file, contract)
     with torch.device("meta"):
-        encoder = build_encoder(manifest.encoder, manifest.dimensions, manifest.attribute_names, manifest.parts)
+        encoder = encoder_of(manifest)
         _check_file(manifest, ENCODER, _contract(encoder))
         if manifest.reranker:
             _check_file(
                 manifest, RERANKER, _contract(build_reranker(manifest.reranker, manifest.dimensions, size["I"]))
             )
-    _check_file(manifest, HISTORY, history_kind(manifest.history).contract(manifest.history, manifest.dimensions))
+    varying = manifest.dimensions - manifest.constant_dimensions
+    _check_file(manifest, HISTORY, history_kind(manifest.history).contract(manifest.history, varying))
 
 
 def check_hashes(folder: Path, manifest: Manifest, names: Sequence[str]) -> None:

@@ -14,10 +14,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from bundle.limits import ATTRIBUTE_NAME, FEWEST_CLASSES, LARGEST_SIZE, MOST_ATTRIBUTES, MOST_CLASSES, MOST_SIZES
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The version that is written."""
-SCHEMA_VERSIONS = (2, 3)
-"""The versions that are read: 3 added parts in float16."""
+SCHEMA_VERSIONS = (2, 3, 4)
+"""The versions that are read: 3 added parts in float16, 4 constant dimensions and bundles that read no history."""
 
 AttributeName = Annotated[str, StringConstraints(pattern=f"^{ATTRIBUTE_NAME}$")]
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
@@ -114,6 +114,8 @@ class FileSpec(Frozen):
     """Rows of a Parquet file; None for any other."""
 
 
+UNORDERED = ("fold_in", "none")
+"""Kinds of history that constant dimensions can go with."""
 _INSIDE = {"encoder", "history", "reranker", "user_layout", "parts", "files"}
 
 
@@ -128,6 +130,8 @@ class Description(Frozen):
     mode: Literal["reproduce", "strict"]
     base_model: str
     dimensions: Size
+    constant_dimensions: Annotated[int, Field(ge=0)] = 0
+    """How many dimensions, the last ones, are 1 for every user under every mask: items have biases there."""
     attributes: list[Attribute] = Field(max_length=MOST_ATTRIBUTES)
     supported_masks: SupportedMasks
     always_protected: list[AttributeName]
@@ -163,6 +167,14 @@ class Description(Frozen):
             raise ValueError(f"scorer {self.scorer!r} {'without' if self.reranker is None else 'with'} a reranker")
         if (self.user_layout == "parts") != bool(self.parts):
             raise ValueError(f"user_layout {self.user_layout!r} with {len(self.parts)} parts")
+        if self.constant_dimensions and (self.scorer, self.user_layout, self.history.kind in UNORDERED) != (
+            "inner",
+            "parts",
+            True,
+        ):
+            raise ValueError("constant dimensions need scorer 'inner', user_layout 'parts' and a history in no order")
+        if self.constant_dimensions >= self.dimensions:
+            raise ValueError(f"{self.constant_dimensions} constant dimensions of {self.dimensions}")
         if self.user_layout == "fair" and self.supported_masks.kind == "all":
             raise ValueError("user_layout 'fair' needs its masks listed in supported_masks")
         if unmet := [mask for mask in self.supported_masks.masks if not set(mask) >= set(self.always_protected)]:

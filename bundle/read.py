@@ -23,7 +23,7 @@ from bundle.history import History, history_kind
 from bundle.layout import AUDIT_FILES, ENCODER, HISTORY, ITEM_TABLE, MANIFEST, RERANKER, USER_TABLE, Arrays
 from bundle.manifest import Manifest
 from bundle.mapped import let_go, tensor_over
-from bundle.networks import FairEncoder, MlpReranker, build_encoder, build_reranker
+from bundle.networks import FairEncoder, MlpReranker, build_reranker, encoder_of
 from bundle.stamp import is_stamped, stamp, state_of
 
 NetworkType = TypeVar("NetworkType", bound=nn.Module)
@@ -86,7 +86,7 @@ def _load(folder: Path, manifest: Manifest, names: Sequence[str]) -> tuple[Bundl
         items=_items(folder, manifest, arrays["items.safetensors"]),
         users=Users(read_users(folder, manifest.files[USER_TABLE].rows), arrays["users.safetensors"]["parts"]),
         encoder=_encoder(manifest, arrays[ENCODER]),
-        history=_history(manifest, arrays[HISTORY]),
+        history=_history(manifest, arrays.get(HISTORY, {})),
         seen=Seen(seen["indptr"], seen["indices"]),
         card=read_card(folder),
         audit=_audit(arrays),
@@ -101,12 +101,13 @@ def _items(folder: Path, manifest: Manifest, arrays: Arrays) -> Items:
 
 
 def _encoder(manifest: Manifest, weights: Arrays) -> FairEncoder:
-    encoder = build_encoder(manifest.encoder, manifest.dimensions, manifest.attribute_names, manifest.parts)
-    return _filled(encoder, weights)
+    return _filled(encoder_of(manifest), weights)
 
 
 def _history(manifest: Manifest, arrays: Arrays) -> History:
-    return history_kind(manifest.history).load(manifest.history, manifest.dimensions, arrays)
+    return history_kind(manifest.history).load(
+        manifest.history, manifest.dimensions - manifest.constant_dimensions, arrays
+    )
 
 
 def _reranker(manifest: Manifest, arrays: dict[str, Arrays]) -> MlpReranker | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from measure.split import AUDIT, SELECT, TRAIN
 from training.base.train import positives_needed
+from training.base.vectors import BroughtVectors
 from training.config import RunConfig
 from training.data.dataset import UNKNOWN, Dataset
 from training.data.split import MIN_POSITIVES, NOTHING, hold_out, split_users
@@ -23,8 +24,14 @@ FEWEST_CLASSES = 2
 """Of an attribute, among those whose labels are learned from: with one there is nothing to tell apart."""
 
 
-def experiment_of(config: RunConfig, dataset: Dataset) -> Experiment:
+def experiment_of(config: RunConfig, dataset: Dataset, vectors: BroughtVectors | None = None) -> Experiment:
     """The experiment of a run, with everything in it that its stages need.
+
+    Args:
+        config: the run.
+        dataset: what it is trained on.
+        vectors: the base's, where they were brought. The lattice alone then does without held-out positives: what
+            they would have measured, the card does not have.
 
     Raises:
         TooLittleDataError: the data has too little of something; says of what, how much, and how much is needed.
@@ -36,9 +43,10 @@ def experiment_of(config: RunConfig, dataset: Dataset) -> Experiment:
     experiment = Experiment(
         dataset, hold_out(dataset), split, config.mode, config.seed, config.new_users, config.split_salt
     )
-    refuse_unfit(experiment, config.base, config.fair)
+    refuse_unfit(experiment, config.base, config.fair, vectors)
     _refuse_few_items(dataset)
-    _refuse_few_held_out(experiment)
+    if vectors is None or config.fair.method != "lattice":
+        _refuse_few_held_out(experiment)
     _refuse_few_labels(experiment, positives_needed(config.base))
     return experiment
 

@@ -101,6 +101,7 @@ def _describe(config: RunConfig, dataset: Dataset, fair: Fair) -> Description:
         mode=config.mode,
         base_model=fair.base.model,
         dimensions=fair.base.users.shape[1],
+        constant_dimensions=fair.base.constants,
         attributes=[Attribute(name=a.name, classes=list(a.classes)) for a in dataset.attributes],
         supported_masks=fair.supported_masks,
         always_protected=fair.always_protected,

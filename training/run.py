@@ -12,6 +12,7 @@ from bundle import write_bundle
 from measure.profiles import PROFILES
 from training import parallel
 from training.base.train import train_base
+from training.base.vectors import VectorsConfig, bring
 from training.card import make_card
 from training.config import RunConfig
 from training.data.load import load
@@ -47,15 +48,18 @@ def run(
     Raises:
         TrainingError: the configuration or the data is refused, before anything is trained where that can be known.
     """
-    dataset = load(config.data, data)
+    vectors = bring(config.base, data) if isinstance(config.base, VectorsConfig) else None
+    dataset = load(config.data, data, vectors.ids if vectors else None)
     log.info("data: %s, %s users, %s items", dataset.source, f"{len(dataset.users):,}", f"{len(dataset.items):,}")
     for what, count in dataset.left_out.items():
         log.info("data: left out %s %s", f"{count:,}", what)
-    experiment = experiment_of(config, dataset)
+    experiment = experiment_of(config, dataset, vectors)
 
-    with held_to(config.threads), work_folder(out, config, dataset.fingerprint) as work:
+    fingerprint = f"{dataset.fingerprint}-{vectors.fingerprint}" if vectors else dataset.fingerprint
+    with held_to(config.threads), work_folder(out, config, fingerprint) as work:
         with parallel.first_alone():
-            base = train_base(experiment, config.base, (bases or work) / base_file(config, dataset.fingerprint), device)
+            checkpoint = (bases or work) / base_file(config, fingerprint)
+            base = train_base(experiment, config.base, checkpoint, device, vectors)
         fair = train_fair(experiment, base, config.fair, work, device)
         if not parallel.is_first():
             return None

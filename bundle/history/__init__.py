@@ -6,21 +6,25 @@ A closed registry, as for the fair encoders: a manifest names a kind, and a kind
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bundle.errors import UnsupportedError
 from bundle.history.foldin import FoldIn
+from bundle.history.nothing import NoHistory
 from bundle.history.sequence import SequenceEncoder
 from bundle.manifest import ArraySpec, Network
 
-__all__ = ["HISTORIES", "FoldIn", "History", "SequenceEncoder", "history_kind"]
+__all__ = ["HISTORIES", "FoldIn", "History", "NoHistory", "SequenceEncoder", "history_kind"]
 
 
 class History(Protocol):
     """Makes a u like the base's own from a history alone."""
+
+    readable: ClassVar[bool]
+    """Whether it does: sessions and users whom the bundle lacks are served where it is True."""
 
     @property
     def network(self) -> Network:
@@ -52,7 +56,12 @@ class History(Protocol):
         ...
 
 
-HISTORIES: Mapping[str, type[History]] = {"fold_in": FoldIn, "sasrec": SequenceEncoder, "bert4rec": SequenceEncoder}
+HISTORIES: Mapping[str, type[History]] = {
+    "fold_in": FoldIn,
+    "sasrec": SequenceEncoder,
+    "bert4rec": SequenceEncoder,
+    "none": NoHistory,
+}
 
 
 def history_kind(network: Network) -> type[History]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,15 @@ FILE = "history.safetensors"
 
 @dataclass(frozen=True)
 class FoldIn:
-    """Constants of the fold-in; the order of a history plays no part."""
+    """Constants of the fold-in; the order of a history plays no part.
+
+    Constant dimensions (the manifest's, c of them) stay outside the equations: a folded vector has ones there.
+    """
+
+    readable: ClassVar[bool] = True
 
     gram: NDArray[np.float32]
-    """(d, d) VᵀV over the catalogue."""
+    """(d - c, d - c) VᵀV over the catalogue."""
     weight: float
     """Confidence that a seen item adds to the 1 of every item; ≥ 0."""
     ridge: float
@@ -42,18 +47,20 @@ class FoldIn:
 
         Args:
             histories: for each user the item rows, any order; an empty one gives the zero vector.
-            item_vectors: (I, d), the vectors that ``gram`` was made of.
+            item_vectors: (I, d); ``gram`` was made of the first d - c dimensions.
 
         Returns:
             (len(histories), d) user vectors.
         """
         folded = np.zeros((len(histories), item_vectors.shape[1]), np.float32)
-        regular = self.gram.astype(np.float64) + self.ridge * np.eye(item_vectors.shape[1])
+        varying = len(self.gram)
+        regular = self.gram.astype(np.float64) + self.ridge * np.eye(varying)
         for row, history in enumerate(histories):
             if len(history):
-                v = item_vectors[history].astype(np.float64)
+                v = item_vectors[history, :varying].astype(np.float64)
                 a = regular + self.weight * (v.T @ v)
-                folded[row] = self.scale * np.linalg.solve(a, (1 + self.weight) * v.sum(0))
+                folded[row, varying:] = 1
+                folded[row, :varying] = self.scale * np.linalg.solve(a, (1 + self.weight) * v.sum(0))
         return folded
 
     @property

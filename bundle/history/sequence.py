@@ -15,7 +15,7 @@ Source: Kang and McAuley, ICDM 2018; Sun et al., CIKM 2019.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -41,6 +41,8 @@ def _same(x: Tensor) -> Tensor:
 
 class SequenceEncoder(nn.Module):
     """Kinds ``sasrec`` and ``bert4rec``; weights in float32 to train, in float64 to serve."""
+
+    readable: ClassVar[bool] = True
 
     def __init__(self, network: Network, dimensions: int) -> None:
         super().__init__()

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bundle.errors import UnsupportedError
-from bundle.manifest import Network, Part, Reranker
+from bundle.manifest import Description, Network, Part, Reranker
 from bundle.networks.afrl import AfrlEncoder, StackedMLP
 from bundle.networks.encoder import FairEncoder
 from bundle.networks.ffvae import FfvaeEncoder
 from bundle.networks.filters import FilterEncoder, MaskFilterEncoder
 from bundle.networks.lattice import LatticeEncoder
+from bundle.networks.left_alone import left_alone
 from bundle.networks.reranker import ExactReranker, MlpReranker
 from bundle.networks.table import TableEncoder
 
@@ -34,6 +35,8 @@ __all__ = [
     "TableEncoder",
     "build_encoder",
     "build_reranker",
+    "encoder_of",
+    "left_alone",
 ]
 
 KINDS: Mapping[
@@ -48,8 +51,17 @@ KINDS: Mapping[
 }
 
 
-def build_encoder(encoder: Network, dimensions: int, attributes: Sequence[str], parts: Sequence[Part]) -> FairEncoder:
+def build_encoder(
+    encoder: Network, dimensions: int, attributes: Sequence[str], parts: Sequence[Part], constants: int = 0
+) -> FairEncoder:
     """The network that a manifest names, with memory for its weights but no values yet.
+
+    Args:
+        encoder: its kind and layer sizes.
+        dimensions: d of user and item vectors.
+        attributes: in manifest order.
+        parts: in row order.
+        constants: how many of the dimensions, the last ones, are 1 for every user; the network has the others.
 
     Raises:
         UnsupportedError: the kind is not in the registry.
@@ -57,7 +69,14 @@ def build_encoder(encoder: Network, dimensions: int, attributes: Sequence[str], 
     """
     if encoder.kind not in KINDS:
         raise UnsupportedError("encoder.kind", encoder.kind, sorted(KINDS))
-    return KINDS[encoder.kind](attributes, parts, dimensions, encoder.sizes)
+    network = KINDS[encoder.kind](attributes, parts, dimensions - constants, encoder.sizes)
+    return left_alone(network, constants)
+
+
+def encoder_of(description: Description) -> FairEncoder:
+    """The network of a bundle, as `build_encoder`."""
+    names, constants = description.attribute_names, description.constant_dimensions
+    return build_encoder(description.encoder, description.dimensions, names, description.parts, constants)
 
 
 def build_reranker(reranker: Reranker, dimensions: int, items: int) -> MlpReranker:

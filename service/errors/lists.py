@@ -112,13 +112,13 @@ class NoHistoryError(ServiceError):
 
 
 class SessionsUnsupportedError(ServiceError):
-    """This bundle holds finished fair vectors: it cannot make one from a history."""
+    """This bundle makes no vector from a history: it holds finished fair vectors, or user vectors that were brought."""
 
     status = 422
     code = "sessions_unsupported"
 
     def __init__(self) -> None:
-        super().__init__("this bundle has no parts that could be made from a history; it serves its own users only")
+        super().__init__("this bundle cannot make a vector from a history; it serves its own users only")
 
 
 class StaleCursorError(ServiceError):

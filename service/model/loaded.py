@@ -58,10 +58,16 @@ class Model:
         """For the log: the kind of index, why it was chosen, and why something is not on a GPU that was looked for."""
         return self.index_report.facts() | ({"not_on_gpu": self.device_note} if self.device_note else {})
 
+    @property
+    def reads_histories(self) -> bool:
+        """Whether a list can be made from items alone: for sessions, and for users whom the bundle lacks."""
+        return self.encoder.can_split and self.bundle.history.readable
+
     @cached_property
     def neighbours(self) -> Neighbours:
         """Finds similar items; the first use reads all vectors."""
-        return Neighbours(self.bundle.items.vectors)
+        varying = self.bundle.description.dimensions - self.bundle.description.constant_dimensions
+        return Neighbours(self.bundle.items.vectors[:, :varying])
 
     @cached_property
     def popular(self) -> PopularOrder:

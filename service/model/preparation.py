@@ -87,7 +87,7 @@ def warm(model: Model, policy: Policy) -> None:
         orders.append(BundleUser(0, mask))
     if bundle.items.ids:
         orders.append(SimilarTo(0))
-        if model.encoder.can_split:
+        if model.reads_histories:
             orders.append(History((0,), mask))
     nothing = np.zeros(0, np.int32)
     compute([Task(model, order, nothing, WARM_ITEMS, None) for order in orders])

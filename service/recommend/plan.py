@@ -120,7 +120,7 @@ def plan_list(query: AnyQuery, served: ServedModel, known: StateCache, cursors: 
         UnknownAttributeError, UnsupportedRequirementError: the requirement cannot be met.
         UnknownUserError, UnknownItemError, UnknownGroupError: the bundle does not have it.
         NoHistoryError: the bundle has no item of the history.
-        SessionsUnsupportedError: the bundle cannot make parts of a history.
+        SessionsUnsupportedError: the bundle cannot make a vector from a history.
         InvalidQueryError, StaleCursorError: the cursor is refused.
     """
     hidden = known.hidden
@@ -155,7 +155,7 @@ def _user(query: UserQuery, served: ServedModel, state: UserState, mask: tuple[b
     row = model.bundle.users.row.get(query.user)
     if row is not None:
         return _Person(BundleUser(row, mask), model.bundle.seen.of(row), met)
-    if met and model.encoder.can_split:
+    if met and model.reads_histories:
         return _Person(History(tuple(met), mask), None, met)
     if query.fallback is None:
         raise UnknownUserError(query.user)
@@ -165,7 +165,7 @@ def _user(query: UserQuery, served: ServedModel, state: UserState, mask: tuple[b
 def _session(query: SessionQuery, served: ServedModel, mask: tuple[bool, ...]) -> _Person:
     """A person of whom only items are known."""
     model = served.model
-    if not model.encoder.can_split:
+    if not model.reads_histories:
         raise SessionsUnsupportedError
     rows = model.item_lookup.rows(query.history)
     row = model.bundle.items.row

@@ -24,3 +24,13 @@ def test_serve_and_ask_prints_two_lists_of_five(demo):
 
     assert re.findall(r"protected: (.*)", printed) == ["nothing", "age, gender, occupation"]
     assert len(re.findall(r"^  \d\. ", printed, re.MULTILINE)) == 10
+
+
+def test_a_model_of_implicit_is_protected_and_served(tmp_path):
+    python("-m", "training", "data", "generate", str(tmp_path), "--users", "300", "--items", "120")
+
+    printed = python("examples/protect_implicit.py", str(tmp_path))
+
+    assert re.findall(r"protected: (.*)", printed)[-2:] == ["nothing", "age, gender, occupation"]
+    assert len(re.findall(r"^  \d\. ", printed, re.MULTILINE)) == 10
+    assert len([line for line in (ROOT / "examples/protect_implicit.py").read_text().splitlines() if line]) < 30

@@ -52,6 +52,8 @@ class Base:
     contexts: Contexts
     history: History
     """How to get a u from a history alone."""
+    constants: int = 0
+    """How many dimensions, the last ones, are 1 for every user: items have biases there, which no fair map changes."""
     reranker: MlpReranker | None = None
     """Scores candidates where the model is no inner product."""
 

@@ -14,6 +14,8 @@ from training.base.deep import DeepConfig, train_deep
 from training.base.pmf import PmfConfig, train_pmf
 from training.base.sequence.config import Bert4recConfig, SasrecConfig, SequenceConfig
 from training.base.sequence.train import train_sequence
+from training.base.vectors import BroughtVectors, VectorsConfig, take_vectors
+from training.errors import ConfigError
 from training.experiment import Experiment
 
 
@@ -27,18 +29,42 @@ BaseConfig = Annotated[
     | Annotated[PmfConfig, Tag("pmf")]
     | Annotated[DeepConfig, Tag("deep")]
     | Annotated[SasrecConfig, Tag("sasrec")]
-    | Annotated[Bert4recConfig, Tag("bert4rec")],
+    | Annotated[Bert4recConfig, Tag("bert4rec")]
+    | Annotated[VectorsConfig, Tag("vectors")],
     Discriminator(_model),
 ]
 
 
 def positives_needed(config: BaseConfig) -> int:
-    """Training positives of a user that such a base learns from: where the next item is learned, two."""
-    return 2 if isinstance(config, SequenceConfig) else 1
+    """Training positives of a user that such a base learns from: where the next item is learned, two.
+
+    Brought vectors have been learned already.
+    """
+    return 0 if isinstance(config, VectorsConfig) else 2 if isinstance(config, SequenceConfig) else 1
 
 
-def train_base(experiment: Experiment, config: BaseConfig, checkpoint: Path, device: torch.device) -> Base:
-    """Train the configured base on the training positives; the best epoch is chosen on validation positives."""
+def dimensions_of(config: BaseConfig, vectors: BroughtVectors | None) -> int:
+    """How many dimensions of a user vector a fair map acts on."""
+    if isinstance(config, VectorsConfig):
+        if vectors is None:
+            raise ConfigError("base.model", "is read from files, and nobody has", value=config.model)
+        return vectors.varying
+    return config.dimensions
+
+
+def train_base(
+    experiment: Experiment,
+    config: BaseConfig,
+    checkpoint: Path,
+    device: torch.device,
+    vectors: BroughtVectors | None = None,
+) -> Base:
+    """Train the configured base on the training positives; the best epoch is chosen on validation positives.
+
+    Brought vectors are taken as they are.
+    """
+    if vectors is not None:
+        return take_vectors(experiment, vectors)
     match config:
         case AlsConfig():
             return train_als(experiment, config, checkpoint, device)
@@ -48,3 +74,5 @@ def train_base(experiment: Experiment, config: BaseConfig, checkpoint: Path, dev
             return train_deep(experiment, config, checkpoint, device)
         case SasrecConfig() | Bert4recConfig():
             return train_sequence(experiment, config, checkpoint, device)
+        case VectorsConfig():
+            raise ConfigError("base.model", "is taken from files, not trained", value=config.model)

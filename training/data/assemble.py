@@ -10,8 +10,9 @@ from bundle.limits import FEWEST_CLASSES, MOST_ATTRIBUTES, NAME_ALLOWED
 from training.data.classes import encode
 from training.data.config import AttributeConfig
 from training.data.dataset import ATTRIBUTE_NAME, UNKNOWN, Attribute, Dataset
-from training.data.gather import Gathered, gather
+from training.data.gather import NOTHING_MET, Gathered, gather
 from training.data.raw import RawTables, Table
+from training.data.vector_ids import VectorIds
 from training.errors import DataError
 
 
@@ -20,6 +21,7 @@ def assemble(
     attributes: Mapping[str, AttributeConfig] | None,
     positive_at_least: float | None,
     min_positives: int,
+    vectors: VectorIds | None = None,
 ) -> Dataset:
     """Join the tables, drop users with few positives, then items without a positive.
 
@@ -28,6 +30,8 @@ def assemble(
         attributes: which attributes, in the order wanted; None takes every column of the users table.
         positive_at_least: rating from which an interaction is a positive; None: all are.
         min_positives: users with fewer are dropped; a repeated (user, item) counts once, as it was last.
+        vectors: where vectors were brought, the ids that have one: all of these items are kept, and every user of the
+            table who is among these users, with interactions or without.
 
     Raises:
         DataError: tables that contradict each other, a threshold without ratings, an attribute with one class,
@@ -41,17 +45,25 @@ def assemble(
         raise DataError(raw.users.file, f"has {len(chosen)} attributes", allowed=f"at most {MOST_ATTRIBUTES}")
     labelled = {name: _labels(raw, name, config) for name, config in chosen.items()}
 
-    met = gather(raw.interactions, users, positive_at_least)
-    positives = np.bincount(met.users[met.positive], minlength=len(users))
-    kept = np.flatnonzero(positives >= min_positives)
-    if not kept.size:
-        problem = f"no user has the {min_positives} positives asked for ({_threshold(positive_at_least)})"
-        raise DataError(raw.interactions.file, problem)
-    left_out = _left_out(raw, met, positives, min_positives)
-    met = _of_kept(met, positives >= min_positives)
+    met = gather(raw.interactions, users, positive_at_least) if raw.interactions.columns else NOTHING_MET
+    if vectors is None:
+        positives = np.bincount(met.users[met.positive], minlength=len(users))
+        kept = np.flatnonzero(positives >= min_positives)
+        if not kept.size:
+            problem = f"no user has the {min_positives} positives asked for ({_threshold(positive_at_least)})"
+            raise DataError(raw.interactions.file, problem)
+        left_out = _left_out(raw, met, positives, min_positives)
+        met = _of_kept(met, positives >= min_positives)
+        listed = np.flatnonzero(np.bincount(met.items, minlength=len(met.ids)))
+        whose = f"users with {min_positives} or more positives"
+    else:
+        kept = vectors.kept(raw.users)
+        left_out = {**raw.left_out, **vectors.alone(raw.users, met.ids)}
+        met = vectors.met(met)
+        listed = np.arange(len(met.ids))
+        whose = "users and items that have a vector"
 
     kept = kept[id_order(users[kept])]
-    listed = np.flatnonzero(np.bincount(met.items, minlength=len(met.ids)))
     listed = listed[id_order(met.ids[listed])]
     place = np.empty(len(met.ids), dtype=np.int32)
     place[listed] = np.arange(len(listed), dtype=np.int32)
@@ -71,7 +83,7 @@ def assemble(
         indptr=indptr,
         indices=place[met.items[order]],
         positive=met.positive[order],
-        source=f"{raw.source}; {_threshold(positive_at_least)}; users with {min_positives} or more positives",
+        source=f"{raw.source}; {_threshold(positive_at_least)}; {whose}",
         left_out=left_out | ({"items without a positive": unliked} if unliked else {}),
     )
 

@@ -42,6 +42,12 @@ class Gathered:
         return Gathered(self.users[rows], self.items[rows], self.positive[rows], self.ids, self.unknown)
 
 
+NOTHING_MET = Gathered(
+    np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.bool_), pl.Series([], dtype=pl.String)
+)
+"""No interactions at all."""
+
+
 def gather(interactions: Interactions, users: pl.Series, positive_at_least: float | None) -> Gathered:
     """Read all batches and put them in order.
 

@@ -21,32 +21,36 @@ from training.data.movielens import has_users, is_movielens, read_movielens
 from training.data.raw import RawTables
 from training.data.recognise import recognise_tables
 from training.data.tables import read_tables
+from training.data.vector_ids import VectorIds
 from training.errors import ConfigError, DataError
 
 FOLDER_ALONE = ("csv", "interactions", "users", "items")
 NO_USERS = 'a users table, or `activity = { counts = "interactions", edges = [20] }` in [data.attributes]'
 
 
-def load(config: DataConfig, folder: Path | None) -> Dataset:
+def load(config: DataConfig, folder: Path | None, vectors: VectorIds | None = None) -> Dataset:
     """Load a dataset.
 
     Args:
         config: which reader, and what it needs to know.
         folder: where the files are; None for generated data.
+        vectors: ids of vectors that were brought; interactions may then be missing.
 
     Raises:
         ConfigError: the configuration and the folder do not fit together.
         DataError: a file is missing or malformed.
     """
-    chosen = choose(config, folder)
+    chosen = choose(config, folder, interactions_wanted=vectors is None)
     selection = _selection(config, chosen)
-    raw = read(chosen, folder)
+    raw = read(chosen, folder, interactions_wanted=vectors is None)
     if raw.users.frame.is_empty() and (selection is None or any(not of.counts for of in selection.values())):
         raise DataError(raw.source, "has no users table, so there is no attribute", allowed=NO_USERS)
-    return assemble(with_counts(raw, selection), selection, chosen.positive_at_least, chosen.min_positives)
+    return assemble(with_counts(raw, selection), selection, chosen.positive_at_least, chosen.min_positives, vectors)
 
 
-def choose(config: DataConfig, folder: Path | None) -> MovieLensConfig | TablesConfig | GeneratedConfig:
+def choose(
+    config: DataConfig, folder: Path | None, *, interactions_wanted: bool = True
+) -> MovieLensConfig | TablesConfig | GeneratedConfig:
     """Replace `auto` by the reader that fits the folder; return any other configuration as it is.
 
     Raises:
@@ -71,6 +75,8 @@ def choose(config: DataConfig, folder: Path | None) -> MovieLensConfig | TablesC
     if found is None:
         if isinstance(config, MovieLensConfig):
             return config
+        if not interactions_wanted:
+            return TablesConfig.model_validate({"reader": "tables", **said})
         allowed = "MovieLens, RecBole's atomic files, or interactions and users in .csv or .parquet"
         raise DataError(folder.name, "has no dataset that `auto` recognises", allowed=allowed)
     fields = _merged({"reader": "tables"} | found, said)
@@ -80,7 +86,9 @@ def choose(config: DataConfig, folder: Path | None) -> MovieLensConfig | TablesC
     return TablesConfig.model_validate(fields)
 
 
-def read(config: MovieLensConfig | TablesConfig | GeneratedConfig, folder: Path | None) -> RawTables:
+def read(
+    config: MovieLensConfig | TablesConfig | GeneratedConfig, folder: Path | None, *, interactions_wanted: bool = True
+) -> RawTables:
     """Run one reader."""
     if isinstance(config, GeneratedConfig):
         if folder is not None:
@@ -90,7 +98,10 @@ def read(config: MovieLensConfig | TablesConfig | GeneratedConfig, folder: Path 
         raise ConfigError("data.reader", "needs a folder", value=config.reader, allowed="--data DIR")
     if not folder.is_dir():
         raise DataError(folder.name, "is not a folder")
-    raw = read_movielens(folder, config.missing) if isinstance(config, MovieLensConfig) else read_tables(folder, config)
+    if isinstance(config, MovieLensConfig):
+        raw = read_movielens(folder, config.missing)
+    else:
+        raw = read_tables(folder, config, interactions_wanted=interactions_wanted)
     return replace(raw, interactions=replace(raw.interactions, drop_unknown=config.unknown_users == "drop"))
 
 

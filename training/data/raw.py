@@ -68,7 +68,8 @@ class Interactions:
 
     Attributes:
         file: name of the file, as messages show it.
-        columns: user and item (String), rating (Float64) and timestamp (Int64 or Float64) where known.
+        columns: user and item (String), rating (Float64) and timestamp (Int64 or Float64) where known; none where
+            there are no interactions.
         batches: starts at the first row each time it is called; every batch has `columns`, its ids and numbers checked.
             A timestamp may be Int64 in one batch and Float64 in the next.
         drop_unknown: interactions of users without a row are left out; else they are refused.
@@ -121,6 +122,11 @@ def require_column(file: str, name: str, columns: Iterable[str]) -> None:
 def no_users(file: str) -> Table:
     """Return the users table of a dataset that has none."""
     return Table(file, pl.DataFrame(schema={"user": pl.String()}))
+
+
+def no_interactions() -> Interactions:
+    """Return what vectors of users whose interactions are not known come with."""
+    return Interactions("no interactions", (), lambda: iter(()))
 
 
 def no_items() -> Table:

@@ -10,23 +10,24 @@ from training.data.columns import group_column, id_column, named_missing, number
 from training.data.config import ItemsTable, TablesConfig
 from training.data.csv_form import CsvForm
 from training.data.files import TableFile, find_table, open_table, require_table
-from training.data.raw import Interactions, RawTables, Table, no_items, no_users, require_column
+from training.data.raw import Interactions, RawTables, Table, no_interactions, no_items, no_users, require_column
 from training.data.times import is_iso, time_column
 from training.errors import DataError, shown
 
 
-def read_tables(folder: Path, config: TablesConfig) -> RawTables:
-    """Read the three tables; the one of items may be missing.
+def read_tables(folder: Path, config: TablesConfig, *, interactions_wanted: bool = True) -> RawTables:
+    """Read the three tables; the one of items may be missing, and that of interactions where it is not wanted.
 
     Raises:
         DataError: a table or a column is missing, or a value is not what it should be.
     """
-    interactions = open_table(
-        require_table(folder, config.interactions.file, "interactions"), config.interactions.csv or config.csv
-    )
+    named, interactions = config.interactions, no_interactions()
+    if interactions_wanted or find_table(folder, named.file, "interactions") is not None:
+        path = require_table(folder, named.file, "interactions")
+        interactions = _interactions(open_table(path, named.csv or config.csv), config)
     users, left_out = _users(folder, config)
     return RawTables(
-        interactions=_interactions(interactions, config),
+        interactions=interactions,
         users=users,
         items=_items(folder, config.items, config.csv, config.missing),
         source="three tables",

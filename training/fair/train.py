@@ -12,7 +12,8 @@ from pydantic import Field
 from bundle import Part
 from bundle.networks.ffvae import ffvae_parts
 from training.base.contract import Base
-from training.base.train import BaseConfig
+from training.base.train import BaseConfig, dimensions_of
+from training.base.vectors import BroughtVectors
 from training.errors import ConfigError
 from training.experiment import Experiment
 from training.fair.afrl.config import AfrlConfig
@@ -33,13 +34,18 @@ from training.fair.sm.train import sm_network, train_sm
 FairConfig = Annotated[AfrlConfig | FfvaeConfig | LatticeConfig | PfrecConfig | SmConfig, Field(discriminator="method")]
 
 
-def refuse_unfit(experiment: Experiment, base: BaseConfig, config: FairConfig) -> None:
+def refuse_unfit(
+    experiment: Experiment, base: BaseConfig, config: FairConfig, vectors: BroughtVectors | None = None
+) -> None:
     """Refuse a method that could not be fitted for these attributes with any base.
 
     Raises:
         ConfigError: it names the key.
     """
-    names, classes, d = experiment.attributes, experiment.class_counts, base.dimensions
+    names, classes, d = experiment.attributes, experiment.class_counts, dimensions_of(base, vectors)
+    if vectors and vectors.constants and not isinstance(config, LatticeConfig):
+        problem = "leaves no dimension alone, as item biases need it"
+        raise ConfigError("fair.method", problem, value=config.method, allowed="lattice, or no item biases")
     match config:
         case AfrlConfig():
             _refuse_part_names(afrl_parts(names, config.without), config.method)

@@ -40,6 +40,7 @@ def fit_lattice(
     config: LatticeConfig,
     seed: int,
     leaked: Callable[[LatticeEncoder, str], float | None] = lambda encoder, attribute: None,
+    biases: NDArray[np.float32] | None = None,
 ) -> tuple[LatticeEncoder, Network, list[Part]]:
     """Fit the encoder; seconds for thousands of users.
 
@@ -54,6 +55,7 @@ def fit_lattice(
         leaked: how much of an attribute a fitted encoder leaks where it alone is protected, as folded AUC on users
             whose labels are not in ``labels``, None where it cannot be measured; what leaks more than
             ``config.leakage_at_most`` is withheld further.
+        biases: (I,) what a score has besides the inner product; None for nothing.
 
     Returns:
         The encoder, its sizes and its parts.
@@ -64,7 +66,8 @@ def fit_lattice(
     rng = torch.Generator().manual_seed(seed)
     d = users.shape[1]
     counts = coordinates(config.strength, classes, d, len(users))
-    u = torch.from_numpy(users)
+    u, v = torch.from_numpy(users), torch.from_numpy(items)
+    b = torch.zeros(len(v)) if biases is None else torch.from_numpy(biases)
     with torch.no_grad():
         whiten = Affine(d, d)
         fit_whitening(whiten, users.astype(np.float64))  # L1
@@ -76,7 +79,7 @@ def fit_lattice(
     most = CHECKED_AT if config.leakage_at_most is None else config.leakage_at_most
     while True:
         encoder, sizes, parts = _fit(whiten, w, log_p, attributes, counts, config, rng)
-        fit_utility(encoder, u, torch.from_numpy(items), config, rng)  # L8
+        fit_utility(encoder, u, v, b, config, rng)  # L8
         leaks = {name: leaked(encoder, name) for name in attributes}
         log.info("fair: lattice of %d parts, coordinates %s, select users leak %s", len(parts), counts, _shown(leaks))
         more = [

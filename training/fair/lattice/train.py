@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from bundle import FairEncoder, Network, Part
+from bundle import FairEncoder, Network, Part, left_alone
 from training.base.contract import Base
 from training.experiment import Experiment
 from training.fair.contract import Fair, allowed_labels
@@ -19,15 +19,25 @@ log = logging.getLogger(__name__)
 def train_lattice(experiment: Experiment, base: Base, config: LatticeConfig) -> Fair:
     """Fit in closed form, on users that the base has met."""
     labels = allowed_labels(experiment)
-    met = ~experiment.folded_in
+    met, varying = ~experiment.folded_in, base.users.shape[1] - base.constants
     leaked = leaked_where_protected_alone(experiment, base)
     for name, why in unmeasured_on_select(experiment).items():
         log.warning("fair: leakage of %s is not checked: %s", name, why)
+    biases = base.items[:, varying:].sum(1)
 
     def fit_with(chosen: LatticeConfig) -> tuple[FairEncoder, Network, list[Part]]:
-        users, known = base.users[met], labels[met]
-        names, classes = experiment.attributes, experiment.class_counts
-        return fit_lattice(users, base.items, known, names, classes, chosen, experiment.seed, leaked)
+        encoder, network, parts = fit_lattice(
+            base.users[met, :varying],
+            base.items[:, :varying],
+            labels[met],
+            experiment.attributes,
+            experiment.class_counts,
+            chosen,
+            experiment.seed,
+            lambda fitted, name: leaked(left_alone(fitted, base.constants), name),
+            biases,
+        )
+        return left_alone(encoder, base.constants), network, parts
 
     encoder, network, parts = fit_with(config)
     plain = config.model_copy(update={"leakage_at_most": 1.0})

@@ -23,13 +23,16 @@ def draw_masks(count: int, attributes: int, rng: torch.Generator) -> Tensor:
     return masks
 
 
-def fit_utility(encoder: LatticeEncoder, u: Tensor, items: Tensor, config: LatticeConfig, rng: torch.Generator) -> None:
+def fit_utility(
+    encoder: LatticeEncoder, u: Tensor, items: Tensor, biases: Tensor, config: LatticeConfig, rng: torch.Generator
+) -> None:
     """L8: start at the least squares map to u, then bring the fair ranking near the base's.
 
     Args:
         encoder: everything but `mix` is fitted.
         u: (U, d) user vectors.
-        items: (I, d) item vectors; the loss is KL(softmax(u·V) ‖ softmax(u*·V)) over all of them.
+        items: (I, d) item vectors.
+        biases: (I,) b; the loss is KL(softmax(u·V + b) ‖ softmax(u*·V + b)) over all items.
         config: epochs, batch, learning rate, ridge.
         rng: of masks and batches.
     """
@@ -52,8 +55,8 @@ def fit_utility(encoder: LatticeEncoder, u: Tensor, items: Tensor, config: Latti
     for _ in range(config.epochs):
         for users in torch.randperm(len(u), generator=rng).tensor_split(batches):
             fair = encoder.combine(parts[users], draw_masks(len(users), attributes, rng))
-            wanted = torch.softmax(u[users] @ items.T, -1)
-            loss = -(wanted * torch.log_softmax(fair @ items.T, -1)).sum(1).mean()
+            wanted = torch.softmax(u[users] @ items.T + biases, -1)
+            loss = -(wanted * torch.log_softmax(fair @ items.T + biases, -1)).sum(1).mean()
             adam.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             adam.step()
