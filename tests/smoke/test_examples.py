@@ -34,3 +34,15 @@ def test_a_model_of_implicit_is_protected_and_served(tmp_path):
     assert re.findall(r"protected: (.*)", printed)[-2:] == ["nothing", "age, gender, occupation"]
     assert len(re.findall(r"^  \d\. ", printed, re.MULTILINE)) == 10
     assert len([line for line in (ROOT / "examples/protect_implicit.py").read_text().splitlines() if line]) < 30
+
+
+def test_audit_and_read_says_why_a_quick_look_is_not_judged(demo):
+    printed = python("examples/audit_and_read.py", str(demo[-1]))
+
+    assert "verdict: not_judged (exit status 4)" in printed
+    assert "not judged: everything, because the quick profile is a look" in printed
+    assert re.findall(r"^  (\w+): AUC 0\.\d+ by \w+, unprotected 0\.\d+$", printed, re.MULTILINE) == [
+        "gender",
+        "age",
+        "occupation",
+    ]
