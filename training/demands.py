@@ -30,8 +30,8 @@ def experiment_of(config: RunConfig, dataset: Dataset, vectors: BroughtVectors |
     Args:
         config: the run.
         dataset: what it is trained on.
-        vectors: the base's, where they were brought. The lattice alone then does without held-out positives: what
-            they would have measured, the card does not have.
+        vectors: the base's, where they were brought. The lattice alone, without a front, then does without held-out
+            positives: what they would have measured, the card does not have.
 
     Raises:
         TooLittleDataError: the data has too little of something; says of what, how much, and how much is needed.
@@ -45,7 +45,7 @@ def experiment_of(config: RunConfig, dataset: Dataset, vectors: BroughtVectors |
     )
     refuse_unfit(experiment, config.base, config.fair, vectors)
     _refuse_few_items(dataset)
-    if vectors is None or config.fair.method != "lattice":
+    if vectors is None or config.fair.method != "lattice" or config.fair.front:
         _refuse_few_held_out(experiment)
     _refuse_few_labels(experiment, positives_needed(config.base))
     return experiment

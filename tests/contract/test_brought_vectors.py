@@ -24,7 +24,7 @@ from training.data.config import GeneratedConfig
 from training.data.generated import generate
 from training.data.load import load
 from training.data.write import write_tables
-from training.errors import ConfigError, DataError
+from training.errors import ConfigError, DataError, TooLittleDataError
 from training.run import run
 
 CPU = torch.device("cpu")
@@ -219,6 +219,15 @@ def test_without_interactions_only_the_lattice_can_be_fitted(alone, tmp_path):
         run(a_config(vectors, fair={"method": "afrl"}), folder, tmp_path / "out", CPU)
 
     assert "fair.method" in str(refused.value)
+
+
+@pytest.mark.parametrize("fair", [{"method": "lattice", "front": [0]}, {"method": "afrl"}])
+def test_without_interactions_what_is_chosen_by_accuracy_is_refused(tables, alone, tmp_path, fair):
+    folder, _, _ = alone
+    vectors, _ = of_als(folder, *tables[1:])
+
+    with pytest.raises(TooLittleDataError, match="positives"):
+        run(a_config(vectors, fair=fair), folder, tmp_path / "out", CPU)
 
 
 def test_ids_in_one_table_only_are_counted_and_named(tables, tmp_path, caplog):
