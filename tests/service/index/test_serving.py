@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
+from bundle import write_bundle
 from service.api import create_app
 from service.index import select_index
 from service.model.loaded import load_model
@@ -110,4 +111,15 @@ def test_auto_measures_with_the_bundles_own_users(folder, monkeypatch):
     masks = [(False, False), (True, False), (False, True), (True, True)]
     fair = {model.encoder.fair_vectors([user], [mask])[0].tobytes() for user in range(50) for mask in masks}
     assert len(users & fair) == 50
+    assert model.index_report.exact
+
+
+def test_a_user_whose_vector_is_not_finite_does_not_stop_a_start_that_measures(a_bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr(select_index, "QUICK_MS", 0.0)
+    monkeypatch.setattr(select_index, "approximate_kinds", lambda _: ())
+    bundle = a_bundle()
+    bundle.users.parts[3] = 3e38
+
+    model = load_model(write_bundle(bundle, tmp_path / "bundles"), "cpu")
+
     assert model.index_report.exact
