@@ -32,7 +32,7 @@ def test_fair_vectors_are_those_of_the_cpu(an_encoder, monkeypatch, unit_length,
 
     expected = np.concatenate([here.fair_vectors([user], [mask]) for user, mask in zip(asked, masks, strict=True)])
 
-    assert (there._resident.parts is not None) == resident
+    assert (there._gpu.parts is not None) == resident
     assert (there.note is None) == resident
     for size in (1, 7, 64, 65, 200):
         np.testing.assert_array_equal(there.fair_vectors(asked[:size], masks[:size]), expected[:size])

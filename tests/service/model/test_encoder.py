@@ -169,7 +169,7 @@ def test_a_device_that_is_off_by_less_than_the_margin_changes_nothing(bundle, th
     users, masks = list(range(300)), [MASKS[user % 8] for user in range(300)]
     monkeypatch.setattr(module, "MARGIN", 1e-9)  # of the real one, the few rows in a test may none be near
     with torch.no_grad():
-        elsewhere._resident._combine.args[0].aggregate[-1].weight.mul_(1 + 1e-9 / 4)
+        elsewhere._gpu._combine.args[0].aggregate[-1].weight.mul_(1 + 1e-9 / 4)
     expected = here.fair_vectors(users, masks)
 
     np.testing.assert_array_equal(elsewhere.fair_vectors(users, masks), expected)
@@ -201,7 +201,7 @@ def test_what_is_unsure_is_computed_alone_on_the_cpu(bundle, there, monkeypatch)
     users, masks = list(range(50)), [MASKS[user % 8] for user in range(50)]
     expected = here.fair_vectors(users, masks)
     with torch.no_grad():
-        elsewhere._resident._combine.args[0].aggregate[-1].bias.add_(0.01)
+        elsewhere._gpu._combine.args[0].aggregate[-1].bias.add_(0.01)
     assert not np.array_equal(elsewhere.fair_vectors(users, masks), expected)
 
     monkeypatch.setattr(module, "MARGIN", 1.0)
@@ -250,7 +250,7 @@ def test_memory_elsewhere_ends_with_the_encoder_that_took_it(bundle, there, monk
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given_back.append(held()))
     here = UserEncoder(bundle.encoder, bundle.users, unit_length=False)
     elsewhere = there(here)
-    held = weakref.ref(elsewhere._resident._combine.args[0])
+    held = weakref.ref(elsewhere._gpu._combine.args[0])
     elsewhere.fair_vectors([0], [MASKS[0]])
 
     gc.disable()
