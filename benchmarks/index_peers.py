@@ -56,12 +56,12 @@ class Peer:
 class Implicit:
     """implicit's lists of given vectors: it compares every item and drops what it is told to."""
 
-    def __init__(self, vectors: NDArray[np.float32]) -> None:
+    def __init__(self, vectors: NDArray[np.float32], threads: int = 1) -> None:
         from implicit.cpu.als import AlternatingLeastSquares
 
         self._vectors = vectors
         with threadpool_limits(1, "blas"):  # it warns of more threads, in which nothing is computed here
-            self._model = AlternatingLeastSquares(factors=vectors.shape[1], num_threads=1)
+            self._model = AlternatingLeastSquares(factors=vectors.shape[1], num_threads=threads)
         self._model.item_factors = vectors
 
     def seen(self, dropped: Sequence[NDArray[np.int32]]) -> Any:
@@ -72,10 +72,10 @@ class Implicit:
         rows = np.concatenate([np.sort(one) for one in dropped])
         return csr_matrix((np.ones(len(rows), np.float32), rows, ends), (len(dropped), len(self._vectors)))
 
-    def search(self, fair: NDArray[np.float32], seen: Any) -> NDArray[np.int64]:
-        """(B, d) and rows of `seen` → rows (B, K)."""
+    def search(self, fair: NDArray[np.float32], seen: Any, k: int = K) -> NDArray[np.int64]:
+        """(B, d) and rows of `seen` → rows (B, k)."""
         self._model.user_factors = fair
-        return self._model.recommend(np.arange(len(fair)), seen, N=K)[0].astype(np.int64)
+        return self._model.recommend(np.arange(len(fair)), seen, N=k)[0].astype(np.int64)
 
     def top(self, batch: SearchBatch) -> list[Ranking]:
         """What it finds with exact scores; what is dropped are rows of `seen`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -37,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve)
     commands.add_parser("openapi", help="print the published schema").set_defaults(run=_openapi)
     _add_audit(commands.add_parser("audit", help="measure a bundle through the code that serves it"))
+    _add_lists(commands.add_parser("lists", help="make the lists of many users, as requests would get them, as a file"))
     stored = argparse.ArgumentParser(add_help=False)
     stored.add_argument("--url", help="the database (EVENHAND_DATABASE_URL, where a password is not seen by others)")
     _add_keys(commands.add_parser("keys", help="API keys: create, list, revoke, rotate"), stored)
@@ -82,6 +84,38 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--progress", action="store_true", help="lines of JSON for a supervising process, nothing else")
     parser.set_defaults(run=_audit)
+
+
+def _add_lists(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "A run that is broken off goes on when the same command is given again. EVENHAND_* variables mean what they "
+        "mean to the service: EVENHAND_DEFAULT, EVENHAND_REQUIRED, EVENHAND_PINNED, EVENHAND_MAX_K, EVENHAND_INDEX ..."
+    )
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="folder of a version, or of a bundle (its newest)")
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="ends in .parquet, .ndjson or .jsonl")
+    parser.add_argument(
+        "--users", metavar="all|FILE", default="all", help="all of the bundle (all), or those in FILE, one id a line"
+    )
+    parser.add_argument(
+        "--sensitive", metavar="NAMES", action="append", help="attributes to protect (EVENHAND_DEFAULT), like a request"
+    )
+    parser.add_argument("--k", metavar="N", type=int, default=10, help="items of a list (10)")
+    parser.add_argument(
+        "--exclude-seen",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="leave out what a user has interacted with (so it is)",
+    )
+    parser.add_argument("--group", metavar="NAMES", action="append", help="only items in one of these groups (all)")
+    parser.add_argument("--fallback", choices=("popular",), help="what unknown and erased users get (nothing)")
+    parser.add_argument(
+        "--database",
+        metavar="URL",
+        help="requirements, interactions, hidden items, erasures (that of the service, where there is one); or none",
+    )
+    parser.add_argument("--log", action="store_true", help="record the lists in its request log, as shown")
+    parser.add_argument("--threads", metavar="N", type=_positive, help="that make lists (one for each core)")
+    parser.set_defaults(run=_lists)
 
 
 def _add_keys(parser: argparse.ArgumentParser, stored: argparse.ArgumentParser) -> None:
@@ -144,6 +178,37 @@ def _audit(options: argparse.Namespace) -> int:
     for line in outcome.lines:
         print(line)
     return outcome.status
+
+
+def _lists(options: argparse.Namespace) -> int:
+    from service.settings import read_settings
+
+    settings = read_settings(bundle=options.bundle)
+    from service.lists.command import Asked, make_lists
+
+    outcome = make_lists(
+        settings,
+        Asked(
+            sensitive=None if options.sensitive is None else _names(options.sensitive),
+            k=options.k,
+            exclude_seen=options.exclude_seen,
+            group=_names(options.group or ()),
+            fallback=options.fallback,
+            users=options.users,
+            out=options.out,
+            database=options.database,
+            log=options.log,
+            threads=options.threads,
+        ),
+    )
+    for line in outcome.lines:
+        print(line)
+    return outcome.status
+
+
+def _names(given: Iterable[str]) -> tuple[str, ...]:
+    """Names of a repeatable option, each time comma-separated; nothing is left out silently."""
+    return tuple(name for text in given if text for name in text.split(","))
 
 
 def _create(options: argparse.Namespace) -> int:

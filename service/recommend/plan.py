@@ -23,7 +23,7 @@ from service.errors import (
 )
 from service.index import Position
 from service.model.active import Resolved, ServedModel
-from service.model.inference import Basis, BundleUser, ByPopularity, History, SimilarTo
+from service.model.inference import Basis, BundleUser, ByPopularity, History, SimilarTo, Task
 from service.model.item_lookup import ItemLookup
 from service.recommend.cursor import Bound, Cursors
 from service.recommend.queries import (
@@ -60,6 +60,11 @@ class Plan(NamedTuple):
     """The user in the request log; None for lists of nobody, and of erased users."""
     user_revision: int
     hidden_revision: int
+
+    @property
+    def task(self) -> Task:
+        """The list to make. It has an item more than is shown: that one tells whether the list continues."""
+        return Task(self.served.model, self.basis, self.dropped, self.query.k + 1, self.after)
 
     @property
     def bound(self) -> Bound:

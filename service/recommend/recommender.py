@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.cache import AnswerCache, AnswerKey, CachedAnswer
 from service.errors import NotReadyError, OutdatedError
@@ -135,7 +136,7 @@ class Recommender:
             return None
         scores = np.full(len(kept.rows), np.nan) if kept.scores is None else kept.scores
         ranking = Ranking(kept.rows.astype(np.int64), scores)
-        stale = await self._store.log([_record(plan, ranking, asker, cached=True)])
+        stale = await self._store.log([log_record(plan, ranking.rows, asker, cached=True)])
         return _Made(ranking, True, bool(stale))
 
     async def _from_worker(self, key: AnswerKey, plan: Plan, asker: Asker) -> _Made:
@@ -143,10 +144,9 @@ class Recommender:
 
         def record_in_worker(ranking: Ranking) -> LogRecord:
             """The worker calls this, and passes the record on to the log's writer: no way through the event loop."""
-            return _record(plan, ranking, asker, cached=False)
+            return log_record(plan, ranking.rows, asker, cached=False)
 
-        task = Task(plan.served.model, plan.basis, plan.dropped, plan.query.k + 1, plan.after)
-        done, stale = await self._batcher.submit_then(task, record_in_worker)
+        done, stale = await self._batcher.submit_then(plan.task, record_in_worker)
         ranking = done.answer
         scores = ranking.scores if self._with_scores else None
         self._cache.put(key, CachedAnswer(ranking.rows.astype(np.int32), scores))
@@ -211,7 +211,7 @@ class Recommender:
         await self._batcher.close()
 
 
-def _record(plan: Plan, ranking: Ranking, asker: Asker, *, cached: bool) -> LogRecord:
+def log_record(plan: Plan, rows: NDArray[np.integer], asker: Asker, *, cached: bool) -> LogRecord:
     """The log's record of a list. It holds the items that are shown, not the extra one."""
     protection = plan.resolved.logged
     return LogRecord(
@@ -219,7 +219,7 @@ def _record(plan: Plan, ranking: Ranking, asker: Asker, *, cached: bool) -> LogR
         time_us=now_us(),
         purpose=asker.purpose,
         model_id=plan.served.id,
-        items=ranking.rows[: plan.query.k].astype(np.int32),
+        items=rows[: plan.query.k].astype(np.int32),
         k=plan.query.k,
         user=plan.logged_user,
         user_revision=plan.user_revision,

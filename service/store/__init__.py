@@ -17,7 +17,7 @@ from service.store.errors import (
 )
 from service.store.items import hide_item
 from service.store.keys import create_key, find_key, list_keys, retire_key, revoke_key
-from service.store.log import LogFilter, LogRow, log_page
+from service.store.log import LogFilter, LogRow, log_page, logged_ids
 from service.store.migration import check_schema, migrate
 from service.store.models import activate_model, list_models, register_model
 from service.store.pseudonym import Pseudonyms
@@ -37,6 +37,7 @@ from service.store.runs import (
     report_run,
     requeue_run,
 )
+from service.store.snapshot import Snapshot
 from service.store.state_cache import HiddenItems, Key, StateCache, StoredModel, UserState
 from service.store.store import Store
 from service.store.users import (
@@ -75,6 +76,7 @@ __all__ = [
     "RequirementCount",
     "Run",
     "RunConflictError",
+    "Snapshot",
     "StateCache",
     "Store",
     "StoreStartError",
@@ -112,6 +114,7 @@ __all__ = [
     "log_columns",
     "log_page",
     "log_span",
+    "logged_ids",
     "migrate",
     "now_us",
     "prune_idempotency",

@@ -22,6 +22,8 @@ from service.store.schema import keys, request_log
 from service.store.state_cache import StoredModel
 
 log = request_log.c
+AT_ONCE = 500
+"""Request ids that one statement asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,17 @@ def log_page(
         rows = rows.where(log.position < after if newest_first else log.position > after)
     rows = rows.order_by(log.position.desc() if newest_first else log.position)
     return [_as_log_row(row, models[row.model_id]) for row in connection.execute(rows)]
+
+
+def logged_ids(connection: Connection, request_ids: Sequence[str]) -> set[str]:
+    """Which of some request ids are in the log. A read."""
+    found: set[str] = set()
+    for start in range(0, len(request_ids), AT_ONCE):
+        some = [bytes.fromhex(one) for one in request_ids[start : start + AT_ONCE]]
+        found |= {
+            one.hex() for one in connection.execute(select(log.request_id).where(log.request_id.in_(some))).scalars()
+        }
+    return found
 
 
 def condition(

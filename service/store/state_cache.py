@@ -14,6 +14,7 @@ from functools import cached_property
 
 from sqlalchemy import Connection, Row, Select, Table, select
 
+from service.store.database import Database
 from service.store.schema import erased_users, hidden_items, interactions, keys, models, requirements, state
 
 REVISION = str(select(state.c.revision))
@@ -163,6 +164,18 @@ class StateCache:
     def _put(self, user: str, revision: int, **fields: object) -> None:
         old = self.user(user)
         self._users[user] = replace(old, revision=max(old.revision, revision), **fields)  # type: ignore[arg-type]
+
+
+def learn(database: Database, known: StateCache) -> None:
+    """Read the changes since the last time, and apply them.
+
+    Raises:
+        StoreUnavailableError: the database is lost.
+    """
+    with database.reading() as connection:
+        changes = read_changes(connection, known.revision)
+    if changes is not None:
+        known.take(changes)
 
 
 def read_changes(connection: Connection, since: int) -> Changes | None:

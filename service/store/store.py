@@ -19,7 +19,7 @@ from service.store.pseudonym import Pseudonyms
 from service.store.record import LogRecord
 from service.store.retention import prune_log, rows_cutoff
 from service.store.schema import state
-from service.store.state_cache import StateCache, read_changes
+from service.store.state_cache import StateCache, learn
 from service.store.writer import Writer
 from service.thread_queue import Queued
 
@@ -67,7 +67,7 @@ class Store:
                     path.chmod(0o600)
             check_schema(self.database)
             self._check_secret()
-            self._learn()
+            learn(self.database, self.known)
         except BaseException:
             self._let_go()
             raise
@@ -161,12 +161,6 @@ class Store:
     def _read(self, read: Callable[[Connection], Result]) -> Result:
         with self.database.reading() as connection:
             return read(connection)
-
-    def _learn(self) -> None:
-        with self.database.reading() as connection:
-            changes = read_changes(connection, self.known.revision)
-        if changes is not None:
-            self.known.take(changes)
 
     def _check_secret(self) -> None:
         with self.database.writing() as tx:

@@ -22,6 +22,7 @@ SMALL = {
     "data": "--interactions 5000",
     "gpu": "--items 2000",
     "index": "--items 1500 --build-s 5",
+    "lists": "--users 300 --items 500 --lists 200 --rounds 1",
     "paper": "--configs . --out out --bases bases --weights 0.1",
     "scale": "--items 600 --attributes --tastes clustered --users 400 --seconds 1 --rounds 1",
     "scale_plots": "",

@@ -1,0 +1,73 @@
+"""Users → plans → lists, as a request goes, with some threads instead of one worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import StartError, UnknownUserError, UnsupportedRequirementError
+from service.model.active import ServedModel
+from service.model.inference import compute, use_one_thread
+from service.recommend.cursor import Cursors
+from service.recommend.plan import Plan, plan_list
+from service.recommend.queries import UserQuery
+from service.store import StateCache
+
+BLOCK = 256
+"""Users whose lists a thread makes together; a list does not depend on its company, and memory does."""
+Items: TypeAlias = NDArray[np.int32]
+
+
+class ListMaker:
+    """Makes the lists of one command."""
+
+    def __init__(self, served: ServedModel, ask: Callable[[str], UserQuery], known: StateCache, threads: int) -> None:
+        """Start the threads.
+
+        Args:
+            served: the model, with the operator's policy.
+            ask: a user → what is asked for them.
+            known: the stored state, as of when a plan is made.
+            threads: how many make lists.
+        """
+        self._served = served
+        self._ask = ask
+        self._known = known
+        self._cursors = Cursors(None, ttl_s=1)
+        self._pool = ThreadPoolExecutor(threads, "lists", initializer=use_one_thread)
+
+    def plan(self, user: str) -> Plan | None:
+        """The plan of a user's list as of now; None for whom a request would be answered 404.
+
+        Raises:
+            StartError: the requirement cannot be met; names the user.
+            ServiceError: refused by `plan_list` for everybody.
+        """
+        try:
+            return plan_list(self._ask(user), self._served, self._known, self._cursors)
+        except UnknownUserError:
+            return None
+        except UnsupportedRequirementError as error:
+            raise StartError(f"user {user!r:.80}: {error}") from error
+
+    def lists(self, plans: Sequence[Plan]) -> list[Items | None]:
+        """For each plan its item rows, best first; None where vectors allow no comparison, which is a request's 500."""
+        blocks = [plans[start : start + BLOCK] for start in range(0, len(plans), BLOCK)]
+        return [items for block in self._pool.map(_lists, blocks) for items in block]
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _lists(plans: Sequence[Plan]) -> list[Items | None]:
+    try:
+        rankings = compute([plan.task for plan in plans])
+    except ArithmeticError:  # of one of them: `FairVectorError`, `ScoreError`
+        return [None] if len(plans) == 1 else [items for plan in plans for items in _lists([plan])]
+    pairs = zip(plans, rankings, strict=True)
+    return [ranking.rows[: plan.query.k].astype(np.int32) for plan, ranking in pairs]

@@ -1,0 +1,115 @@
+"""What a run has made so far: files in a folder beside the output, which a run that is broken off goes on from."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import StartError
+from service.lists.files import put_in_place
+
+RUN = "run.json"
+
+
+class Part(NamedTuple):
+    """The lists of some users who follow each other."""
+
+    revision: int
+    """Of the stored state that they were made with, or of an earlier one."""
+    items: list[NDArray[np.int32] | None]
+    """For each user the item rows, best first; None for whom there is no list."""
+
+
+class Parts:
+    """The folder of one run, and this process's lock on it."""
+
+    def __init__(self, out: Path, facts: Mapping[str, Any]) -> None:
+        """Open the folder of a run, or make it.
+
+        Args:
+            out: the output.
+            facts: everything that the lists depend on but the stored state; JSON.
+
+        Raises:
+            StartError: another process is at it, it was begun with other facts, or the folder cannot be written.
+        """
+        self.folder = out.with_name(f".{out.name}.parts")
+        try:
+            self.folder.mkdir(exist_ok=True)
+            self._lock = os.open(self.folder, os.O_RDONLY | os.O_CLOEXEC)
+            self._take_lock(out)
+            self.run = self._begun(facts)
+        except OSError as error:
+            raise StartError(f"{self.folder} cannot be written: {error.strerror}") from error
+
+    def read(self, number: int) -> Part | None:
+        """A part; None where it is still to be made."""
+        path = self._path(number)
+        if not path.is_file():
+            return None
+        with np.load(path, allow_pickle=False) as found:
+            lengths, rows, revision = found["lengths"], found["rows"], int(found["revision"])
+        items = np.split(rows, np.cumsum(np.maximum(lengths, 0))[:-1])
+        return Part(revision, [each if length >= 0 else None for each, length in zip(items, lengths, strict=True)])
+
+    def has(self, number: int) -> bool:
+        """Whether a part is made."""
+        return self._path(number).is_file()
+
+    def write(self, number: int, part: Part) -> None:
+        """Keep a part, whole or not at all."""
+        lengths = np.array([-1 if items is None else len(items) for items in part.items], np.int32)
+        rows = np.concatenate([np.zeros(0, np.int32), *(items for items in part.items if items is not None)])
+        draft = self.folder / ".draft.npz"
+        np.savez(draft, lengths=lengths, rows=rows, revision=np.int64(part.revision))
+        put_in_place(draft, self._path(number))
+
+    def remove(self) -> None:
+        """Delete the folder: the output is there."""
+        shutil.rmtree(self.folder)
+
+    def close(self) -> None:
+        """Let another process go on from it."""
+        os.close(self._lock)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.npz"
+
+    def _take_lock(self, out: Path) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise StartError(f"another process makes {out} already") from None
+
+    def _begun(self, facts: Mapping[str, Any]) -> str:
+        """The id of the run, which it keeps when it goes on."""
+        path = self.folder / RUN
+        if not path.is_file():
+            draft = self.folder / f".{RUN}"
+            begun = {"run": uuid.uuid4().hex, "facts": facts}
+            draft.write_text(json.dumps(begun), encoding="utf-8")
+            put_in_place(draft, path)
+            return str(begun["run"])
+        begun = json.loads(path.read_text(encoding="utf-8"))
+        if other := differing(begun["facts"], facts):
+            raise StartError(
+                f"{self.folder} holds a run that was broken off, with other {', '.join(other)}: repeat its command to "
+                "go on, or delete the folder"
+            )
+        return str(begun["run"])
+
+
+def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> Sequence[str]:
+    """Names of the facts that are not the same, as JSON has them."""
+    now = json.loads(json.dumps(now))
+    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))

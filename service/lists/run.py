@@ -1,0 +1,134 @@
+"""One run: make every part, then settle and write them in order.
+
+Parts are made with the stored state as of their own time, and that can be long ago where a run was broken off. So each
+list is looked at once more before it goes to the file: where its user's state or the hidden items have changed, it is
+made again. Records go to the request log only then, and a list goes to the file after its record is durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import NamedTuple, TypeAlias
+
+from service.errors import OutdatedError
+from service.lists.files import ListsFile, Rows
+from service.lists.maker import Items, ListMaker
+from service.lists.parts import Part, Parts
+from service.lists.stored import Stored
+from service.recommend.plan import Plan
+from service.recommend.queries import UserQuery
+from service.recommend.recommender import ATTEMPTS, Asker, log_record
+from service.store import LogRecord, Purpose
+
+PART = 4096
+"""Users of one part: what is lost when a run is broken off, and what is in memory at once."""
+Told: TypeAlias = Callable[[int], object]
+"""Told how many users more are done."""
+
+
+class Listed(NamedTuple):
+    """One list as it stands."""
+
+    plan: Plan
+    items: Items
+
+    @property
+    def user(self) -> str:
+        """Whose it is."""
+        assert isinstance(self.plan.query, UserQuery)  # noqa: S101  nothing else is asked here
+        return self.plan.query.user
+
+
+class Run:
+    """The lists of some users."""
+
+    def __init__(
+        self, people: Sequence[str], maker: ListMaker, stored: Stored, parts: Parts, part_size: int = PART
+    ) -> None:
+        """Put together what takes part."""
+        self._people = people
+        self._maker = maker
+        self._stored = stored
+        self._parts = parts
+        self._size = part_size
+        self._numbers = range(-(-len(people) // part_size))
+
+    @property
+    def made(self) -> int:
+        """Users whose part is there."""
+        return sum(len(self._users(number)) for number in self._numbers if self._parts.has(number))
+
+    def make(self, tell: Told) -> None:
+        """Make the parts that are not there."""
+        for number in self._numbers:
+            if not self._parts.has(number):
+                users = self._users(number)
+                self._stored.refresh()
+                items: list[Items | None] = [None] * len(users)
+                revision, _ = self._listed(users, items, 0)
+                self._parts.write(number, Part(revision, items))
+                tell(len(users))
+
+    def finish(self, file: ListsFile, tell: Told, *, log: bool) -> int:
+        """Write all lists, and log them if so; how many they are."""
+        self._stored.refresh()
+        count = 0
+        for number in self._numbers:
+            settled = self._settled(number, log)
+            file.write(
+                Rows(
+                    [listed.user for listed in settled],
+                    [tuple(listed.plan.resolved.requirement.sources) for listed in settled],
+                    [listed.items for listed in settled],
+                    [listed.plan.fallback for listed in settled],
+                )
+            )
+            count += len(settled)
+            tell(len(self._users(number)))
+        return count
+
+    def _settled(self, number: int, log: bool) -> list[Listed]:
+        """The lists of one part as they stand now; their records are durable, if so."""
+        part = self._parts.read(number)
+        assert part is not None  # noqa: S101  `make` has made it
+        revision = part.revision
+        for _ in range(ATTEMPTS):
+            revision, settled = self._listed(self._users(number), part.items, revision)
+            if not log or not self._stored.log([self._record(listed) for listed in settled]):
+                return settled
+        raise OutdatedError("what these lists depend on keeps changing")
+
+    def _listed(self, users: Sequence[str], items: list[Items | None], revision: int) -> tuple[int, list[Listed]]:
+        """Make lists that are missing, or older than their user's state or the hidden items.
+
+        Args:
+            users: of one part.
+            items: their lists; those made here are put in.
+            revision: of the stored state that the lists were made with, or an earlier one.
+
+        Returns:
+            The same of the lists as they are now, and the lists of those who have one.
+        """
+        now = max(0, self._stored.known.revision)
+        plans = [self._maker.plan(user) for user in users]
+        asked = [(place, plan) for place, plan in enumerate(plans) if plan is not None]
+        old = [
+            (place, plan)
+            for place, plan in asked
+            # A revision from later than now is of a database that was put back since.
+            if items[place] is None or not max(plan.user_revision, plan.hidden_revision) <= revision <= now
+        ]
+        for (place, _), made in zip(old, self._maker.lists([plan for _, plan in old]), strict=True):
+            items[place] = made
+        return now, [Listed(plan, found) for place, plan in asked if (found := items[place]) is not None]
+
+    def _record(self, listed: Listed) -> LogRecord:
+        """The same list has the same id when a run goes on, so that it is in the log once."""
+        plan = listed.plan
+        facts = f"{self._parts.run} {plan.user_revision} {plan.hidden_revision} {listed.user}"
+        request_id = blake2b(facts.encode(), digest_size=16).hexdigest()
+        return log_record(plan, listed.items, Asker(request_id, Purpose.BATCH), cached=False)
+
+    def _users(self, number: int) -> Sequence[str]:
+        return self._people[number * self._size : (number + 1) * self._size]
