@@ -5,10 +5,10 @@
 A generated bundle: AFRL, clustered vectors of 64 dimensions, 20 to 100 seen items a user. Lists of 100 without seen
 items, gender and age protected, every item compared (EVENHAND_INDEX=torch). *Ours* is the whole command after the
 imports: the bundle is loaded, plans and fair vectors are made, lists are put into the exact order, and a Parquet file
-is written. *implicit* is its `recommend` alone: it gets the same fair vectors and seen items as arrays, and returns rows.
-Both with one thread, then with two, in turn; wall time, and processor time, which other work on the machine changes
-less. A ratio is of one round. Lists are compared once: implicit orders by float32 scores, so that near ties may change
-places. implicit is in the extra `train`. Results go to results/lists.json and lists.md.
+is written. *implicit* is its `recommend` alone: it gets the same fair vectors and seen items as arrays, and returns
+rows. Both with one thread, then with two, in turn; wall time, and processor time, which other work on the machine
+changes less. A ratio is of one round. Lists are compared once: implicit orders by float32 scores, so that near ties may
+change places. implicit is in the extra `train`. Results go to results/lists.json and lists.md.
 """
 
 from __future__ import annotations
