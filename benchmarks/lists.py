@@ -5,10 +5,11 @@
 A generated bundle: AFRL, clustered vectors of 64 dimensions, 20 to 100 seen items a user. Lists of 100 without seen
 items, gender and age protected, every item compared (EVENHAND_INDEX=torch). *Ours* is the whole command after the
 imports: the bundle is loaded, plans and fair vectors are made, lists are put into the exact order, and a Parquet file
-is written. *implicit* is its `recommend` alone: it gets the same fair vectors and seen items as arrays, and returns
-rows. Both with one thread, then with two, in turn; wall time, and processor time, which other work on the machine
-changes less. A ratio is of one round. Lists are compared once: implicit orders by float32 scores, so that near ties may
-change places. implicit is in the extra `train`. Results go to results/lists.json and lists.md.
+is written. *Ranker* is the part of it that implicit does too: fair vectors in, exact lists out. *implicit* is its
+`recommend` alone: it gets the same fair vectors and seen items as arrays, and returns rows. Both with one thread,
+then with two, in turn; wall time, and processor time, which other work on the machine changes less. A ratio is of one
+round. Lists are compared once: implicit orders by float32 scores, so that near ties may change places. implicit is in
+the extra `train`. Results go to results/lists.json and lists.md.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -32,13 +34,18 @@ from report import write_report
 from threadpoolctl import threadpool_limits
 
 from bundle import Bundle, read_bundle, write_bundle
+from service.index import SearchBatch
 from service.lists.command import Asked, make_lists
+from service.lists.maker import BLOCK
 from service.model.encoder import UserEncoder
+from service.model.inference import use_one_thread
+from service.model.loaded import Model, load_model
 from service.settings import Settings
 
 K, SEEN = 100, 100
 PROTECTED = ("gender", "age")
 THREADS = (1, 2)
+CLOCKS = ("wall_s", "processor_s")
 AT_A_TIME = 1024
 """Users whose fair vectors are made at once."""
 PACKAGES = ("implicit", "torch", "numpy", "scipy")
@@ -59,6 +66,18 @@ def timed(work: Callable[[], Any]) -> tuple[dict[str, float], Any]:
     return {"wall_s": time.perf_counter() - wall, "processor_s": time.process_time() - processor}, found
 
 
+def ranked(model: Model, fair: NDArray[np.float32], threads: int) -> None:
+    """Lists of given fair vectors, as the command has them made."""
+
+    def some(start: int) -> None:
+        rows = range(start, min(start + BLOCK, len(fair)))
+        dropped = [model.bundle.seen.of(row) for row in rows]
+        model.ranker.top(SearchBatch(fair[start : start + BLOCK], dropped, [K] * len(rows)))
+
+    with ThreadPoolExecutor(threads, initializer=use_one_thread) as pool:
+        list(pool.map(some, range(0, len(fair), BLOCK)))
+
+
 def compared(theirs: NDArray[np.int64], out: Path) -> dict[str, float]:
     """How many lists are the same in every place, and how many items the two share."""
     lists = [list(map(int, row)) for row in pq.read_table(out, columns=["items"])["items"].to_pylist()]
@@ -77,6 +96,7 @@ def measure(folder: Path, given: Any) -> dict[str, Any]:
     people.write_text("".join(f"{user}\n" for user in range(given.lists)))
     out = folder / "lists.parquet"
     settings = Settings(bundle=where, device="cpu", index="torch")
+    model = load_model(where, "cpu", "torch")
     asked = {"sensitive": PROTECTED, "k": K, "exclude_seen": True, "group": (), "fallback": None}
     rounds: list[dict[str, Any]] = []
     lists: dict[str, float] = {}
@@ -86,10 +106,11 @@ def measure(folder: Path, given: Any) -> dict[str, Any]:
             peer = Implicit(bundle.items.vectors, threads)
             seen = peer.seen([bundle.seen.of(user) for user in range(given.lists)])
             ours, _ = timed(lambda us=us: make_lists(settings, us))
+            ranker, _ = timed(lambda threads=threads: ranked(model, fair, threads))
             with threadpool_limits(1, "blas"):
                 theirs, found = timed(lambda peer=peer, seen=seen: peer.search(fair, seen, K))
             lists = lists or compared(found, out)
-            rounds.append({"round": number, "threads": threads, "ours": ours, "implicit": theirs})
+            rounds.append({"round": number, "threads": threads, "ours": ours, "ranker": ranker, "implicit": theirs})
             print(rounds[-1], flush=True)
     sizes = {"users": given.users, "items": given.items, "lists": given.lists, "k": K, "file_bytes": out.stat().st_size}
     return {**sizes, **lists, "rounds": rounds}
@@ -98,14 +119,17 @@ def measure(folder: Path, given: Any) -> dict[str, Any]:
 def as_text(result: dict[str, Any]) -> str:
     """A row for each number of threads: medians of the rounds, and the ratios of each."""
     head = (
-        "| threads | ours, users/s | implicit, users/s | ours / implicit | in processor time |\n|---|---|---|---|---|"
+        "| threads | ours, users/s | implicit, users/s | ours / implicit | in processor time | ranker / implicit "
+        "| in processor time |\n|---|---|---|---|---|---|---|"
     )
     rows = []
     for threads in THREADS:
         rounds = [each for each in result["rounds"] if each["threads"] == threads]
         speed = {who: result["lists"] / median(each[who]["wall_s"] for each in rounds) for who in ("ours", "implicit")}
-        ratios = [_spread([each["implicit"][of] / each["ours"][of] for each in rounds]) for of in rounds[0]["ours"]]
-        rows.append(f"| {threads} | {speed['ours']:,.0f} | {speed['implicit']:,.0f} | {ratios[0]} | {ratios[1]} |")
+        cells = [str(threads), f"{speed['ours']:,.0f}", f"{speed['implicit']:,.0f}"]
+        for who in ("ours", "ranker"):
+            cells += [_spread([each["implicit"][clock] / each[who][clock] for each in rounds]) for clock in CLOCKS]
+        rows.append(f"| {' | '.join(cells)} |")
     about = (
         f"Lists of {result['k']} for {result['lists']:,} users of {result['users']:,}, {result['items']:,} items, "
         f"{' and '.join(PROTECTED)} protected; median of {len(result['rounds']) // len(THREADS)} rounds, and the "
