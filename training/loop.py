@@ -49,10 +49,10 @@ class Stage(Protocol):
         """Score to be made large."""
 
     def state(self) -> State:
-        """Everything needed to go on."""
+        """Everything needed to go on; written before training does, so no copies are needed."""
 
     def restore(self, state: State) -> None:
-        """The reverse of ``state``."""
+        """The reverse of ``state``; weights without optimisers, where only they are wanted."""
 
 
 @dataclass(frozen=True)
@@ -74,20 +74,20 @@ class Result:
 
 
 def fit(stage: Stage, schedule: Schedule, seed: int, path: Path, device: torch.device) -> Result:
-    """Train ``stage`` and leave it in its best state.
+    """Train ``stage`` and leave it with its best weights, or the last where no validation gave a number.
 
     Args:
         stage: what to train; changed in place.
         schedule: when to validate and when to stop.
         seed: of every random draw.
-        path: the checkpoint, read where it exists.
+        path: the checkpoint, read where it exists; the best weights are in a file beside it and not in memory.
         device: where the random generator lives.
 
     Where several processes train as one, the first one's clock decides when to stop, and it alone writes.
     """
-    progress, best = Progress(), stage.state()
+    progress = Progress()
     if saved := checkpoint.load(path):
-        now, best, progress = saved
+        now, progress = saved
         stage.restore(now)
     parallel.wait()
     resumed_at, saved_at = progress.epoch, time.monotonic()
@@ -108,7 +108,9 @@ def fit(stage: Stage, schedule: Schedule, seed: int, path: Path, device: torch.d
             scalars.record("score", score)
             progress = replace(progress, scores={**progress.scores, progress.epoch: score})
             if score > progress.best_score:
-                best, progress = stage.state(), replace(progress, best_epoch=progress.epoch, best_score=score)
+                progress = replace(progress, best_epoch=progress.epoch, best_score=score)
+                if parallel.is_first():
+                    checkpoint.save_best(path, stage.state(), progress)
             late = progress.epoch - progress.best_epoch >= schedule.patience * schedule.validate_every
             out_of_time = schedule.minutes is not None and progress.seconds >= 60 * schedule.minutes
             finished = parallel.agreed(late or out_of_time or progress.epoch == schedule.epochs, device)
@@ -116,9 +118,11 @@ def fit(stage: Stage, schedule: Schedule, seed: int, path: Path, device: torch.d
             bar.set_postfix(score=f"{score:.4f}", best=f"{progress.best_score:.4f}", at=progress.best_epoch)
             due = progress.finished or time.monotonic() - saved_at >= schedule.checkpoint_s
             if due and parallel.is_first():
-                checkpoint.save(path, stage.state(), best, progress)
+                checkpoint.save(path, stage.state(), progress)
                 saved_at = time.monotonic()
-    stage.restore(best)
+    parallel.wait()
+    if progress.best_epoch:
+        stage.restore(checkpoint.load_best(path, progress))
     return Result(progress, resumed_at)
 
 

@@ -5,18 +5,26 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from torch import Tensor
+
+NO_ITEM = np.iinfo(np.int32).max
 
 
 class NegativeSampler:
     """Draws items uniformly from those that a user has not touched.
 
-    Membership is looked up in one sorted list of user · I + item: memory grows with the interactions, not with U · I.
+    Membership is looked up in each user's items in ascending order: memory grows with the interactions, 4 bytes each,
+    not with U · I.
     """
 
     def __init__(self, indptr: NDArray[np.int64], indices: NDArray[np.int32], items: int, device: torch.device) -> None:
-        users = np.repeat(np.arange(len(indptr) - 1, dtype=np.int64), np.diff(indptr))
-        self._touched = torch.from_numpy(np.unique(users * items + indices)).to(device)
+        touched = np.append(indices, np.int32(NO_ITEM))
+        rows = csr_matrix((np.ones(len(indices), np.bool_), touched[:-1], indptr), (len(indptr) - 1, items))
+        rows.sort_indices()
+        touched[:-1] = rows.indices  # the same memory, where the matrix has not changed the type of its numbers
+        self._indptr, self._touched = torch.from_numpy(indptr).to(device), torch.from_numpy(touched).to(device)
+        self._strides = [1 << power for power in reversed(range(int(np.diff(indptr).max(initial=0)).bit_length()))]
         self._items = items
 
     def draw(self, users: Tensor, rng: torch.Generator, attempts: int = 64) -> Tensor:
@@ -45,6 +53,10 @@ class NegativeSampler:
 
     def touched(self, users: Tensor, items: Tensor) -> Tensor:
         """Whether each user has touched each item; shapes broadcast."""
-        keys = users * self._items + items
-        found = torch.searchsorted(self._touched, keys).clamp_(max=len(self._touched) - 1)
-        return self._touched[found] == keys
+        users, items = torch.broadcast_tensors(users, items)
+        place, end, nowhere = self._indptr[users], self._indptr[users + 1], len(self._touched) - 1
+        for stride in self._strides:  # binary search: on over items that are smaller
+            ahead = place + stride
+            smaller = self._touched[torch.where(ahead <= end, ahead - 1, nowhere)] < items
+            place = torch.where(smaller, ahead, place)
+        return self._touched[torch.where(place < end, place, nowhere)] == items

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from training import checkpoint
+from training.checkpoint import Progress
 from training.errors import CheckpointError
 from training.loop import Schedule, fit
 
@@ -99,12 +100,14 @@ def test_optimisers_come_back_with_their_moments(tmp_path):
     layer = torch.nn.Linear(3, 2)
     adam = torch.optim.Adam(layer.parameters(), lr=0.1)
     step(layer, adam)
-    saved = checkpoint.pack({"layer": layer}, {"adam": adam})
+    path = tmp_path / "layer.safetensors"
+    checkpoint.save(path, checkpoint.pack({"layer": layer}, {"adam": adam}), Progress())
     step(layer, adam)
 
     twin = torch.nn.Linear(3, 2)
     twin_adam = torch.optim.Adam(twin.parameters(), lr=0.1)
-    checkpoint.unpack(saved, {"layer": twin}, {"adam": twin_adam})
+    now, _ = checkpoint.load(path)
+    checkpoint.unpack(now, {"layer": twin}, {"adam": twin_adam})
     step(twin, twin_adam)
 
     assert torch.equal(layer.weight, twin.weight)

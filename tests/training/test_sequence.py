@@ -294,8 +294,8 @@ def test_a_seeded_run_repeats_and_a_broken_one_goes_on_as_if_unbroken(trained, t
 
 def unmark(path):
     """The checkpoint of a run that ended by its bound, as one that was broken off there."""
-    now, best, progress = checkpoint.load(path)
-    checkpoint.save(path, now, best, replace(progress, finished=False))
+    now, progress = checkpoint.load(path)
+    checkpoint.save(path, now, replace(progress, finished=False))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -56,6 +56,8 @@ class DeepConfig(BaseModel):
 class Deep(TableModel):
     """A user table, the perceptron with its item table, and the item table of the candidates."""
 
+    by_item = ("items", "reranker.items")
+
     def __init__(self, users: int, items: int, config: DeepConfig, seed: int) -> None:
         super().__init__()
         rng = torch.Generator().manual_seed(seed)
@@ -74,7 +76,7 @@ class Deep(TableModel):
                 else:
                     parameter.zero_()
 
-    def loss(self, users: Tensor, positives: Tensor, negatives: Tensor, rng: torch.Generator) -> Tensor:
+    def forward(self, users: Tensor, positives: Tensor, negatives: Tensor, rng: torch.Generator) -> Tensor:
         """BPR of (B,) rows, twice: of the perceptron's scores, and of the inner products that propose to it."""
         u, pairs = embedding(users, self.users), torch.stack([positives, negatives], dim=1)
         own = self.reranker(u, pairs, lambda x: self._drop(x, rng))

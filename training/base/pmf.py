@@ -49,7 +49,7 @@ class Pmf(TableModel):
             self.users.normal_(0, config.initial_deviation, generator=rng)
             self.items.normal_(0, config.initial_deviation, generator=rng)
 
-    def loss(self, users: Tensor, positives: Tensor, negatives: Tensor, rng: torch.Generator) -> Tensor:
+    def forward(self, users: Tensor, positives: Tensor, negatives: Tensor, rng: torch.Generator) -> Tensor:
         """BPR of (B,) rows."""
         difference = embedding(positives, self.items) - embedding(negatives, self.items)
         return softplus_loss((embedding(users, self.users) * difference).sum(-1))

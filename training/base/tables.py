@@ -12,16 +12,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from measure.split import SELECT
 from training.base.contract import Base, Contexts
 from training.base.foldin import fit_fold_in
-from training.checkpoint import State, pack, unpack
+from training.base.lazy_adam import LazyAdam
+from training.checkpoint import Optimiser, State, pack, unpack
 from training.experiment import Experiment
 from training.loop import Schedule, fit
 from training.negatives import NegativeSampler
 
 log = logging.getLogger(__name__)
+
+BATCHES = 64
+"""How many are made ready at once: few calls, and little memory."""
 
 
 class TableConfig(Protocol):
@@ -49,13 +54,18 @@ class TableConfig(Protocol):
 
 
 class TableModel(nn.Module, ABC):
-    """User vectors (U, d) in a table; item vectors (I, d) whose inner products with them score or propose."""
+    """User vectors (U, d) in a table; item vectors (I, d) whose inner products with them score or propose.
+
+    Called, it gives its loss, and reads of its tables nothing but rows by `embedding`.
+    """
 
     users: nn.Parameter
     items: nn.Parameter
+    by_item: tuple[str, ...] = ("items",)
+    """Names of all tables with a row for each item."""
 
     @abstractmethod
-    def loss(self, users: Tensor, positives: Tensor, negatives: Tensor, rng: torch.Generator) -> Tensor:
+    def forward(self, users: Tensor, positives: Tensor, negatives: Tensor, rng: torch.Generator) -> Tensor:
         """The loss of (B,) user rows, positive and negative item rows; ``rng`` makes all random draws."""
 
 
@@ -68,25 +78,41 @@ class TableStage:
         self, model: TableModel, config: TableConfig, experiment: Experiment, validate: Callable[[], float]
     ) -> None:
         device = model.users.device
-        indptr, indices = experiment.train
         self._model, self._batch, self._validate = model, config.batch, validate
-        self._users = torch.from_numpy(np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))).to(device)
-        self._items = torch.from_numpy(indices.astype(np.int64)).to(device)
+        self._indptr, self._items = (torch.from_numpy(part).to(device) for part in experiment.train)
         self._negatives = NegativeSampler(*experiment.no_negatives, len(experiment.dataset.items), device)
-        self._adam = torch.optim.Adam(
-            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
+        weights = dict(model.named_parameters())
+        tables = {name: weights.pop(name).detach() for name in ("users", *model.by_item)}
+        rate, decay = config.learning_rate, config.weight_decay
+        self._tables = LazyAdam(tables, rate, decay)
+        self._optimisers: dict[str, Optimiser] = {"tables": self._tables}
+        if weights:
+            self._optimisers["layers"] = torch.optim.Adam(weights.values(), rate, weight_decay=decay, fused=True)
 
     def epoch(self, rng: torch.Generator) -> int:
         """One pass over the positives in random order, a fresh negative for each."""
-        order = torch.randperm(len(self._users), generator=rng, device=self._users.device)
-        negatives = self._negatives.draw(self._users, rng)
-        for rows in torch.split(order, self._batch):
-            loss = self._model.loss(self._users[rows], self._items[rows], negatives[rows], rng)
-            self._adam.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            self._adam.step()
-        return len(order)
+        count = len(self._items)
+        numbers = torch.int32 if count <= torch.iinfo(torch.int32).max else torch.int64
+        order = torch.randperm(count, generator=rng, device=self._items.device, dtype=numbers)
+        for part in torch.split(order, BATCHES * self._batch):
+            rows = part.long()
+            users = torch.searchsorted(self._indptr, rows, right=True) - 1
+            negatives = self._negatives.draw(users, rng)
+            for batch in zip(*(x.split(self._batch) for x in (users, self._items[rows], negatives)), strict=True):
+                self._step(*batch, rng)
+        self._tables.settle()
+        return count
+
+    def _step(self, users: Tensor, positives: Tensor, negatives: Tensor, rng: torch.Generator) -> None:
+        """Adam on the rows that a batch touches, as small tables that the model takes for its own."""
+        user_rows, own = torch.unique(users, return_inverse=True)
+        item_rows, pairs = torch.unique(torch.stack([positives.long(), negatives]), return_inverse=True)
+        taken = self._tables.take({"users": user_rows, **dict.fromkeys(self._model.by_item, item_rows)})
+        loss = functional_call(self._model, taken, (own, *pairs, rng))
+        self._model.zero_grad()
+        loss.backward()
+        for optimiser in self._optimisers.values():
+            optimiser.step()
 
     def validate(self) -> float:
         """The number that selects the base: sampled N@10 on the validation positives."""
@@ -94,11 +120,11 @@ class TableStage:
 
     def state(self) -> State:
         """Weights and optimiser."""
-        return pack({"model": self._model}, {"adam": self._adam})
+        return pack({"model": self._model}, self._optimisers)
 
     def restore(self, state: State) -> None:
         """Go on from ``state``."""
-        unpack(state, {"model": self._model}, {"adam": self._adam})
+        unpack(state, {"model": self._model}, self._optimisers)
 
 
 def train_tables(
@@ -122,7 +148,7 @@ def train_tables(
     model.zero_grad()
     model.cpu().requires_grad_(False).eval()
 
-    users, items = table(model.users).copy(), table(model.items)
+    users, items = table(model.users), table(model.items)
     history = fit_fold_in(users, items, *experiment.train, np.flatnonzero(experiment.user_split == SELECT))
     new = np.flatnonzero(experiment.folded_in).tolist()
     users[new] = history.user_vectors([experiment.held_out.history(row) for row in new], items)
