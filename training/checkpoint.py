@@ -61,10 +61,8 @@ def pack(modules: Mapping[str, nn.Module], optimisers: Mapping[str, Optimiser]) 
     return {key: value.detach().cpu() for key, value in state.items()}
 
 
-def unpack(
-    state: Mapping[str, Tensor], modules: Mapping[str, nn.Module], optimisers: Mapping[str, Optimiser]
-) -> None:
-    """The reverse of `pack`, into networks and optimisers of the same shape; optimisers that are not there begin anew."""
+def unpack(state: Mapping[str, Tensor], modules: Mapping[str, nn.Module], optimisers: Mapping[str, Optimiser]) -> None:
+    """The reverse of `pack`, into networks and optimisers of the same shapes; one without tensors begins anew."""
     for name, optimiser in optimisers.items():  # first: old moments go before weights come
         slots: dict[int, State] = {}
         for key, value in _under(state, f"{OPTIMISERS}{name}").items():

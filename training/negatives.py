@@ -53,10 +53,13 @@ class NegativeSampler:
 
     def touched(self, users: Tensor, items: Tensor) -> Tensor:
         """Whether each user has touched each item; shapes broadcast."""
-        users, items = torch.broadcast_tensors(users, items)
-        place, end, nowhere = self._indptr[users], self._indptr[users + 1], len(self._touched) - 1
+        shape = (users + items).shape
+        users, items = users.expand(shape).flatten(), items.expand(shape).flatten()
+        place, end = self._indptr.gather(0, users), self._indptr.gather(0, users + 1)
+        nowhere = torch.full_like(place, len(self._touched) - 1)
         for stride in self._strides:  # binary search: on over items that are smaller
             ahead = place + stride
-            smaller = self._touched[torch.where(ahead <= end, ahead - 1, nowhere)] < items
-            place = torch.where(smaller, ahead, place)
-        return self._touched[torch.where(place < end, place, nowhere)] == items
+            at = torch.where(ahead <= end, ahead - 1, nowhere)
+            place = torch.where(self._touched.gather(0, at) < items, ahead, place)
+        at = torch.where(place < end, place, nowhere)
+        return (self._touched.gather(0, at) == items).view(shape)

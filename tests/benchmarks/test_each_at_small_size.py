@@ -29,6 +29,7 @@ SMALL = {
     "serving": "--users 600 --seconds 1 --rounds 1",
     "storage": "bundles/small",
     "store": "--rows 5000 --seconds 0.2",
+    "tables": "--sizes 60x40x2000 600x200x3000 --seconds 0.2",
 }
 """Benchmark → its arguments at a size that takes seconds, in a folder with what `given` puts there."""
 WHOLE = {"guard": "make bench-guard"}

@@ -1,4 +1,4 @@
-"""Updates by the row: what a step does to the rows that it touches and to the others, and that it comes to dense Adam."""
+"""Updates by the row: a step on the rows that it touches and on the others, beside dense Adam."""
 
 from __future__ import annotations
 
@@ -132,7 +132,11 @@ def test_moments_come_back_and_without_them_it_begins_anew():
     of = tables()
     lazy = LazyAdam(of, RATE, 0.0)
     halfway = after(lazy, of, range(20))
-    saved = {"state": {place: {k: v.clone() for k, v in slots.items()} for place, slots in lazy.state_dict()["state"].items()}}
+    saved = {
+        "state": {
+            place: {k: v.clone() for k, v in slots.items()} for place, slots in lazy.state_dict()["state"].items()
+        }
+    }
     end = after(lazy, of, range(20, 40))
     twin = {name: table.clone() for name, table in halfway.items()}
     resumed = LazyAdam(twin, RATE, 0.0)

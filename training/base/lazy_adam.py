@@ -37,7 +37,7 @@ class LazyAdam:
         self._rate, self._weight_decay = rate, weight_decay
         device = next(iter(tables.values())).device
         self._tables = {name: _Table(table) for name, table in tables.items()}
-        self._taken: dict[str, tuple[Tensor, Tensor, _Moments]] = {}
+        self._taken: dict[str, tuple[Tensor, Tensor, Tensor, Tensor]] = {}
         self._steps = self._settled = 0
         self._ahead = DECAY ** torch.arange(HORIZON, 0, -1, device=device)
         self._missed = torch.zeros(CAPACITY + 1, device=device)
@@ -60,18 +60,16 @@ class LazyAdam:
         self._steps += 1
         of_first, of_second = 1 - BETA1**self._steps, (1 - BETA2**self._steps) ** 0.5
         rate, epsilon = self._rate * of_second / of_first, EPSILON * of_second
-        for name, (rows, w, moments) in self._taken.items():
+        for name, (rows, w, m, v) in self._taken.items():
             if w.grad is None:
                 continue
             gradient, w = w.grad, w.detach()
             if self._weight_decay:
                 gradient = gradient.add(w, alpha=self._weight_decay)
-            m = moments.first.float().lerp_(gradient, 1 - BETA1)
-            v = moments.second.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
+            m.lerp_(gradient, 1 - BETA1)
+            v.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
             w.addcdiv_(m, v.sqrt().add_(epsilon), value=-rate)
-            moments.first.copy_(m)
-            moments.touched.fill_(self._steps - self._settled)
-            self._tables[name].put(rows, w, moments)
+            self._tables[name].write(rows, w, m, v, self._steps - self._settled)
         self._taken = {}
         self._go_on(of_second / of_first)
 
@@ -80,10 +78,8 @@ class LazyAdam:
         if self._settled == self._steps:
             return
         for table in self._tables.values():
-            for rows in torch.arange(len(table.w), device=table.w.device).split(BLOCK):
-                w, moments = self._caught_up(table, rows)
-                moments.touched.zero_()
-                table.put(rows, w, moments)
+            for rows in torch.split(torch.arange(len(table.w), device=table.w.device), BLOCK):
+                table.write(rows, *self._caught_up(table, rows), 0)
         self._settled = self._steps
         self._missed[0] = 0
 
@@ -104,16 +100,14 @@ class LazyAdam:
             if slots:
                 table.moments.copy_(slots[place]["moments"])
 
-    def _caught_up(self, table: _Table, rows: Tensor) -> tuple[Tensor, _Moments]:
-        """Copies of rows and their moments, as all steps so far have left them."""
-        w, moments = table.w.index_select(0, rows), _Moments(table.moments.index_select(0, rows))
-        sat_out = (self._steps - self._settled - moments.touched)[:, None]
-        missed = self._missed.index_select(0, moments.touched)[:, None]
+    def _caught_up(self, table: _Table, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Copies of rows and of both moments, as all steps so far have left them."""
+        w, m, v, touched = table.read(rows)
+        sat_out = (self._steps - self._settled - touched)[:, None]
+        missed = self._missed.index_select(0, touched)[:, None]
         epsilon = EPSILON * (1 - BETA2 ** max(self._steps, 1)) ** 0.5
-        w.addcdiv_(moments.first * missed, moments.second.sqrt().add_(epsilon), value=-self._rate)
-        moments.first.mul_(BETA1**sat_out)
-        moments.second.mul_(BETA2**sat_out)
-        return w, moments
+        w.addcdiv_(m * missed, v.sqrt().add_(epsilon), value=-self._rate)
+        return w, m.mul_(BETA1**sat_out), v.mul_(BETA2**sat_out)
 
     def _go_on(self, correction: float) -> None:
         """Add the step just taken to what rows miss that it has not touched, by the step that touched them last."""
@@ -125,32 +119,39 @@ class LazyAdam:
             self.settle()
 
 
-class _Moments:
-    """Both moments of some rows, and when each was touched last, in one tensor: a row is read and written at once."""
-
-    def __init__(self, bits: Tensor) -> None:
-        """Read ``bits``, (n, 3d / 2 + 1) int32."""
-        d = (bits.shape[1] - 1) * 2 // 3
-        self.bits = bits
-        self.second = bits[:, :d].view(torch.float32)
-        self.first = bits[:, d:-1].view(torch.bfloat16)[:, :d]
-        self.touched = bits[:, -1]
-        """(n,) in steps since tables were settled."""
-
-
 class _Table:
-    """A table and its moments."""
+    """A table (R, d), and its moments beside the step that touched a row last, (R, ⌈3d / 2⌉ + 1) int32.
+
+    A row is taken from memory in two places, not in four: in large tables most of a step's time goes there.
+    """
 
     def __init__(self, table: Tensor) -> None:
-        self.w = table.detach()
+        self.w, self._d = table.detach(), table.shape[1]
         self.begin()
 
     def begin(self) -> None:
         """Forget the moments. Memory that was never written to is not taken from the system either."""
-        rows, d = self.w.shape
-        self.moments = torch.zeros(rows, d + (d + 1) // 2 + 1, dtype=torch.int32, device=self.w.device)
+        self.moments = self._none(len(self.w))
 
-    def put(self, rows: Tensor, w: Tensor, moments: _Moments) -> None:
-        """Write rows back."""
+    def read(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Copies of rows and both moments, (n, d) float32, and (n,) steps between settling and their last touch."""
+        bits = self.moments.index_select(0, rows)
+        first, second = self._views(bits)
+        return self.w.index_select(0, rows), first.float(), second.contiguous(), bits[:, -1].contiguous()
+
+    def write(self, rows: Tensor, w: Tensor, m: Tensor, v: Tensor, touched: int) -> None:
+        """The reverse, all rows touched at once."""
+        bits = self._none(len(rows))
+        first, second = self._views(bits)
+        first.copy_(m)
+        second.copy_(v)
+        bits[:, -1] = touched
         self.w.index_copy_(0, rows, w)
-        self.moments.index_copy_(0, rows, moments.bits)
+        self.moments.index_copy_(0, rows, bits)
+
+    def _none(self, rows: int) -> Tensor:
+        return torch.zeros(rows, self._d + (self._d + 1) // 2 + 1, dtype=torch.int32, device=self.w.device)
+
+    def _views(self, bits: Tensor) -> tuple[Tensor, Tensor]:
+        second, first = bits[:, : self._d].view(torch.float32), bits[:, self._d : -1].view(torch.bfloat16)
+        return first[:, : self._d], second

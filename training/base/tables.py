@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -56,7 +56,7 @@ class TableConfig(Protocol):
 class TableModel(nn.Module, ABC):
     """User vectors (U, d) in a table; item vectors (I, d) whose inner products with them score or propose.
 
-    Called, it gives its loss, and reads of its tables nothing but rows by `embedding`.
+    A call gives the loss. It reads tables by `embedding` alone, so that rows of a batch can stand for a table.
     """
 
     users: nn.Parameter
@@ -91,22 +91,29 @@ class TableStage:
 
     def epoch(self, rng: torch.Generator) -> int:
         """One pass over the positives in random order, a fresh negative for each."""
+        for batch in self.batches(rng):
+            self.step(*batch, rng)
+        self._tables.settle()
+        return len(self._items)
+
+    def batches(self, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """User rows, positive and negative item rows of an epoch, (B,) each."""
         count = len(self._items)
         numbers = torch.int32 if count <= torch.iinfo(torch.int32).max else torch.int64
         order = torch.randperm(count, generator=rng, device=self._items.device, dtype=numbers)
         for part in torch.split(order, BATCHES * self._batch):
             rows = part.long()
-            users = torch.searchsorted(self._indptr, rows, right=True) - 1
+            users, positives = (
+                torch.searchsorted(self._indptr, rows, right=True) - 1,
+                self._items.gather(0, rows).long(),
+            )
             negatives = self._negatives.draw(users, rng)
-            for batch in zip(*(x.split(self._batch) for x in (users, self._items[rows], negatives)), strict=True):
-                self._step(*batch, rng)
-        self._tables.settle()
-        return count
+            yield from zip(*(torch.split(each, self._batch) for each in (users, positives, negatives)), strict=True)
 
-    def _step(self, users: Tensor, positives: Tensor, negatives: Tensor, rng: torch.Generator) -> None:
-        """Adam on the rows that a batch touches, as small tables that the model takes for its own."""
+    def step(self, users: Tensor, positives: Tensor, negatives: Tensor, rng: torch.Generator) -> None:
+        """Adam on the rows that a batch touches: to the model they are small tables."""
         user_rows, own = torch.unique(users, return_inverse=True)
-        item_rows, pairs = torch.unique(torch.stack([positives.long(), negatives]), return_inverse=True)
+        item_rows, pairs = torch.unique(torch.stack([positives, negatives]), return_inverse=True)
         taken = self._tables.take({"users": user_rows, **dict.fromkeys(self._model.by_item, item_rows)})
         loss = functional_call(self._model, taken, (own, *pairs, rng))
         self._model.zero_grad()
