@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from training import checkpoint
 from training.checkpoint import Progress
@@ -88,6 +89,54 @@ def test_a_damaged_checkpoint_is_refused_with_its_path(tmp_path):
 
     with pytest.raises(CheckpointError, match=r"walk\.safetensors.*delete it"):
         checkpoint.load(path)
+
+
+def test_the_best_weights_that_a_checkpoint_names_stay_until_the_next_checkpoint(tmp_path):
+    """The run breaks off after a better epoch of which there is no checkpoint yet, and goes on with a lower bound."""
+    path = tmp_path / "walk.safetensors"
+    unbroken = Walk([0.1, 0.5])
+    fit(unbroken, Schedule(epochs=2), 1, tmp_path / "other.safetensors", CPU)
+    with pytest.raises(KeyboardInterrupt):
+        fit(Walk([0.1, 0.5], breaks_at=2), Schedule(epochs=5, **ALWAYS), 1, path, CPU)
+    with pytest.raises(KeyboardInterrupt):
+        fit(Walk([0.1, 0.5, 0.9], breaks_at=3), Schedule(epochs=5, checkpoint_s=1000), 1, path, CPU)
+
+    resumed = Walk([])
+    result = fit(resumed, Schedule(epochs=2), 1, path, CPU)
+
+    assert result.progress.best_epoch == 2
+    assert torch.equal(resumed.total, unbroken.total)
+
+
+def test_only_the_last_best_weights_are_left_and_they_are_weights_alone(tmp_path):
+    class Optimised(Walk):
+        def state(self):
+            return super().state() | {"optimisers/adam/0/exp_avg": torch.ones(100)}
+
+    fit(Optimised([0.1, 0.2, 0.3, 0.2]), Schedule(epochs=4, **ALWAYS), 1, tmp_path / "walk.safetensors", CPU)
+
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["walk-best-3.safetensors", "walk.safetensors"]
+    assert load_file(tmp_path / "walk-best-3.safetensors").keys() == {"total", "epochs"}
+
+
+def test_a_checkpoint_without_its_best_weights_or_of_an_older_version_is_refused(tmp_path):
+    path = tmp_path / "walk.safetensors"
+    fit(Walk([0.1, 0.2]), Schedule(epochs=2), 1, path, CPU)
+    (tmp_path / "walk-best-2.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"walk-best-2\.safetensors.*delete it"):
+        fit(Walk([]), Schedule(epochs=2), 1, path, CPU)
+
+    save_file({"now/total": torch.ones(1), "best/total": torch.ones(1)}, path, {"progress": "{}"})
+    with pytest.raises(CheckpointError, match="older version"):
+        fit(Walk([]), Schedule(epochs=2), 1, path, CPU)
+
+
+def test_where_no_validation_gives_a_number_the_last_weights_stay(tmp_path):
+    stage = Walk([float("nan")] * 3)
+
+    result = fit(stage, Schedule(epochs=3), 1, tmp_path / "walk.safetensors", CPU)
+
+    assert (result.progress.best_epoch, stage.epochs) == (0, 3)
 
 
 def test_optimisers_come_back_with_their_moments(tmp_path):
