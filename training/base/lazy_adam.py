@@ -130,8 +130,15 @@ class _Table:
         self.begin()
 
     def begin(self) -> None:
-        """Forget the moments. Memory that was never written to is not taken from the system either."""
-        self.moments = self._none(len(self.w))
+        """Forget the moments; there are none again, and no memory for them, before they are asked for."""
+        self._moments: Tensor | None = None
+
+    @property
+    def moments(self) -> Tensor:
+        """Zeros at first."""
+        if self._moments is None:
+            self._moments = self._none(len(self.w))
+        return self._moments
 
     def read(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Copies of rows and both moments, (n, d) float32, and (n,) steps between settling and their last touch."""
