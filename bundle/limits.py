@@ -61,6 +61,11 @@ def first_unfit(ids: Any) -> UnfitId | None:
     return UnfitId(place, text, str(_problem(text)))
 
 
+def fits(text: str) -> bool:
+    """Whether a bundle can hold an id."""
+    return _problem(text) is None
+
+
 def _problem(text: str) -> str | None:
     if not text:
         return "is empty"

@@ -49,6 +49,14 @@ def _parser() -> argparse.ArgumentParser:
     for command, run in ((backup, _backup), (restore, _restore)):
         command.add_argument("file", metavar="FILE", type=Path)
         command.set_defaults(run=run)
+    export = commands.add_parser(
+        "export",
+        parents=[stored],
+        help="write what the next training needs of the database, while the service runs",
+        epilog="Three Parquet files for `python -m training data pull`: interactions, erased_users, hidden_items.",
+    )
+    export.add_argument("folder", metavar="FOLDER", type=Path)
+    export.set_defaults(run=_export)
     return parser
 
 
@@ -263,6 +271,17 @@ def _restore(options: argparse.Namespace) -> int:
     from service.commands import put_back
 
     put_back(_url(options), options.file)
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from service.commands import save_told
+
+    done = save_told(_url(options), options.folder)
+    counts = (
+        f"{done.interactions:,} interactions, {done.erased_users:,} erased users, {done.hidden_items:,} hidden items"
+    )
+    print(f"evenhand: {counts} in {options.folder}", file=sys.stderr)
     return 0
 
 

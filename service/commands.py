@@ -16,10 +16,12 @@ from service.access import SCOPES
 from service.errors import ServiceError, StartError
 from service.store import (
     Database,
+    Exported,
     Key,
     back_up,
     check_schema,
     create_key,
+    export,
     list_keys,
     migrate,
     now_us,
@@ -131,9 +133,16 @@ def update_schema(url: str) -> None:
 def save_copy(url: str, target: Path) -> None:
     """Copy a SQLite database to a file, while the service runs."""
     with _database(url) as database:
-        if database.path is not None and not database.path.is_file():
-            raise StartError(f"there is no database {database.path}")
+        _require_file(database)
         back_up(database, target)
+
+
+def save_told(url: str, folder: Path) -> Exported:
+    """Write what the next training needs of the database to a folder, while the service runs."""
+    with _database(url) as database:
+        _require_file(database)
+        check_schema(database)
+        return export(database, folder)
 
 
 def put_back(url: str, backup: Path) -> None:
@@ -166,6 +175,12 @@ def _database(url: str) -> Iterator[Database]:
     finally:
         database.close()
         os.umask(before)
+
+
+def _require_file(database: Database) -> None:
+    """Pass only where there is something to read: SQLite would make an empty file."""
+    if database.path is not None and not database.path.is_file():
+        raise StartError(f"there is no database {database.path}")
 
 
 def _make_folder(file: Path) -> None:

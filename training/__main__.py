@@ -1,4 +1,4 @@
-"""`python -m training`: run, evaluate, report, data."""
+"""`python -m training`: run, evaluate, compare, report, data."""
 
 from __future__ import annotations
 
@@ -13,18 +13,23 @@ import torch
 from pydantic import ValidationError
 
 from bundle import BundleError, read_bundle
+from measure.audit import Thresholds
 from measure.profiles import PROFILES
 from training import parallel, scalars
 from training.card import make_card
+from training.compare import as_text, compare_versions, thresholds_of
 from training.config import RunConfig, read_config, read_data_config
 from training.data.check import as_toml, describe
 from training.data.config import AutoConfig, GeneratedConfig
 from training.data.fetch import fetch
 from training.data.generated import generate
 from training.data.load import choose, load
+from training.data.told import ask_service, read_told
 from training.data.write import write_tables
 from training.demands import experiment_of
 from training.errors import ConfigError, TrainingError
+from training.pull import CONFIG as PULLED
+from training.pull import pull
 from training.report import default_folder, write_report
 from training.run import run
 from training.summary import summary
@@ -36,14 +41,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        options.command(options)
+        return options.command(options) or 0
     except (TrainingError, BundleError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
-    return 0
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -70,6 +74,13 @@ def _report(options: argparse.Namespace) -> None:
         print(path)
 
 
+def _compare(options: argparse.Namespace) -> int:
+    new, old = read_bundle(options.new), read_bundle(options.old)
+    found = compare_versions(new, old, thresholds_of(options.leakage_at_most, options.kept_at_least))
+    print(as_text(found))
+    return 1 if found.reasons else 0
+
+
 def _table(options: argparse.Namespace) -> None:
     print(write_table(options.bundles, options.out))
 
@@ -94,6 +105,16 @@ def _check(options: argparse.Namespace) -> None:
         experiment_of(config, dataset)
     finally:
         print(as_toml(chosen))
+
+
+def _pull(options: argparse.Namespace) -> None:
+    bundle = read_bundle(options.since)
+    told = read_told(options.exported) if options.exported else ask_service(options.database)
+    config = read_config(options.config) if options.config else None
+    counts = pull(bundle, told, options.out, config=config, data=options.data, table_format=options.format)
+    for what, count in counts.items():
+        print(f"{count:>12,}  {what}")
+    print(f"\npython -m training run {options.out / PULLED} --data {options.out}")
 
 
 def _fetch(options: argparse.Namespace) -> None:
@@ -148,12 +169,29 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, help="folder for report.html and report.md (reports/NAME-VERSION)")
     command.set_defaults(command=_report)
 
+    command = commands.add_parser(
+        "compare",
+        help="the gate before an activation: whether a new version leaks more or keeps less than the old one",
+        epilog="Ends with 0 where the new version may take the old one's place, 1 where it may not, with the reasons, "
+        "2 where a bundle cannot be read or compared. A row is worse where its whole 95 % interval is.",
+    )
+    command.add_argument("new", type=Path, metavar="NEW", help="folder of the new version")
+    command.add_argument("old", type=Path, metavar="OLD", help="folder of the version that it is to replace")
+    demand = Thresholds()
+    command.add_argument(
+        "--leakage-at-most", type=float, default=demand.leakage_at_most, metavar="AUC", help="of verdicts (0.6)"
+    )
+    command.add_argument(
+        "--kept-at-least", type=float, default=demand.kept_at_least, metavar="SHARE", help="of verdicts (0.8)"
+    )
+    command.set_defaults(command=_compare)
+
     command = commands.add_parser("table", help="the AFRL paper's Table 2 from bundles of mode reproduce")
     command.add_argument("bundles", type=Path, nargs="+")
     command.add_argument("--out", type=Path, default=Path("reports"), help="folder for paper-table.json and .md")
     command.set_defaults(command=_table)
 
-    data = commands.add_parser("data", help="generate, check or fetch data").add_subparsers(
+    data = commands.add_parser("data", help="generate, check, pull or fetch data").add_subparsers(
         required=True, metavar="COMMAND"
     )
     command = data.add_parser("generate", help="write synthetic tables with planted attribute effects")
@@ -168,6 +206,21 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("folder", type=Path, nargs="?", help="not needed where the configuration generates data")
     command.add_argument("--config", type=Path, metavar="FILE", help="a run's TOML file, or its [data] table alone")
     command.set_defaults(command=_check)
+    command = data.add_parser(
+        "pull",
+        help="a bundle's data and what its service was told since, as three tables",
+        epilog="Writes interactions, users, items and run.toml, the bundle's configuration with these tables as data. "
+        "Users ever erased are left out as they were before; of a user and an item the last interaction counts.",
+    )
+    told = command.add_mutually_exclusive_group()
+    told.add_argument("--database", metavar="URL", help="the service's (EVENHAND_DATABASE_URL hides a password)")
+    told.add_argument("--exported", type=Path, metavar="FOLDER", help="written by `python -m service export` elsewhere")
+    command.add_argument("--since", type=Path, required=True, metavar="BUNDLE", help="folder of a version")
+    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the tables go")
+    command.add_argument("--config", type=Path, metavar="CONFIG.toml", help="in place of the one in the bundle's card")
+    command.add_argument("--data", type=Path, metavar="DIR", help="what the bundle was trained on, where order matters")
+    command.add_argument("--format", choices=("csv", "parquet"), default="parquet")
+    command.set_defaults(command=_pull)
     command = data.add_parser("fetch", help="download and unpack a zip archive")
     command.add_argument("url")
     command.add_argument("folder", type=Path)

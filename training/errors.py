@@ -4,6 +4,7 @@ TrainingError
 ├── ConfigError    the configuration asks for what cannot be
 ├── DataError      an input file is not what it should be
 ├── TooLittleDataError  the data is well formed, and too little for what is asked
+├── ServiceDataError  what the service was told cannot be read
 ├── FetchError     a download was refused or went wrong
 ├── CheckpointError  a checkpoint is there but cannot be read
 └── EvaluationError  a bundle cannot be measured
@@ -72,6 +73,15 @@ class TooLittleDataError(TrainingError):
         self.what = what
         self.found = found
         self.needed = needed
+
+
+class ServiceDataError(TrainingError):
+    """What the service was told cannot be read from its database."""
+
+    def __init__(self, said: str) -> None:
+        needs = "`python -m service export`, which needs Evenhand's extra `serve`; --exported reads one made elsewhere"
+        super().__init__(f"the database is read by {needs}. It said: {said}")
+        self.said = said
 
 
 class FetchError(TrainingError):

@@ -15,7 +15,8 @@ from training.base.train import train_base
 from training.base.vectors import VectorsConfig, bring
 from training.card import make_card
 from training.config import RunConfig
-from training.data.load import load
+from training.data.config import GeneratedConfig
+from training.data.load import choose, load
 from training.demands import experiment_of
 from training.export import export
 from training.fair.select import unmeasured_on_select
@@ -49,7 +50,9 @@ def run(
         TrainingError: the configuration or the data is refused, before anything is trained where that can be known.
     """
     vectors = bring(config.base, data) if isinstance(config.base, VectorsConfig) else None
-    dataset = load(config.data, data, vectors.ids if vectors else None)
+    chosen = choose(config.data, data, interactions_wanted=vectors is None)
+    read = config.data if isinstance(chosen, GeneratedConfig) else chosen
+    dataset = load(read, data, vectors.ids if vectors else None)
     log.info("data: %s, %s users, %s items", dataset.source, f"{len(dataset.users):,}", f"{len(dataset.items):,}")
     for what, count in dataset.left_out.items():
         log.info("data: left out %s %s", f"{count:,}", what)
@@ -65,9 +68,8 @@ def run(
             return None
         draft = export(config, experiment, fair)
         card = make_card(draft, PROFILES[config.profile], config.threads or None)
-        card |= {"left_out": dict(dataset.left_out), "run": config.model_dump(mode="json")} | (
-            {"front": fair.front} if fair.front else {}
-        )
+        card |= {"left_out": dict(dataset.left_out), "run": config.model_dump(mode="json")}
+        card |= {"data": chosen.model_dump(mode="json")} | ({"front": fair.front} if fair.front else {})
         if unmeasured := unmeasured_on_select(experiment):
             card |= {"unmeasured_on_select": unmeasured}
         path = write_bundle(replace(draft, card=card), out)

@@ -15,6 +15,7 @@ from service.store.errors import (
     StoreUnavailableError,
     UnstorableError,
 )
+from service.store.export import Exported, export
 from service.store.items import hide_item
 from service.store.keys import create_key, find_key, list_keys, retire_key, revoke_key
 from service.store.log import LogFilter, LogRow, log_page, logged_ids
@@ -60,6 +61,7 @@ from service.store.users import (
 __all__ = [
     "Database",
     "Erased",
+    "Exported",
     "HiddenItems",
     "Idempotency",
     "IdempotencyConflictError",
@@ -98,6 +100,7 @@ __all__ = [
     "create_run",
     "delete_run",
     "erase_user",
+    "export",
     "fail_lost_runs",
     "find_key",
     "find_work",

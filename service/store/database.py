@@ -128,6 +128,16 @@ class Database:
             yield connection
 
     @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection to read with; all its SELECTs see one state, in either kind of database.
+
+        Raises:
+            StoreUnavailableError: the database is lost.
+        """
+        with self.reading() as connection:
+            yield connection if self.is_sqlite else connection.execution_options(isolation_level="REPEATABLE READ")
+
+    @contextmanager
     def writing(self) -> Iterator[Transaction]:
         """A transaction of its own, for commands and start-up; the running service writes by `Writer` alone.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from service.store.database import Transaction
 from service.store.schema import hidden_items
@@ -18,3 +18,9 @@ def hide_item(tx: Transaction, item: str, hidden: bool) -> bool:
     row = {"hidden": hidden, "changed_us": tx.now_us, "revision": revision}
     upsert(tx.connection, hidden_items, {"item_id": item}, row)
     return True
+
+
+def hidden_ids(connection: Connection) -> list[str]:
+    """Items that are hidden now. A read."""
+    hidden = select(hidden_items.c.item_id).where(hidden_items.c.hidden).order_by(hidden_items.c.item_id)
+    return list(connection.execute(hidden).scalars())

@@ -201,6 +201,12 @@ def interactions_page(connection: Connection, after: int, limit: int) -> list[tu
     ]
 
 
+def ever_erased(connection: Connection) -> list[tuple[str, bool]]:
+    """Users who were erased at any time, and whether they still are: what was before is not theirs any more. A read."""
+    rows = select(erased_users.c.user_id, erased_users.c.suppressed).order_by(erased_users.c.user_id)
+    return [(user, suppressed) for user, suppressed in connection.execute(rows)]
+
+
 def _suppressed(connection: Connection, users: set[str]) -> set[str]:
     erased = select(erased_users.c.user_id).where(erased_users.c.suppressed, erased_users.c.user_id.in_(users))
     return set(connection.execute(erased).scalars())

@@ -15,6 +15,17 @@ def toml_table(name: str, fields: Mapping[str, Any]) -> str:
     return "\n\n".join(["\n".join(lines), *tables])
 
 
+def toml_file(fields: Mapping[str, Any]) -> str:
+    """Write a whole file: keys first, then a table for each mapping; what is None is left out."""
+    plain = [
+        f"{_key(key)} = {_value(value)}"
+        for key, value in fields.items()
+        if not isinstance(value, Mapping) and value is not None
+    ]
+    tables = [toml_table(key, value) for key, value in fields.items() if isinstance(value, Mapping)]
+    return "\n\n".join(["\n".join(plain), *tables]) + "\n"
+
+
 def _key(key: str) -> str:
     return key if key.isascii() and key.replace("_", "").replace("-", "").isalnum() else _text(key)
 

@@ -1,0 +1,106 @@
+"""`data pull`: a bundle's data and what its service was told → three tables, and how to train on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bundle import Bundle
+from training.config import RunConfig
+from training.data.config import DATA_CONFIG, AutoConfig, DataConfig, GeneratedConfig, TablesConfig
+from training.data.dataset import Dataset
+from training.data.load import load
+from training.data.merge import merge
+from training.data.told import Told
+from training.data.toml_text import toml_file
+from training.data.trained_on import trained_on
+from training.data.write import TableFormat, write_tables
+from training.errors import ConfigError, DataError
+
+CONFIG = "run.toml"
+
+
+def pull(
+    bundle: Bundle,
+    told: Told,
+    out: Path,
+    *,
+    config: RunConfig | None = None,
+    data: Path | None = None,
+    table_format: TableFormat = "parquet",
+) -> Mapping[str, int]:
+    """Write interactions, users and items, and `CONFIG`: the bundle's own configuration with these tables as its data.
+
+    Args:
+        bundle: since when; what it was trained on is taken from it.
+        told: what the service was told, also before.
+        out: folder of the new files.
+        config: in place of the configuration that is in the card.
+        data: folder that the bundle was trained on, read in place of the bundle: it has the order of interactions.
+        table_format: of the tables.
+
+    Returns:
+        How many rows came from where, in words.
+
+    Raises:
+        ConfigError: no configuration is known, or a file exists; nothing is written.
+        DataError: ``data`` is not what the bundle was trained on.
+        EvaluationError: the bundle alone does not suffice.
+    """
+    config = config or _of_card(bundle)
+    read = _as_read(bundle, config)
+    merged = merge(_original(bundle, config, data), told, read.positive_at_least, counted := _counted(read))
+    attributes = {name: counted.get(name, {}) for name in bundle.description.attribute_names}
+    named: dict[str, Any] = {
+        "reader": "tables",
+        "positive_at_least": read.positive_at_least,
+        "min_positives": read.min_positives,
+        "missing": [],
+        **{table: {"file": f"{table}.{table_format}"} for table in ("interactions", "users", "items")},
+        "attributes": attributes,
+    }
+    TablesConfig.model_validate(named)  # an attribute of a foreign bundle might not be one of ours
+    target = out / CONFIG
+    if target.exists():
+        raise ConfigError("out", "exists already; nothing was written", value=target.name)
+    write_tables(merged.tables, out, table_format)
+    target.write_text(toml_file(config.model_dump(mode="json", exclude={"data"}) | {"data": named}), encoding="utf-8")
+    return merged.counts
+
+
+def _of_card(bundle: Bundle) -> RunConfig:
+    try:
+        return RunConfig.model_validate(bundle.card["run"])
+    except (KeyError, ValidationError):
+        problem = "is not in this bundle's card, or of another version of Evenhand"
+        raise ConfigError("the configuration", problem, allowed="--config CONFIG.toml") from None
+
+
+def _as_read(bundle: Bundle, config: RunConfig) -> DataConfig:
+    """How the data of the bundle was read: `auto` decides by the folder, and the card says how it did."""
+    if "data" in bundle.card:
+        return DATA_CONFIG.validate_python(bundle.card["data"])
+    if isinstance(config.data, AutoConfig):
+        problem = "does not say how the data was read, and neither does the card of this older bundle"
+        raise ConfigError("data.reader", problem, value="auto", allowed="--config with the reader that was used")
+    return config.data
+
+
+def _counted(read: DataConfig) -> dict[str, dict[str, object]]:
+    """Attributes that are counted from interactions, as a configuration has them."""
+    if isinstance(read, GeneratedConfig) or read.attributes is None:
+        return {}
+    return {name: {"counts": of.counts, "edges": list(of.edges)} for name, of in read.attributes.items() if of.counts}
+
+
+def _original(bundle: Bundle, config: RunConfig, data: Path | None) -> Dataset:
+    if data is None:
+        return trained_on(bundle)
+    dataset, wanted = load(config.data, data), bundle.description.data.fingerprint
+    if dataset.fingerprint != wanted:
+        problem = "as this configuration reads it, it is not what the bundle was trained on"
+        raise DataError(data.name, problem, value=dataset.fingerprint[:16], allowed=f"fingerprint {wanted[:16]}")
+    return dataset
