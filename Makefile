@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 TEST_PROCESSES ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup format check test coverage openapi demo bench bench-full bench-guard screenshots image-check outside-ci clean
+.PHONY: help setup format check test coverage openapi demo retrain bench bench-full bench-guard screenshots image-check outside-ci clean
 
 help:     ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ openapi: $(READY)    ## Rewrite openapi/openapi.json from the app
 demo: export DEMO_STARTED := $(shell date +%s)
 demo: $(READY)    ## Train a small bundle, serve it, print requests to paste (DATA=DIR: from your own data)
 	@$(BIN)/python deploy/demo.py $(if $(DATA),--data $(DATA))
+
+retrain: $(READY)    ## Train again on what a service was told, activate it if no worse (BUNDLE=DIR of versions [SERVICE=URL])
+	@$(BIN)/python deploy/retrain.py $(or $(BUNDLE),$(error BUNDLE=DIR: the folder of the service's versions)) $(if $(SERVICE),--service $(SERVICE))
 
 bench: $(READY)    ## The serving budgets as ratios to a bare route, in one run (needs wrk)
 	@$(BIN)/python benchmarks/serving.py

@@ -12,7 +12,7 @@ from bundle import Bundle
 from training.config import RunConfig
 from training.data.config import DATA_CONFIG, AutoConfig, DataConfig, GeneratedConfig, TablesConfig
 from training.data.dataset import Dataset
-from training.data.load import load
+from training.data.load import choose, load
 from training.data.merge import merge
 from training.data.told import Told
 from training.data.toml_text import toml_file
@@ -51,8 +51,9 @@ def pull(
         EvaluationError: the bundle alone does not suffice.
     """
     config = config or _of_card(bundle)
-    read = _as_read(bundle, config)
-    merged = merge(_original(bundle, config, data), told, read.positive_at_least, counted := _counted(read))
+    read = _as_read(bundle, config, data)
+    trained = trained_on(bundle) if data is None else _the_same(load(read, data), bundle, data)
+    merged = merge(trained, told, read.positive_at_least, counted := _counted(read))
     attributes = {name: counted.get(name, {}) for name in bundle.description.attribute_names}
     named: dict[str, Any] = {
         "reader": "tables",
@@ -79,14 +80,14 @@ def _of_card(bundle: Bundle) -> RunConfig:
         raise ConfigError("the configuration", problem, allowed="--config CONFIG.toml") from None
 
 
-def _as_read(bundle: Bundle, config: RunConfig) -> DataConfig:
+def _as_read(bundle: Bundle, config: RunConfig, data: Path | None) -> DataConfig:
     """How the data of the bundle was read: `auto` decides by the folder, and the card says how it did."""
     if "data" in bundle.card:
         return DATA_CONFIG.validate_python(bundle.card["data"])
-    if isinstance(config.data, AutoConfig):
+    if isinstance(config.data, AutoConfig) and data is None:
         problem = "does not say how the data was read, and neither does the card of this older bundle"
         raise ConfigError("data.reader", problem, value="auto", allowed="--config with the reader that was used")
-    return config.data
+    return choose(config.data, data)
 
 
 def _counted(read: DataConfig) -> dict[str, dict[str, object]]:
@@ -96,11 +97,9 @@ def _counted(read: DataConfig) -> dict[str, dict[str, object]]:
     return {name: {"counts": of.counts, "edges": list(of.edges)} for name, of in read.attributes.items() if of.counts}
 
 
-def _original(bundle: Bundle, config: RunConfig, data: Path | None) -> Dataset:
-    if data is None:
-        return trained_on(bundle)
-    dataset, wanted = load(config.data, data), bundle.description.data.fingerprint
+def _the_same(dataset: Dataset, bundle: Bundle, data: Path) -> Dataset:
+    wanted = bundle.description.data.fingerprint
     if dataset.fingerprint != wanted:
-        problem = "as this configuration reads it, it is not what the bundle was trained on"
+        problem = "is not what the bundle was trained on"
         raise DataError(data.name, problem, value=dataset.fingerprint[:16], allowed=f"fingerprint {wanted[:16]}")
     return dataset

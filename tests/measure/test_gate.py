@@ -31,10 +31,11 @@ def a_version(leak=(0.5, 0.55), kept=(0.9, 1.0), *, targets=NEEDED, scope=ONE, p
         "accuracy": {"by_mask": [{"sensitive": list(mask), "kept": share} for mask in scope.masks]},
         "leakage": {
             "by_mask": [
-                a_leak(target, *leak, (name,), name)
+                a_leak(target, *leak, mask, name)
                 for name in scope.attributes
+                for mask in scope.masks
                 for target in targets
-                if any(name in mask for mask in scope.masks)
+                if name in mask and (len(mask) == 1 or not target.startswith("protecting"))
             ]
         },
     }

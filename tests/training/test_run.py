@@ -27,7 +27,7 @@ def test_a_run_writes_a_bundle_that_reads_back_and_measures_the_same(a_run, out,
     bundle = read_bundle(run(config, None, out, cpu))
 
     again = json.loads(json.dumps(make_card(bundle)))
-    of_the_run = {name: bundle.card[name] for name in ("run", "left_out", "unmeasured_on_select")}
+    of_the_run = {name: bundle.card[name] for name in ("run", "data", "left_out", "unmeasured_on_select")}
     assert again | of_the_run == bundle.card
     assert bundle.card["run"] == config.model_dump(mode="json")
     assert set(bundle.card["unmeasured_on_select"]) == {"gender", "age", "occupation"}  # twenty select users

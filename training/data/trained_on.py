@@ -8,8 +8,8 @@ from bundle import Bundle
 from training.data.dataset import Attribute, Dataset
 from training.errors import EvaluationError
 
-UNORDERED = "fold_in"
-"""The kind of history in which order plays no part."""
+UNORDERED = ("fold_in", "none")
+"""Kinds of history in which order plays no part."""
 
 
 def trained_on(bundle: Bundle) -> Dataset:
@@ -25,7 +25,7 @@ def trained_on(bundle: Bundle) -> Dataset:
     if audit is None:
         problem = "this bundle came without audit/, so nothing says which interactions are positives or who has which"
         raise EvaluationError(f"{problem} attribute; take one that has it, or give its data by --data")
-    if description.history.kind != UNORDERED:
+    if description.history.kind not in UNORDERED:
         problem = f"a {description.base_model} base reads histories in their order, which no bundle keeps"
         raise EvaluationError(f"{problem}: give the data that it was trained on by --data")
     owners = np.repeat(np.arange(len(bundle.users.ids)), np.diff(bundle.seen.indptr))
