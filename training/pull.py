@@ -83,7 +83,11 @@ def _of_card(bundle: Bundle) -> RunConfig:
 def _as_read(bundle: Bundle, config: RunConfig, data: Path | None) -> DataConfig:
     """How the data of the bundle was read: `auto` decides by the folder, and the card says how it did."""
     if "data" in bundle.card:
-        return DATA_CONFIG.validate_python(bundle.card["data"])
+        read = DATA_CONFIG.validate_python(bundle.card["data"])
+        if isinstance(read, GeneratedConfig) or read.attributes is None:
+            return read
+        ordered = {name: read.attributes[name] for name in bundle.description.attribute_names}  # JSON's are by name
+        return read.model_copy(update={"attributes": ordered})
     if isinstance(config.data, AutoConfig) and data is None:
         problem = "does not say how the data was read, and neither does the card of this older bundle"
         raise ConfigError("data.reader", problem, value="auto", allowed="--config with the reader that was used")
