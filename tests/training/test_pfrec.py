@@ -231,7 +231,7 @@ def test_what_cannot_be_is_refused_by_name(an_experiment, a_base, tmp_path):
         masks_of(NAMES, PfrecConfig(user_prompts=True, masks=(("age",),)))
     with pytest.raises(ConfigError, match=r"fair\.masks: 'agee' is no attribute"):
         masks_of(NAMES, PfrecConfig(masks=(("agee",),)))
-    reads_both_ways = replace(a_base, history=a_sasrec(kind="bert4rec"))
+    reads_both_ways = replace(a_base, model="bert4rec", history=a_sasrec(kind="bert4rec"))
     with pytest.raises(ConfigError, match="sasrec"):
         trained(an_experiment, reads_both_ways, tmp_path)
 
