@@ -53,12 +53,13 @@ profile = "protected"
 reader = "generated"
 users = 400
 items = 40
-interactions_per_user = 12
+interactions_per_user = 20
 [data.attributes]
 gender = {{ classes = ["F", "M"] }}
 age = {{ classes = ["under 35", "35+"] }}
 occupation = {{ classes = ["student", "other"] }}
 [base]
+model = "pmf"
 dimensions = 8
 learning_rate = 1e-2
 batch = 512

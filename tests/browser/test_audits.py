@@ -57,7 +57,9 @@ def test_a_full_audit_is_started_watched_and_read(audits, look):
         "seed": 0,
         "version": "2",
     }
-    word = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive"}[verdict["overall"]]
+    word = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive", "not_judged": "Not judged"}[
+        verdict["overall"]
+    ]
     expect(page.locator("#announced")).to_contain_text("The audit of shop 2 is done.")
     expect(row.locator(".badge")).to_have_text(word)
     expect(page.locator(".verdict .badge")).to_have_text(word)
