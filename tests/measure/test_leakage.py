@@ -48,7 +48,7 @@ def test_what_is_not_linear_is_found_by_the_attackers_that_are_not(a_population)
 def test_an_attribute_of_many_classes_is_found(a_population):
     found = attack(a_population(classes=5, signal=3.0, audit=400, train=400))
 
-    assert len(found.classes) == 5
+    assert len(found.merge.classes) == 5
     assert min(result.auc for result in found.attackers.values()) > 0.8
 
 
