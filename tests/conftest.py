@@ -42,6 +42,7 @@ SHARED = ("smoke",)
 """Folders whose files share what takes long to start."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests in one process, where they share what the file builds once."""
     here = Path(__file__).parent

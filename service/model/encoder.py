@@ -25,7 +25,7 @@ from service.errors import first_line
 from service.model.gpu_encoder import GpuEncoder, combined
 
 MARGIN = 1e-13
-"""More than two float64 values of a fair vector differ by, relative to its largest entry; far below float32's 6e-8.
+"""How far two float64 results for the same fair vector can differ, relative to its largest entry; float32: 6e-8.
 
 In any order of summation, with fused products or without, the error of a layer of n inputs is at most n · 2⁻⁵³ of the
 sum of its absolute terms: 3e-14 for 256 inputs, and some 1e-15 where the errors have different signs. That leaves room

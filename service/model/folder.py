@@ -89,7 +89,7 @@ def glance(url: str) -> Glance | None:
 
     Raises:
         StoreStartError: this is not a URL of a database.
-        StoreUnavailableError: it is lost, so that loading anything for it would be in vain.
+        StoreUnavailableError: the database cannot be reached: nothing is worth loading.
     """
     database = Database(url)
     try:

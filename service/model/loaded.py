@@ -46,7 +46,7 @@ class Model:
     index_report: IndexReport
     """The kind of index, and why it was chosen."""
     ranker: Ranker
-    """Makes lists of fair vectors."""
+    """Turns fair vectors into ranked lists."""
     item_lookup: ItemLookup
     device_note: str | None
     """Why something is on the CPU although a GPU was looked for, in one line; None where nothing is."""

@@ -2,7 +2,7 @@
 
 While one batch runs, the next one fills; a request that finds the worker idle is computed at once and alone. The queue
 and the waiting time are bounded, and cancelled requests are not computed. A row that fails does not fail its batch. The
-worker may pass the result of an answer on to another thread, which saves a way through the event loop.
+worker may pass the result of an answer on to another thread, which avoids a round trip through the event loop.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Batcher(Generic[Task, Answer]):
     async def submit_then(self, task: Task, then: Callable[[Answer], Any]) -> tuple[Computed[Answer], Any]:
         """Wait for the answer to one task, and for the outcome of the work that ``then`` makes of it.
 
-        The worker calls ``then(answer)`` and passes the result on; the next thread says the outcome.
+        The worker calls ``then(answer)`` and passes the result on; the next thread reports the outcome.
 
         Raises:
             QueueFullError, DeadlineError, StoppingError: as `submit`.

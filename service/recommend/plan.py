@@ -106,7 +106,7 @@ class _Person(NamedTuple):
     basis: Basis
     seen: NDArray[np.int32] | None = None
     """Rows of the items seen at export."""
-    met: Sequence[int] = ()
+    posted: Sequence[int] = ()
     """Rows of the items in interactions posted since."""
     fallback: Fallback | None = None
     unknown_items: tuple[str, ...] = ()
@@ -156,15 +156,15 @@ def _user(query: UserQuery, served: ServedModel, state: UserState, mask: tuple[b
         if query.fallback is None:
             raise UnknownUserError(query.user)
         return _Person(ByPopularity(), fallback=query.fallback)
-    met = model.item_lookup.rows(state.items) if state.items else ()
+    posted = model.item_lookup.rows(state.items) if state.items else ()
     row = model.bundle.users.row.get(query.user)
     if row is not None:
-        return _Person(BundleUser(row, mask), model.bundle.seen.of(row), met)
-    if met and model.reads_histories:
-        return _Person(History(tuple(met), mask), None, met)
+        return _Person(BundleUser(row, mask), model.bundle.seen.of(row), posted)
+    if posted and model.reads_histories:
+        return _Person(History(tuple(posted), mask), None, posted)
     if query.fallback is None:
         raise UnknownUserError(query.user)
-    return _Person(ByPopularity(), None, met, query.fallback)
+    return _Person(ByPopularity(), None, posted, query.fallback)
 
 
 def _session(query: SessionQuery, served: ServedModel, mask: tuple[bool, ...]) -> _Person:
@@ -195,7 +195,7 @@ def _personal(
     lookup = served.model.item_lookup
     named = lookup.rows(query.exclude) if query.exclude else []
     if query.exclude_seen:
-        named = [*named, *person.met]
+        named = [*named, *person.posted]
     seen = person.seen if query.exclude_seen else None
     dropped = _dropped_rows(seen, named, lookup.hidden(hidden.items), _outside(query.group, lookup))
     facts = (person.fallback, person.unknown_items, logged_user, user_revision, hidden.revision)

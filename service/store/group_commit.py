@@ -1,4 +1,7 @@
-"""One group of writes in one transaction: its changes, then others' changes, then the records that are not stale."""
+"""One group of writes in one transaction: its changes, then others' changes, then the records that are not stale.
+
+A record is durable when the transaction has committed (`service.store.database` says how); waiters hear only then.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Attribute values become classes in an order that does not depend on the order of the rows."""
+"""Attribute values become classes in an order that does not depend on the order of the rows.
+
+Classes that no kept user has are left out later (`training.data.assemble`).
+"""
 
 import re
 from collections.abc import Iterable, Sequence
