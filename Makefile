@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Tests run in so many processes; each file, and each folder that shares a running service, in one of them.
+# Tests run in so many processes; the tests of one file, which share what takes long to start, in one of them.
 TEST_PROCESSES ?= auto
 
 .DEFAULT_GOAL := help

@@ -38,18 +38,6 @@ CLASSES = {"gender": ["F", "M"], "age": ["under 30", "30-49", "50+"], "occupatio
 
 MakeBundle = Callable[..., Bundle]
 
-SHARED = ("smoke",)
-"""Folders whose files share what takes long to start."""
-
-
-@pytest.hookimpl(tryfirst=True)  # before the plugin reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, where they share what the file builds once."""
-    here = Path(__file__).parent
-    for item in items:
-        path = item.path.relative_to(here)
-        item.add_marker(pytest.mark.xdist_group(path.parts[0] if path.parts[0] in SHARED else path.as_posix()))
-
 
 def make_bundle(
     *,

@@ -128,7 +128,11 @@ def test_every_refusal_is_a_problem_with_a_stable_code(client, path, status, cod
 def test_a_wrong_method_is_a_problem_that_names_the_right_one(client):
     answer = client.request("POST", "/recommend?user=u0")
 
-    assert (answer.status_code, answer.headers["allow"], answer.json()["allowed"]) == (405, "GET, HEAD", ["GET", "HEAD"])
+    assert (answer.status_code, answer.headers["allow"], answer.json()["allowed"]) == (
+        405,
+        "GET, HEAD",
+        ["GET", "HEAD"],
+    )
 
 
 def test_an_unsupported_combination_says_why_it_was_wanted_and_what_is_possible(a_client):

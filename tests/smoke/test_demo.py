@@ -1,9 +1,12 @@
-"""`make demo` and the README, as a newcomer runs them."""
+"""`make demo`, the README and examples/, as a newcomer runs them; one demo serves all."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -66,3 +69,40 @@ def test_protecting_something_changes_the_list(demo):
         changed += nothing.get("items") != gender.get("items")
 
     assert changed > len(users) // 2
+
+
+def python(*words):
+    done = subprocess.run(
+        [sys.executable, *words], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_serve_and_ask_prints_two_lists_of_five(demo):
+    printed = python("examples/serve_and_ask.py", str(demo[-1]))
+
+    assert re.findall(r"protected: (.*)", printed) == ["nothing", "age, gender, occupation"]
+    assert len(re.findall(r"^  \d\. ", printed, re.MULTILINE)) == 10
+
+
+def test_a_model_of_implicit_is_protected_and_served(tmp_path):
+    python("-m", "training", "data", "generate", str(tmp_path), "--users", "300", "--items", "120")
+
+    printed = python("examples/protect_implicit.py", str(tmp_path))
+
+    assert re.findall(r"protected: (.*)", printed)[-2:] == ["nothing", "age, gender, occupation"]
+    assert len(re.findall(r"^  \d\. ", printed, re.MULTILINE)) == 10
+    assert len([line for line in (ROOT / "examples/protect_implicit.py").read_text().splitlines() if line]) < 30
+
+
+def test_audit_and_read_says_why_a_quick_look_is_not_judged(demo):
+    printed = python("examples/audit_and_read.py", str(demo[-1]))
+
+    assert "verdict: not_judged (exit status 4)" in printed
+    assert "not judged: everything, because the quick profile is a look" in printed
+    assert re.findall(r"^  (\w+): AUC 0\.\d+ by \w+, unprotected 0\.\d+$", printed, re.MULTILINE) == [
+        "gender",
+        "age",
+        "occupation",
+    ]
