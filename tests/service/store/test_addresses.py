@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,7 +108,7 @@ def test_what_a_server_refuses_is_said_without_names_and_addresses(driver, why):
 
 
 @pytest.fixture(params=["", "options"])
-def pooled_url(request, postgres, tmp_path: Path) -> Iterator[str]:
+def pooled_url(request, postgres) -> Iterator[str]:
     """A database behind PgBouncer in transaction mode, which refuses the options of a connection, or drops them."""
     binary = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
     if binary is None:
@@ -119,15 +120,15 @@ def pooled_url(request, postgres, tmp_path: Path) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     ignored = f"ignore_startup_parameters = {request.param}\n" if request.param else ""
-    tmp_path.chmod(0o777)
-    for folder in tmp_path.parents[:2]:
-        folder.chmod(0o755)
-    (tmp_path / "pgbouncer.ini").write_text(
+    readable = tempfile.TemporaryDirectory()  # by the user nobody: folders above tmp_path belong to us alone
+    Path(readable.name).chmod(0o755)
+    settings = Path(readable.name) / "pgbouncer.ini"
+    settings.write_text(
         f"[databases]\n{name} = host={postgres.home} user=evenhand\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
         f"listen_port = {port}\nauth_type = any\npool_mode = transaction\nunix_socket_dir =\n{ignored}"
     )
     pooler = subprocess.Popen(
-        [binary, str(tmp_path / "pgbouncer.ini")], user="nobody", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [binary, str(settings)], user="nobody", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         for _ in range(200):
@@ -140,6 +141,7 @@ def pooled_url(request, postgres, tmp_path: Path) -> Iterator[str]:
     finally:
         pooler.kill()
         pooler.wait()
+        readable.cleanup()
 
 
 @pytest.mark.debian
