@@ -106,3 +106,14 @@ def test_audit_and_read_says_why_a_quick_look_is_not_judged(demo):
         "age",
         "occupation",
     ]
+
+
+def test_the_notebook_is_the_first_example_with_a_folder_of_its_own():
+    cells = json.loads((ROOT / "examples/protect_implicit.ipynb").read_text())["cells"]
+    script = (ROOT / "examples/protect_implicit.py").read_text().split('"""')[2]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+
+    ours, theirs = ([line for line in text.splitlines() if line.strip()] for text in (script, code))
+    assert [pair for pair in zip(ours, theirs, strict=True) if pair[0] != pair[1]] == [
+        ("folder, here = Path(sys.argv[1]), Path(__file__).parent", 'folder, here = Path("tables"), Path("examples")')
+    ]
