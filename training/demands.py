@@ -38,7 +38,12 @@ def experiment_of(config: RunConfig, dataset: Dataset, vectors: BroughtVectors |
         ConfigError: the base or the method cannot be trained for these attributes.
     """
     if not dataset.attributes:
-        raise TooLittleDataError("attributes", 0, 1, "there is no users table, so there is nothing to withhold")
+        raise TooLittleDataError(
+            "attributes",
+            0,
+            1,
+            "no users table, or no column of it that can be an attribute: there is nothing to withhold",
+        )
     split = split_users(dataset.users, config.split_salt)
     experiment = Experiment(
         dataset, hold_out(dataset), split, config.mode, config.seed, config.new_users, config.split_salt

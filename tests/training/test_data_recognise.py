@@ -201,7 +201,7 @@ def test_where_nothing_is_known_of_users_it_is_said_and_activity_stands_in(tmp_p
     status, description, table, _ = check(capsys, tmp_path)
 
     assert status == 0
-    assert "warning: there is no users table, so no attribute of users" in description
+    assert "warning: nothing is known of users that can be an attribute: how many" in description
     assert tomllib.loads(table)["data"]["attributes"] == {"activity": {"counts": "interactions", "edges": [13.0]}}
 
 
@@ -213,9 +213,9 @@ def test_where_all_users_are_as_active_there_is_no_attribute_and_no_training(tmp
     status, description, _, refused = check(capsys, tmp_path)
 
     assert "users         9\n" in description
-    assert "warning: there is no users table, so no attribute" in description
+    assert "warning: nothing is known of users that can be an attribute: nothing" in description
     assert (status, refused.count("\n")) == (2, 1)
-    assert "there is no users table" in refused
+    assert "no users table, or no column" in refused
 
 
 def test_movielens_without_users_has_none_of_the_usual_attributes(tmp_path):
@@ -296,3 +296,72 @@ def test_parquet_is_recognised_by_its_columns(tmp_path):
     pl.DataFrame(PEOPLE, schema=["user_id", "gender", "age"], orient="row").write_parquet(tmp_path / "users.parquet")
 
     assert [attribute.name for attribute in load(AutoConfig(), tmp_path).attributes] == ["gender", "age"]
+
+
+def test_columns_that_cannot_be_attributes_are_left_out_by_name(tmp_path, capsys):
+    three_tables(tmp_path)
+    people = [(row, user, sex, f"{10000 + user}") for row, (user, sex, _) in enumerate(PEOPLE)]
+    (tmp_path / "users.csv").write_text(text("index,user,gender,postcode", people))
+
+    status, description, table, _ = check(capsys, tmp_path)
+
+    assert status == 0
+    assert tomllib.loads(table)["data"]["attributes"] == {"gender": {}}
+    assert "2 columns of users.csv that are no attribute ('index', 'postcode')" in description
+
+
+@pytest.mark.parametrize("column", ["gender_" * 10, "性别", "Sex"])
+def test_a_column_whose_name_no_attribute_can_have_is_refused_with_the_way_out(tmp_path, capsys, column):
+    three_tables(tmp_path)
+    people = [(user, sex, sex) for user, sex, _ in PEOPLE]
+    (tmp_path / "users.csv").write_text(text(f"user,sex,{column}", people))
+
+    status, _, _, refused = check(capsys, tmp_path)
+
+    assert (status, refused.count("\n")) == (2, 1)
+    assert f"{len(column)} characters" in refused
+    assert "[data.attributes] NAME = { column = " in refused
+
+
+def test_a_column_of_decimals_is_left_out_and_the_rest_is_read(tmp_path, capsys):
+    three_tables(tmp_path)
+    people = pl.read_csv(tmp_path / "users.csv").with_columns(pl.lit("1.5").cast(pl.Decimal(5, 1)).alias("credit"))
+    (tmp_path / "users.csv").unlink()
+    people.write_parquet(tmp_path / "users.parquet")
+
+    status, description, _, _ = check(capsys, tmp_path)
+
+    assert status == 0
+    assert "1 columns of users.parquet that are no attribute ('credit')" in description
+
+
+def test_hidden_files_and_locks_of_office_programs_are_no_tables(tmp_path, capsys):
+    three_tables(tmp_path)
+    for name in ("._users.csv", "~$users.csv", ".users.csv"):
+        (tmp_path / name).write_bytes(b"\0\5\26\7")
+
+    assert check(capsys, tmp_path)[0] == 0
+
+
+def test_activity_is_cut_in_the_middle_of_the_users_who_are_kept(tmp_path, capsys):
+    lines = [(user, item, 5, 1) for user in range(300) for item in range(2 if user < 160 else 4 + user % 3)]
+    (tmp_path / "ratings.csv").write_text(text("userId,movieId,rating,timestamp", lines))
+
+    status, description, table, _ = check(capsys, tmp_path)
+
+    assert tomllib.loads(table)["data"]["attributes"]["activity"]["edges"] == [5.0]
+    assert status == 0
+    assert "activity (2 classes" in description
+
+
+def test_movielens_files_with_windows_line_ends_are_read(tmp_path):
+    for form, name in ((ml_10m, "one"), (ml_10m, "two")):
+        (tmp_path / name).mkdir()
+        form(tmp_path / name)
+    for path in (tmp_path / "two").iterdir():
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+    unix, windows = (load(AutoConfig(), tmp_path / name) for name in ("one", "two"))
+
+    assert windows.fingerprint == unix.fingerprint
+    assert windows.groups == unix.groups

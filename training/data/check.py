@@ -47,9 +47,11 @@ def as_toml(config: MovieLensConfig | TablesConfig | GeneratedConfig) -> str:
 def _warnings(dataset: Dataset) -> list[str]:
     found = []
     if not dataset.attributes:
-        found.append("there is no users table, so no attribute: nothing can be withheld, and no bundle trained")
+        found.append(
+            "nothing is known of users that can be an attribute: nothing can be withheld, and no bundle trained"
+        )
     elif "activity" in (attribute.name for attribute in dataset.attributes) and len(dataset.attributes) == 1:
-        found.append("there is no users table, so no attribute of users: how many interactions they have stands in")
+        found.append("nothing is known of users that can be an attribute: how many interactions they have stands in")
     for column, attribute in enumerate(dataset.attributes):
         labels = dataset.labels[:, column]
         counts = np.bincount(labels[labels != UNKNOWN], minlength=len(attribute.classes))

@@ -38,7 +38,7 @@ def line_batches(path: Path, separator: str, columns: tuple[str, ...]) -> Iterat
         held += block
         cut = held.rfind(b"\n", 0, len(held.rstrip(LINE_ENDS))) + 1  # what follows may be the end
         if cut:
-            lines = _split(path.name, held[: cut - 1], separator, columns, before, ended=True)
+            lines = _split(path.name, held[: cut - 1].removesuffix(b"\r"), separator, columns, before, ended=True)
             held, before = held[cut:], before + lines.frame.height
             yield lines
     last = held.rstrip(LINE_ENDS)

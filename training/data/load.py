@@ -69,7 +69,8 @@ def choose(
     if is_movielens(folder) and not said.keys() & set(FOLDER_ALONE):
         fields = {"reader": "movielens", **said}
         if not has_users(folder) and said.get("attributes") is None:
-            fields = {"min_positives": 3, **fields, "attributes": _activity(MovieLensConfig(), folder)}
+            fields = {"min_positives": 3, **fields}
+            fields["attributes"] = _activity(MovieLensConfig.model_validate(fields), folder)
         return MovieLensConfig.model_validate(fields)
     found = recognise_tables(folder, said)
     if found is None:
@@ -128,7 +129,8 @@ def _is_table(value: object) -> bool:
 def _activity(config: MovieLensConfig | TablesConfig, folder: Path) -> dict[str, Any]:
     """What stands in for attributes where nothing is known of users: how active they are, in two classes."""
     _, counts = count_by_user(read(config, folder).interactions)
-    edge = middle(counts)
+    kept = counts[counts >= config.min_positives]
+    edge = middle(kept) if len(kept) else None
     return {} if edge is None else {"activity": {"counts": "interactions", "edges": [edge]}}
 
 

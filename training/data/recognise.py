@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from bundle.limits import NAME_ALLOWED
 from training.data.classes import MAX_CLASSES
 from training.data.config import AGE_EDGES, MISSING
 from training.data.csv_form import TEXT_ENDINGS, CsvForm
@@ -122,7 +123,7 @@ def _open(folder: Path, kind: str, said: Mapping[str, Any]) -> _Found | None:
 def _find(folder: Path, words: Iterable[str], file: str | None) -> Path | None:
     if file is not None:
         return folder / file
-    files = sorted(path for path in folder.iterdir() if path.is_file())
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith((".", "~")))
     for word in words:
         found = [path for path in files if word in _words(path)]
         if len(found) > 1:
@@ -188,25 +189,32 @@ def _texts(items: _Found, named: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _attributes(users: _Found, own: str, said: Mapping[str, Any]) -> dict[str, Any]:
-    """Every column that can be an attribute: text or numbers of two classes or more, and not too many."""
+    """Every column that can be an attribute: text or numbers of two classes or more, and not too many.
+
+    The reader counts the others as left out, by name.
+    """
     words = ["", *said.get("missing", MISSING)]
     found: dict[str, Any] = {}
     for column in users.file.columns:
         if column == own or column.endswith((":token_seq", ":float_seq")):
             continue
         values = users.file.whole([column]).frame[column]
-        if not (values.dtype in (pl.String, pl.Categorical, pl.Enum, pl.Boolean) or values.dtype.is_numeric()):
+        number = values.dtype.is_numeric() and not values.dtype.is_decimal()
+        if not (number or values.dtype in (pl.String, pl.Categorical, pl.Enum, pl.Boolean)):
             continue
         texts = values.cast(pl.String).str.strip_chars().drop_nulls()
         texts = texts.filter(~texts.is_in(words))
         name = re.sub(r"\W+", "_", _TYPE.sub("", column).lower(), flags=re.ASCII).strip("_")
-        if not ATTRIBUTE_NAME.fullmatch(name) or name in found or texts.n_unique() < 2:
-            continue
-        numbers = texts.cast(pl.Float64, strict=False)
-        fields: dict[str, Any] = {} if name == column else {"column": column}
-        if name.split("_")[0] == "age" and texts.n_unique() > FEW and not numbers.has_nulls():
-            fields["edges"] = list(AGE_EDGES)
-        elif texts.n_unique() > MAX_CLASSES:
-            continue
-        found[name] = fields
+        values_found, numbers = texts.n_unique(), texts.cast(pl.Float64, strict=False)
+        cut = name.split("_")[0] == "age" and values_found > FEW and not numbers.has_nulls()
+        many = values_found > MAX_CLASSES or (values_found > FEW and 2 * values_found > len(texts))
+        if values_found < 2 or (many and not cut):
+            continue  # many: numbers of rows, other ids; most users have a value of their own
+        if not ATTRIBUTE_NAME.fullmatch(name) or name in found:
+            problem = f"of {len(column)} characters gives an attribute no name" + (
+                " of its own" if name in found else ""
+            )
+            way = f"{NAME_ALLOWED}; or in the configuration: [data.attributes] NAME = {{ column = {column!r} }}"
+            raise DataError(users.file.name, problem, value=column, allowed=way)
+        found[name] = ({} if name == column else {"column": column}) | ({"edges": list(AGE_EDGES)} if cut else {})
     return found

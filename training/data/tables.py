@@ -14,6 +14,9 @@ from training.data.raw import Interactions, RawTables, Table, no_interactions, n
 from training.data.times import is_iso, time_column
 from training.errors import DataError, shown
 
+MAX_NAMED = 5
+"""Columns that are left out, named in one line."""
+
 
 def read_tables(folder: Path, config: TablesConfig, *, interactions_wanted: bool = True) -> RawTables:
     """Read the three tables; the one of items may be missing, and that of interactions where it is not wanted.
@@ -113,6 +116,10 @@ def _users(folder: Path, config: TablesConfig) -> tuple[Table, Mapping[str, int]
         cut = {of.column or name for name, of in (config.attributes or {}).items() if of.edges}
         texts = [text.str.replace(form.decimal, ".", literal=True) if text.name in cut else text for text in texts]
     left_out = {f"columns of {table.file} without a name": file.unnamed} if file.unnamed else {}
+    unused = [name for name in file.columns if name not in (id_name, *wanted)]
+    if unused:
+        named = ", ".join(map(shown, unused[:MAX_NAMED])) + (" …" if len(unused) > MAX_NAMED else "")
+        left_out[f"columns of {table.file} that are no attribute ({named})"] = len(unused)
     for name in wanted:
         if count := named_missing(table, name, config.missing):
             left_out[f"cells of {table.file}, column {shown(name)}, that say they are missing"] = count
