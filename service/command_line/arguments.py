@@ -1,0 +1,18 @@
+"""Values that options of several commands take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def positive(text: str) -> int:
+    """Read a number from 1 on, as argparse wants it."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def names(given: Iterable[str]) -> tuple[str, ...]:
+    """Names of a repeatable option, each time comma-separated; nothing is left out silently."""
+    return tuple(name for text in given if text for name in text.split(","))

@@ -1,0 +1,67 @@
+"""`python -m service lists`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from service.command_line.arguments import names, positive
+
+
+def add_lists(parser: argparse.ArgumentParser) -> None:
+    """Take whose lists to make, and how."""
+    parser.epilog = (
+        "A run that is broken off goes on when the same command is given again. EVENHAND_* variables mean what they "
+        "mean to the service: EVENHAND_DEFAULT, EVENHAND_REQUIRED, EVENHAND_PINNED, EVENHAND_MAX_K, EVENHAND_INDEX ..."
+    )
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="folder of a version, or of a bundle (its newest)")
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="ends in .parquet, .ndjson or .jsonl")
+    parser.add_argument(
+        "--users", metavar="all|FILE", default="all", help="all of the bundle (all), or those in FILE, one id a line"
+    )
+    parser.add_argument(
+        "--sensitive", metavar="NAMES", action="append", help="attributes to protect (EVENHAND_DEFAULT), like a request"
+    )
+    parser.add_argument("--k", metavar="N", type=int, default=10, help="items of a list (10)")
+    parser.add_argument(
+        "--exclude-seen",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="leave out what a user has interacted with (so it is)",
+    )
+    parser.add_argument("--group", metavar="NAMES", action="append", help="only items in one of these groups (all)")
+    parser.add_argument("--fallback", choices=("popular",), help="what unknown and erased users get (nothing)")
+    parser.add_argument(
+        "--database",
+        metavar="URL",
+        help="requirements, interactions, hidden items, erasures (that of the service, where there is one); or none",
+    )
+    parser.add_argument("--log", action="store_true", help="record the lists in its request log, as shown")
+    parser.add_argument("--threads", metavar="N", type=positive, help="that make lists (one for each core)")
+    parser.set_defaults(run=_lists)
+
+
+def _lists(options: argparse.Namespace) -> int:
+    from service.settings import read_settings
+
+    settings = read_settings(bundle=options.bundle)
+    from service.lists.command import Asked, make_lists
+
+    outcome = make_lists(
+        settings,
+        Asked(
+            sensitive=None if options.sensitive is None else names(options.sensitive),
+            k=options.k,
+            exclude_seen=options.exclude_seen,
+            group=names(options.group or ()),
+            fallback=options.fallback,
+            users=options.users,
+            out=options.out,
+            database=options.database,
+            log=options.log,
+            threads=options.threads,
+        ),
+    )
+    for line in outcome.lines:
+        print(line)
+    return outcome.status
