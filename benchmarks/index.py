@@ -24,7 +24,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ import torch
 from command import Command
 from index_peers import PEERS, Implicit, Peer
 from index_table import WITHOUT, Row, markdown
+from loopback import resident_mib
 from machine import circumstances
 from numpy.typing import NDArray
 from report import write_report
@@ -114,7 +114,7 @@ def rss_mib() -> float:
     """Resident memory, after what is free has been given back."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return resident_mib(os.getpid())
 
 
 def ours(kind: str, items: int, build_s: float) -> Iterator[Row]:

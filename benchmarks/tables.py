@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
+import os
 import statistics
 import tempfile
 import time
@@ -32,6 +32,7 @@ import numpy as np
 import torch
 from command import Command
 from data import child
+from loopback import resident_mib
 from machine import circumstances
 from report import write_report
 
@@ -120,11 +121,14 @@ def epoch(users: int, items: int, positives: int, seconds: float) -> dict[str, A
     del seconds
     fitted(drawn(100, 100, 1_000), 100, 100)  # libraries are loaded before memory is looked at
     experiment = drawn(users, items, positives)
-    resident, started = resident_mib(), time.process_time()
+    resident, started = resident_mib(os.getpid()), time.process_time()
     tables = fitted(experiment, users, items)
     took = time.process_time() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"epoch": positives / took, "training_mib": peak - resident, "tables_mib": tables / MIB}
+    return {
+        "epoch": positives / took,
+        "training_mib": resident_mib(os.getpid(), "VmHWM") - resident,
+        "tables_mib": tables / MIB,
+    }
 
 
 def fitted(experiment: Any, users: int, items: int) -> int:
@@ -142,12 +146,6 @@ def drawn(users: int, items: int, positives: int) -> Any:
     indptr = np.linspace(0, positives, users + 1).astype(np.int64)
     rows = (indptr, rng.integers(0, items, positives, dtype=np.int32))
     return SimpleNamespace(train=rows, no_negatives=rows, dataset=SimpleNamespace(items=range(items)))
-
-
-def resident_mib() -> float:
-    """Now, of this process."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / MIB
 
 
 STEPS = {"rates": rates, "epoch": epoch}

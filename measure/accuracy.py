@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from measure.errors import NotFiniteError, OutOfRangeError, ShapeError, TooFewUsersError
 from measure.scoring import Floats, Ints, Scorer, in_steps
 
+NEGATIVES = 99
+"""Unseen items that a positive is ranked against where they are sampled."""
 _BLOCK_SCORES = 4_000_000  # scores held at a time: 32 MiB
 
 
@@ -27,7 +29,9 @@ class Accuracy(TypedDict):
     full: dict[str, float]
 
 
-def sample_negatives(indptr: Ints, indices: Ints, item_count: int, count: int = 99, seed: int = 0) -> NDArray[np.int32]:
+def sample_negatives(
+    indptr: Ints, indices: Ints, item_count: int, count: int = NEGATIVES, seed: int = 0
+) -> NDArray[np.int32]:
     """Draw items per user, uniformly and without replacement, from those not excluded.
 
     Args:

@@ -61,10 +61,12 @@ def gate(new: Measured, old: Measured) -> Gate:
     both = [name for name in old.scope.attributes if name in new.scope.attributes]
     pairs = [(_leaks(name, old), _leaks(name, new), leaks_more) for name in both]
     pairs.append((_kept(old), _kept(new), keeps_less))
-    rows = [row for was, now, worse in pairs for row in _rows(was, now, worse)]
+    rows: list[Compared] = []
     reasons = [*_gone(new, old), *_verdicts(new, old)]
-    for was, now, _ in pairs:
-        reasons += _of(was, now, [row for row in rows if row.subject == was.subject])
+    for was, now, worse in pairs:
+        own = list(_rows(was, now, worse))
+        reasons += _of(was, now, own)
+        rows += own
     if not any(row.old and row.new for row in rows):
         reasons.append("nothing was measured of both versions, so nothing says that the new one is no worse")
     return Gate(rows, reasons)

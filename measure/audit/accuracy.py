@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from measure.accuracy import accuracy, ndcg_at, sample_negatives, sampled_ranks, unseen_counts
+from measure.accuracy import NEGATIVES, accuracy, ndcg_at, sample_negatives, sampled_ranks, unseen_counts
 from measure.audit.progress import Steps
 from measure.audit.reasons import Reason, not_measured, reason_of
 from measure.audit.subject import Subject
@@ -22,7 +22,7 @@ Row = dict[str, Any]
 Rows = NDArray[np.bool_]
 RECALLED = 10
 """Length of the list that candidates should hold."""
-AGAINST_AT_LEAST = {"sampled": 99, "full": 50}
+AGAINST_AT_LEAST = {"sampled": NEGATIVES, "full": 50}
 """Unseen items that a positive must be ranked against for its rank to say anything: as many as are sampled; and in
 full, so many that a random order scores an nDCG@10 under .1."""
 FEWER_AT_MOST = 0.01

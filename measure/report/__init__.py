@@ -1,7 +1,7 @@
 """One report of the measurements on a bundle: a self-contained HTML page, and Markdown with the same tables.
 
-Plain data in, text out; the page needs no network and runs no script. ``story`` tells it in order, from sections
-that share a few plain pieces (``page``); ``html`` and ``markdown`` write those down.
+Plain data in, text out; the page needs no network and runs no script. ``report_sections`` tells it in
+order, from sections that share a few plain pieces (``page``); ``html`` and ``markdown`` write those down.
 """
 
 from collections.abc import Mapping

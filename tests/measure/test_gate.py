@@ -9,26 +9,13 @@ import pytest
 from measure.audit import METRICS, Scope, Thresholds, Wanted, judge
 from measure.gate import Measured, gate
 from measure.profiles import FULL, QUICK
-
-MASKS = ((), ("gender",))
-ONE = Scope(("gender",), MASKS, new_users=False, strict=True)
-NEEDED = ("fair", "list@10", "protecting_masks", "protecting_lists@10")
-
-
-def a_leak(target, low, high, sensitive=("gender",), attribute="gender"):
-    strongest = {"attacker": "mlp", "auc": (low + high) / 2, "ci95": [low, high]}
-    return {
-        "sensitive": list(sensitive), "attribute": attribute, "target": target, "n": 100, "strongest": strongest,
-        "classes": [[0], [1]], "groups": ["F", "M"],
-    }  # fmt: skip
+from tests.measure.cards import NEEDED, ONE, a_leak, a_share_kept
 
 
 def a_version(leak=(0.5, 0.55), kept=(0.9, 1.0), *, targets=NEEDED, scope=ONE, profile=FULL, always=()):
     """One version that knows gender, with the same interval in each row of leakage, and in each of accuracy."""
-    estimate = {"value": sum(kept) / 2, "ci95": list(kept)}
-    share = {"sampled": {"ndcg@10": estimate}, "full": {"ndcg@10": estimate}}
     card = {
-        "accuracy": {"by_mask": [{"sensitive": list(mask), "kept": share} for mask in scope.masks]},
+        "accuracy": {"by_mask": [{"sensitive": list(mask), "kept": a_share_kept(*kept)} for mask in scope.masks]},
         "leakage": {
             "by_mask": [
                 a_leak(target, *leak, mask, name)

@@ -7,38 +7,27 @@ from typing import Any
 
 import pytest
 
-from measure.audit import METRICS, Scope, Thresholds, Wanted, judge
+from measure.audit import METRICS, Thresholds, Wanted, judge
 from measure.errors import OutOfRangeError
 from measure.profiles import FULL, QUICK
+from tests.measure.cards import MASKS, NEEDED, ONE, a_leak, a_share_kept
 
 HALF = Thresholds(leakage_at_most=0.6, kept_at_least=0.8)
-MASKS = ((), ("gender",))
-ONE = Scope(("gender",), MASKS, new_users=False, strict=True)
 ALL = Wanted(MASKS, replace(FULL, lists=(10,)), frozenset(METRICS), seed=0)
-NEEDED = ("fair", "list@10", "protecting_masks", "protecting_lists@10")
-
-
-def a_leak(target, low, high, sensitive=("gender",), attribute="gender"):
-    strongest = {"attacker": "mlp", "auc": (low + high) / 2, "ci95": [low, high]}
-    return {
-        "sensitive": list(sensitive), "attribute": attribute, "target": target, "n": 100, "strongest": strongest,
-        "classes": [[0], [1]], "groups": ["F", "M"],
-    }  # fmt: skip
 
 
 def a_card(*leaks: tuple[Any, ...], kept: tuple[float, float] = (0.9, 1.0), low=0.5, high=0.55) -> dict[str, Any]:
     """A card with all that a verdict on one attribute needs, and more rows (target, low, high[, sensitive])."""
-    estimate = {"value": sum(kept) / 2, "ci95": list(kept)}
-    share = {"sampled": {"ndcg@10": estimate}, "full": {"ndcg@10": estimate}}
-    whole = {
-        "sampled": {"ndcg@10": {"value": 1.0, "ci95": [1.0, 1.0]}},
-        "full": {"ndcg@10": {"value": 1.0, "ci95": [1, 1]}},
-    }
     rows = {(target, ("gender",)): a_leak(target, low, high) for target in NEEDED}
     for target, *ends, sensitive in (leak if len(leak) == 4 else (*leak, ("gender",)) for leak in leaks):
         rows[target, tuple(sensitive)] = a_leak(target, *ends, sensitive)
     return {
-        "accuracy": {"by_mask": [{"sensitive": [], "kept": whole}, {"sensitive": ["gender"], "kept": share}]},
+        "accuracy": {
+            "by_mask": [
+                {"sensitive": [], "kept": a_share_kept(1.0, 1.0)},
+                {"sensitive": ["gender"], "kept": a_share_kept(*kept)},
+            ]
+        },
         "leakage": {"by_mask": list(rows.values())},
     }
 

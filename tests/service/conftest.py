@@ -377,6 +377,20 @@ def ready_url(url: str) -> str:
     return url
 
 
+@pytest.fixture
+def changed() -> Callable[..., None]:
+    """Makes changes of a database as a service does: its URL, then (function, its arguments …) for each."""
+
+    def make(url: str, *changes: tuple[Any, ...]) -> None:
+        database = Database(url)
+        for change, *given in changes:
+            with database.writing() as tx:
+                change(tx, *given)
+        database.close()
+
+    return make
+
+
 class RedisServer:
     """A Redis that nobody else uses, on one port through all its lives; nothing of it outlives a life."""
 

@@ -61,15 +61,6 @@ def read(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def changed(url, *changes):
-    """Make changes as a service does: (function, its arguments …)."""
-    database = Database(url)
-    for change, *given in changes:
-        with database.writing() as tx:
-            change(tx, *given)
-    database.close()
-
-
 def as_answered(client, row, options):
     """What HTTP says to the user of a row, in the form of a row."""
     answer = client.get(f"/recommend?user={row['user']}&{options}").json()
@@ -95,7 +86,9 @@ def as_answered(client, row, options):
     ],
 )
 @pytest.mark.parametrize("out", ["lists.parquet", "lists.ndjson"])
-def test_lists_are_those_that_requests_get(a_client, a_bundle_folder, lists, url, monkeypatch, options, words, out):
+def test_lists_are_those_that_requests_get(
+    a_client, a_bundle_folder, lists, url, monkeypatch, options, words, out, changed
+):
     monkeypatch.setenv("EVENHAND_REQUIRED", "age")
     monkeypatch.setenv("EVENHAND_DEFAULT", "gender")
     changed(
@@ -128,7 +121,9 @@ def test_everybody_is_in_the_file_and_no_score(lists, a_bundle_folder):
     assert [path.name for path in Path().iterdir() if path.name.startswith(".lists")] == []
 
 
-def test_the_database_is_that_of_the_service_unless_it_is_said_otherwise(lists, a_bundle_folder, url, monkeypatch):
+def test_the_database_is_that_of_the_service_unless_it_is_said_otherwise(
+    lists, a_bundle_folder, url, monkeypatch, changed
+):
     folder = a_bundle_folder()
     changed(url, (erase_user, "u3", Pseudonyms(None)))
     monkeypatch.setenv("EVENHAND_DATABASE_URL", url)
@@ -155,7 +150,7 @@ def test_a_service_may_run_from_the_database_that_is_read_and_not_from_one_that_
     assert not Path("other.ndjson").exists()
 
 
-def test_lists_are_in_the_log_as_shown(a_client, a_bundle_folder, lists, url):
+def test_lists_are_in_the_log_as_shown(a_client, a_bundle_folder, lists, url, changed):
     folder = a_bundle_folder(seen=SEEN)
     changed(url, (put_requirement, "u4", ["gender"]), (erase_user, "u3", Pseudonyms(None)))
 
@@ -173,7 +168,7 @@ def test_lists_are_in_the_log_as_shown(a_client, a_bundle_folder, lists, url):
 
 
 def test_a_list_that_a_change_overtakes_while_others_are_made_is_made_again(
-    a_client, a_bundle_folder, lists, url, monkeypatch
+    a_client, a_bundle_folder, lists, url, monkeypatch, changed
 ):
     folder = a_bundle_folder(seen=SEEN)
     made = ListMaker.lists
@@ -263,7 +258,9 @@ def test_settings_bound_lists_as_they_bound_requests(lists, a_bundle_folder, mon
     assert {tuple(row["applied"]) for row in lists(folder, "--k", 5)[1]} == {("age",)}
 
 
-def test_stored_requirements_that_cannot_be_met_are_refused_and_named(lists, a_bundle_folder, url, monkeypatch):
+def test_stored_requirements_that_cannot_be_met_are_refused_and_named(
+    lists, a_bundle_folder, url, monkeypatch, changed
+):
     folder = a_bundle_folder(supported_masks=SupportedMasks(kind="list", masks=[["gender"], ["age"]]))
     changed(url, (put_requirement, "u4", ["age"]), (put_requirement, "stranger", ["age"]))
     monkeypatch.setattr(lists_run.Run, "make", lambda *_: pytest.fail("lists were made"))

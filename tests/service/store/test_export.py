@@ -11,21 +11,13 @@ from service.__main__ import main
 from service.store import Database, Interaction, Pseudonyms, add_interactions, erase_user, hide_item, lift_erasure
 
 
-def change(url, *changes):
-    database = Database(url)
-    for function, *arguments in changes:
-        with database.writing() as tx:
-            function(tx, *arguments)
-    database.close()
-
-
 def table(folder, name):
     return pq.read_table(folder / f"{name}.parquet").to_pylist()
 
 
-def test_an_export_has_what_was_posted_who_was_erased_and_what_is_hidden(ready_url, tmp_path, capsys):
+def test_an_export_has_what_was_posted_who_was_erased_and_what_is_hidden(ready_url, tmp_path, capsys, changed):
     posted = [Interaction("ann", "alien", 5, 4.5), Interaction("bob", "brazil", 3), Interaction("cy", "alien", 4)]
-    change(
+    changed(
         ready_url,
         (add_interactions, posted),
         (erase_user, "bob", Pseudonyms(None)),
@@ -58,13 +50,13 @@ def test_an_export_of_nothing_has_all_three_files(ready_url, tmp_path):
     assert [table(tmp_path / "told", name) for name in ("interactions", "erased_users", "hidden_items")] == [[], [], []]
 
 
-def test_an_export_is_of_one_moment_whatever_is_written_meanwhile(ready_url):
-    change(ready_url, (add_interactions, [Interaction("ann", "alien", 1)]))
+def test_an_export_is_of_one_moment_whatever_is_written_meanwhile(ready_url, changed):
+    changed(ready_url, (add_interactions, [Interaction("ann", "alien", 1)]))
     database = Database(ready_url)
 
     with database.snapshot() as connection:
         before = connection.exec_driver_sql("SELECT count(*) FROM interactions").scalar_one()
-        change(ready_url, (erase_user, "ann", Pseudonyms(None)))
+        changed(ready_url, (erase_user, "ann", Pseudonyms(None)))
         after = connection.exec_driver_sql("SELECT count(*) FROM interactions").scalar_one()
         erased = connection.exec_driver_sql("SELECT count(*) FROM erased_users").scalar_one()
     with database.reading() as connection:
