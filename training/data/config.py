@@ -1,6 +1,6 @@
 """What a configuration may say about data: one frozen model per reader."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -18,7 +18,7 @@ from pydantic import (
 
 from training.data.csv_form import TEXT_ENDINGS, CsvForm
 from training.data.dataset import ATTRIBUTE_NAME
-from training.data.text_blocks import COMPRESSIONS
+from training.data.text_blocks import unpacked_name
 
 AGE_EDGES = (18.0, 25.0, 35.0, 45.0, 50.0, 56.0)
 """Where MovieLens-1M cuts ages; the default for both MovieLens sets and for generated data."""
@@ -137,10 +137,7 @@ class MovieLensConfig(_FromFiles):
 
 
 def _table_file(name: str) -> str:
-    whole = name.lower()
-    for packed in COMPRESSIONS:
-        whole = whole.removesuffix(packed)
-    if not name.lower().endswith(".parquet") and not whole.endswith(TEXT_ENDINGS):
+    if not name.lower().endswith(".parquet") and not unpacked_name(name).endswith(TEXT_ENDINGS):
         allowed = ", ".join(TEXT_ENDINGS)
         raise ValueError(f"{name!r} must end in .parquet, or in {allowed}, with or without .gz or .zst")
     return name
@@ -271,10 +268,6 @@ class AutoConfig(_FromFiles):
     interactions: InteractionsTable | None = None
     users: UsersTable | None = None
     items: ItemsTable | None = None
-
-    def chosen(self) -> dict[str, Any]:
-        """Return what was set explicitly, as fields for another reader's model."""
-        return self.model_dump(exclude_unset=True, exclude={"reader"})
 
 
 DataConfig = Annotated[

@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from training.data.csv_form import CsvForm
+from training.data.csv_form import CsvForm, told_delimiter, usual_delimiter
 from training.data.text_blocks import text_blocks
 from training.errors import DataError, shown
 
@@ -25,7 +25,6 @@ BLOCK_BYTES = 2 * 2**20
 
 LINE_ENDS = b"\r\n"
 _FIRST_LINE = re.compile(rb"([^\r\n]*)(\r\n|\r|\n|\Z)")
-_SEPARATOR_LINE = re.compile(rb'"?sep=([^\w\s"]|\t)"?', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,9 @@ def _survey(path: Path, form: CsvForm) -> _Layout:
         raise DataError(path.name, "is empty", allowed="a header and one row or more")
     start, delimiter = 0, form.delimiter
     first = _line(head, 0)
-    if told := _SEPARATOR_LINE.fullmatch(first[1]):
-        start, delimiter = first.end(), delimiter or told[1].decode()
-    delimiter = delimiter or ("\t" if ".tsv" in (suffix.lower() for suffix in path.suffixes) else ",")
-    form = form.model_copy(update={"delimiter": delimiter})
+    if told := told_delimiter(first[1].decode(errors="replace")):
+        start, delimiter = first.end(), delimiter or told
+    form = form.model_copy(update={"delimiter": delimiter or usual_delimiter(path)})
     if form.columns:
         return _Layout(form.columns, start, end, b"\n" if lines else b"\r", quotes, form)
     header = _line(head, start)

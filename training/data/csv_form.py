@@ -1,12 +1,16 @@
 """How the text of a CSV file is written: what stands between fields, around them, and for their characters."""
 
 import codecs
+import re
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".dat", ".data", ".inter", ".user", ".item")
 """Of files that are read as CSV, with or without .gz or .zst behind."""
+
+_SEPARATOR_LINE = re.compile(r'"?sep=([^\w\s"\x80-\U0010ffff]|\t)"?', re.IGNORECASE | re.ASCII)
 
 
 def _mark(mark: str) -> str:
@@ -58,3 +62,14 @@ class CsvForm(BaseModel):
         if len(set(self.columns)) < len(self.columns):
             raise ValueError(f"a column is named twice in {list(self.columns)}")
         return self
+
+
+def told_delimiter(first: str) -> str | None:
+    """The delimiter that a first line `sep=;` names; None for a first line of another kind."""
+    told = _SEPARATOR_LINE.fullmatch(first)
+    return told[1] if told else None
+
+
+def usual_delimiter(path: Path) -> str:
+    """A tab in .tsv, compressed or not, else a comma."""
+    return "\t" if ".tsv" in (suffix.lower() for suffix in path.suffixes) else ","

@@ -87,6 +87,15 @@ def find_table(folder: Path, file: str | None, stem: str) -> Path | None:
         return folder / file
     names = {stem + suffix for suffix in SUFFIXES}
     found = sorted(path for path in folder.iterdir() if path.name.lower() in names and path.is_file())
+    return only(folder, found)
+
+
+def only(folder: Path, found: Sequence[Path]) -> Path | None:
+    """The file that was found in a folder; None where there is none.
+
+    Raises:
+        DataError: there are several.
+    """
     if len(found) > 1:
         raise DataError(folder.name, f"has both {found[0].name} and {found[1].name}", allowed="one of them")
     return found[0] if found else None

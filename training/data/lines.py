@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from training.data.raw import Table
-from training.data.text_blocks import text_blocks
+from training.data.text_blocks import reads_as, text_blocks
 from training.errors import DataError
 
 BLOCK_BYTES = 2 * 2**20
@@ -34,7 +34,8 @@ def line_batches(path: Path, separator: str, columns: tuple[str, ...]) -> Iterat
         DataError: the file is missing or empty, or a line has more or fewer fields.
     """
     before, held = 0, b""
-    for block in text_blocks(path, _encoding(path), BLOCK_BYTES):
+    encoding = "utf-8" if reads_as(path, "utf-8", BLOCK_BYTES) else "latin-1"
+    for block in text_blocks(path, encoding, BLOCK_BYTES):
         held += block
         cut = held.rfind(b"\n", 0, len(held.rstrip(LINE_ENDS))) + 1  # what follows may be the end
         if cut:
@@ -60,15 +61,6 @@ def read_lines(path: Path, separator: str, columns: tuple[str, ...]) -> Lines:
 
 def _form(separator: str, columns: tuple[str, ...]) -> str:
     return ("\\t" if separator == "\t" else separator).join(columns)
-
-
-def _encoding(path: Path) -> str:
-    try:
-        for _ in text_blocks(path, "utf-8", BLOCK_BYTES):
-            pass
-    except DataError:
-        return "latin-1"
-    return "utf-8"
 
 
 def _split(file: str, text: bytes, separator: str, columns: tuple[str, ...], before: int, *, ended: bool) -> Lines:

@@ -13,9 +13,10 @@ from training.data.classes import MAX_CLASSES
 from training.data.config import AGE_EDGES, MISSING
 from training.data.csv_form import TEXT_ENDINGS, CsvForm
 from training.data.dataset import ATTRIBUTE_NAME
-from training.data.files import PARQUET, TableFile, open_table
+from training.data.files import PARQUET, TableFile, only, open_table
+from training.data.movielens import NO_GENRES
 from training.data.sniff import guess_form, has_no_header
-from training.data.text_blocks import COMPRESSIONS
+from training.data.text_blocks import unpacked_name
 from training.errors import DataError
 
 FILES = {
@@ -84,22 +85,22 @@ def recognise_tables(folder: Path, said: Mapping[str, Any]) -> dict[str, Any] | 
     users, items = _open(folder, "users", said), _open(folder, "items", said)
     named = said.get("interactions", {})
     columns = interactions.file.columns
-    user = named.get("user") or _column(interactions, USER, "user")
-    item = named.get("item") or _column(interactions, ITEM, "item")
+    user = named.get("user") or _column(interactions, USER, "interactions", "user")
+    item = named.get("item") or _column(interactions, ITEM, "interactions", "item")
     found: dict[str, Any] = {"interactions": interactions.fields | {"user": user, "item": item}}
     for name, known in (("rating", RATING), ("timestamp", TIMESTAMP)):
         if column := named.get(name) or _among(columns, known):
             found["interactions"][name] = column
     if users is not None:
-        own = said.get("users", {}).get("user") or _id(users, user, (*USER, "id"), "users")
+        own = said.get("users", {}).get("user") or _column(users, (*USER, "id"), "users", "user", user)
         found["users"] = users.fields | {"user": own}
         if said.get("attributes") is None:
             found["attributes"] = _attributes(users, own, said)
     if items is not None:
-        own = said.get("items", {}).get("item") or _id(items, item, (*ITEM, "id"), "items")
+        own = said.get("items", {}).get("item") or _column(items, (*ITEM, "id"), "items", "item", item)
         found["items"] = items.fields | {"item": own} | _texts(items, said.get("items", {}))
     if "movieId" in columns:  # GroupLens: half stars, and words for no genre
-        found |= {"positive_at_least": 4.0, "min_positives": 3, "missing": [*MISSING, "(no genres listed)"]}
+        found |= {"positive_at_least": 4.0, "min_positives": 3, "missing": [*MISSING, NO_GENRES]}
     return found
 
 
@@ -125,20 +126,14 @@ def _find(folder: Path, words: Iterable[str], file: str | None) -> Path | None:
         return folder / file
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith((".", "~")))
     for word in words:
-        found = [path for path in files if word in _words(path)]
-        if len(found) > 1:
-            raise DataError(folder.name, f"has both {found[0].name} and {found[1].name}", allowed="one of them")
-        if found:
-            return found[0]
+        if found := only(folder, [path for path in files if word in _words(path)]):
+            return found
     return None
 
 
 def _words(path: Path) -> tuple[str, ...]:
     """The last word of a table's name and its ending; nothing for a file that is no table."""
-    name = path.name.lower()
-    for ending in COMPRESSIONS:
-        name = name.removesuffix(ending)
-    stem, dot, ending = name.rpartition(".")
+    stem, dot, ending = unpacked_name(path.name).rpartition(".")
     if not stem or dot + ending not in (*TEXT_ENDINGS, PARQUET):
         return ()
     return (re.split(r"[^a-z0-9]+", stem)[-1], ending)
@@ -153,23 +148,15 @@ def _among(columns: Iterable[str], known: Iterable[str]) -> str | None:
     return next((plain[name] for name in known if name in plain), None)
 
 
-def _column(found: _Found, known: Iterable[str], name: str) -> str:
-    column = _among(found.file.columns, known)
-    if column is None:
-        there = ", ".join(found.file.columns[:20])
-        allowed = f"its name in the configuration, [data.interactions] {name} = …, of: {there}"
-        raise DataError(found.file.name, f"has no column that seems to hold the {name}", allowed=allowed)
-    return column
-
-
-def _id(found: _Found, same: str, known: Iterable[str], table: str) -> str:
+def _column(found: _Found, known: Iterable[str], table: str, name: str, same: str = "") -> str:
+    """The column of ids: called as in the interactions, or by a known name."""
     if same in found.file.columns:
         return same
     column = _among(found.file.columns, known)
     if column is None:
         there = ", ".join(found.file.columns[:20])
-        allowed = f"its name in the configuration, [data.{table}] {table[:-1]} = …, of: {there}"
-        raise DataError(found.file.name, "has no column that seems to hold the ids", allowed=allowed)
+        allowed = f"its name in the configuration, [data.{table}] {name} = …, of: {there}"
+        raise DataError(found.file.name, f"has no column that seems to hold the {name}", allowed=allowed)
     return column
 
 

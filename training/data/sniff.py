@@ -4,8 +4,8 @@ import csv
 import re
 from pathlib import Path
 
-from training.data.csv_form import CsvForm
-from training.data.text_blocks import text_blocks
+from training.data.csv_form import CsvForm, told_delimiter, usual_delimiter
+from training.data.text_blocks import reads_as, text_blocks
 from training.errors import DataError
 
 BLOCK_BYTES = 2 * 2**20
@@ -32,22 +32,20 @@ def guess_form(path: Path) -> tuple[CsvForm, list[list[str]]]:
         found["encoding"] = encoding
     sample = next(text_blocks(path, encoding, BLOCK_BYTES), b"").decode(errors="replace")
     lines = sample.splitlines()[:SAMPLE_LINES]
-    told = re.fullmatch(r'"?sep=([^\w\s"]|\t)"?', lines[0], re.IGNORECASE) if lines else None
+    told = told_delimiter(lines[0]) if lines else None
     lines = lines[1:] if told else lines
     if not any(line.strip() for line in lines):
         raise DataError(path.name, "is empty", allowed="a header and one row or more")
     if escaped:
         found["escape"] = "\\"
     typed = re.search(r":(token|float)(_seq)?(\t|$)", lines[0]) is not None
-    if typed:
-        found["quote"] = ""
-    elif lines[0].startswith("'"):
-        found["quote"] = "'"
-    delimiter = told[1] if told else _delimiter(lines, str(found.get("quote", '"')))
-    usual = "\t" if ".tsv" in (suffix.lower() for suffix in path.suffixes) else ","
-    if not told and delimiter != usual:
+    quote = "" if typed else "'" if lines[0].startswith("'") else '"'
+    if quote != '"':
+        found["quote"] = quote
+    delimiter = told or _delimiter(lines, quote)
+    if not told and delimiter != usual_delimiter(path):
         found["delimiter"] = delimiter
-    rows = _rows(lines, delimiter, str(found.get("quote", '"')))
+    rows = _rows(lines, delimiter, quote)
     if delimiter != "," and any(_DECIMAL_COMMA.fullmatch(cell) for row in rows[1:] for cell in row):
         found["decimal"] = ","
     return CsvForm.model_validate(found), rows
@@ -67,14 +65,8 @@ def _encoding(path: Path) -> tuple[str, bool]:
             return "utf-16", False
         escaped = escaped or _ESCAPED.search(raw) is not None
         high = high or re.search(rb"[\x80-\x9f]", raw) is not None
-    for encoding in ("utf-8", "cp1252") if high else ("utf-8",):
-        try:
-            for _ in text_blocks(path, encoding, BLOCK_BYTES):
-                pass
-        except DataError:
-            continue
-        return encoding, escaped
-    return "latin-1", escaped
+    tried = ("utf-8", "cp1252") if high else ("utf-8",)
+    return next((encoding for encoding in tried if reads_as(path, encoding, BLOCK_BYTES)), "latin-1"), escaped
 
 
 def _delimiter(lines: list[str], quote: str) -> str:

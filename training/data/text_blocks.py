@@ -14,6 +14,24 @@ COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 """By the last part of a file's name."""
 
 
+def unpacked_name(name: str) -> str:
+    """A file's name in small letters, without .gz or .zst."""
+    name = name.lower()
+    for ending in COMPRESSIONS:
+        name = name.removesuffix(ending)
+    return name
+
+
+def reads_as(path: Path, encoding: str, size: int) -> bool:
+    """Tell whether all of a file is in an encoding; arguments as of `text_blocks`."""
+    try:
+        for _ in text_blocks(path, encoding, size):
+            pass
+    except DataError:
+        return False
+    return True
+
+
 def text_blocks(path: Path, encoding: str, size: int) -> Iterator[bytes]:
     """Read a file from its first byte on.
 
