@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from bundle.columns import numbers
 
@@ -39,31 +40,29 @@ class UnfitId(NamedTuple):
     """The fault, as the end of a sentence that starts with the id."""
 
 
-def first_unfit(ids: Any) -> UnfitId | None:
-    """The first id that no bundle can hold; that ids are unique is not looked at.
+def unfit_places(ids: Any) -> NDArray[np.intp]:
+    """Where the ids are that no bundle can hold; that ids are unique is not looked at.
 
     Most ids are ASCII, which Arrow can tell of all at once; of the rest, each once, Python says what can be printed.
 
     Args:
-        ids: an Arrow array of strings without empty values.
+        ids: an Arrow array of strings without nulls.
     """
     lengths, plain = numbers(pc.binary_length(ids)), numbers(pc.ascii_is_printable(ids).cast("uint8"))
     unusual = ((plain == 0) | (lengths == 0) | (lengths > LONGEST_ID)).nonzero()[0]
-    if not len(unusual):
-        return None
     coded = ids.take(pa.array(unusual)).dictionary_encode()
-    problems = [_problem(text) for text in coded.dictionary.to_pylist()]
-    unfit = np.array([problem is not None for problem in problems])[numbers(coded.indices)].nonzero()[0]
-    if not len(unfit):
+    unfit = np.array([_problem(text) is not None for text in coded.dictionary.to_pylist()], np.bool_)
+    places: NDArray[np.intp] = unusual[unfit[numbers(coded.indices)]]
+    return places
+
+
+def first_unfit(ids: Any) -> UnfitId | None:
+    """The first id that no bundle can hold; ``ids`` as of `unfit_places`."""
+    places = unfit_places(ids)
+    if not len(places):
         return None
-    place = int(unusual[unfit[0]])
-    text = ids[place].as_py()
-    return UnfitId(place, text, str(_problem(text)))
-
-
-def fits(text: str) -> bool:
-    """Whether a bundle can hold an id."""
-    return _problem(text) is None
+    text = ids[int(places[0])].as_py()
+    return UnfitId(int(places[0]), text, str(_problem(text)))
 
 
 def _problem(text: str) -> str | None:

@@ -115,7 +115,7 @@ class FileSpec(Frozen):
 
 
 UNORDERED = ("fold_in", "none")
-"""Kinds of history that constant dimensions can go with."""
+"""Kinds of history in which order plays no part; constant dimensions go with these alone."""
 _INSIDE = {"encoder", "history", "reranker", "user_layout", "parts", "files"}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bundle.limits import FEWEST_CLASSES
 from measure.split import AUDIT, SELECT, TRAIN
 from training.base.train import positives_needed
 from training.base.vectors import BroughtVectors
@@ -20,8 +21,6 @@ from training.experiment import Experiment
 from training.fair.train import refuse_unfit
 
 FEWEST_ITEMS = 2
-FEWEST_CLASSES = 2
-"""Of an attribute, among those whose labels are learned from: with one there is nothing to tell apart."""
 
 
 def experiment_of(config: RunConfig, dataset: Dataset, vectors: BroughtVectors | None = None) -> Experiment:
@@ -84,6 +83,7 @@ def _refuse_few_labels(experiment: Experiment, positives: int) -> None:
 
 
 def _refuse_few_classes(experiment: Experiment, users: NDArray[np.bool_], whom: str) -> None:
+    """With one class among those whose labels are learned from there is nothing to tell apart."""
     for name, labels in zip(experiment.attributes, experiment.dataset.labels[users].T, strict=True):
         found = np.unique(labels[labels != UNKNOWN])
         if len(found) < FEWEST_CLASSES:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measure.accuracy import sample_negatives
+from measure.labels import in_order
 from training.data.dataset import Dataset
 from training.data.split import NOTHING, HeldOut, draw_new_users
 
@@ -42,6 +43,15 @@ class Experiment:
     def class_counts(self) -> tuple[int, ...]:
         """Classes of each attribute."""
         return tuple(len(attribute.classes) for attribute in self.dataset.attributes)
+
+    def labels_of(self, name: str) -> NDArray[np.int64]:
+        """(U,) class of each user, -1 where unknown."""
+        return self.dataset.labels[:, self.attributes.index(name)].astype(np.int64)
+
+    @cached_property
+    def ordered(self) -> dict[str, bool]:
+        """Of each attribute, whether its classes have an order."""
+        return {each.name: in_order(each.classes) for each in self.dataset.attributes}
 
     @cached_property
     def folded_in(self) -> NDArray[np.bool_]:

@@ -2,13 +2,11 @@
 
 import numpy as np
 
+from measure.labels import RARE_BELOW
 from training.data.config import GeneratedConfig, MovieLensConfig, TablesConfig
 from training.data.dataset import UNKNOWN, Dataset
 from training.data.split import MIN_POSITIVES
 from training.data.toml_text import toml_table
-
-MIN_CLASS = 30
-"""Attackers merge classes with fewer audit users than this."""
 
 MAX_EXAMPLES = 5
 
@@ -56,9 +54,9 @@ def _warnings(dataset: Dataset) -> list[str]:
         labels = dataset.labels[:, column]
         counts = np.bincount(labels[labels != UNKNOWN], minlength=len(attribute.classes))
         pairs = zip(attribute.classes, counts, strict=True)
-        small = [f"{name} ({count})" for name, count in pairs if count < MIN_CLASS]
+        small = [f"{name} ({count})" for name, count in pairs if count < RARE_BELOW]
         if small:
-            found.append(f"{attribute.name} has classes under {MIN_CLASS} users: {_some(small)}")
+            found.append(f"{attribute.name} has classes under {RARE_BELOW} users: {_some(small)}")
         if (share := float((labels == UNKNOWN).mean())) > 0:
             found.append(f"{attribute.name} is unknown for {share:.1%} of the users")
     owners = np.repeat(np.arange(len(dataset.users)), np.diff(dataset.indptr))[dataset.positive]

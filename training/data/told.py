@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from bundle.limits import LONGEST_ID, fits
+from bundle.limits import unfit_places
 from training.errors import DataError, ServiceDataError
 
 COLUMNS: dict[str, dict[str, type[pl.DataType]]] = {
@@ -20,9 +20,6 @@ COLUMNS: dict[str, dict[str, type[pl.DataType]]] = {
     "hidden_items": {"item": pl.String},
 }
 """File → its columns, as `python -m service export` writes them."""
-
-_PLAIN = rf"^[!-~]([ -~]{{0,{LONGEST_ID - 2}}}[!-~])?$"
-"""Ids that need no closer look."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +92,6 @@ def _read(path: Path, columns: dict[str, type[pl.DataType]]) -> pl.DataFrame:
 
 def _fits(ids: pl.Series) -> pl.Series:
     """Flag the ids that the reader of tables takes; one odd id must not keep everybody's from training."""
-    unusual = ids.filter(~ids.str.contains(_PLAIN)).unique()
-    unfit = [text for text in unusual if not fits(text) or text != text.strip()]
-    return ~ids.is_in(unfit)
+    fit = (ids.str.strip_chars() == ids).fill_null(value=False).to_numpy().copy()
+    fit[unfit_places(ids.fill_null("").to_arrow(compat_level=pl.CompatLevel.oldest()))] = False
+    return pl.Series(fit, dtype=pl.Boolean)

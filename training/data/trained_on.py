@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from bundle import Bundle
+from bundle.manifest import UNORDERED
 from training.data.dataset import Attribute, Dataset
 from training.errors import EvaluationError
-
-UNORDERED = ("fold_in", "none")
-"""Kinds of history in which order plays no part."""
 
 
 def trained_on(bundle: Bundle) -> Dataset:

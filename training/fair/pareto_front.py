@@ -11,13 +11,11 @@ import numpy as np
 from bundle import FairEncoder
 from measure.accuracy import full_ranks, ndcg_at
 from measure.errors import MeasureError
-from measure.labels import in_order
-from measure.leakage import Users, leakage
+from measure.leakage import leakage
 from measure.profiles import QUICK
-from measure.split import SELECT, TRAIN
 from training.base.contract import Base
 from training.experiment import Experiment
-from training.fair.select import Validation
+from training.fair.select import Validation, select_and_train
 
 
 def measure_front(
@@ -35,10 +33,9 @@ def measure_front(
         Rows with ``strength``, ``sensitive``, ``sampled_kept``, ``full_kept`` (N@10 on validation positives),
         ``leakage`` by protected attribute (quick attackers fitted on select and on train users), ``n``.
     """
-    select, train = (np.flatnonzero(experiment.user_split == part) for part in (SELECT, TRAIN))
+    everyone, attacked = select_and_train(experiment)
+    select = everyone[attacked.audit]
     positive, names = experiment.validation[select], experiment.attributes
-    everyone = np.concatenate([select, train])
-    attacked = Users(audit=np.arange(len(select)), train=np.arange(len(select), len(everyone)))
     views = Validation(base.selection[everyone], base.scorer, positive, experiment.validation_negatives[select], names)
     bounds = [experiment.dataset.indptr[select], experiment.dataset.indptr[select + 1]]
     seen = np.concatenate([experiment.dataset.indices[low:high] for low, high in zip(*bounds, strict=True)])
@@ -56,9 +53,7 @@ def measure_front(
             fair = views.fair(encoder, mask)
             leaks = {}
             for name in mask:
-                place, seed = names.index(name), experiment.seed
-                labels = experiment.dataset.labels[everyone, place].astype(np.int64)
-                ordered = in_order(experiment.dataset.attributes[place].classes)
+                labels, ordered, seed = experiment.labels_of(name)[everyone], experiment.ordered[name], experiment.seed
                 attack = partial(leakage, fair, labels, attacked, QUICK, attribute=name, target="fair", seed=seed)
                 try:
                     found = attack(ordered=ordered)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bundle import FairEncoder
 from measure.accuracy import ndcg_at, sampled_ranks
 from measure.errors import MeasureError
-from measure.labels import in_order, merge_rare
+from measure.labels import merge_rare
 from measure.leakage import Users, leakage
 from measure.masks import Mask, masks_to_measure
 from measure.profiles import Profile
@@ -49,11 +49,15 @@ class Validation:
 
     def fair(self, encoder: FairEncoder, mask: Mask) -> NDArray[np.float32]:
         """(n, d) fair vectors under one mask."""
-        device = next(encoder.parameters()).device
-        flags = torch.tensor([name in mask for name in self.attributes], device=device)
-        with torch.no_grad():
-            parts = encoder.split(torch.from_numpy(self.users).to(device))
-            return encoder.combine(parts, flags.expand(len(parts), -1)).cpu().numpy()
+        return fair_vectors(encoder, self.users, [name in mask for name in self.attributes])
+
+
+def fair_vectors(encoder: FairEncoder, users: NDArray[np.float32], protect: Sequence[bool]) -> NDArray[np.float32]:
+    """(n, d) user vectors → (n, d) fair vectors, all under one mask (M,)."""
+    device = next(encoder.parameters()).device
+    with torch.no_grad():
+        parts = encoder.split(torch.from_numpy(users).to(device))
+        return encoder.combine(parts, torch.tensor(protect, device=device).expand(len(parts), -1)).cpu().numpy()
 
 
 def by_accuracy(validation: Validation, masks: Sequence[Mask]) -> Callable[[FairEncoder], float]:
@@ -123,9 +127,8 @@ def selection(
         ends = [mask for mask in ((), names) if masks is None or mask in masks]
         return by_accuracy(validation, ends)  # the reference's --fix_one
 
-    labels = {name: experiment.dataset.labels[rows, index].astype(np.int64) for index, name in enumerate(names)}
-    everyone, seed = Users(audit=np.arange(len(rows))), experiment.seed
-    ordered = {each.name: in_order(each.classes) for each in experiment.dataset.attributes}
+    labels = {name: experiment.labels_of(name)[rows] for name in names}
+    everyone, seed, ordered = Users(audit=np.arange(len(rows))), experiment.seed, experiment.ordered
     for name, why in unmeasured_on_select(experiment).items():
         log.warning("fair: leakage of %s plays no part in choosing an epoch: %s", name, why)
 
@@ -140,31 +143,32 @@ def selection(
 
 def leaked_where_protected_alone(experiment: Experiment, base: Base) -> Callable[[FairEncoder, str], float | None]:
     """Leakage of an attribute among select users, to attackers fitted on them and on train users; None: too few."""
-    train, select = (np.flatnonzero(experiment.user_split == part) for part in (TRAIN, SELECT))
-    rows = np.concatenate([select, train])
-    users = Users(audit=np.arange(len(select)), train=np.arange(len(select), len(rows)))
-    ordered = {each.name: in_order(each.classes) for each in experiment.dataset.attributes}
+    rows, users = select_and_train(experiment)
 
     def leaked(encoder: FairEncoder, name: str) -> float | None:
-        flags = torch.tensor([attribute == name for attribute in experiment.attributes]).expand(len(rows), -1)
-        with torch.no_grad():
-            fair = encoder.combine(encoder.split(torch.from_numpy(base.users[rows])), flags).numpy()
-        labels = experiment.dataset.labels[rows, experiment.attributes.index(name)].astype(np.int64)
-        return selection_leakage(fair, labels, users, name, experiment.seed, ordered=ordered[name])
+        fair = fair_vectors(encoder, base.users[rows], [attribute == name for attribute in experiment.attributes])
+        labels, ordered = experiment.labels_of(name)[rows], experiment.ordered[name]
+        return selection_leakage(fair, labels, users, name, experiment.seed, ordered=ordered)
 
     return leaked
+
+
+def select_and_train(experiment: Experiment) -> tuple[NDArray[np.intp], Users]:
+    """(n,) rows of the select users, then of the train users; attackers are tested on the first, fitted on both."""
+    select, train = (np.flatnonzero(experiment.user_split == part) for part in (SELECT, TRAIN))
+    rows = np.concatenate([select, train])
+    return rows, Users(audit=np.arange(len(select)), train=np.arange(len(select), len(rows)))
 
 
 def unmeasured_on_select(experiment: Experiment) -> dict[str, str]:
     """Attributes whose leakage cannot be measured on the select users, and why; known before anything is trained."""
     select = np.flatnonzero(experiment.user_split == SELECT)
     found = {}
-    for index, attribute in enumerate(experiment.dataset.attributes):
-        labels = experiment.dataset.labels[:, index].astype(np.int64)
+    for name, ordered in experiment.ordered.items():
         try:
-            merge_rare(labels, select, ordered=in_order(attribute.classes))
+            merge_rare(experiment.labels_of(name), select, ordered=ordered)
         except MeasureError as error:
-            found[attribute.name] = f"select users: {error}"
+            found[name] = f"select users: {error}"
     return found
 
 
