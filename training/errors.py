@@ -12,9 +12,11 @@ TrainingError
 Facts are fields; the message is made of them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 SHOWN_CHARACTERS = 80
+NAMED = 5
 
 
 class TrainingError(Exception):
@@ -67,9 +69,8 @@ class TooLittleDataError(TrainingError):
     """The data is well formed, and too little for what the configuration asks."""
 
     def __init__(self, what: str, found: int, needed: int, why: str | None = None) -> None:
-        super().__init__(
-            f"too little data: {found:,} {what}, at least {needed:,} needed" + (f" ({why})" if why else "")
-        )
+        said = f"too little data: {what}: {found:,}; needed: {needed:,} or more"
+        super().__init__(said + (f" ({why})" if why else ""))
         self.what = what
         self.found = found
         self.needed = needed
@@ -99,6 +100,11 @@ def shown(value: object) -> str:
     """Quote an untrusted value for a message: escaped, and cut where it is long."""
     text = repr(value[: SHOWN_CHARACTERS + 1] if isinstance(value, str) else value)
     return text if len(text) <= SHOWN_CHARACTERS + 2 else text[:SHOWN_CHARACTERS] + "…"
+
+
+def first_few(names: Sequence[str]) -> str:
+    """Quote untrusted names for a message, the first few of many."""
+    return ", ".join(map(shown, names[:NAMED])) + (" …" if len(names) > NAMED else "")
 
 
 def _sentence(where: str, problem: str, value: object, allowed: str | None) -> str:

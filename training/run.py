@@ -55,7 +55,7 @@ def run(
     dataset = load(read, data, vectors.ids if vectors else None)
     log.info("data: %s, %s users, %s items", dataset.source, f"{len(dataset.users):,}", f"{len(dataset.items):,}")
     for what, count in dataset.left_out.items():
-        log.info("data: left out %s %s", f"{count:,}", what)
+        log.info("data: left out %s: %s", what, f"{count:,}")
     experiment = experiment_of(config, dataset, vectors)
 
     fingerprint = f"{dataset.fingerprint}-{vectors.fingerprint}" if vectors else dataset.fingerprint

@@ -245,9 +245,9 @@ def test_ids_in_one_table_only_are_counted_and_named(tables, tmp_path, caplog):
     bundle = read_bundle(run(a_config(vectors), mine, tmp_path / "out", CPU))
 
     said = caplog.text
-    assert "left out 1 ids of users.npy that are not in users.csv: 'stranger'" in said
-    assert re.search(rf"left out \d ids of users.csv that are not in users.npy: {users[0]!r}", said)
-    assert f"left out 1 ids of the interactions that are not in items.npy: {items[-1]!r}" in said
+    assert "left out ids of users.npy that are not in users.csv ('stranger'): 1" in said
+    assert re.search(rf"left out ids of users.csv that are not in users.npy \({users[0]!r}.*\): \d", said)
+    assert f"left out ids of the interactions that are not in items.npy ({items[-1]!r}): 1" in said
     assert users[0] not in list(bundle.users.ids)
     assert "novelty" in list(bundle.items.ids)
     assert len(bundle.users.ids) == len(users) - 1

@@ -137,7 +137,7 @@ def test_damage_in_a_later_block_is_named_by_its_place_in_the_file(tmp_path, in_
     quoted = load_bytes(tmp_path, head + b'1,"i\n' + b"1,i\n" * 20)
     long = load_bytes(tmp_path, head + b'1,"' + b"i" * 200 + b'"\n')
 
-    assert (short.row, short.problem, short.value) == (41, "has 1 fields", "1")
+    assert (short.row, short.problem, short.value) == (41, "has 1 field", "1")
     assert (coded.line, coded.problem, coded.value) == (42, "is not UTF-8", b"\xff")
     assert (cut.line, cut.problem) == (42, "is not UTF-8")
     assert quoted.problem == "opens a quote that never closes"

@@ -35,9 +35,9 @@ def test_a_description_warns_that_nothing_is_held_out_and_all_is_positive(tmp_pa
 
     text = describe(load(DATA_CONFIG.validate_python({"reader": "auto"}), tmp_path))
 
-    assert "2 users have fewer than 3 positives" in text
+    assert "users with fewer than 3 positives, of whom nothing is held out: 2" in text
     assert "every interaction is a positive" in text
-    assert "2 of 2 items have no title" in text
+    assert "items without a title: 2 of 2" in text
 
 
 @pytest.mark.parametrize(

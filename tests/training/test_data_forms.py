@@ -220,4 +220,4 @@ def test_a_refused_row_ends_the_process_with_its_message_and_nothing_else(tmp_pa
     done = [subprocess.run(command, capture_output=True, text=True, timeout=60) for _ in range(12)]
 
     assert {one.returncode for one in done} == {1}
-    assert all(one.stderr.endswith("users.csv, row 1: '1' has 1 fields; allowed: 2\n") for one in done)
+    assert all(one.stderr.endswith("users.csv, row 1: '1' has 1 field; allowed: 2\n") for one in done)

@@ -114,7 +114,7 @@ def test_a_genre_flag_that_is_not_one_is_refused(a_folder):
 
 
 def test_nobody_left_is_an_error_that_says_why(a_folder):
-    with pytest.raises(DataError, match="no user has the 10 positives asked for"):
+    with pytest.raises(DataError, match="no user has 10 or more positives"):
         load(MovieLensConfig(), a_folder(ML_1M))
 
 

@@ -284,9 +284,9 @@ def test_what_is_left_out_is_counted(tmp_path, capsys):
     )
     status, description, _, _ = check(capsys, tmp_path)
     assert status == 0
-    assert "left out      1 columns of users.csv without a name\n" in description
-    assert "left out      10 items that nobody touched\n" in description
-    assert "left out      1 users with fewer than 1 positives\n" in description
+    assert "left out      columns of users.csv without a name: 1\n" in description
+    assert "left out      items that nobody touched: 10\n" in description
+    assert "left out      users with fewer than 1 positives: 1\n" in description
 
 
 def test_parquet_is_recognised_by_its_columns(tmp_path):
@@ -307,7 +307,7 @@ def test_columns_that_cannot_be_attributes_are_left_out_by_name(tmp_path, capsys
 
     assert status == 0
     assert tomllib.loads(table)["data"]["attributes"] == {"gender": {}}
-    assert "2 columns of users.csv that are no attribute ('index', 'postcode')" in description
+    assert "columns of users.csv that are no attribute ('index', 'postcode'): 2" in description
 
 
 @pytest.mark.parametrize("column", ["gender_" * 10, "性别", "Sex"])
@@ -332,7 +332,7 @@ def test_a_column_of_decimals_is_left_out_and_the_rest_is_read(tmp_path, capsys)
     status, description, _, _ = check(capsys, tmp_path)
 
     assert status == 0
-    assert "1 columns of users.parquet that are no attribute ('credit')" in description
+    assert "columns of users.parquet that are no attribute ('credit'): 1" in description
 
 
 def test_hidden_files_and_locks_of_office_programs_are_no_tables(tmp_path, capsys):

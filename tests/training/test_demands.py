@@ -63,7 +63,7 @@ def test_one_interaction_for_each_user_is_refused_with_the_counts(a_folder, refu
 def test_too_few_users_are_refused_with_the_numbers_needed(a_folder, refused):
     error = refused(a_folder(users=4))
 
-    assert "0 select users with 3 or more positives, at least 1 needed" in str(error)
+    assert "select users with 3 or more positives: 0; needed: 1 or more" in str(error)
     assert "there are 0 to select by and" in str(error)
 
 

@@ -50,7 +50,7 @@ def assemble(
         positives = np.bincount(met.users[met.positive], minlength=len(users))
         kept = np.flatnonzero(positives >= min_positives)
         if not kept.size:
-            problem = f"no user has the {min_positives} positives asked for ({_threshold(positive_at_least)})"
+            problem = f"no user has {min_positives} or more positives ({_threshold(positive_at_least)})"
             raise DataError(raw.interactions.file, problem)
         left_out = _left_out(raw, met, positives, min_positives)
         met = _of_kept(met, positives >= min_positives)

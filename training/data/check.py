@@ -23,7 +23,7 @@ def describe(dataset: Dataset) -> str:
         f"interactions  {seen:,} ({seen / users:.1f} per user, density {seen / users / items:.2%})",
         f"positives     {positives:,} ({positives / users:.1f} per user)",
     ]
-    lines += [f"left out      {count:,} {what}" for what, count in dataset.left_out.items()]
+    lines += [f"left out      {what}: {count:,}" for what, count in dataset.left_out.items()]
     for column, attribute in enumerate(dataset.attributes):
         labels = dataset.labels[:, column]
         counts = np.bincount(labels[labels != UNKNOWN], minlength=len(attribute.classes))
@@ -62,12 +62,12 @@ def _warnings(dataset: Dataset) -> list[str]:
     owners = np.repeat(np.arange(len(dataset.users)), np.diff(dataset.indptr))[dataset.positive]
     few = int((np.bincount(owners, minlength=len(dataset.users)) < MIN_POSITIVES).sum())
     if few:
-        found.append(f"{few:,} users have fewer than {MIN_POSITIVES} positives: nothing of theirs is held out")
+        found.append(f"users with fewer than {MIN_POSITIVES} positives, of whom nothing is held out: {few:,}")
     if bool(dataset.positive.all()):
         found.append("every interaction is a positive: set positive_at_least if there are ratings")
     untitled = sum(not title for title in dataset.titles)
     if untitled:
-        found.append(f"{untitled:,} of {len(dataset.items):,} items have no title")
+        found.append(f"items without a title: {untitled:,} of {len(dataset.items):,}")
     return found
 
 

@@ -138,9 +138,10 @@ def _batches(path: Path, layout: _Layout, columns: Sequence[str]) -> Iterator[pl
             table = arrow_csv.read_csv(pa.BufferReader(rows), read, parse, convert)
         except pa.ArrowException as error:
             if damaged:
-                found, row = f"has {damaged[0].actual_columns} fields", before + damaged[0].number
+                first, fields = damaged[0], "field" if damaged[0].actual_columns == 1 else "fields"
+                found, row = f"has {first.actual_columns} {fields}", before + first.number
                 allowed = f"{len(layout.names)}"
-                raise DataError(path.name, found, row=row, value=damaged[0].text, allowed=allowed) from error
+                raise DataError(path.name, found, row=row, value=first.text, allowed=allowed) from error
             raise DataError(path.name, f"is not readable as CSV: {shown(str(error))}") from error
         yield pl.DataFrame(pl.from_arrow(table))
         before += table.num_rows

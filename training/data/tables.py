@@ -12,10 +12,7 @@ from training.data.csv_form import CsvForm
 from training.data.files import TableFile, find_table, open_table, require_table
 from training.data.raw import Interactions, RawTables, Table, no_interactions, no_items, no_users, require_column
 from training.data.times import is_iso, time_column
-from training.errors import DataError, shown
-
-MAX_NAMED = 5
-"""Columns that are left out, named in one line."""
+from training.errors import DataError, first_few, shown
 
 
 def read_tables(folder: Path, config: TablesConfig, *, interactions_wanted: bool = True) -> RawTables:
@@ -118,8 +115,7 @@ def _users(folder: Path, config: TablesConfig) -> tuple[Table, Mapping[str, int]
     left_out = {f"columns of {table.file} without a name": file.unnamed} if file.unnamed else {}
     unused = [name for name in file.columns if name not in (id_name, *wanted)]
     if unused:
-        named = ", ".join(map(shown, unused[:MAX_NAMED])) + (" …" if len(unused) > MAX_NAMED else "")
-        left_out[f"columns of {table.file} that are no attribute ({named})"] = len(unused)
+        left_out[f"columns of {table.file} that are no attribute ({first_few(unused)})"] = len(unused)
     for name in wanted:
         if count := named_missing(table, name, config.missing):
             left_out[f"cells of {table.file}, column {shown(name)}, that say they are missing"] = count

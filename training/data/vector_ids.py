@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 from training.data.codes import Rows
 from training.data.gather import Gathered
 from training.data.raw import Table
-from training.errors import DataError, shown
-
-NAMED = 5
+from training.errors import DataError, first_few
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +55,5 @@ class VectorIds:
         found = {}
         for where, ids, missing, others in pairs:
             if len(ids) and len(one := ids.filter(Rows(others).of(ids) < 0)):
-                found[f"ids of {where} that are not in {missing}: {_some(one)}"] = len(one)
+                found[f"ids of {where} that are not in {missing} ({first_few(one.to_list())})"] = len(one)
         return found
-
-
-def _some(ids: pl.Series) -> str:
-    return ", ".join(map(shown, ids.head(NAMED).to_list())) + (" …" if len(ids) > NAMED else "")
