@@ -49,7 +49,9 @@ def unfit_places(ids: Any) -> NDArray[np.intp]:
         ids: an Arrow array of strings without nulls.
     """
     lengths, plain = numbers(pc.binary_length(ids)), numbers(pc.ascii_is_printable(ids).cast("uint8"))
-    unusual = ((plain == 0) | (lengths == 0) | (lengths > LONGEST_ID)).nonzero()[0]
+    unusual: NDArray[np.intp] = ((plain == 0) | (lengths == 0) | (lengths > LONGEST_ID)).nonzero()[0]
+    if not len(unusual):
+        return unusual  # `pa.array` imports pandas, which takes longer than all the rest of a first activation
     coded = ids.take(pa.array(unusual)).dictionary_encode()
     unfit = np.array([_problem(text) is not None for text in coded.dictionary.to_pylist()], np.bool_)
     places: NDArray[np.intp] = unusual[unfit[numbers(coded.indices)]]
