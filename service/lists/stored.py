@@ -13,7 +13,17 @@ from typing import Protocol
 from service.errors import StartError
 from service.model.loaded import Model
 from service.settings import Settings
-from service.store import Database, LogRecord, Snapshot, StateCache, Store, StoreStartError, logged_ids, register_model
+from service.store import (
+    Database,
+    LogRecord,
+    StateCache,
+    Store,
+    StoreStartError,
+    check_schema,
+    learn,
+    logged_ids,
+    register_model,
+)
 
 COMMIT_S = 60.0
 """Longest time for one part's records; nobody waits for an answer here."""
@@ -71,16 +81,22 @@ class StateAlone(NothingStored):
         Raises:
             StoreStartError, StoreUnavailableError: it cannot be used.
         """
-        self._snapshot = Snapshot(url)
-        self.known = self._snapshot.known
+        super().__init__()
+        self._database = Database(url)
+        try:
+            check_schema(self._database)
+            self.refresh()
+        except BaseException:
+            self.close()
+            raise
 
     def refresh(self) -> None:
         """Read what has changed."""
-        self._snapshot.refresh()
+        learn(self._database, self.known)
 
     def close(self) -> None:
         """Close its connections."""
-        self._snapshot.close()
+        self._database.close()
 
 
 class StateAndLog:

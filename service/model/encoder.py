@@ -119,6 +119,20 @@ class UserEncoder:
         Raises:
             FairVectorError: a vector is not finite.
         """
+        fair = self._fair_vectors(users, masks)
+        if not np.isfinite(fair).all():
+            raise FairVectorError("a fair vector is not finite")
+        return fair
+
+    def finite_fair_vectors(
+        self, users: Sequence[int | UserVector], masks: Sequence[Sequence[bool]]
+    ) -> tuple[NDArray[np.float32], list[int]]:
+        """As `fair_vectors`, without the vectors that are not finite; and the places (n,) of those that are."""
+        fair = self._fair_vectors(users, masks)
+        finite = np.isfinite(fair).all(axis=1)
+        return fair[finite], np.flatnonzero(finite).tolist()
+
+    def _fair_vectors(self, users: Sequence[int | UserVector], masks: Sequence[Sequence[bool]]) -> NDArray[np.float32]:
         wanted = np.array(masks, np.bool_).reshape(len(users), -1)
         with torch.inference_mode(), np.errstate(over="ignore"):
             fair, unsure = _rounded(self._exact(users, wanted))
@@ -126,8 +140,6 @@ class UserEncoder:
                 parts = self._parts([users[row] for row in unsure.tolist()])
                 for place, row in enumerate(unsure.tolist()):
                     fair[row] = self._here(parts[place : place + 1], wanted[row : row + 1])[0]
-        if not np.isfinite(fair).all():
-            raise FairVectorError("a fair vector is not finite")
         return fair
 
     def _exact(self, users: Sequence[int | UserVector], masks: NDArray[np.bool_]) -> NDArray[np.float64]:

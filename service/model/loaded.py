@@ -28,7 +28,7 @@ from service.index import (
     device_bytes,
     open_index,
 )
-from service.model.encoder import DeviceError, FairVectorError, UserEncoder, UserVector
+from service.model.encoder import DeviceError, UserEncoder, UserVector
 from service.model.item_lookup import ItemLookup
 
 HISTORY = 5
@@ -163,17 +163,5 @@ def _sample(bundle: Bundle, vectors: NDArray[np.float32], encoder: UserEncoder, 
     for _ in users:
         drawn = {name for name in description.attribute_names if rng.random() < 0.5} | {*description.always_protected}
         masks.append(description.mask(listed[rng.integers(len(listed))] if listed else drawn))
-    try:
-        return Sample(encoder.fair_vectors(users, masks), seen)
-    except FairVectorError:  # requests for such a user fail, each alone; a start does not
-        usable = [row for row, user in enumerate(users) if _is_usable(encoder, user, masks[row])]
-        chosen = [users[row] for row in usable]
-        return Sample(encoder.fair_vectors(chosen, [masks[row] for row in usable]), [seen[row] for row in usable])
-
-
-def _is_usable(encoder: UserEncoder, user: int | UserVector, mask: tuple[bool, ...]) -> bool:
-    try:
-        encoder.fair_vectors([user], [mask])
-    except FairVectorError:
-        return False
-    return True
+    fair, usable = encoder.finite_fair_vectors(users, masks)  # a request for another one fails, a start does not
+    return Sample(fair, [seen[place] for place in usable])

@@ -38,8 +38,7 @@ from service.store.runs import (
     report_run,
     requeue_run,
 )
-from service.store.snapshot import Snapshot
-from service.store.state_cache import HiddenItems, Key, StateCache, StoredModel, UserState
+from service.store.state_cache import HiddenItems, Key, StateCache, StoredModel, UserState, learn
 from service.store.store import Store
 from service.store.users import (
     Erased,
@@ -78,7 +77,6 @@ __all__ = [
     "RequirementCount",
     "Run",
     "RunConflictError",
-    "Snapshot",
     "StateCache",
     "Store",
     "StoreStartError",
@@ -110,6 +108,7 @@ __all__ = [
     "get_run",
     "hide_item",
     "interactions_page",
+    "learn",
     "lift_erasure",
     "list_keys",
     "list_models",

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
 from evenhand_client.answers import (
@@ -41,13 +41,30 @@ class Call(Generic[Answer]):
     """Whether doing it twice is as good as once: it may be sent again where nobody knows whether it was done."""
 
 
+class WholeListOptions(TypedDict, total=False):
+    """The options of a list that is read to its end; their defaults are those of `Ask`."""
+
+    sensitive: Sequence[str] | None
+    """Attributes to protect. None: the operator's default. Empty: nothing but what is always protected."""
+    k: int
+    exclude_seen: bool
+    exclude: Sequence[str]
+    group: Sequence[str]
+    fallback: Fallback | None
+
+
+class ListOptions(WholeListOptions, total=False):
+    """The options of one page of a list."""
+
+    cursor: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A list for a user, with the meanings of GET /recommend."""
+    """A list for a user, with the meanings of GET /recommend and of `ListOptions`."""
 
     user: str
     sensitive: Sequence[str] | None = None
-    """Attributes to protect. None: the operator's default. Empty: nothing but what is always protected."""
     k: int = 10
     exclude_seen: bool = True
     exclude: Sequence[str] = ()
@@ -88,18 +105,9 @@ def batch(asks: Iterable[Ask]) -> Call[list[Recommendations | Problem]]:
     return Call("POST", "/recommend/batch", _results, body={"requests": [_body(ask) for ask in asks]})
 
 
-def session(
-    history: Sequence[str],
-    sensitive: Sequence[str] | None,
-    k: int,
-    exclude_seen: bool,
-    exclude: Sequence[str],
-    group: Sequence[str],
-    fallback: Fallback | None,
-    cursor: str | None,
-) -> Call[Recommendations]:
+def session(history: Sequence[str], **options: Unpack[ListOptions]) -> Call[Recommendations]:
     """POST /recommend/session."""
-    body = _body(Ask("", sensitive, k, exclude_seen, exclude, group, fallback, cursor))
+    body = _body(Ask("", **options))
     del body["user"]
     return Call("POST", "/recommend/session", Recommendations.of, body=body | {"history": list(history)})
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import httpx
 
@@ -22,7 +22,7 @@ from evenhand_client.answers import (
     Requirement,
     Taken,
 )
-from evenhand_client.calls import Answer, Ask, Call, Fallback, Interaction
+from evenhand_client.calls import Answer, Ask, Call, Interaction, ListOptions, WholeListOptions
 from evenhand_client.errors import EvenhandError, Problem, UnreachableError
 from evenhand_client.retry import Retries
 
@@ -58,39 +58,18 @@ class Client:
     ) -> None:
         self.close()
 
-    def recommend(
-        self,
-        user: str,
-        *,
-        sensitive: Sequence[str] | None = None,
-        k: int = 10,
-        exclude_seen: bool = True,
-        exclude: Sequence[str] = (),
-        group: Sequence[str] = (),
-        fallback: Fallback | None = None,
-        cursor: str | None = None,
-    ) -> Recommendations:
+    def recommend(self, user: str, **options: Unpack[ListOptions]) -> Recommendations:
         """Items for one user, withholding what ``sensitive`` names and whatever else applies to them.
 
         Raises:
             Problem: the service refuses.
             UnreachableError: there is no answer.
         """
-        return self._ask(calls.recommend(Ask(user, sensitive, k, exclude_seen, exclude, group, fallback, cursor)))
+        return self._ask(calls.recommend(Ask(user, **options)))
 
-    def pages(
-        self,
-        user: str,
-        *,
-        sensitive: Sequence[str] | None = None,
-        k: int = 10,
-        exclude_seen: bool = True,
-        exclude: Sequence[str] = (),
-        group: Sequence[str] = (),
-        fallback: Fallback | None = None,
-    ) -> Iterator[Recommendations]:
+    def pages(self, user: str, **options: Unpack[WholeListOptions]) -> Iterator[Recommendations]:
         """A user's whole list, page by page, without repeats or gaps; `stale_cursor` where it changes meanwhile."""
-        ask = Ask(user, sensitive, k, exclude_seen, exclude, group, fallback)
+        ask = Ask(user, **options)
         page = self._ask(calls.recommend(ask))
         yield page
         while page.next_cursor is not None:
@@ -101,20 +80,9 @@ class Client:
         """Up to 256 lists at once: for each request, in order, a list or the problem in its place."""
         return self._ask(calls.batch(asks))
 
-    def recommend_session(
-        self,
-        history: Sequence[str],
-        *,
-        sensitive: Sequence[str] | None = None,
-        k: int = 10,
-        exclude_seen: bool = True,
-        exclude: Sequence[str] = (),
-        group: Sequence[str] = (),
-        fallback: Fallback | None = None,
-        cursor: str | None = None,
-    ) -> Recommendations:
+    def recommend_session(self, history: Sequence[str], **options: Unpack[ListOptions]) -> Recommendations:
         """Items for somebody of whom only a history is known, oldest item first."""
-        return self._ask(calls.session(history, sensitive, k, exclude_seen, exclude, group, fallback, cursor))
+        return self._ask(calls.session(history, **options))
 
     def similar(self, item: str, *, k: int = 10) -> Items:
         """Items like an item."""
@@ -213,34 +181,13 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    async def recommend(
-        self,
-        user: str,
-        *,
-        sensitive: Sequence[str] | None = None,
-        k: int = 10,
-        exclude_seen: bool = True,
-        exclude: Sequence[str] = (),
-        group: Sequence[str] = (),
-        fallback: Fallback | None = None,
-        cursor: str | None = None,
-    ) -> Recommendations:
+    async def recommend(self, user: str, **options: Unpack[ListOptions]) -> Recommendations:
         """Items for one user, withholding what ``sensitive`` names and whatever else applies to them."""
-        return await self._ask(calls.recommend(Ask(user, sensitive, k, exclude_seen, exclude, group, fallback, cursor)))
+        return await self._ask(calls.recommend(Ask(user, **options)))
 
-    async def pages(
-        self,
-        user: str,
-        *,
-        sensitive: Sequence[str] | None = None,
-        k: int = 10,
-        exclude_seen: bool = True,
-        exclude: Sequence[str] = (),
-        group: Sequence[str] = (),
-        fallback: Fallback | None = None,
-    ) -> AsyncIterator[Recommendations]:
+    async def pages(self, user: str, **options: Unpack[WholeListOptions]) -> AsyncIterator[Recommendations]:
         """A user's whole list, page by page, without repeats or gaps; `stale_cursor` where it changes meanwhile."""
-        ask = Ask(user, sensitive, k, exclude_seen, exclude, group, fallback)
+        ask = Ask(user, **options)
         page = await self._ask(calls.recommend(ask))
         yield page
         while page.next_cursor is not None:
@@ -251,20 +198,9 @@ class AsyncClient:
         """Up to 256 lists at once: for each request, in order, a list or the problem in its place."""
         return await self._ask(calls.batch(asks))
 
-    async def recommend_session(
-        self,
-        history: Sequence[str],
-        *,
-        sensitive: Sequence[str] | None = None,
-        k: int = 10,
-        exclude_seen: bool = True,
-        exclude: Sequence[str] = (),
-        group: Sequence[str] = (),
-        fallback: Fallback | None = None,
-        cursor: str | None = None,
-    ) -> Recommendations:
+    async def recommend_session(self, history: Sequence[str], **options: Unpack[ListOptions]) -> Recommendations:
         """Items for somebody of whom only a history is known, oldest item first."""
-        return await self._ask(calls.session(history, sensitive, k, exclude_seen, exclude, group, fallback, cursor))
+        return await self._ask(calls.session(history, **options))
 
     async def similar(self, item: str, *, k: int = 10) -> Items:
         """Items like an item."""

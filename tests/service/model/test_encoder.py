@@ -81,10 +81,13 @@ def test_parts_beyond_what_can_be_searched_with_are_refused(bundle):
     parts = bundle.users.parts.copy()
     parts[7] = np.finfo(np.float32).max
 
+    encoder = UserEncoder(bundle.encoder, replace(bundle.users, parts=parts), unit_length=False)
+
     with pytest.raises(FairVectorError):
-        UserEncoder(bundle.encoder, replace(bundle.users, parts=parts), unit_length=False).fair_vectors(
-            [6, 7], [MASKS[0]] * 2
-        )
+        encoder.fair_vectors([6, 7], [MASKS[0]] * 2)
+    fair, places = encoder.finite_fair_vectors([6, 7, 8], [MASKS[0]] * 3)
+    assert places == [0, 2]
+    np.testing.assert_array_equal(fair, encoder.fair_vectors([6, 8], [MASKS[0]] * 2))
 
 
 # --- on another device -----------------------------------------------------------------------------------------------
