@@ -69,7 +69,7 @@ class Leakage:
     """The groups attacked, each with the original labels merged into it."""
     attackers: Mapping[str, Attacked]
     permutation95: float
-    """95 % point of the strongest attacker's leakage under permuted labels."""
+    """95 % point of the strongest attacker's leakage where there is nothing to find."""
     permutation_p: float
     """Share of permutations at least as strong as the found result, (1 + these) / (1 + all)."""
     base_auc: float | None = None
@@ -141,7 +141,7 @@ def leakage(
 
     inside = _cross_validated(prepared.rows(audit), truth, profile, tuned, seed)
     outside = _fitted_on_train(prepared, merged, audit, train, profile, tuned, seed)
-    null = permutation_null([*inside.values(), *outside.values()], truth, profile.permutations, seed)
+    null = permutation_null([*inside.values()], [*outside.values()], truth, profile.permutations, seed)
 
     found = {name: _worse_way(inside[name], outside.get(name), truth, profile, seed) for name in profile.attackers}
     top = max(result.auc for result in found.values())

@@ -1,15 +1,24 @@
 """How sure a score AUC is: a bootstrap over users and a null of permuted labels.
 
 Both look at scores that are already there (out-of-fold or of attackers fitted on other users) and refit nothing, so
-they see the chance of who is in the audit set, and not the chance of what the attackers learned.
+they see the chance of who is in the audit set, and not the chance of what the attackers learned. Where attackers learn
+from the very users that they are tested on, the null makes up for that (`LEARNED_INSIDE`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from measure.auc import Labels, Scores, fold, macro_auc, midranks, permuted_macro_auc, weighted_macro_auc
+
+LEARNED_INSIDE = 2**0.5
+"""How much further than fixed scores out-of-fold ones stray from .5 where there is nothing to find.
+
+Two users who are alike are scored by each other's label: where chance makes one score right, it makes the other right
+too. With y the centred labels, such a statistic is y'Ky, K symmetric, its diagonal 0: variance 2 |K|². Permuting the
+labels against scores s = Ky that stay gives |s|², in the mean |K|². docs/decisions/0043
+"""
 
 _BLOCK_VALUES = 2_000_000  # resampled users held at a time: 16 MiB an array
 
@@ -34,18 +43,29 @@ def bootstrap_interval(scores: Scores, labels: Labels, resamples: int, seed: int
     return float(low), float(high)
 
 
-def permutation_null(score_sets: list[Scores], labels: Labels, permutations: int, seed: int) -> NDArray[np.float64]:
-    """Leakage of the strongest of several attackers when labels are dealt at random, ascending; shape (permutations,).
+def permutation_null(
+    inside: Sequence[Scores], outside: Sequence[Scores], labels: Labels, permutations: int, seed: int
+) -> NDArray[np.float64]:
+    """Leakage of the strongest of several attackers where there is nothing to find, ascending; shape (permutations,).
 
     One shuffled label vector meets all score sets, so the maximum keeps their dependence on each other.
+
+    Args:
+        inside: out-of-fold scores of each attacker that learned from these users, shape (n, K).
+        outside: scores of each attacker that learned from others, shape (n, K).
+        labels: shape (n,), dealt at random.
+        permutations: how often.
+        seed: of the shuffles.
     """
-    ranks = np.stack([midranks(scores) for scores in score_sets])
+    ranks = np.stack([midranks(scores) for scores in (*inside, *outside)])
+    spread = np.repeat([LEARNED_INSIDE, 1.0], [len(inside), len(outside)])
     rng = np.random.default_rng(seed)
     size = max(1, _BLOCK_VALUES // len(labels))
     strongest = []
     for start in range(0, permutations, size):
         shuffled = rng.permuted(np.tile(labels, (min(size, permutations - start), 1)), axis=1)
-        strongest.append(fold(permuted_macro_auc(ranks, shuffled)).max(axis=1))
+        strays = spread * (fold(permuted_macro_auc(ranks, shuffled)) - 0.5)
+        strongest.append(np.minimum(0.5 + strays.max(axis=1), 1.0))
     return np.sort(np.concatenate(strongest))
 
 

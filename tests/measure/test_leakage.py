@@ -251,3 +251,15 @@ def test_rows_outside_the_features_are_refused(a_population):
 
     with pytest.raises(MeasureError):
         attack(replace(users, users=Users(np.array([0, 600]))))
+
+
+@pytest.mark.parametrize("classes", [2, 7, 53])
+def test_where_there_is_nothing_to_find_few_sets_look_as_if_there_were(a_population, classes):
+    alone = replace(BRISK, attackers=("logistic",), bootstrap=1)
+    sets = [a_population(classes=classes, audit=120, train=0, width=16, seed=seed) for seed in range(150)]
+
+    found = np.array([attack(each, profile=alone, seed=seed).permutation_p for seed, each in enumerate(sets)])
+
+    assert 0.01 <= (found < 0.05).mean() <= 0.09  # with nothing made up for what is learned inside: .12 - .20
+    assert (found < 0.01).mean() <= 0.03
+    assert 0.4 <= (found < 0.5).mean() <= 0.6
