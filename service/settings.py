@@ -6,10 +6,12 @@ An unknown variable with the prefix is an error: a mistyped EVENHAND_REQUIRED mu
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -18,7 +20,6 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from bundle.limits import ATTRIBUTE_NAME, MOST_ATTRIBUTES
 from service.errors import StartError
 from service.service_links import is_service_link
 
@@ -32,10 +33,21 @@ def _split(value: object) -> object:
     return (value.split(",") if value else []) if isinstance(value, str) else value
 
 
-AttributeName = Annotated[str, StringConstraints(pattern=f"^{ATTRIBUTE_NAME}$")]
-AttributeNames = Annotated[
-    tuple[AttributeName, ...], NoDecode, BeforeValidator(_split), Field(max_length=MOST_ATTRIBUTES)
-]
+def _nameable(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse names that no bundle can have; their rule comes with torch, which most commands do without."""
+    if names:
+        from bundle.limits import ATTRIBUTE_NAME, MOST_ATTRIBUTES, NAME_ALLOWED
+
+        if len(names) > MOST_ATTRIBUTES:
+            raise PydanticCustomError("too_many", "at most {most} names are allowed", {"most": MOST_ATTRIBUTES})
+        for name in names:
+            if re.fullmatch(ATTRIBUTE_NAME, name) is None:
+                allowed = {"name": f"{name!r:.80}", "allowed": NAME_ALLOWED}
+                raise PydanticCustomError("no_name", "{name} is no name of an attribute: {allowed}", allowed)
+    return names
+
+
+AttributeNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_nameable)]
 
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.\[\]:-]{1,255}$")]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import stat
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -36,6 +38,15 @@ def run(url, capsys):
 def scopes_of(url, secret):
     key = find_key({key.digest: key for key in all_keys(url)}, secret.strip(), now_us())
     return None if key is None else key.scopes
+
+
+def test_a_command_on_the_database_starts_without_what_computes(url):
+    program = f"import sys; from service.__main__ import main; main(['migrate', '--url', {url!r}]); print(*sys.modules)"
+
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+
+    assert "sqlalchemy" in loaded
+    assert not {"torch", "faiss", "bundle"} & set(loaded)
 
 
 def test_a_key_is_shown_once_and_opens_its_scopes(run, url, tmp_path):

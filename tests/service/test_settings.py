@@ -62,6 +62,7 @@ def test_variables_of_the_tests_and_the_deployment_are_left_alone(monkeypatch):
         ("SCORES", "on"),
         ("REQUIRED", "gender,"),
         ("DEFAULT", "Gender"),
+        ("DEFAULT", ",".join(f"a{number}" for number in range(65))),
         ("QUEUE_SIZE", "0"),
         ("DEADLINE_S", "0"),
         ("DEADLINE_S", "nan"),
