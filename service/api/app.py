@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from time import perf_counter
 from typing import Any
 
@@ -107,10 +108,16 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
 
 def published_schema(root_path: str = "") -> dict[str, Any]:
     """The OpenAPI document; it depends on no bundle, and of the settings on where a proxy shows the service."""
+    return {**_schema(), "servers": [{"url": root_path}]} if root_path else _schema()
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    """Made once, however many apps live in a process: it takes longer than all the rest of an app."""
     schema = _routed().openapi()
     schema["components"]["schemas"]["Problem"] = PROBLEM_SCHEMA
     describe_access(schema)
-    return {**schema, "servers": [{"url": root_path}]} if root_path else schema
+    return schema
 
 
 class _App(FastAPI):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -17,9 +18,10 @@ LOCK = 7_318_001
 """PostgreSQL's advisory lock for a migration, so that two commands do not run at once."""
 
 
-def newest_revision() -> str:
-    """The revision of the schema that this version of the service needs."""
-    return str(ScriptDirectory.from_config(_config()).get_current_head())
+@cache
+def known_revisions() -> tuple[str, ...]:
+    """The revisions of the schema that this version of the service knows, the one that it needs first."""
+    return tuple(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 def schema_revision(connection: Connection) -> str | None:
@@ -40,12 +42,11 @@ def migrate(database: Database, to: str = "head") -> None:
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         _check_known(schema_revision(connection))
-        config = _config(connection)
-        known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]  # newest first
+        config, known = _config(connection), known_revisions()
         have, wanted = schema_revision(connection), known[0] if to == "head" else to
         if have in known and (wanted == "base" or known.index(wanted) > known.index(have)):
             command.downgrade(config, wanted)
-        elif wanted != "base":
+        elif wanted not in ("base", have):
             command.upgrade(config, wanted)
 
 
@@ -60,15 +61,15 @@ def check_schema(database: Database) -> None:
     with database.reading() as connection:
         have = schema_revision(connection)
     _check_known(have)
-    if have != newest_revision():
+    newest = known_revisions()[0]
+    if have != newest:
         raise StoreStartError(
-            f"the database has schema {have or 'none'}, this version needs {newest_revision()}: "
-            "run `python -m service migrate`"
+            f"the database has schema {have or 'none'}, this version needs {newest}: run `python -m service migrate`"
         )
 
 
 def _check_known(have: str | None) -> None:
-    known = [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+    known = known_revisions()
     if have is not None and have not in known:
         raise StoreStartError(
             f"the database has schema {have}, which this version does not know (it knows up to {known[0]}): "
