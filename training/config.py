@@ -95,16 +95,26 @@ def read_data_config(path: Path) -> RunConfig:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(str(path), "cannot be read", value=error.strerror) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), "is not TOML", value=str(error)) from None
+    if not raw:
+        raise ConfigError(str(path), "is empty", allowed="the tables of training/configs/demo.toml, [data] at least")
+    return raw
 
 
 def _refused(error: ValidationError) -> ConfigError:
     first = error.errors()[0]
     key = ".".join(str(step) for step in first["loc"])
+    if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        facts = first["ctx"]
+        named = str(facts["discriminator"]).strip("'_()")
+        known, key = str(facts.get("expected_tags", "")), f"{key}.{named}"
+        if first["type"] == "union_tag_not_found":
+            return ConfigError(key, "is missing")
+        return ConfigError(key, "is not known", value=facts["tag"], allowed=known.replace("'", ""))
     return ConfigError(key, first["msg"], value=first["input"])
 
 

@@ -178,6 +178,30 @@ def test_an_unknown_key_is_refused_by_name(tmp_path):
         read_config(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('name = "x"\n[data]\nreader = "tabels"\n', r"^data\.reader: 'tabels' is not known; allowed: auto, movielens, "),
+        ('name = "x"\n[data]\n', r"^data\.reader: is missing$"),
+        ('[data]\nreader = "auto"\n[base]\nmodel = "alss"\n', r"^base\.model: 'alss' is not known; allowed: als, "),
+        ("# nothing yet\n", r"run\.toml: is empty; allowed: "),
+    ],
+)
+def test_what_a_configuration_names_wrongly_or_not_at_all_is_said(tmp_path, text, said):
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+
+    with pytest.raises(ConfigError, match=said):
+        read_config(path, name=None)
+
+
+def test_a_configuration_may_begin_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text('name = "x"\n[data]\nreader = "auto"\n', encoding="utf-8-sig")
+
+    assert read_config(path).name == "x"
+
+
 def test_the_command_line_says_what_is_wrong_and_exits_with_2(tmp_path, capsys):
     path = tmp_path / "run.toml"
     path.write_text("name = 7")

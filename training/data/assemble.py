@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bundle.limits import FEWEST_CLASSES, MOST_ATTRIBUTES, NAME_ALLOWED
+from bundle.limits import FEWEST_CLASSES, MOST_ATTRIBUTES
 from training.data.classes import encode
 from training.data.config import AttributeConfig
-from training.data.dataset import ATTRIBUTE_NAME, UNKNOWN, Attribute, Dataset
+from training.data.dataset import NAME_ALLOWED, UNKNOWN, Attribute, Dataset, can_name
 from training.data.gather import NOTHING_MET, Gathered, gather
 from training.data.raw import RawTables, Table
 from training.data.vector_ids import VectorIds
@@ -58,7 +58,7 @@ def assemble(
         whose = f"users with {min_positives} or more positives"
     else:
         kept = vectors.kept(raw.users)
-        left_out = {**raw.left_out, **vectors.alone(raw.users, met.ids)}
+        left_out = {**raw.left_out, **_repeated(met), **vectors.alone(raw.users, met.ids)}
         met = vectors.met(met)
         listed = np.arange(len(met.ids))
         whose = "users and items that have a vector"
@@ -101,10 +101,16 @@ def _left_out(raw: RawTables, met: Gathered, positives: NDArray[np.int64], fewes
     untouched = raw.items.frame["item"].is_in(met.ids.implode()).not_().sum()
     found = {
         "interactions of users without a row": met.unknown,
+        **_repeated(met),
         "items that nobody touched": int(untouched),
         f"users with fewer than {fewest} positives": int((positives < fewest).sum()),
     }
     return {what: count for what, count in ({**raw.left_out, **found}).items() if count}
+
+
+def _repeated(met: Gathered) -> dict[str, int]:
+    """Count the interactions that a later one of the same user and item replaced."""
+    return {"interactions that a later one of the same user and item replaces": met.replaced} if met.replaced else {}
 
 
 def _by_user(
@@ -128,7 +134,7 @@ def _selected(users: Table, attributes: Mapping[str, AttributeConfig] | None) ->
     if not names:
         raise DataError(users.file, "has no attribute: no column besides the id")
     for name in names:
-        if not ATTRIBUTE_NAME.fullmatch(name):
+        if not can_name(name):
             problem = f"cannot name an attribute ({len(name)} characters)"
             allowed = f"{NAME_ALLOWED}; an attribute in the configuration may have the column as its `column`"
             raise DataError(users.file, problem, value=name, allowed=allowed)

@@ -41,7 +41,10 @@ def encode(
     if edges:
         numbers = values.cast(pl.Float64, strict=False)
         bad = values.is_not_null() & (numbers.is_null() | ~numbers.is_finite())
-        table.refuse(bad, column, "is not a number", allowed="a finite number, which `edges` cut into classes")
+        commas = values.filter(bad).str.contains(r"^-?\d+,\d+$").any()
+        how = ", with `decimal` of `csv` a comma where fractions have one" if commas else ""
+        allowed = f"a finite number{how}, which `edges` cut into classes"
+        table.refuse(bad, column, "is not a number", allowed=allowed)
         cut = np.searchsorted(np.asarray(edges), numbers.fill_null(0.0).to_numpy(), side="right")
         return range_names(edges), np.where(values.is_null().to_numpy(), UNKNOWN, cut).astype(np.int16)
     if known is not None:

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from training.data.csv_form import TEXT_ENDINGS, CsvForm
-from training.data.dataset import ATTRIBUTE_NAME
+from training.data.dataset import NAME_ALLOWED, can_name
 from training.data.text_blocks import unpacked_name
 
 AGE_EDGES = (18.0, 25.0, 35.0, 45.0, 50.0, 56.0)
@@ -92,7 +92,13 @@ def _names_alone(value: object) -> object:
     return value
 
 
-AttributeName = Annotated[str, Field(pattern=f"^{ATTRIBUTE_NAME.pattern}$")]
+def _attribute_name(name: str) -> str:
+    if not can_name(name):
+        raise ValueError(f"{name!r} cannot name an attribute; allowed: {NAME_ALLOWED}")
+    return name
+
+
+AttributeName = Annotated[str, AfterValidator(_attribute_name)]
 Attributes = Annotated[dict[AttributeName, AttributeConfig], BeforeValidator(_names_alone)]
 """None at all where nothing is known of users: such data can be read and described, and not be trained on."""
 

@@ -12,8 +12,17 @@ from numpy.typing import NDArray
 
 from bundle import limits
 
-ATTRIBUTE_NAME = re.compile(limits.ATTRIBUTE_NAME)
+RESERVED = ("all", "none", "nothing", "shared", "accuracy")
+"""What reports and verdicts call masks, a part, and what they judge besides attributes."""
+NAME_ALLOWED = f"{limits.NAME_ALLOWED}; none of {', '.join(RESERVED)}"
 UNKNOWN = -1
+
+_ATTRIBUTE_NAME = re.compile(limits.ATTRIBUTE_NAME)
+
+
+def can_name(name: str) -> bool:
+    """Whether an attribute may have this name; bundles written elsewhere may have reserved ones."""
+    return _ATTRIBUTE_NAME.fullmatch(name) is not None and name not in RESERVED
 
 
 @dataclass(frozen=True)
@@ -24,8 +33,8 @@ class Attribute:
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if not ATTRIBUTE_NAME.fullmatch(self.name):
-            raise ValueError(f"attribute name {self.name!r}; allowed: {limits.NAME_ALLOWED}")
+        if not can_name(self.name):
+            raise ValueError(f"attribute name {self.name!r}; allowed: {NAME_ALLOWED}")
 
 
 @dataclass(frozen=True, eq=False)

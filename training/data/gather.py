@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ class Gathered:
         positive: bool (N,).
         ids: String, the items met.
         unknown: how many more there were, of users that are not known.
+        replaced: how many more there were, of which the user has a later one with the same item.
     """
 
     users: NDArray[np.int32]
@@ -36,10 +37,11 @@ class Gathered:
     positive: NDArray[np.bool_]
     ids: pl.Series
     unknown: int = 0
+    replaced: int = 0
 
     def taken(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Gathered:
         """Give some of the rows, by flag or by number."""
-        return Gathered(self.users[rows], self.items[rows], self.positive[rows], self.ids, self.unknown)
+        return replace(self, users=self.users[rows], items=self.items[rows], positive=self.positive[rows])
 
 
 NOTHING_MET = Gathered(
@@ -113,4 +115,4 @@ def _each_once(rows: Gathered) -> Gathered:
     pairs = pairs[order]
     last = np.zeros(len(pairs), dtype=np.bool_)
     last[order[np.append(pairs[1:] != pairs[:-1], True)]] = True
-    return rows if last.all() else rows.taken(last)
+    return rows if last.all() else replace(rows.taken(last), replaced=int((~last).sum()))

@@ -8,11 +8,10 @@ from typing import Any
 
 import polars as pl
 
-from bundle.limits import NAME_ALLOWED
 from training.data.classes import MAX_CLASSES
 from training.data.config import AGE_EDGES, MISSING
 from training.data.csv_form import TEXT_ENDINGS, CsvForm
-from training.data.dataset import ATTRIBUTE_NAME
+from training.data.dataset import NAME_ALLOWED, can_name
 from training.data.files import PARQUET, TableFile, only, open_table
 from training.data.movielens import NO_GENRES
 from training.data.sniff import guess_form, has_no_header
@@ -175,6 +174,10 @@ def _texts(items: _Found, named: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _numbers(texts: pl.Series, form: CsvForm) -> pl.Series:
+    return texts.str.replace(form.decimal, ".", literal=True).cast(pl.Float64, strict=False)
+
+
 def _attributes(users: _Found, own: str, said: Mapping[str, Any]) -> dict[str, Any]:
     """Every column that can be an attribute: text or numbers of two classes or more, and not too many.
 
@@ -192,12 +195,12 @@ def _attributes(users: _Found, own: str, said: Mapping[str, Any]) -> dict[str, A
         texts = values.cast(pl.String).str.strip_chars().drop_nulls()
         texts = texts.filter(~texts.is_in(words))
         name = re.sub(r"\W+", "_", _TYPE.sub("", column).lower(), flags=re.ASCII).strip("_")
-        values_found, numbers = texts.n_unique(), texts.cast(pl.Float64, strict=False)
+        values_found, numbers = texts.n_unique(), _numbers(texts, users.form)
         cut = name.split("_")[0] == "age" and values_found > FEW and not numbers.has_nulls()
         many = values_found > MAX_CLASSES or (values_found > FEW and 2 * values_found > len(texts))
         if values_found < 2 or (many and not cut):
             continue  # many: numbers of rows, other ids; most users have a value of their own
-        if not ATTRIBUTE_NAME.fullmatch(name) or name in found:
+        if not can_name(name) or name in found:
             problem = f"of {len(column)} characters gives an attribute no name" + (
                 " of its own" if name in found else ""
             )
