@@ -181,9 +181,12 @@ def test_an_unknown_key_is_refused_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('name = "x"\n[data]\nreader = "tabels"\n', r"^data\.reader: 'tabels' is not known; allowed: auto, movielens, "),
+        ('name = "x"\n[data]\nreader = "tabels"\n', r"^data\.reader: 'tabels' is not known; allowed: auto, "),
         ('name = "x"\n[data]\n', r"^data\.reader: is missing$"),
-        ('[data]\nreader = "auto"\n[base]\nmodel = "alss"\n', r"^base\.model: 'alss' is not known; allowed: als, "),
+        (
+            'name = "x"\n[data]\nreader = "auto"\n[base]\nmodel = "alss"\n',
+            r"^base\.model: 'alss' is not known; allowed: als, ",
+        ),
         ("# nothing yet\n", r"run\.toml: is empty; allowed: "),
     ],
 )
@@ -192,7 +195,7 @@ def test_what_a_configuration_names_wrongly_or_not_at_all_is_said(tmp_path, text
     path.write_text(text)
 
     with pytest.raises(ConfigError, match=said):
-        read_config(path, name=None)
+        read_config(path)
 
 
 def test_a_configuration_may_begin_with_a_byte_order_mark(tmp_path):
