@@ -181,7 +181,7 @@ def test_an_unknown_key_is_refused_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('name = "x"\n[data]\nreader = "tabels"\n', r"^data\.reader: 'tabels' is not known; allowed: auto, "),
+        ('name = "x"\n[data]\nreader = "tablez"\n', r"^data\.reader: 'tablez' is not known; allowed: auto, "),
         ('name = "x"\n[data]\n', r"^data\.reader: is missing$"),
         (
             'name = "x"\n[data]\nreader = "auto"\n[base]\nmodel = "alss"\n',
