@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,9 +35,42 @@ from bundle.networks import KINDS, TableEncoder
 from bundle.networks.ffvae import ffvae_parts
 from bundle.networks.filters import filter_parts, mask_filter_parts
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""For the processes of pytest-xdist and all that tests start: two that compute with two threads each on two cores wait
+for each other most of the time. A test of threads asks for them."""
+
+LONGEST = (
+    "benchmarks/test_each_at_small_size.py",
+    "service/running/test_retraining.py",
+    "smoke/test_demo.py",
+    "training/test_repeatable.py",
+    "browser/test_audits.py",
+    "contract/test_training_to_service.py",
+    "training/test_real_data.py",
+    "contract/test_brought_vectors.py",
+    "training/test_pull.py",
+    "browser/test_looks.py",
+    "browser/test_explore.py",
+    "training/test_parallel.py",
+    "measure/test_leakage.py",
+    "training/test_lattice.py",
+    "service/index/test_backends.py",
+    "service/test_serve.py",
+    "service/audit/test_runs.py",
+    "service/audit/test_command.py",
+    "service/running/test_schema.py",
+)
+"""Files that take half a minute or nearly so. They begin first: one that began last would leave a process idle."""
+
 CLASSES = {"gender": ["F", "M"], "age": ["under 30", "30-49", "50+"], "occupation": ["artist", "lawyer", "writer"]}
 
 MakeBundle = Callable[..., Bundle]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The order in which pytest-xdist hands files to its processes."""
+    places = {(Path(__file__).parent / name).resolve(strict=True): place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
 
 
 def make_bundle(

@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.__main__ import main
+
 ROOT = Path(__file__).parents[2]
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -90,45 +92,6 @@ def test_without_keys_it_listens_on_loopback_only_unless_told_otherwise(a_bundle
     wait_until_ready(allowed, f"http://127.0.0.1:{port}")
 
 
-def test_with_a_key_it_listens_anywhere_and_answers_to_the_key_alone(a_bundle_folder, start):
-    out, _ = start("keys", "create", "app", "--scopes", "recommend").communicate(timeout=60)
-    port = a_free_port()
-    process = start("serve", "--bundle", str(a_bundle_folder()), "--host", "0.0.0.0", "--port", str(port))
-    url = f"http://127.0.0.1:{port}"
-    wait_until_ready(process, url)
-
-    answers = [
-        httpx.get(f"{url}/recommend?user=u0", headers=headers).status_code
-        for headers in ({}, {"authorization": "Bearer evh_guess"}, {"authorization": f"Bearer {out.strip()}"})
-    ]
-
-    assert answers == [401, 401, 200]
-    start("keys", "revoke", "app").communicate(timeout=60)
-    process.terminate()
-    process.communicate(timeout=30)
-    again = start("serve", "--bundle", str(a_bundle_folder(version="2")), "--host", "0.0.0.0", "--port", str(port))
-    wait_until_ready(again, url)
-    assert httpx.get(f"{url}/attributes").status_code == 401
-
-
-def test_a_model_that_was_activated_is_served_again_after_a_restart(a_bundle_folder, start):
-    folder = a_bundle_folder()
-    a_bundle_folder(version="2", seed=2)
-    port = a_free_port()
-    url = f"http://127.0.0.1:{port}"
-    process = start("serve", "--bundle", str(folder), "--port", str(port))
-    wait_until_ready(process, url)
-    assert httpx.post(f"{url}/models/2/activate").status_code == 200
-    process.kill()
-    process.communicate()
-
-    again = start("serve", "--bundle", str(folder), "--port", str(port))
-    wait_until_ready(again, url)
-
-    assert httpx.get(f"{url}/recommend?user=u0").json()["model"]["version"] == "2"
-    assert httpx.get(f"{url}/models").json()["active"]["activated"] is not None
-
-
 @pytest.mark.parametrize(
     ("settings", "damage", "words"),
     [
@@ -137,15 +100,19 @@ def test_a_model_that_was_activated_is_served_again_after_a_restart(a_bundle_fol
         ({}, True, "items.parquet"),
     ],
 )
-def test_a_start_that_is_refused_says_why_in_one_line(a_bundle_folder, start, settings, damage, words):
+def test_a_start_that_is_refused_says_why_in_one_line(
+    a_bundle_folder, tmp_path, monkeypatch, capsys, settings, damage, words
+):
     folder = a_bundle_folder()
     if damage:
         (folder / "items.parquet").write_bytes(b"PAR1")
+    for name, value in {"database_url": f"sqlite:///{tmp_path}/evenhand.db", **settings}.items():
+        monkeypatch.setenv(f"EVENHAND_{name.upper()}", value)
 
-    process = start("serve", "--bundle", str(folder), **settings)
-    _, err = process.communicate(timeout=60)
+    status = main(["serve", "--bundle", str(folder), "--port", str(a_free_port())])
 
-    assert process.returncode == 2
+    err = capsys.readouterr().err
+    assert status == 2
     assert words in err
     assert len(err.splitlines()) == 1
 
@@ -160,29 +127,6 @@ def test_a_port_that_is_taken_is_said(a_bundle_folder, start):
     assert process.returncode == 3
     (line,) = err.splitlines()  # nothing was loaded, nothing said to be ready
     assert line.endswith("Address already in use")
-
-
-@pytest.mark.parametrize("host", ["::1", "[::1]"])
-def test_loopback_may_be_written_as_ipv6(a_bundle_folder, start, host):
-    port = a_free_port()
-    process = start("serve", "--bundle", str(a_bundle_folder()), "--host", host, "--port", str(port))
-
-    wait_until_ready(process, f"http://[::1]:{port}")
-
-
-def test_a_connection_rests_longer_than_a_balancer_keeps_it(a_bundle_folder, start):
-    """uvicorn's own five seconds would end it before."""
-    port = a_free_port()
-    process = start("serve", "--bundle", str(a_bundle_folder()), "--port", str(port))
-    wait_until_ready(process, f"http://127.0.0.1:{port}")
-    request = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(request)
-        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
-        time.sleep(6.5)
-        connection.sendall(request)
-
-        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
 
 
 def test_the_published_schema_is_the_apps(start):
