@@ -48,20 +48,37 @@ def weighted_macro_auc(scores: Scores, labels: Labels, weights: Scores) -> NDArr
     """
     n, width = scores.shape
     members = _members(labels, width)
+    drawn = np.ascontiguousarray(weights.T, dtype=np.float32)  # (n, B): whole numbers below 2^24, so sums are exact
     per_class = np.empty((width, len(weights)))
     for column in range(width):
         order = np.argsort(scores[:, column], kind="stable")
-        ordered = scores[order, column]
+        ordered, mine = scores[order, column], members[column, order]
+        if not mine.any():
+            per_class[column] = np.nan
+            continue
         starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])  # one group per distinct score
-        mine = weights[:, order] * members[column, order]
-        rest = weights[:, order] * ~members[column, order]
-        if len(starts) < n:
-            mine, rest = np.add.reduceat(mine, starts, axis=1), np.add.reduceat(rest, starts, axis=1)
-        below = np.cumsum(rest, axis=1) - rest / 2  # weight of the rest below, ties by half
-        pairs = mine.sum(axis=1) * rest.sum(axis=1)
-        wins = np.einsum("bg,bg->b", mine, below)
+        group = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, n]))[mine]
+        met, first = np.unique(group, return_index=True)  # groups that have someone of the class
+        upto = _running_sums(drawn[order])
+        own = _running_sums(drawn[order[mine]])
+        ends = np.r_[starts, n]
+        low, high = upto[ends[met]], upto[ends[met + 1]]
+        own_low, own_high = own[first], own[np.r_[first[1:], len(group)]]
+        in_group = own_high - own_low
+        below = (low - own_low) + ((high - low) - in_group) / 2  # weight of the rest below, ties by half
+        wins = np.einsum("gb,gb->b", in_group, below, dtype=np.float64)
+        positives = own[-1].astype(np.float64)
+        pairs = positives * (upto[-1] - positives)
         per_class[column] = np.divide(wins, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
     return _mean(per_class)
+
+
+def _running_sums(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sums of the first 0, 1, …, n rows, each of shape (B,)."""
+    sums = np.zeros((len(rows) + 1, rows.shape[1]), np.float32)
+    for place, row in enumerate(rows):  # np.cumsum along the first axis takes three times as long
+        np.add(sums[place], row, out=sums[place + 1])
+    return sums
 
 
 def permuted_macro_auc(ranks: NDArray[np.float64], shuffled: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -181,7 +181,7 @@ def refitted_null(
 def _cross_validated(
     users: Prepared, truth: NDArray[np.int64], profile: Profile, tuned: Tuned, seed: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Way (a): out-of-fold scores, as ranks within their fold (folds are scaled alike), averaged over repeats."""
+    """Way (a): out-of-fold scores, as ranks within their fold (folds are scaled alike), summed over repeats."""
     class_count = int(truth.max()) + 1
     scores = {name: np.zeros((len(truth), columns(class_count))) for name in profile.attackers}
     for repeat in range(profile.repeats):
@@ -189,8 +189,9 @@ def _cross_validated(
         for number, (fitting, held) in enumerate(folds.split(truth, truth)):
             attempt = _attempt(users, truth, fitting, held, class_count, profile, _seed(seed, repeat, number))
             for name in profile.attackers:
-                ranks = midranks(attack(name, attempt, tuned.settings[name]))
-                scores[name][held] += (ranks - 0.5) / len(held) / profile.repeats
+                if not repeat or name not in profile.once:
+                    ranks = midranks(attack(name, attempt, tuned.settings[name]))
+                    scores[name][held] += (ranks - 0.5) / len(held)
     return scores
 
 

@@ -24,7 +24,7 @@ _FOLDS = 3
 GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = {
     "logistic": {"c": (0.003, 0.01, 0.1, 1.0)},
     "mlp": {"alpha": (0.3, 1.0)},
-    "boosting": {"trees": (120.0,), "leaf": (10.0, 30.0)},
+    "boosting": {"trees": (80.0,), "leaf": (10.0, 30.0)},
     "knn": {"k": (15.0, 30.0, 60.0)},
     "svm": {"c": (1.0, 10.0), "gamma": (0.5, 1.0)},
 }
@@ -42,7 +42,7 @@ DEFAULTS = Tuned(
     settings={
         "logistic": {"c": 0.01},
         "mlp": {"alpha": 1.0},
-        "boosting": {"trees": 120.0, "leaf": 30.0},
+        "boosting": {"trees": 80.0, "leaf": 30.0},
         "knn": {"k": 30.0},
         "svm": {"c": 10.0, "gamma": 0.5},
     },

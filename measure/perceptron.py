@@ -1,0 +1,136 @@
+"""Perceptrons with one hidden layer, several at once: the attacker that is fitted most often, so it has its own code.
+
+Members differ in where they start and see the same batches, so the hidden layers of all are one product of matrices.
+Adam (Kingma and Ba, ICLR 2015), ReLU, softmax or, for two classes, one logistic output; weights start uniform within
+√(6 / (fan in + fan out)) (Glorot and Bengio, AISTATS 2010). Letters: n users, d columns, H hidden units, S members.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+HIDDEN = 128
+EPOCHS = 30
+BATCH = 128
+RATE = 0.003
+_DECAY, _DECAY_SQUARES, _TINY = 0.9, 0.999, 1e-8
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """Views into one array of numbers, so that one step of Adam moves all of them."""
+
+    flat: Floats
+    first: Floats
+    """(d, S * H)"""
+    first_bias: Floats
+    """(S * H,)"""
+    second: Floats
+    """(S, H, outputs)"""
+    second_bias: Floats
+    """(S, 1, outputs)"""
+
+    @classmethod
+    def zeros(cls, width: int, members: int, outputs: int) -> "_Layers":
+        shapes = (width, members * HIDDEN), (members * HIDDEN,), (members, HIDDEN, outputs), (members, 1, outputs)
+        ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+        flat = np.zeros(ends[-1], np.float32)
+        parts = np.split(flat, ends[:-1])
+        return cls(flat, *(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)))
+
+
+def probabilities(
+    users: Floats, labels: NDArray[np.int64], scored: Floats, *, penalty: float, members: int, seed: int
+) -> NDArray[np.float64]:
+    """Fit on some users, give the mean probabilities of the members for others.
+
+    Args:
+        users: shape (n, d), scaled.
+        labels: shape (n,), 0, 1, …, K - 1, each there.
+        scored: shape (s, d), scaled likewise.
+        penalty: weight of the squared weights, of all but biases, against the sum of losses over a batch.
+        members: how many perceptrons.
+        seed: of the weights and the batches.
+
+    Returns:
+        Shape (s, K).
+    """
+    rng = np.random.default_rng(seed)
+    count, (n, width) = int(labels.max()) + 1, users.shape
+    outputs = 1 if count == 2 else count
+    layers, slopes = (_Layers.zeros(width, members, outputs) for _ in range(2))
+    layers.first[:] = rng.uniform(-1, 1, layers.first.shape) * np.sqrt(6 / (width + HIDDEN))
+    layers.second[:] = rng.uniform(-1, 1, layers.second.shape) * np.sqrt(6 / (HIDDEN + outputs))
+    wanted = np.eye(count, dtype=np.float32)[labels][:, -outputs:]
+    step = _adam(layers.flat, slopes.flat)
+    for _ in range(EPOCHS):
+        order = rng.permutation(n)
+        x, y = users[order], wanted[order]
+        for start in range(0, n, BATCH):
+            _slopes(layers, slopes, x[start : start + BATCH], y[start : start + BATCH], penalty)
+            next(step)
+    _, found = _forward(layers, scored)
+    mean = found.mean(axis=0, dtype=np.float64)
+    return np.concatenate([1 - mean, mean], axis=1) if outputs == 1 else mean
+
+
+def _forward(layers: _Layers, x: Floats) -> tuple[Floats, Floats]:
+    """Hidden units (n, S * H) and probabilities (S, n, outputs)."""
+    hidden = x @ layers.first
+    hidden += layers.first_bias
+    np.maximum(hidden, 0, out=hidden)
+    found = _by_member(hidden, layers) @ layers.second
+    found += layers.second_bias
+    if found.shape[2] == 1:
+        return hidden, 1 / (1 + np.exp(-np.clip(found, -60, 60)))
+    found -= found.max(axis=2, keepdims=True)
+    np.exp(found, out=found)
+    found /= found.sum(axis=2, keepdims=True)
+    return hidden, found
+
+
+def _slopes(layers: _Layers, slopes: _Layers, x: Floats, y: Floats, penalty: float) -> None:
+    """Derivatives of the mean loss of a batch, put into ``slopes``."""
+    hidden, found = _forward(layers, x)
+    found -= y
+    found /= len(x)
+    units = _by_member(hidden, layers)
+    np.matmul(units.transpose(0, 2, 1), found, out=slopes.second)
+    found.sum(axis=1, keepdims=True, out=slopes.second_bias)
+    back = np.empty_like(hidden)
+    np.matmul(found, layers.second.transpose(0, 2, 1), out=_by_member(back, layers))
+    back *= hidden > 0
+    np.matmul(x.T, back, out=slopes.first)
+    back.sum(axis=0, out=slopes.first_bias)
+    for slope, weight in ((slopes.first, layers.first), (slopes.second, layers.second)):
+        slope += weight * np.float32(penalty / len(x))
+
+
+def _by_member(hidden: Floats, layers: _Layers) -> Floats:
+    """(n, S * H) as (S, n, H), the same numbers."""
+    return hidden.reshape(len(hidden), len(layers.second), HIDDEN).transpose(1, 0, 2)
+
+
+def _adam(weights: Floats, slopes: Floats) -> Iterator[None]:
+    """Move the weights, in place, by the slopes as they are at each step."""
+    mean, square, room = (np.zeros_like(weights) for _ in range(3))
+    done = 0
+    while True:
+        done += 1
+        mean *= _DECAY
+        np.multiply(slopes, 1 - _DECAY, out=room)
+        mean += room
+        square *= _DECAY_SQUARES
+        np.multiply(slopes, slopes, out=room)
+        room *= 1 - _DECAY_SQUARES
+        square += room
+        np.sqrt(square, out=room)
+        room += _TINY
+        np.divide(mean, room, out=room)
+        room *= RATE * np.sqrt(1 - _DECAY_SQUARES**done) / (1 - _DECAY**done)
+        weights -= room
+        yield
