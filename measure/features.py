@@ -23,6 +23,7 @@ Features = Any
 
 DIRECTIONS = 64
 _ROUND_OFF = 1e-6
+_FAINTEST = 1e-5
 
 
 def list_features(lists: NDArray[np.integer[Any]], item_count: int, by_rank: bool = False) -> Features:
@@ -72,6 +73,46 @@ def side_by_side(views: Sequence[Features]) -> Features:
     floor = _ROUND_OFF * np.abs(first).max(initial=0.0)
     changes = [view - first for view in views[1:]]
     return np.concatenate([first, *(np.where(np.ptp(c, axis=0) > floor, c, 0.0) for c in changes)], axis=1)
+
+
+@dataclass(frozen=True)
+class Forms:
+    """The same information in several forms; attackers see each, and the worst one counts."""
+
+    forms: tuple[Features, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the first."""
+        rows, width = self.forms[0].shape
+        return rows, width
+
+
+def forms_of(features: Any) -> tuple[Features, ...]:
+    """All forms of features: themselves where they have one."""
+    return features.forms if isinstance(features, Forms) else (features,)
+
+
+def whitened(features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Turn dense features to their principal directions, over all rows without any label, each at variance 1.
+
+    What several masks show can differ in directions that no single column has for itself, far smaller than the columns
+    are: no attacker learns from what is a thousandth of its input.
+
+    Args:
+        features: shape (n, d).
+
+    Returns:
+        Shape (n, w), largest first; w at most d, and at least 1. Directions below 1e-5 of the largest are round-off.
+    """
+    centred = np.asarray(features, dtype=np.float64)
+    centred = centred - centred.mean(axis=0)
+    variance, directions = np.linalg.eigh(centred.T @ centred / len(centred))
+    spread = np.sqrt(np.maximum(variance, 0))[::-1]
+    kept = max(1, int((spread > _FAINTEST * spread[0]).sum()))
+    turned = centred @ directions[:, ::-1][:, :kept]
+    turned /= np.where(spread[:kept] > 0, spread[:kept], 1)
+    return np.asarray(turned, dtype=np.float32)
 
 
 def noise_like(features: Features, seed: int) -> Features:

@@ -7,7 +7,7 @@ strongest attacker, to be read beside what permuted labels give (``permutation95
 A number from here bounds leakage from below: another attacker may find more.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,12 +18,14 @@ from sklearn.model_selection import StratifiedKFold
 from measure.attackers import Attempt, attack
 from measure.auc import columns, fold, macro_auc, midranks
 from measure.errors import OutOfRangeError, OverlapError, ShapeError
-from measure.features import Features, Prepared, prepare
+from measure.features import Features, Forms, Prepared, forms_of, prepare
 from measure.labels import RARE_BELOW, Labels, Merge, merge_rare
 from measure.profiles import Profile
 from measure.resampling import bootstrap_interval, permutation_null
 from measure.tuning import DEFAULTS, Tuned
 
+FORMS = ("plain", "whitened")
+"""What the card calls the forms of joined features."""
 Way = Literal["cross_validated", "fitted_on_train"]
 
 
@@ -37,13 +39,18 @@ class Users:
 
 @dataclass(frozen=True)
 class Attacked:
-    """An attacker's result. ``auc`` and ``ci95`` are folded at .5 and of the worse ``way``; the two ways are not."""
+    """An attacker's result. ``auc`` and ``ci95`` are folded at .5 and of the worse ``way``; the two ways are not.
+
+    Where the features have several forms, each of these is of the worst one.
+    """
 
     auc: float
     ci95: tuple[float, float]
     way: Way
     cross_validated: float
     fitted_on_train: float | None
+    form: int = 0
+    """Which form of the features gave ``auc``."""
 
     def as_row(self) -> dict[str, Any]:
         """Shape it for the card; attackers that were not run are absent."""
@@ -51,6 +58,8 @@ class Attacked:
         row["cross_validated"] = self.cross_validated
         if self.fitted_on_train is not None:
             row["fitted_on_train"] = self.fitted_on_train
+        if self.form:
+            row["form"] = FORMS[self.form]
         return row
 
 
@@ -101,7 +110,7 @@ class Leakage:
 
 
 def leakage(
-    features: Features,
+    features: Features | Forms,
     labels: Labels,
     users: Users,
     profile: Profile,
@@ -116,7 +125,7 @@ def leakage(
     """Attack one attribute through one kind of features.
 
     Args:
-        features: dense (n, d) or SciPy sparse (n, w), one row per user of the bundle.
+        features: dense (n, d) or SciPy sparse (n, w), one row per user of the bundle; or the same in several forms.
         labels: shape (n,), -1 for unknown (left out).
         users: disjoint audit and train rows.
         profile: how much work to spend.
@@ -136,14 +145,21 @@ def leakage(
     merged = merge.apply(labels)
     audit = users.audit[merged[users.audit] >= 0]
     train = _train_rows(users, merged)
-    prepared = prepare(features)
     truth = merged[audit]
 
-    inside = _cross_validated(prepared.rows(audit), truth, profile, tuned, seed)
-    outside = _fitted_on_train(prepared, merged, audit, train, profile, tuned, seed)
-    null = permutation_null([*inside.values()], [*outside.values()], truth, profile.permutations, seed)
+    inside, outside = [], []
+    for prepared in map(prepare, forms_of(features)):
+        inside.append(_cross_validated(prepared.rows(audit), truth, profile, tuned, seed))
+        outside.append(_fitted_on_train(prepared, merged, audit, train, profile, tuned, seed))
+    learned_inside, learned_outside = ([each for form in way for each in form.values()] for way in (inside, outside))
+    null = permutation_null(learned_inside, learned_outside, truth, profile.permutations, seed)
 
-    found = {name: _worse_way(inside[name], outside.get(name), truth, profile, seed) for name in profile.attackers}
+    found = {
+        name: _worst(
+            [form[name] for form in inside], [form[name] for form in outside if form], truth, profile.bootstrap, seed
+        )
+        for name in profile.attackers
+    }
     top = max(result.auc for result in found.values())
     return Leakage(
         attribute=attribute,
@@ -228,20 +244,24 @@ def _attempt(
     return Attempt(base.scaled(base), labels[fitting], scored, class_count, seed, profile.members)
 
 
-def _worse_way(
-    inside: NDArray[np.float64],
-    outside: NDArray[np.float64] | None,
+def _worst(
+    inside: Sequence[NDArray[np.float64]],
+    outside: Sequence[NDArray[np.float64]],
     truth: NDArray[np.int64],
-    profile: Profile,
+    resamples: int,
     seed: int,
 ) -> Attacked:
-    by_fold = macro_auc(inside, truth)
-    by_train = None if outside is None else macro_auc(outside, truth)
-    way: Way = "cross_validated"
-    scores, auc = inside, float(fold(by_fold))
-    if outside is not None and by_train is not None and fold(by_train) > auc:
-        way, scores, auc = "fitted_on_train", outside, float(fold(by_train))
-    return Attacked(auc, bootstrap_interval(scores, truth, profile.bootstrap, seed), way, by_fold, by_train)
+    """Of the ways and the forms, the ones that give away most; scores of each form, by way (b) there may be none."""
+    by_fold, by_train = ([macro_auc(scores, truth) for scores in way] for way in (inside, outside))
+    tried: list[tuple[Way, int, NDArray[np.float64], float]] = [
+        *(("cross_validated", *each) for each in zip(range(len(inside)), inside, by_fold, strict=True)),
+        *(("fitted_on_train", *each) for each in zip(range(len(outside)), outside, by_train, strict=True)),
+    ]
+    way, form, scores, auc = max(tried, key=lambda each: fold(each[3]))
+    interval = bootstrap_interval(scores, truth, resamples, seed)
+    return Attacked(
+        float(fold(auc)), interval, way, max(by_fold, key=fold), max(by_train, key=fold, default=None), form
+    )
 
 
 def _train_rows(users: Users, merged: NDArray[np.int64]) -> NDArray[np.intp]:
@@ -253,7 +273,7 @@ def _train_rows(users: Users, merged: NDArray[np.int64]) -> NDArray[np.intp]:
     return known if enough else np.empty(0, dtype=np.intp)
 
 
-def _check(features: Features, labels: Labels, users: Users) -> None:
+def _check(features: Features | Forms, labels: Labels, users: Users) -> None:
     n = features.shape[0]
     if labels.shape != (n,):
         raise ShapeError("labels", labels.shape, f"({n},)")

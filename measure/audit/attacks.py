@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from measure.audit.reasons import Reason, reason_of
 from measure.errors import MeasureError
-from measure.features import Features
+from measure.features import Features, Forms
 from measure.leakage import Leakage, Users, leakage
 from measure.profiles import Profile
 from measure.tuning import DEFAULTS, Tuned, tune
@@ -32,7 +32,7 @@ class Tuning:
 class Attack:
     """One row of the card."""
 
-    features: Features
+    features: Features | Forms
     labels: NDArray[np.int64]
     ordered: bool
     users: Users

@@ -14,7 +14,7 @@ import numpy as np
 
 from measure.audit.scope import JOINED
 from measure.audit.subject import Lists, Subject
-from measure.features import Features, list_features, noise_like, side_by_side
+from measure.features import Features, Forms, list_features, noise_like, side_by_side, whitened
 from measure.masks import Mask, attacked_under, telling_masks
 from measure.profiles import Profile
 
@@ -30,7 +30,7 @@ class Target:
     """The card's ``target``."""
     sensitive: Mask
     attributes: tuple[str, ...]
-    features: Callable[[], Features]
+    features: Callable[[], Features | Forms]
     """Makes them; called when they are needed, for all attributes at once."""
     reference: str | None
     """The target to compare with, which gives the row's ``base_auc``."""
@@ -127,8 +127,9 @@ def _joined(asked: _Asked) -> Iterator[Target]:
     """Vectors, then lists, of several masks side by side: of all, and for each attribute of those that protect it."""
     subject, names, depth = asked.subject, asked.names, max(asked.profile.lists)
 
-    def vectors(some: Sequence[Mask]) -> Features:
-        return side_by_side([subject.fair(mask) for mask in some])
+    def vectors(some: Sequence[Mask]) -> Forms:
+        joined = side_by_side([subject.fair(mask) for mask in some])
+        return Forms((joined, whitened(joined)))
 
     def lists(some: Sequence[Mask]) -> Features:
         return side_by_side([_listed(subject, JOINED, partial(subject.lists, mask, depth)) for mask in some])

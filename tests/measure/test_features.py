@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse
 
 from measure.errors import NotFiniteError, OutOfRangeError, ShapeError
-from measure.features import list_features, noise_like, prepare, side_by_side
+from measure.features import list_features, noise_like, prepare, side_by_side, whitened
 
 
 def test_a_list_becomes_the_indicators_of_its_items():
@@ -97,3 +97,20 @@ def test_features_that_are_not_numbers_are_refused_with_their_count():
 def test_features_without_columns_are_refused(features):
     with pytest.raises(ShapeError):
         prepare(features)
+
+
+def test_whitened_directions_are_as_wide_as_each_other_and_round_off_is_none():
+    rng = np.random.default_rng(0)
+    loud = rng.normal(size=(500, 4))
+    small = 1e-4 * rng.normal(size=(500, 1))
+    features = np.hstack([loud, loud[:, :2] + small, 1e-9 * rng.normal(size=(500, 1))])
+
+    found = whitened(features)
+
+    assert found.shape == (500, 5)
+    np.testing.assert_allclose(np.cov(found.T, bias=True), np.eye(5), atol=1e-3)
+    assert abs(np.corrcoef(found[:, 4], small[:, 0])[0, 1]) > 0.99
+
+
+def test_features_that_are_the_same_for_everybody_stay_so():
+    assert not whitened(np.ones((20, 3))).any()

@@ -6,7 +6,7 @@ import pytest
 
 from measure.attackers import ATTACKERS
 from measure.errors import MeasureError, OutOfRangeError, OverlapError, ShapeError, UnknownAttackerError
-from measure.features import list_features, noise_like, side_by_side
+from measure.features import Forms, list_features, noise_like, side_by_side, whitened
 from measure.leakage import Users, leakage, refitted_null
 from measure.profiles import FULL, PROFILES, PROTECTED, QUICK, Profile
 from measure.tuning import DEFAULTS, GRIDS, tune
@@ -263,3 +263,36 @@ def test_where_there_is_nothing_to_find_few_sets_look_as_if_there_were(a_populat
     assert 0.01 <= (found < 0.05).mean() <= 0.09  # with nothing made up for what is learned inside: .12 - .20
     assert (found < 0.01).mean() <= 0.03
     assert 0.4 <= (found < 0.5).mean() <= 0.6
+
+
+def two_masks(population, strength=0.02, width=24):
+    """Fair vectors under two masks that differ by little, and by least along one direction, which tells the label."""
+    rng = np.random.default_rng(9)
+    n = len(population.labels)
+    basis = np.linalg.qr(rng.normal(size=(width, width)))[0]
+    loud = rng.normal(size=(n, width - 1)) @ basis[:-1]
+    quiet = (2.0 * population.labels[:, None] - 1 + rng.normal(size=(n, 1))) @ basis[-1:]
+    first = rng.normal(size=(n, width))
+    return [first.astype(np.float32), (first + 0.1 * loud + 0.1 * strength * quiet).astype(np.float32)]
+
+
+def test_what_two_masks_differ_in_least_is_found_once_they_are_whitened(a_population):
+    users = a_population(audit=400, train=600, width=24)
+    joined = side_by_side(two_masks(users))
+
+    plain, both = (attack(users, features=features) for features in (joined, Forms((joined, whitened(joined)))))
+
+    assert plain.auc < 0.62
+    assert both.auc > 0.8
+    assert both.as_row()["attackers"]["logistic"]["form"] == "whitened"
+    assert "form" not in plain.as_row()["attackers"]["logistic"]
+
+
+def test_whitening_hides_nothing_that_is_plain(a_population):
+    users = a_population(signal=1.0)
+    joined = side_by_side([users.features, users.features])
+
+    plain, both = (attack(users, features=features) for features in (joined, Forms((joined, whitened(joined)))))
+
+    assert both.auc >= plain.auc
+    assert both.permutation95 >= plain.permutation95 - 0.005
