@@ -57,9 +57,9 @@ class Users:
         """(n, P, d) parts of some users, by their rows; a copy."""
         return self.parts[rows].astype(np.float32)
 
-    def part(self, place: int) -> NDArray[np.float32]:
-        """(U, d) one part of every user, by its place; a copy."""
-        return self.parts[:, place].astype(np.float32)
+    def part(self, place: int, rows: NDArray[np.integer[Any]] | slice = slice(None)) -> NDArray[np.float32]:
+        """(n, d) one part of some users, by its place; a copy."""
+        return self.parts[rows, place].astype(np.float32)
 
     @cached_property
     def row(self) -> Mapping[str, int]:

@@ -16,7 +16,7 @@ from bundle import BundleError, read_bundle
 from measure.audit import Thresholds
 from measure.profiles import PROFILES
 from training import parallel, scalars
-from training.card import make_card
+from training.card import AUDITED_AT_MOST, make_card
 from training.compare import as_text, compare_versions, thresholds_of
 from training.config import RunConfig, read_config, read_data_config
 from training.data.check import as_toml, describe
@@ -62,7 +62,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     bundle, started = read_bundle(options.bundle), time.monotonic()
-    card = make_card(bundle, PROFILES[options.profile], workers=options.workers)
+    card = make_card(bundle, PROFILES[options.profile], options.workers, options.users)
     print(json.dumps(card, indent=1) if options.json else summary(card))
     took = f"\nprofile {options.profile}: {time.monotonic() - started:.0f} s"
     print(took, file=sys.stderr if options.json else sys.stdout)
@@ -160,6 +160,8 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("evaluate", help="measure a bundle again; rewrites nothing")
     command.add_argument("bundle", type=Path)
     command.add_argument("--profile", choices=sorted(PROFILES), default="quick")
+    most = f"audit users to look at, at most ({AUDITED_AT_MOST:,})"
+    command.add_argument("--users", type=_count, default=AUDITED_AT_MOST, metavar="N", help=most)
     command.add_argument("--json", action="store_true", help="the whole card instead of a table")
     command.add_argument("--workers", type=_count, help="processes that attack side by side (one on each CPU)")
     command.set_defaults(command=_evaluate)

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from bundle.manifest import PlainName
 from training.base.als import AlsConfig
 from training.base.train import BaseConfig
+from training.card import AUDITED_AT_MOST
 from training.data.config import DataConfig
 from training.errors import ConfigError
 from training.fair.lattice.config import LatticeConfig
@@ -47,6 +48,9 @@ class RunConfig(BaseModel):
     """Of torch and BLAS, on the CPU; 0 for all. The same seed and thread count give the same content hash."""
     profile: Literal["quick", "protected", "full"] = "quick"
     """How much the card measures: a quick look, one at what is protected alone, or everything a verdict needs."""
+    audit_users: PositiveInt = AUDITED_AT_MOST
+    """Audit users that the card is over, at most; of more, so many are drawn. Intervals are as wide as that makes them.
+    In `reproduce` everybody is measured."""
     data: DataConfig
     base: BaseConfig = Field(default_factory=AlsConfig)
     fair: FairConfig = Field(default_factory=LatticeConfig)

@@ -15,6 +15,8 @@ from training.data.dataset import Dataset
 from training.data.split import NOTHING, HeldOut, draw_new_users
 
 Mode = Literal["strict", "reproduce"]
+VALIDATED_AT_MOST = 50_000
+"""Users whose validation positive is ranked among sampled negatives: with them an N@10 is known to ± .003."""
 Csr = tuple[NDArray[np.int64], NDArray[np.int32]]
 """indptr (U + 1,) and indices (N,)."""
 
@@ -85,14 +87,43 @@ class Experiment:
         return self.positives if self.mode == "reproduce" else self.train
 
     @cached_property
+    def validated(self) -> NDArray[np.int64]:
+        """(V,) rows of the users that are validated on: all, or `VALIDATED_AT_MOST` of those with a positive."""
+        users = len(self.dataset.users)
+        if users <= VALIDATED_AT_MOST:
+            return np.arange(users)
+        return evenly(np.flatnonzero(self.validation != NOTHING), VALIDATED_AT_MOST)
+
+    @cached_property
     def validation_negatives(self) -> NDArray[np.int32]:
-        """(U, 99) items that a validation positive is ranked against.
+        """(V, 99) items that the validation positives of ``validated`` are ranked against.
 
         Drawn from items not in seen, in `reproduce` from those that are no positives.
         """
         seen = without(self.folded_in, (self.dataset.indptr, self.dataset.indices))
         excluded = self.positives if self.mode == "reproduce" else seen
-        return sample_negatives(*excluded, len(self.dataset.items), seed=self.seed)
+        return sample_negatives(*rows_of(self.validated, excluded), len(self.dataset.items), seed=self.seed)
+
+    def validation_of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Positives (n,) and negatives (n, 99) of some users; a positive of -1 for those that are not validated on."""
+        place = np.searchsorted(self.validated, rows).clip(max=len(self.validated) - 1)
+        there = self.validated[place] == rows
+        return np.where(there, self.validation[rows], np.int32(NOTHING)), self.validation_negatives[place]
+
+
+def evenly(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """All of the rows, or so many of them, evenly spread."""
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+
+
+def rows_of(users: NDArray[np.int64], rows: Csr) -> Csr:
+    """The rows of some users, (n,), in that order."""
+    indptr, indices = rows
+    counts = np.diff(indptr)[users]
+    kept = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return kept, indices[np.repeat(indptr[users] - kept[:-1], counts) + np.arange(kept[-1])]
 
 
 def without(users: NDArray[np.bool_], rows: Csr) -> Csr:

@@ -18,6 +18,7 @@ from bundle import (
     Bundle,
     DataSource,
     Description,
+    FairEncoder,
     Items,
     Parts,
     Seen,
@@ -30,6 +31,7 @@ from training.experiment import Experiment
 from training.fair.contract import Fair
 
 HALF = np.finfo(np.float16)
+_BLOCK_USERS = 65_536
 
 
 def export(config: RunConfig, experiment: Experiment, fair: Fair) -> Bundle:
@@ -46,10 +48,7 @@ def export(config: RunConfig, experiment: Experiment, fair: Fair) -> Bundle:
     base = fair.base
     dataset, held_out = experiment.dataset, experiment.held_out
     encoder = fair.encoder.cpu().eval().requires_grad_(False)
-    parts = fair.vectors
-    if parts is None:
-        with torch.no_grad():
-            parts = encoder.split(torch.from_numpy(base.users)).contiguous().numpy()
+    parts = fair.vectors if fair.vectors is not None else _parts(encoder, base.users)
     indptr, indices, positive = _sorted_by_item(dataset)
     train_counts = np.bincount(held_out.train_indices, minlength=len(dataset.items))
     return Bundle(
@@ -71,6 +70,16 @@ def export(config: RunConfig, experiment: Experiment, fair: Fair) -> Bundle:
         ),
         reranker=base.reranker,
     )
+
+
+def _parts(encoder: FairEncoder, users: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(U, P, d) parts of (U, d) user vectors; what is made on the way is held for some users at a time."""
+    parts = np.empty((len(users), encoder.part_count, users.shape[1]), np.float32)
+    with torch.no_grad():
+        for start in range(0, len(users), _BLOCK_USERS):
+            block = slice(start, start + _BLOCK_USERS)
+            parts[block] = encoder.split(torch.from_numpy(users[block])).numpy()
+    return parts
 
 
 def stored(parts: NDArray[np.float32], dtype: Literal["float32", "float16"]) -> Parts:

@@ -21,6 +21,7 @@ from training.demands import experiment_of
 from training.export import export
 from training.fair.select import unmeasured_on_select
 from training.fair.train import train_fair
+from training.stages import stage
 from training.threads import held_to
 from training.work import base_file, work_folder
 
@@ -49,29 +50,34 @@ def run(
     Raises:
         TrainingError: the configuration or the data is refused, before anything is trained where that can be known.
     """
-    vectors = bring(config.base, data) if isinstance(config.base, VectorsConfig) else None
-    chosen = choose(config.data, data, interactions_wanted=vectors is None)
-    read = config.data if isinstance(chosen, GeneratedConfig) else chosen
-    dataset = load(read, data, vectors.ids if vectors else None)
-    log.info("data: %s, %s users, %s items", dataset.source, f"{len(dataset.users):,}", f"{len(dataset.items):,}")
-    for what, count in dataset.left_out.items():
-        log.info("data: left out %s: %s", what, f"{count:,}")
-    experiment = experiment_of(config, dataset, vectors)
+    with stage("data"):
+        vectors = bring(config.base, data) if isinstance(config.base, VectorsConfig) else None
+        chosen = choose(config.data, data, interactions_wanted=vectors is None)
+        read = config.data if isinstance(chosen, GeneratedConfig) else chosen
+        dataset = load(read, data, vectors.ids if vectors else None)
+        log.info("data: %s, %s users, %s items", dataset.source, f"{len(dataset.users):,}", f"{len(dataset.items):,}")
+        for what, count in dataset.left_out.items():
+            log.info("data: left out %s: %s", what, f"{count:,}")
+        experiment = experiment_of(config, dataset, vectors)
 
     fingerprint = f"{dataset.fingerprint}-{vectors.fingerprint}" if vectors else dataset.fingerprint
     with held_to(config.threads), work_folder(out, config, fingerprint) as work:
-        with parallel.first_alone():
+        with stage("base"), parallel.first_alone():
             checkpoint = (bases or work) / base_file(config, fingerprint)
             base = train_base(experiment, config.base, checkpoint, device, vectors)
-        fair = train_fair(experiment, base, config.fair, work, device)
+        with stage("fair"):
+            fair = train_fair(experiment, base, config.fair, work, device)
         if not parallel.is_first():
             return None
-        draft = export(config, experiment, fair)
-        card = make_card(draft, PROFILES[config.profile], config.threads or None)
+        with stage("export"):
+            draft = export(config, experiment, fair)
+        with stage("card"):
+            card = make_card(draft, PROFILES[config.profile], config.threads or None, config.audit_users)
         card |= {"left_out": dict(dataset.left_out), "run": config.model_dump(mode="json")}
         card |= {"data": chosen.model_dump(mode="json")} | ({"front": fair.front} if fair.front else {})
         if unmeasured := unmeasured_on_select(experiment):
             card |= {"unmeasured_on_select": unmeasured}
-        path = write_bundle(replace(draft, card=card), out)
+        with stage("bundle"):
+            path = write_bundle(replace(draft, card=card), out)
     log.info("bundle: %s", path)
     return path

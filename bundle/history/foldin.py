@@ -9,7 +9,7 @@ Source: Hu, Koren and Volinsky, ICDM 2008, eq. 4; weight, ridge and scale are fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from bundle.errors import DamagedError
 from bundle.manifest import ArraySpec, Network
 
 FILE = "history.safetensors"
+_BLOCK = 2_000_000  # numbers of item vectors held at a time: 16 MiB
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,45 @@ class FoldIn:
         Returns:
             (len(histories), d) user vectors.
         """
-        folded = np.zeros((len(histories), item_vectors.shape[1]), np.float32)
-        varying = len(self.gram)
+        counts = np.fromiter(map(len, histories), np.int64, len(histories))
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        return self.of_rows(indptr, np.concatenate([np.zeros(0, np.int32), *histories]), item_vectors)
+
+    def of_rows(
+        self, indptr: NDArray[np.int64], indices: NDArray[np.int32], item_vectors: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """The same for histories as CSR; those of one length are solved together.
+
+        With R = G + ridge and a history h, V_hᵀ 1 is solved for by a system as small as the history where that is
+        shorter than a vector: (R + w V_hᵀ V_h)⁻¹ V_hᵀ = R⁻¹ V_hᵀ (1 + w V_h R⁻¹ V_hᵀ)⁻¹.
+
+        Args:
+            indptr: (n + 1,).
+            indices: (N,) item rows.
+            item_vectors: (I, d).
+
+        Returns:
+            (n, d) user vectors.
+        """
+        counts, varying = np.diff(indptr), len(self.gram)
+        folded = np.zeros((len(counts), item_vectors.shape[1]), np.float32)
+        folded[counts > 0, varying:] = 1
         regular = self.gram.astype(np.float64) + self.ridge * np.eye(varying)
-        for row, history in enumerate(histories):
-            if len(history):
+        inverse = np.linalg.inv(regular)
+        order = np.argsort(counts, kind="stable")
+        lengths, starts = np.unique(counts[order], return_index=True)
+        for length, start, end in zip(lengths.tolist(), starts, np.append(starts, len(order))[1:], strict=True):
+            for block in _blocks(order[start:end], length * varying):
+                history = indices[indptr[block, None] + np.arange(length)]
                 v = item_vectors[history, :varying].astype(np.float64)
-                a = regular + self.weight * (v.T @ v)
-                folded[row, varying:] = 1
-                folded[row, :varying] = self.scale * np.linalg.solve(a, (1 + self.weight) * v.sum(0))
+                if length < varying:
+                    near = v @ inverse
+                    small = np.eye(length) + self.weight * (near @ v.transpose(0, 2, 1))
+                    u = (near * np.linalg.solve(small, np.ones((len(v), length, 1)))).sum(1)
+                else:
+                    a = regular + self.weight * (v.transpose(0, 2, 1) @ v)
+                    u = np.linalg.solve(a, v.sum(1)[..., None])[..., 0]
+                folded[block, :varying] = self.scale * (1 + self.weight) * u
         return folded
 
     @property
@@ -97,3 +128,10 @@ class FoldIn:
         lowest = np.linalg.eigvalsh((gram + gram.T) / 2)[0] + self.ridge
         if not lowest > 0:
             raise DamagedError(FILE, "gram", "solvable: gram + ridge positive definite", f"an eigenvalue of {lowest:g}")
+
+
+def _blocks(rows: NDArray[np.intp], width: int) -> Iterator[NDArray[np.intp]]:
+    """Some rows at a time; none where there is nothing in them."""
+    size = max(1, _BLOCK // max(1, width))
+    for start in range(0, len(rows) if width else 0, size):
+        yield rows[start : start + size]

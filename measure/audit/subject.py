@@ -17,8 +17,10 @@ from measure.accuracy import full_ranks
 from measure.errors import TooFewUsersError
 from measure.masks import Mask
 from measure.scoring import Scorer, to_unit
-from measure.split import AUDIT
+from measure.split import AUDIT, SELECT, TRAIN
 
+TUNED_ON_AT_MOST = 5_000
+"""Select users that settings of attackers are chosen on."""
 Lists = NDArray[np.int32]
 """(U, k) item rows by rank, -1 for an empty place."""
 
@@ -114,6 +116,46 @@ class Population:
         if users < len(rows):
             left_out[np.random.default_rng(seed).choice(rows, len(rows) - users, replace=False)] = True
         return replace(self, left_out=left_out)
+
+    def needed(self, learned: int, seed: int) -> NDArray[np.int64]:
+        """Rows (n,) of the users without whom this audit could not be made, ascending.
+
+        Attackers learn from so many train users and are tuned on `TUNED_ON_AT_MOST` select users, of those with a label;
+        more of them would change no number but by chance. In `reproduce` everybody is measured.
+
+        Args:
+            learned: train users, at most; as many as an attacker is fitted on.
+            seed: of the draws.
+        """
+        if not self.strict:
+            return np.flatnonzero(self.rated | self.new | self.looked_at)
+        rng = np.random.default_rng([seed, len(self.split)])
+        labelled = (self.labels >= 0).any(axis=1)
+        rows = [np.flatnonzero(self.looked_at)]
+        for part, most in ((TRAIN, learned), (SELECT, TUNED_ON_AT_MOST)):
+            there = np.flatnonzero(self.split == part)
+            if len(there) > most:
+                there = there[labelled[there]]
+                there = rng.choice(there, min(most, len(there)), replace=False)
+            rows.append(there)
+        return np.sort(np.concatenate(rows))
+
+    def only(self, rows: NDArray[np.int64]) -> Population:
+        """The same with these users alone (n,), in that order."""
+        if len(rows) == len(self.split):
+            return self
+        counts = np.diff(self.seen_indptr)[rows]
+        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        places = np.repeat(self.seen_indptr[rows] - indptr[:-1], counts) + np.arange(indptr[-1])
+        of_users = ("labels", "base", "split", "folded_in", "test")
+        return replace(
+            self,
+            **{name: getattr(self, name)[rows] for name in of_users},
+            left_out=None if self.left_out is None else self.left_out[rows],
+            seen_indptr=indptr,
+            seen_indices=self.seen_indices[places],
+            positive=self.positive[places],
+        )
 
 
 class Subject(ABC):

@@ -49,8 +49,9 @@ def make_result(
     scope = Scope(population.names, all_masks(description), new_users=new_users, strict=population.strict)
     if wanted.users is not None:
         population = population.at_most(wanted.users, wanted.seed)
-    subject = ServedSubject(model, population)
-    what = Wanted(wanted.masks, PROFILES[wanted.profile], frozenset(wanted.metrics), wanted.seed)
+    profile = PROFILES[wanted.profile]
+    subject = ServedSubject(model, population, population.needed(profile.fit_rows, wanted.seed))
+    what = Wanted(wanted.masks, profile, frozenset(wanted.metrics), wanted.seed)
     card = measure(subject, what, workers=workers, progress=progress)
     seconds = {metric: round(value, 3) for metric, value in card.pop("seconds").items()}
     return {

@@ -26,9 +26,11 @@ _NOTHING = np.zeros(0, np.int32)
 class ServedSubject(Subject):
     """The users and lists of one model."""
 
-    def __init__(self, model: Model, population: Population) -> None:
-        """Take a model, and the users of its bundle to audit: those of `population_of`, or fewer."""
+    def __init__(self, model: Model, population: Population, rows: NDArray[np.int64] | None = None) -> None:
+        """Take a model and its `population_of`; with rows (n,) these users alone are U, in that order."""
         self._model = model
+        self._rows = np.arange(len(population.split)) if rows is None else rows
+        population = population.only(self._rows)
         bundle = model.bundle
         cosine = bundle.description.scorer == "cosine"
         items = to_unit(bundle.items.vectors) if cosine else bundle.items.vectors
@@ -41,21 +43,24 @@ class ServedSubject(Subject):
 
     def part(self, place: int) -> NDArray[np.float32]:
         """(U, d) one part of every user, by its place in ``parts``."""
-        return self._model.bundle.users.part(place)
+        return self._model.bundle.users.part(place, self._rows)
 
     def fair_vectors(self, mask: Mask) -> NDArray[np.float32]:
         """(U, d) fair vectors of every user under one mask; the encoder has brought them to length."""
         flags = self._model.bundle.description.mask(mask)
-        blocks = [self._model.encoder.fair_vectors(rows, [flags] * len(rows)) for rows in self._blocks()]
+        blocks = [
+            self._model.encoder.fair_vectors(self._rows[places].tolist(), [flags] * len(places))
+            for places in self._blocks()
+        ]
         return np.concatenate(blocks)
 
     def lists_of(self, vectors: NDArray[np.float32], count: int, *, drop_seen: bool = False) -> Lists:
         """Top ``count`` lists for (U, d) vectors as scored; dropping seen items drops those of the user in that row."""
         found: list[Ranking] = []
-        for rows in self._blocks():
-            block = np.ascontiguousarray(vectors[rows])
-            dropped = [self._dropped(row, drop_seen) for row in rows]
-            found += self._model.ranker.top(SearchBatch(block, dropped, [count] * len(rows)))
+        for places in self._blocks():
+            block = np.ascontiguousarray(vectors[places])
+            dropped = [self._dropped(row, drop_seen) for row in self._rows[places].tolist()]
+            found += self._model.ranker.top(SearchBatch(block, dropped, [count] * len(places)))
         return _as_lists(found, count)
 
     def _made(self, mask: Mask | None, count: int, drop_seen: bool) -> Lists:
@@ -64,7 +69,8 @@ class ServedSubject(Subject):
             return super()._made(mask, count, drop_seen)
         flags = self._model.bundle.description.mask(mask)
         found: list[Ranking] = []
-        for rows in self._blocks():
+        for places in self._blocks():
+            rows = self._rows[places].tolist()
             found += compute(
                 [Task(self._model, BundleUser(row, flags), self._dropped(row, drop_seen), count, None) for row in rows]
             )
@@ -78,7 +84,7 @@ class ServedSubject(Subject):
         return self._model.bundle.seen.of(row) if drop_seen else _NOTHING
 
     def _blocks(self) -> list[range]:
-        users = len(self._model.bundle.users.ids)
+        users = len(self._rows)
         return [range(start, min(start + BLOCK, users)) for start in range(0, users, BLOCK)]
 
 

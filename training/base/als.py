@@ -165,6 +165,5 @@ def train_als(experiment: Experiment, config: AlsConfig, checkpoint: Path, devic
     users, items = stage.vectors()
     exact = items.astype(np.float64)
     history = FoldIn((exact.T @ exact).astype(np.float32), stage.setting.alpha - 1, stage.setting.regularization, 1.0)
-    known = [experiment.held_out.history(user, with_validation=True) for user in range(len(users))]
     contexts = Contexts(users, np.arange(len(users)), *experiment.train)
-    return Base("als", history.user_vectors(known, items), users, items, contexts, history)
+    return Base("als", history.of_rows(*experiment.held_out.before_test(), items), users, items, contexts, history)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from measure.accuracy import full_ranks, ndcg_at, sampled_ranks
 from measure.scoring import Scorer, Scores
 from training.data.split import NOTHING
-from training.experiment import Experiment
+from training.experiment import Experiment, evenly, rows_of
 
 RANKED_IN_FULL = 2_000
 """Users, at most, whose validation positive is ranked among all items, evenly spread over the rows."""
@@ -18,15 +18,15 @@ def validation_ndcg(
     experiment: Experiment, users: NDArray[np.float32], items: NDArray[np.float32], own: Scores | None = None
 ) -> float:
     """Sampled N@10 on the validation positives, of (U, d) and (I, d) vectors or of a model's own scores."""
-    ranks = sampled_ranks(users, Scorer(items, own), experiment.validation, experiment.validation_negatives)
+    rows = experiment.validated
+    positive = experiment.validation[rows]
+    ranks = sampled_ranks(users[rows], Scorer(items, own), positive, experiment.validation_negatives)
     return float(ndcg_at(10, ranks[ranks >= 0]).mean())
 
 
 def full_validation_ndcg(experiment: Experiment, users: NDArray[np.float32], items: NDArray[np.float32]) -> float:
     """N@10 of validation positives among all items not in seen, of (U, d) and (I, d) vectors."""
-    rated = np.flatnonzero(experiment.validation != NOTHING)
-    rows = rated[np.linspace(0, len(rated) - 1, min(len(rated), RANKED_IN_FULL)).astype(np.int64)]
-    positive = np.full_like(experiment.validation, NOTHING)
-    positive[rows] = experiment.validation[rows]
-    ranks = full_ranks(users, Scorer(items), positive, experiment.dataset.indptr, experiment.dataset.indices)
-    return float(ndcg_at(10, ranks[rows]).mean())
+    rows = evenly(np.flatnonzero(experiment.validation != NOTHING), RANKED_IN_FULL)
+    seen = rows_of(rows, (experiment.dataset.indptr, experiment.dataset.indices))
+    ranks = full_ranks(users[rows], Scorer(items), experiment.validation[rows], *seen)
+    return float(ndcg_at(10, ranks).mean())

@@ -14,13 +14,18 @@ from measure.errors import WorkerDiedError
 from measure.masks import supported_masks
 from measure.profiles import QUICK, Profile
 from training.card.reference import reference_of
-from training.card.views import Views
+from training.card.views import Views, population_of
 from training.errors import EvaluationError
 
 log = logging.getLogger(__name__)
 
+AUDITED_AT_MOST = 10_000
+"""Audit users that a card is over, unless told otherwise: an AUC is then known to ± .01."""
 
-def make_card(bundle: Bundle, profile: Profile = QUICK, workers: int | None = 1) -> dict[str, Any]:
+
+def make_card(
+    bundle: Bundle, profile: Profile = QUICK, workers: int | None = 1, users: int = AUDITED_AT_MOST
+) -> dict[str, Any]:
     """Measure a bundle.
 
     In `strict`, accuracy and leakage are over audit users, whose labels training never used. In `reproduce`, labels of
@@ -32,6 +37,8 @@ def make_card(bundle: Bundle, profile: Profile = QUICK, workers: int | None = 1)
         profile: how much work a leakage row is worth.
         workers: processes that attack side by side, None for one on each CPU; the card is the same for any number.
             More than one starts fresh interpreters, so a script that asks for them needs its ``__main__`` guard.
+        users: audit users to look at, at most, drawn by the run's seed; intervals are as wide as that makes them. In
+            `reproduce` everybody is looked at.
 
     Raises:
         EvaluationError: the bundle came without audit/, or a worker process died.
@@ -41,7 +48,9 @@ def make_card(bundle: Bundle, profile: Profile = QUICK, workers: int | None = 1)
     started = time.monotonic()
     description = bundle.description
     masks = tuple(supported_masks(description.attribute_names, description.supports, description.supported_masks.masks))
-    views = Views(bundle, bundle.audit)
+    everybody = population_of(bundle, bundle.audit)
+    looked_at = everybody.at_most(users, everybody.seed) if everybody.strict else everybody
+    views = Views(bundle, bundle.audit, looked_at.needed(profile.fit_rows, everybody.seed))
     metrics = frozenset(("accuracy", "leakage") if profile.protected_only else METRICS)
     wanted = Wanted(masks, profile, metrics, views.population.seed)
     try:

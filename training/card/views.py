@@ -18,39 +18,47 @@ from training.scoring import scorer_of
 _BLOCK_USERS = 8_192
 
 
-def fair_vectors(bundle: Bundle, mask: Mask) -> NDArray[np.float32]:
-    """(U, d) fair vectors of every user under one mask: combined in float64, as serving does."""
+def fair_vectors(bundle: Bundle, mask: Mask, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+    """(n, d) fair vectors of users under one mask: combined in float64, as serving does; without rows, of everybody."""
     combine = copy.deepcopy(bundle.encoder).double().combine
     flags = torch.tensor(bundle.description.mask(mask))
+    rows = np.arange(len(bundle.users.ids)) if rows is None else rows
     blocks = []
-    for start in range(0, len(bundle.users.ids), _BLOCK_USERS):
-        parts = torch.from_numpy(bundle.users.of(slice(start, start + _BLOCK_USERS))).double()
+    for start in range(0, len(rows), _BLOCK_USERS):
+        parts = torch.from_numpy(bundle.users.of(rows[start : start + _BLOCK_USERS])).double()
         with torch.no_grad():
             blocks.append(combine(parts, flags.expand(len(parts), -1)).numpy().astype(np.float32))
     return np.concatenate(blocks)
 
 
-class Views(Subject):
-    """Vectors and lists of all users, by the bundle's own encoder."""
+def population_of(bundle: Bundle, audit: Audit) -> Population:
+    """Everyone in a bundle, as far as audits know them."""
+    description = bundle.description
+    return Population(
+        attributes={each.name: each.classes for each in description.attributes},
+        labels=audit.labels,
+        base=audit.base,
+        split=audit.split,
+        folded_in=audit.folded_in,
+        test=audit.test,
+        seen_indptr=bundle.seen.indptr,
+        seen_indices=bundle.seen.indices,
+        positive=audit.positive,
+        item_groups=bundle.items.groups,
+        strict=description.mode == "strict",
+        seed=description.seeds["run"],
+    )
 
-    def __init__(self, bundle: Bundle, audit: Audit) -> None:
-        """Take a bundle and its audit/, which must be there."""
+
+class Views(Subject):
+    """Vectors and lists of users, by the bundle's own encoder."""
+
+    def __init__(self, bundle: Bundle, audit: Audit, rows: NDArray[np.int64] | None = None) -> None:
+        """Take a bundle and its audit/, which must be there; with rows (n,) these users alone are U, in that order."""
         self.bundle = bundle
+        self._rows = np.arange(len(audit.split)) if rows is None else rows
         description = bundle.description
-        population = Population(
-            attributes={each.name: each.classes for each in description.attributes},
-            labels=audit.labels,
-            base=audit.base,
-            split=audit.split,
-            folded_in=audit.folded_in,
-            test=audit.test,
-            seen_indptr=bundle.seen.indptr,
-            seen_indices=bundle.seen.indices,
-            positive=audit.positive,
-            item_groups=bundle.items.groups,
-            strict=description.mode == "strict",
-            seed=description.seeds["run"],
-        )
+        population = population_of(bundle, audit).only(self._rows)
         cosine = description.scorer == "cosine"
         items = to_unit(bundle.items.vectors) if cosine else bundle.items.vectors
         parts = [part.name for part in description.parts]
@@ -58,13 +66,13 @@ class Views(Subject):
 
     def part(self, place: int) -> NDArray[np.float32]:
         """(U, d) one part of every user, by its place in ``parts``."""
-        return self.bundle.users.part(place)
+        return self.bundle.users.part(place, self._rows)
 
     def fair_vectors(self, mask: Mask) -> NDArray[np.float32]:
         """(U, d) fair vectors of every user under one mask, as scored."""
-        return self.scored(fair_vectors(self.bundle, mask))
+        return self.scored(fair_vectors(self.bundle, mask, self._rows))
 
     def lists_of(self, vectors: NDArray[np.float32], count: int, *, drop_seen: bool = False) -> Lists:
         """Top ``count`` lists for (U, d) vectors as scored; dropping seen items drops those of the user in that row."""
-        seen = (self.bundle.seen.indptr, self.bundle.seen.indices) if drop_seen else None
+        seen = (self.population.seen_indptr, self.population.seen_indices) if drop_seen else None
         return top_items(vectors, self.scorer, count, seen)

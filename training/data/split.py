@@ -40,6 +40,13 @@ class HeldOut:
         held = self.validation[user]
         return np.append(train, held) if with_validation and held != NOTHING else train
 
+    def before_test(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Every user's training positives in time order and the validation positive after them, as CSR."""
+        held = self.validation != NOTHING
+        ends = self.train_indptr[1:]
+        indptr = np.concatenate([[0], np.cumsum(np.diff(self.train_indptr) + held)]).astype(np.int64)
+        return indptr, np.insert(self.train_indices, ends[held], self.validation[held])
+
 
 def hold_out(dataset: Dataset) -> HeldOut:
     """Hold out each user's last two positives in time order; with fewer than three, all of them train."""

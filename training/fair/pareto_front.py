@@ -14,7 +14,7 @@ from measure.errors import MeasureError
 from measure.leakage import leakage
 from measure.profiles import QUICK
 from training.base.contract import Base
-from training.experiment import Experiment
+from training.experiment import Experiment, rows_of
 from training.fair.select import Validation, select_and_train
 
 
@@ -35,14 +35,12 @@ def measure_front(
     """
     everyone, attacked = select_and_train(experiment)
     select = everyone[attacked.audit]
-    positive, names = experiment.validation[select], experiment.attributes
-    views = Validation(base.selection[everyone], base.scorer, positive, experiment.validation_negatives[select], names)
-    bounds = [experiment.dataset.indptr[select], experiment.dataset.indptr[select + 1]]
-    seen = np.concatenate([experiment.dataset.indices[low:high] for low, high in zip(*bounds, strict=True)])
-    indptr = np.concatenate([[0], np.cumsum(bounds[1] - bounds[0])])
+    names, (positive, negatives) = experiment.attributes, experiment.validation_of(select)
+    views = Validation(base.selection[everyone], base.scorer, positive, negatives, names)
+    seen = rows_of(select, (experiment.dataset.indptr, experiment.dataset.indices))
 
     def full(vectors: Any) -> float:
-        ranks = full_ranks(vectors, base.scorer, positive, indptr, seen)
+        ranks = full_ranks(vectors, base.scorer, positive, *seen)
         return float(ndcg_at(10, ranks[ranks >= 0]).mean())
 
     unprotected = base.selection[select]

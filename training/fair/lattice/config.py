@@ -25,6 +25,11 @@ class LatticeConfig(BaseModel):
     checked; the rest is withheld by ``strength`` alone, which the log and the card say."""
     front: tuple[int, ...] = ()
     """Strengths to fit and measure on select users besides, for the card's accuracy-leakage front."""
+    fitted_on: PositiveInt = 100_000
+    """Users, at most, that everything is fitted on; of more of them, so many are taken, evenly spread."""
+    items_compared: PositiveInt = 4_096
+    """Items, at most, over which a step of the utility fit compares the rankings; of more, as many are drawn anew for
+    each step."""
     bins: int = Field(default=5, ge=2, le=64)
     """Bins of a score coordinate, each with a transport of its own."""
     shrink: NonNegativeFloat = 8.0

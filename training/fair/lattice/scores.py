@@ -18,6 +18,8 @@ from bundle.networks.lattice import Scores
 LINEAR_EPOCHS = MLP_EPOCHS = 25
 MLPS_PER_FOLD = 2
 MLP_HIDDEN = 64
+MOST_STEPS = 1_500
+"""Of one such network, where users are very many: fewer epochs then, as each has more to learn from."""
 STUDENT_STEPS = 600
 BATCH, STUDENT_BATCH = 256, 512
 
@@ -74,9 +76,11 @@ def cross_fitted(w: Tensor, labels: NDArray[np.int64], classes: int, folds: int,
         nets = SideBySide(count, sizes, dropout, rng)
         left_out = torch.arange(count) % folds
         adam = torch.optim.AdamW(nets.parameters(), lr=rate, weight_decay=decay, fused=True)
-        steps = epochs * -(-len(known) // BATCH)
+        batches = -(-len(known) // BATCH)
+        passes = min(epochs, -(-MOST_STEPS // batches))
+        steps = passes * batches
         schedule = torch.optim.lr_scheduler.OneCycleLR(adam, rate, total_steps=steps)
-        for _ in range(epochs):
+        for _ in range(passes):
             for users in torch.split(known[torch.randperm(len(known), generator=rng)], BATCH):
                 logits = nets(w[users], rng)
                 each = nn.functional.cross_entropy(logits.flatten(0, 1), targets[users].repeat(count), reduction="none")

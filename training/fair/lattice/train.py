@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
+
 from bundle import FairEncoder, Network, Part, left_alone
 from training.base.contract import Base
-from training.experiment import Experiment
+from training.experiment import Experiment, evenly
 from training.fair.contract import Fair, allowed_labels
 from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.fit import fit_lattice
@@ -17,9 +19,11 @@ log = logging.getLogger(__name__)
 
 
 def train_lattice(experiment: Experiment, base: Base, config: LatticeConfig) -> Fair:
-    """Fit in closed form, on users that the base has met."""
+    """Fit in closed form, on users that the base has met; where these are very many, on some, evenly spread."""
     labels = allowed_labels(experiment)
-    met, varying = ~experiment.folded_in, base.users.shape[1] - base.constants
+    met = evenly(np.flatnonzero(~experiment.folded_in), config.fitted_on)
+    varying = base.users.shape[1] - base.constants
+    log.info("fair: fitted on %s of %s users", f"{len(met):,}", f"{len(labels):,}")
     leaked = leaked_where_protected_alone(experiment, base)
     for name, why in unmeasured_on_select(experiment).items():
         log.warning("fair: leakage of %s is not checked: %s", name, why)

@@ -12,7 +12,10 @@ from torch import Tensor
 from bundle.networks import LatticeEncoder
 from training.fair.lattice.config import LatticeConfig
 
-STARTS_PER_USER = 4
+STARTS_PER_USER, STARTS_AT_MOST = 4, 100_000
+"""Masks that each user has in the linear start; fewer, but one, where users are very many."""
+MOST_STEPS = 400
+"""Where users are very many: fewer epochs then."""
 
 
 def draw_masks(count: int, attributes: int, rng: torch.Generator) -> Tensor:
@@ -32,14 +35,14 @@ def fit_utility(
         encoder: everything but `mix` is fitted.
         u: (U, d) user vectors.
         items: (I, d) item vectors.
-        biases: (I,) b; the loss is KL(softmax(u·V + b) ‖ softmax(u*·V + b)) over all items.
-        config: epochs, batch, learning rate, ridge.
-        rng: of masks and batches.
+        biases: (I,) b; the loss is KL(softmax(u·V + b) ‖ softmax(u*·V + b)) over the items compared.
+        config: epochs, batch, learning rate, ridge, items compared.
+        rng: of masks, batches and items.
     """
     attributes = encoder.attribute_count
     with torch.no_grad():
         parts = encoder.split(u)
-        users = torch.arange(len(u)).repeat(STARTS_PER_USER)
+        users = torch.arange(len(u)).repeat(min(STARTS_PER_USER, max(1, STARTS_AT_MOST // len(u))))
         x = encoder.features(parts[users], draw_masks(len(users), attributes, rng))
         x = torch.cat([x, torch.ones(len(x), 1)], dim=1).double()
         gram = x.T @ x + config.ridge * torch.eye(x.shape[1], dtype=torch.double)
@@ -48,16 +51,24 @@ def fit_utility(
         encoder.mix.bias.copy_(start[-1])
 
     batches = -(-len(u) // config.batch)
+    epochs = min(config.epochs, -(-MOST_STEPS // batches))
     adam = torch.optim.AdamW(encoder.mix.parameters(), lr=config.learning_rate, weight_decay=1e-2, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        adam, config.learning_rate, total_steps=config.epochs * batches, pct_start=0.1
+        adam, config.learning_rate, total_steps=epochs * batches, pct_start=0.1
     )
-    for _ in range(config.epochs):
+    for _ in range(epochs):
         for users in torch.randperm(len(u), generator=rng).tensor_split(batches):
             fair = encoder.combine(parts[users], draw_masks(len(users), attributes, rng))
-            wanted = torch.softmax(u[users] @ items.T + biases, -1)
-            loss = -(wanted * torch.log_softmax(fair @ items.T + biases, -1)).sum(1).mean()
+            some = slice(None) if len(items) <= config.items_compared else _drawn(len(items), config.items_compared, rng)
+            v, b = items[some], biases[some]
+            wanted = torch.softmax(u[users] @ v.T + b, -1)
+            loss = -(wanted * torch.log_softmax(fair @ v.T + b, -1)).sum(1).mean()
             adam.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             adam.step()
             schedule.step()
+
+
+def _drawn(items: int, count: int, rng: torch.Generator) -> Tensor:
+    """(count,) item rows, with repetition: the work does not grow with the catalogue."""
+    return torch.randint(items, (count,), generator=rng)
