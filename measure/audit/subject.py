@@ -19,7 +19,7 @@ from measure.masks import Mask
 from measure.scoring import Scorer, to_unit
 from measure.split import AUDIT, SELECT, TRAIN
 
-TUNED_ON_AT_MOST = 5_000
+TUNED_ON_AT_MOST = 2_000
 """Select users that settings of attackers are chosen on."""
 Lists = NDArray[np.int32]
 """(U, k) item rows by rank, -1 for an empty place."""
