@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from bundle import FairEncoder
 from measure.accuracy import full_ranks, ndcg_at
 from measure.errors import MeasureError

@@ -159,7 +159,9 @@ def select_and_train(experiment: Experiment) -> tuple[NDArray[np.intp], Users]:
 
     At most `ATTACKED_AT_MOST` of each, evenly spread: an AUC over so many is known to ± .01.
     """
-    select, train = (evenly(np.flatnonzero(experiment.user_split == part), ATTACKED_AT_MOST) for part in (SELECT, TRAIN))
+    select, train = (
+        evenly(np.flatnonzero(experiment.user_split == part), ATTACKED_AT_MOST) for part in (SELECT, TRAIN)
+    )
     rows = np.concatenate([select, train])
     return rows, Users(audit=np.arange(len(select)), train=np.arange(len(select), len(rows)))
 

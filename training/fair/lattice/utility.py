@@ -59,7 +59,9 @@ def fit_utility(
     for _ in range(epochs):
         for users in torch.randperm(len(u), generator=rng).tensor_split(batches):
             fair = encoder.combine(parts[users], draw_masks(len(users), attributes, rng))
-            some = slice(None) if len(items) <= config.items_compared else _drawn(len(items), config.items_compared, rng)
+            some = (
+                slice(None) if len(items) <= config.items_compared else _drawn(len(items), config.items_compared, rng)
+            )
             v, b = items[some], biases[some]
             wanted = torch.softmax(u[users] @ v.T + b, -1)
             loss = -(wanted * torch.log_softmax(fair @ v.T + b, -1)).sum(1).mean()
