@@ -118,8 +118,9 @@ def as_text(result: dict[str, Any]) -> str:
         f"p99 < 50 ms at {CONNECTIONS} connections": median["p99_ms"] < BUDGETS["p99_ms"],
     }
     verdicts = "; ".join(f"{what}: **{'yes' if so else 'no'}**" for what, so in met.items())
-    return f"""{result["users"]:,} users, {result["items"]:,} items, {result["interactions"]:,} interactions; two threads; \
-a bundle of {result["parts"]} parts, {result["bundle_mib"]:,.0f} MiB.
+    sizes = ", ".join(f"{result[name]:,} {name}" for name in ("users", "items", "interactions"))
+    ready_s, memory = serving["ready_s"], serving["memory_mib"]
+    return f"""{sizes}; two threads; a bundle of {result["parts"]} parts, {result["bundle_mib"]:,.0f} MiB.
 
 | stage | s | s of processors | MiB at most |
 |---|---|---|---|
@@ -127,10 +128,10 @@ a bundle of {result["parts"]} parts, {result["bundle_mib"]:,.0f} MiB.
 
 {verdicts}.
 
-Serving: ready {serving["ready_s"][0]:.1f} s after the imports (every file verified), {serving["ready_s"][1]:.1f} s later; \
+Serving: ready {ready_s[0]:.1f} s after the imports (every file verified), {ready_s[1]:.1f} s later; \
 {median["requests_per_s"]:,.0f} requests/s, p50 {median["p50_ms"]:.1f} ms, p99 {median["p99_ms"]:.1f} ms, \
 {median["cpu_ms"]:.2f} ms of processors a request (medians of {len(serving["rounds"])} rounds); \
-{serving["memory_mib"]["VmRSS"]:,.0f} MiB resident, {serving["memory_mib"]["RssAnon"]:,.0f} of them its own.
+{memory["VmRSS"]:,.0f} MiB resident, {memory["RssAnon"]:,.0f} of them its own.
 
 The card, as the run printed it (2,000 audit users drawn of the run's seed; intervals are as wide as that makes them):
 

@@ -120,8 +120,8 @@ class Population:
     def needed(self, learned: int, seed: int) -> NDArray[np.int64]:
         """Rows (n,) of the users without whom this audit could not be made, ascending.
 
-        Attackers learn from so many train users and are tuned on `TUNED_ON_AT_MOST` select users, of those with a label;
-        more of them would change no number but by chance. In `reproduce` everybody is measured.
+        Attackers learn from so many train users and are tuned on `TUNED_ON_AT_MOST` select users, drawn from those with
+        a label. In `reproduce` everybody is measured.
 
         Args:
             learned: train users, at most; as many as an attacker is fitted on.

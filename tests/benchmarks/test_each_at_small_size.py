@@ -23,6 +23,7 @@ SMALL = {
     "gpu": "--items 2000",
     "index": "--items 1500 --build-s 5",
     "lists": "--users 300 --items 500 --lists 200 --rounds 1",
+    "million": "--users 400 --items 100 --seconds 1 --rounds 1",
     "paper": "--configs . --out out --bases bases --weights 0.1",
     "scale": "--items 600 --attributes --tastes clustered --users 400 --seconds 1 --rounds 1",
     "scale_plots": "",
@@ -34,11 +35,11 @@ SMALL = {
 """Benchmark → its arguments at a size that takes seconds, in a folder with what `given` puts there."""
 WHOLE = {"guard": "make bench-guard"}
 """Benchmark → how CI runs it whole."""
-NEEDS_WRK = {"scale", "serving"}
+NEEDS_WRK = {"million", "scale", "serving"}
 WRITES = {"afrl_training": "afrl_training.json", "paper": "paper-figures.md", "scale_plots": "scale-sizes.svg"}
 """Benchmark → what it leaves, where that is not NAME.json."""
-NOT_IN_BENCH_FULL = {"gpu", "guard", "scale_plots", "afrl_training", "paper"}
-"""They need a GPU, run in CI, draw again what is there, or need MovieLens."""
+NOT_IN_BENCH_FULL = {"gpu", "guard", "scale_plots", "afrl_training", "paper", "million"}
+"""They need a GPU, run in CI, draw again what is there, need MovieLens, or take as long as all others together."""
 NO_GPU = "nothing to measure here"
 
 WITHIN_S = 560

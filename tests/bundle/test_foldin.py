@@ -45,3 +45,20 @@ def test_the_order_of_a_history_does_not_matter(order):
 
     np.testing.assert_allclose(solved, a_fold_in().user_vectors([np.array([1, 2, 0], np.int32)], ITEMS), rtol=1e-6)
     assert solved.dtype == np.float32
+
+
+def test_histories_of_any_length_solve_the_normal_equations():
+    rng = np.random.default_rng(0)
+    items = rng.normal(size=(90, 8)).astype(np.float32)
+    gram = items.T @ items
+    fold_in = FoldIn(gram, weight=2.0, ridge=3.0, scale=1.5)
+    histories = [rng.choice(90, size, replace=False).astype(np.int32) for size in (5, 0, 1, 8, 60, 7, 9, 5)]
+
+    solved = fold_in.user_vectors(histories, items)
+
+    for history, u in zip(histories, solved, strict=True):
+        v = items[history].astype(np.float64)
+        a = gram.astype(np.float64) + 3 * np.eye(8) + 2 * v.T @ v
+        np.testing.assert_allclose(u, 1.5 * np.linalg.solve(a, 3 * v.sum(0)), atol=1e-6)
+    alone = np.concatenate([fold_in.user_vectors([history], items) for history in histories])
+    np.testing.assert_array_equal(alone, solved)

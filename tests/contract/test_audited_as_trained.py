@@ -76,6 +76,26 @@ def test_population_and_parts_are_the_same(both):
         assert np.array_equal(found, value) if isinstance(value, np.ndarray) else found == value, field
 
 
+def test_some_users_alone_have_the_vectors_lists_and_ranks_that_they_have_among_all(folder):
+    model, bundle = load_model(folder, "cpu"), read_bundle(folder)
+    everyone = population_of(model, model.bundle.audit)
+    rows = everyone.at_most(20, seed=1).needed(learned=30, seed=1)
+    assert np.array_equal(np.bincount(everyone.split[rows]), [30, np.sum(everyone.split == 1), 20])
+
+    for whole, some in (
+        (ServedSubject(model, everyone), ServedSubject(model, everyone, rows)),
+        (Views(bundle, bundle.audit), Views(bundle, bundle.audit, rows)),
+    ):
+        population, mask = some.population, ("age",)
+        assert np.array_equal(some.fair(mask), whole.fair(mask)[rows])
+        assert np.array_equal(some.part(0), whole.part(0)[rows])
+        assert np.array_equal(some.lists(mask, 10, drop_seen=True), whole.lists(mask, 10, drop_seen=True)[rows])
+        assert np.array_equal(some.base_lists(10, drop_seen=True), whole.base_lists(10, drop_seen=True)[rows])
+        looked_at = population.held_out >= 0
+        assert looked_at.any()
+        assert np.array_equal(some.full_ranks(mask)[looked_at], whole.full_ranks(mask)[rows][looked_at])
+
+
 def test_an_audit_finds_what_the_card_says(a_measurable_bundle_folder, monkeypatch):
     look = Profile("quick", ("logistic",), 2, 1, 1, 50, 50, fit_rows=300, verdict=False)
     monkeypatch.setattr("service.audit.result.PROFILES", {"quick": look})

@@ -59,9 +59,7 @@ def fit_utility(
     for _ in range(epochs):
         for users in torch.randperm(len(u), generator=rng).tensor_split(batches):
             fair = encoder.combine(parts[users], draw_masks(len(users), attributes, rng))
-            some = (
-                slice(None) if len(items) <= config.items_compared else _drawn(len(items), config.items_compared, rng)
-            )
+            some = _compared(len(items), config.items_compared, rng)
             v, b = items[some], biases[some]
             wanted = torch.softmax(u[users] @ v.T + b, -1)
             loss = -(wanted * torch.log_softmax(fair @ v.T + b, -1)).sum(1).mean()
@@ -71,6 +69,6 @@ def fit_utility(
             schedule.step()
 
 
-def _drawn(items: int, count: int, rng: torch.Generator) -> Tensor:
-    """(count,) item rows, with repetition: the work does not grow with the catalogue."""
-    return torch.randint(items, (count,), generator=rng)
+def _compared(items: int, most: int, rng: torch.Generator) -> Tensor | slice:
+    """Item rows of one step: all, or so many of them, drawn with repetition so that no work grows with the rest."""
+    return slice(None) if items <= most else torch.randint(items, (most,), generator=rng)
