@@ -130,7 +130,7 @@ class Population:
         if not self.strict:
             return np.flatnonzero(self.rated | self.new | self.looked_at)
         rng = np.random.default_rng([seed, len(self.split)])
-        labelled = (self.labels >= 0).any(axis=1)
+        labelled: NDArray[np.bool_] = np.any(self.labels >= 0, axis=1)
         rows = [np.flatnonzero(self.looked_at)]
         for part, most in ((TRAIN, learned), (SELECT, TUNED_ON_AT_MOST)):
             there = np.flatnonzero(self.split == part)
