@@ -16,9 +16,9 @@ from bundle import BundleError, read_bundle
 from measure.audit import Thresholds
 from measure.profiles import PROFILES
 from training import parallel, scalars
-from training.card import AUDITED_AT_MOST, make_card
+from training.card import make_card
 from training.compare import as_text, compare_versions, thresholds_of
-from training.config import RunConfig, read_config, read_data_config
+from training.config import AUDITED_AT_MOST, RunConfig, read_config, read_data_config
 from training.data.check import as_toml, describe
 from training.data.config import AutoConfig, GeneratedConfig
 from training.data.fetch import fetch

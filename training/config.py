@@ -13,11 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 from bundle.manifest import PlainName
 from training.base.als import AlsConfig
 from training.base.train import BaseConfig
-from training.card import AUDITED_AT_MOST
 from training.data.config import DataConfig
 from training.errors import ConfigError
 from training.fair.lattice.config import LatticeConfig
 from training.fair.train import FairConfig
+
+AUDITED_AT_MOST = 10_000
+"""Audit users that a card is over, unless told otherwise: an AUC is then known to ± .01."""
 
 
 class ExportConfig(BaseModel):

@@ -15,12 +15,10 @@ from measure.masks import supported_masks
 from measure.profiles import QUICK, Profile
 from training.card.reference import reference_of
 from training.card.views import Views, population_of
+from training.config import AUDITED_AT_MOST
 from training.errors import EvaluationError
 
 log = logging.getLogger(__name__)
-
-AUDITED_AT_MOST = 10_000
-"""Audit users that a card is over, unless told otherwise: an AUC is then known to ± .01."""
 
 
 def make_card(
