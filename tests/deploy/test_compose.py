@@ -224,7 +224,7 @@ def test_redis_takes_the_settings_it_is_given_and_answers_its_health_check(tmp_p
 
     with subprocess.Popen([*command, *here], stdout=subprocess.DEVNULL) as server:
         try:
-            for _ in range(200):
+            for _ in range(1200):
                 if path.exists() and ask(*check[1:]) == ["PONG"]:
                     break
                 assert server.poll() is None

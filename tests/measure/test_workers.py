@@ -56,12 +56,12 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path):
     notes = tmp_path / "notes"
     notes.mkdir()
     parent = subprocess.Popen([sys.executable, str(script), str(notes)])
-    until(lambda: len(list(notes.iterdir())) == 2, 30)
+    until(lambda: len(list(notes.iterdir())) == 2, 60)
 
     parent.kill()
     parent.wait()
 
-    until(lambda: not any(runs(int(note.name)) for note in notes.iterdir()), 10)
+    until(lambda: not any(runs(int(note.name)) for note in notes.iterdir()), 60)
 
 
 def runs(pid: int) -> bool:

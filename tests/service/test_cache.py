@@ -350,7 +350,7 @@ async def test_a_killed_redis_is_done_without_and_picked_up_again_when_it_is_bac
 
         await asyncio.sleep(1.5)  # by now it looks seldom
         redis_server.start()
-        await eventually(lambda: cache.trouble is None, 2.0)
+        await eventually(lambda: cache.trouble is None)
 
         assert await cache.get(KEY) is None  # it has forgotten
         await stored(cache)
@@ -366,7 +366,7 @@ async def test_a_redis_that_restarts_between_two_requests_costs_at_most_a_moment
         redis_server.start()
 
         await cache.get(KEY)
-        await eventually(lambda: cache.trouble is None, 1.0)
+        await eventually(lambda: cache.trouble is None)
         await stored(cache)
 
         assert same(await cache.get(KEY))
@@ -375,20 +375,18 @@ async def test_a_redis_that_restarts_between_two_requests_costs_at_most_a_moment
 @pytest.mark.anyio
 @pytest.mark.debian
 async def test_a_redis_that_hangs_costs_its_budget_a_few_times_and_then_nothing(redis_server, eventually):
-    async with a_redis_cache(redis_server, budget_s=0.05) as (cache, _, _):
+    async with a_redis_cache(redis_server, budget_s=0.05) as (cache, redis, _):
         redis_server.freeze()
-        took = []
+        asked = []
         for _ in range(10):
-            started = time.monotonic()
+            asked.append(redis.is_up)
             assert await cache.get(KEY) is None
-            took.append(time.monotonic() - started)
-        assert sorted(took)[-3] > 0.04  # three were waited for …
-        assert sorted(took)[-4] < 0.02  # … the others not
+        assert asked == [True] * 3 + [False] * 7
         assert "took longer than 50 ms" in (cache.trouble or "")
 
         await asyncio.sleep(1.0)
         redis_server.thaw()
-        await eventually(lambda: cache.trouble is None, 3.0)
+        await eventually(lambda: cache.trouble is None)
 
 
 @pytest.mark.anyio

@@ -68,7 +68,7 @@ async def test_a_killed_redis_is_listened_to_again_and_what_was_missed_is_said(r
         await asyncio.sleep(0.5)
         redis_server.start()
 
-        await eventually(lambda: one.heard == other.heard == [MISSED, MISSED], 5.0)
+        await eventually(lambda: one.heard == other.heard == [MISSED, MISSED])
         await eventually(lambda: one.link.is_up)
         one.events.publish(2)
         await eventually(lambda: other.heard[-1] == 2)
@@ -79,10 +79,10 @@ async def test_a_redis_that_hangs_is_noticed_and_what_was_missed_is_said(redis_s
         await eventually(lambda: one.heard == [MISSED])
 
         redis_server.freeze()
-        await eventually(lambda: one.events.trouble is not None, 5.0)
+        await eventually(lambda: one.events.trouble is not None)
         redis_server.thaw()
 
-        await eventually(lambda: one.heard == [MISSED, MISSED], 5.0)
+        await eventually(lambda: one.heard == [MISSED, MISSED])
 
 
 async def test_silence_is_no_trouble(redis_server, eventually):

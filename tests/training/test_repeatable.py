@@ -113,7 +113,8 @@ COMMAND = """
 name = "short"
 threads = 2
 profile = "protected"
-data = { reader = "generated", users = 300, items = 60, interactions_per_user = 20, seed = 3 }
+data = { reader = "generated", users = 300, items = 60, interactions_per_user = 20, seed = 3, attributes.gender = { \
+classes = ["F", "M"], strength = 0.6 }, attributes.age = { classes = ["young", "old"], strength = 0.6 } }
 base = { model = "pmf", dimensions = 32, learning_rate = 1e-2, batch = 4096, schedule = { epochs = 2 } }
 fair = { method = "lattice", epochs = 1 }
 """

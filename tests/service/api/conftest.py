@@ -31,7 +31,7 @@ def a_keyed_client(a_client: Callable[..., Any], tmp_path: Any) -> Callable[...,
 def soon() -> Callable[[Callable[[], bool]], None]:
     """Waits until something holds."""
 
-    def wait(holds: Callable[[], bool], within_s: float = 10) -> None:
+    def wait(holds: Callable[[], bool], within_s: float = 60) -> None:
         deadline = time.monotonic() + within_s
         while not holds():
             assert time.monotonic() < deadline, "it never came to hold"

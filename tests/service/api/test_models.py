@@ -225,7 +225,7 @@ def test_the_memory_of_the_bundle_before_is_given_back(versions, an_app, run_app
             try:
                 assert (await http.post("/models/2/activate")).status_code == 200
                 await http.get("/recommend?user=u0")
-                for _ in range(300):
+                for _ in range(6000):
                     if all(one() is None for one in gone):
                         return
                     await asyncio.sleep(0.01)

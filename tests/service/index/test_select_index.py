@@ -316,7 +316,7 @@ def test_an_owner_thread_ends_with_its_index(pretended_gpu):
     name = index._owner.run(lambda: threading.current_thread().name)
     del index
     gc.collect()
-    for _ in range(100):
+    for _ in range(3000):
         if name not in {thread.name for thread in threading.enumerate()}:
             return
         time.sleep(0.02)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -27,7 +25,6 @@ ATTRIBUTES = ("gender", "age", "occupation")
 AModel = Callable[..., Awaitable[StoredModel]]
 ARecord = Callable[..., LogRecord]
 Logged = Callable[..., Awaitable[list[LogRow]]]
-Eventually = Callable[[Callable[[], bool], float], Awaitable[float]]
 OpenStore = Callable[..., AbstractAsyncContextManager[Store]]
 
 
@@ -77,17 +74,3 @@ def logged() -> Logged:
         return [row async for page in store.export_log(LogFilter(**wanted), chunk=500) for row in page]
 
     return read
-
-
-@pytest.fixture
-def eventually() -> Eventually:
-    """Waits until something holds; returns how long that took."""
-
-    async def waited(holds: Callable[[], bool], within_s: float) -> float:
-        started = time.monotonic()
-        while not holds():
-            assert time.monotonic() - started < within_s, "it never came to hold"
-            await asyncio.sleep(0.01)
-        return time.monotonic() - started
-
-    return waited

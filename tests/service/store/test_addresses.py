@@ -131,7 +131,7 @@ def pooled_url(request, postgres) -> Iterator[str]:
         [binary, str(settings)], user="nobody", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        for _ in range(200):
+        for _ in range(1200):
             with socket.socket() as asked:
                 if asked.connect_ex(("127.0.0.1", port)) == 0:
                     break

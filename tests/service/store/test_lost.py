@@ -57,22 +57,22 @@ def test_postgresql_stopped_under_load_and_back(postgres, ready_postgres, a_mode
         store = Store(ready_postgres)
         store.start()
         load = Load(store, await a_model(store), a_record)
-        await eventually(lambda: len(load.acknowledged) > 50, 10)
+        await eventually(lambda: len(load.acknowledged) > 50)
 
         try:
             await asyncio.to_thread(postgres.stop, how)
             done = len(load.acknowledged)
-            await eventually(lambda: len(load.refused) > 50, 5)
+            await eventually(lambda: len(load.refused) > 50)
             assert len(load.acknowledged) <= done + 8
             assert store.trouble is not None
             with pytest.raises(StoreUnavailableError) as refusal:
-                await asyncio.wait_for(store.change(put_requirement, "ripley", ("age",)), 0.2)
+                await asyncio.wait_for(store.change(put_requirement, "ripley", ("age",)), 1.5)
             assert refusal.value.headers == {"retry-after": "1"}
             assert "evenhand@" not in str(refusal.value)
         finally:
             await asyncio.to_thread(postgres.start)
         before = len(load.acknowledged)
-        assert await eventually(lambda: len(load.acknowledged) > before + 10, 5) < 5
+        await eventually(lambda: len(load.acknowledged) > before + 10)
         assert store.trouble is None
         assert len(await store.read(list_models)) == 1  # the connections to read with are picked up again, too
 
@@ -103,7 +103,7 @@ def _restart_quickly(postgres, store):
     """Without a turn of the event loop, and between two looks of the idle writer at the database or not."""
     postgres.stop(signal.SIGINT)
     postgres.start()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while store.trouble is not None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -113,27 +113,27 @@ def test_a_server_that_hangs_is_refused_quickly_and_waited_for(
     postgres, ready_postgres, a_model, a_record, logged, eventually
 ):
     async def story():
-        store = Store(ready_postgres, deadline_s=0.5)
+        store = Store(ready_postgres, deadline_s=2.0)
         store.start()
         load = Load(store, await a_model(store), a_record)
-        await eventually(lambda: len(load.acknowledged) > 20, 10)
+        await eventually(lambda: len(load.acknowledged) > 20)
 
         pids = _backends(postgres)
         try:
             for pid in pids:
                 os.kill(pid, signal.SIGSTOP)
-            await eventually(lambda: len(load.refused) >= 8, 3)
+            await eventually(lambda: len(load.refused) >= 8)
             assert {type(refusal) for refusal in load.refused} == {StoreUnavailableError}
-            await eventually(lambda: store.trouble is not None, 4)
+            await eventually(lambda: store.trouble is not None)
             started = time.monotonic()
             with pytest.raises(StoreUnavailableError):
                 await store.log([a_record(await _never(), user="x")])
-            assert time.monotonic() - started < 0.2
+            assert time.monotonic() - started < 1.5  # not after the deadline
         finally:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
         before = len(load.acknowledged)
-        assert await eventually(lambda: len(load.acknowledged) > before, 5) < 5
+        await eventually(lambda: len(load.acknowledged) > before)
 
         await load.end()
         ids = [row.request_id for row in await logged(store)]
@@ -170,7 +170,7 @@ def test_a_full_disk_refuses_and_heals_once_there_is_room(tmp_path, a_model, a_r
         pages["most"] = 60
         load = Load(store, model, a_record)
 
-        await eventually(lambda: len(load.refused) > 20, 10)
+        await eventually(lambda: len(load.refused) > 20)
         assert store.trouble is not None
         assert "SQLITE_FULL" in store.trouble
         assert all(isinstance(error, StoreUnavailableError) for error in load.refused)
@@ -179,7 +179,7 @@ def test_a_full_disk_refuses_and_heals_once_there_is_room(tmp_path, a_model, a_r
 
         pages["most"] = 10_000
         before = len(load.acknowledged)
-        assert await eventually(lambda: len(load.acknowledged) > before + 10, 5) < 5
+        await eventually(lambda: len(load.acknowledged) > before + 10)
         await load.end()
         assert sorted(row.request_id for row in await logged(store)) == sorted(load.acknowledged)
         await store.close()

@@ -119,7 +119,7 @@ def test_an_idle_replica_hears_of_keys_hidden_items_erasure_and_models(ready_pos
         model = await a_model(here)
         await here.change(add_interactions, [Interaction("ripley", "alien", 1)])
         secret = await here.change(create_key, "app", ["recommend"])
-        await eventually(lambda: find_key(there.known.keys, secret, now_us()) is not None, 5)
+        await eventually(lambda: find_key(there.known.keys, secret, now_us()) is not None)
         assert there.known.user("ripley").items == ("alien",)
 
         await here.change(revoke_key, "app")
@@ -127,7 +127,7 @@ def test_an_idle_replica_hears_of_keys_hidden_items_erasure_and_models(ready_pos
         await here.change(erase_user, "ripley", here.pseudonyms)
         await here.change(activate_model, model.id)
 
-        await eventually(lambda: there.known.active is not None, 5)
+        await eventually(lambda: there.known.active is not None)
         assert find_key(there.known.keys, secret, now_us()) is None
         assert there.known.hidden.items == {"alien"}
         assert there.known.user("ripley").suppressed
@@ -147,7 +147,7 @@ def test_a_command_of_another_process_is_heard_of(open_store, ready_url, eventua
                 secret = create_key(tx, "app", ["audit", "recommend"])
             command.close()
 
-            await eventually(lambda: find_key(store.known.keys, secret, now_us()) is not None, 5)
+            await eventually(lambda: find_key(store.known.keys, secret, now_us()) is not None)
 
             assert store.known.key_named("app").scopes == {"audit", "recommend"}
 

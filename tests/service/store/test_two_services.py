@@ -33,7 +33,7 @@ async def applied(http, user):
     return [one["attribute"] for one in answer.json()["sensitive"]["applied"]]
 
 
-async def eventually(holds, within_s=10):
+async def eventually(holds, within_s=60):
     for _ in range(int(within_s / 0.02)):
         if await holds():
             return
@@ -137,7 +137,7 @@ def test_an_activation_is_followed_and_a_replica_that_cannot_says_so_and_serves_
             async def caught_up():
                 return await version(lacking) == "2"
 
-            await eventually(caught_up, 30)
+            await eventually(caught_up)
             assert (await lacking.get("/models")).json()["trouble"] is None
 
     asyncio.run(story())
