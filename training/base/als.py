@@ -18,7 +18,7 @@ import scipy.sparse
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from bundle import FoldIn
 from training.base.contract import Base, Contexts
@@ -88,6 +88,7 @@ class AlsStage:
         ones = np.ones(len(indices), np.float32)
         self._positives = scipy.sparse.csr_matrix((ones, indices, indptr), shape)
         self._config, self._experiment, self._settings = config, experiment, config.settings
+        self._libraries = ThreadpoolController()  # looked for once: that takes longer than a small alternation
         self._on_gpu = device.type == "cuda" and implicit.gpu.HAS_CUDA
         self._epochs = 0
         self._model = self._start(self.setting)
@@ -108,7 +109,7 @@ class AlsStage:
         """Solve for all users, then for all items; every setting begins at the same random vectors."""
         if self._epochs % self._config.iterations == 0:
             self._model = self._start(self._settings[self._epochs // self._config.iterations])
-        with threadpool_limits(1, "blas"):  # the library's own threads share the users; BLAS must not add to them
+        with self._libraries.limit(limits=1, user_api="blas"):  # the library's own threads share the users; BLAS must not add to them
             self._model.fit(self._positives, show_progress=False)
         self._epochs += 1
         return int(self._positives.nnz)
@@ -137,7 +138,7 @@ class AlsStage:
 
     def _start(self, setting: Setting) -> Any:
         """The library's model, for one alternation a call; it draws its first vectors where it has none."""
-        with threadpool_limits(1, "blas"):  # it would warn of BLAS threads
+        with self._libraries.limit(limits=1, user_api="blas"):  # it would warn of BLAS threads
             return implicit.als.AlternatingLeastSquares(
                 self._config.dimensions,
                 *setting,
