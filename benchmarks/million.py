@@ -64,10 +64,13 @@ def measure(folder: Path, options: Any) -> dict[str, Any]:
         made = watched(["training", "data", "generate", str(data), *sizes, "--format", "parquet"], THREADS)
     run = ["training", "run", str(CONFIG), "--data", str(data), "--out", str(out), "--bases", str(folder)]
     trained = watched([*run, "--device", "cpu"], THREADS)
+    print(trained.printed, flush=True)
     version = max((out / "million").iterdir())
+    bundle = read_bundle(version)
+    served = serve(version, bundle.users.ids, folder, options)
+    print(served, flush=True)
     audit = ["service", "audit", str(version), "--users", str(AUDITED), "--workers", str(THREADS)]
     audited = watched([*audit, "--out", str(folder / "audit")], 1, accepted=(NOT_JUDGED,))
-    bundle = read_bundle(version)
     facts = bundle.description
     return {
         "users": facts.data.users,
@@ -80,7 +83,7 @@ def measure(folder: Path, options: Any) -> dict[str, Any]:
         "stages": trained.stages,
         "card": trained.printed,
         "audit": audited.took,
-        "serve": serve(version, bundle.users.ids, folder, options),
+        "serve": served,
     }
 
 

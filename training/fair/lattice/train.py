@@ -14,6 +14,7 @@ from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.fit import fit_lattice
 from training.fair.pareto_front import measure_front
 from training.fair.select import leaked_where_protected_alone, unmeasured_on_select
+from training.threads import held_to
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +44,13 @@ def train_lattice(experiment: Experiment, base: Base, config: LatticeConfig) -> 
         )
         return left_alone(encoder, base.constants), network, parts
 
-    encoder, network, parts = fit_with(config)
-    plain = config.model_copy(update={"leakage_at_most": 1.0})
-    front = measure_front(
-        experiment, base, config.front, lambda strength: fit_with(plain.model_copy(update={"strength": strength}))[0]
-    )
+    with held_to(1):  # thousands of steps too small to share: two threads would mostly wait for each other
+        encoder, network, parts = fit_with(config)
+        plain = config.model_copy(update={"leakage_at_most": 1.0})
+        front = measure_front(
+            experiment,
+            base,
+            config.front,
+            lambda strength: fit_with(plain.model_copy(update={"strength": strength}))[0],
+        )
     return Fair(base, encoder, network, parts, "base", front=front)
