@@ -44,9 +44,12 @@ def train_lattice(experiment: Experiment, base: Base, config: LatticeConfig) -> 
         )
         return left_alone(encoder, base.constants), network, parts
 
+    def at_strength(strength: int) -> FairEncoder:
+        return fit_with(plain.model_copy(update={"strength": strength}))[0]
+
+    plain = config.model_copy(update={"leakage_at_most": 1.0})
     with held_to(1):  # thousands of steps too small to share: two threads would mostly wait for each other
         encoder, network, parts = fit_with(config)
-        plain = config.model_copy(update={"leakage_at_most": 1.0})
         front = measure_front(
             experiment,
             base,
