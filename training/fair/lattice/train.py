@@ -50,10 +50,5 @@ def train_lattice(experiment: Experiment, base: Base, config: LatticeConfig) -> 
     plain = config.model_copy(update={"leakage_at_most": 1.0})
     with held_to(1):  # thousands of steps too small to share: two threads would mostly wait for each other
         encoder, network, parts = fit_with(config)
-        front = measure_front(
-            experiment,
-            base,
-            config.front,
-            lambda strength: fit_with(plain.model_copy(update={"strength": strength}))[0],
-        )
+        front = measure_front(experiment, base, config.front, at_strength)
     return Fair(base, encoder, network, parts, "base", front=front)
