@@ -109,9 +109,8 @@ class AlsStage:
         """Solve for all users, then for all items; every setting begins at the same random vectors."""
         if self._epochs % self._config.iterations == 0:
             self._model = self._start(self._settings[self._epochs // self._config.iterations])
-        with self._libraries.limit(
-            limits=1, user_api="blas"
-        ):  # the library's own threads share the users; BLAS must not add to them
+        # The library's own threads share the users; BLAS must not add to them.
+        with self._libraries.limit(limits=1, user_api="blas"):
             self._model.fit(self._positives, show_progress=False)
         self._epochs += 1
         return int(self._positives.nnz)
