@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -223,6 +223,18 @@ def make_encoder(kind: str, users: int = 200, d: int = 32) -> tuple[FairEncoder,
 def an_encoder(request: pytest.FixtureRequest) -> tuple[FairEncoder, Users, np.ndarray]:
     """One of every kind, its users, and their user vectors."""
     return make_encoder(request.param)
+
+
+@pytest.fixture(scope="module")
+def a_quick_card() -> Iterator[None]:
+    """Runs in this file's process make their card with one attacker: most of a short run's time is the card's."""
+    from measure.profiles import Profile
+    from training.card import make_card
+
+    look = Profile("look", ("logistic",), 2, 1, 1, 20, 20, fit_rows=300, verdict=False, protected_only=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.run.make_card", lambda bundle, *_: make_card(bundle, look))
+        yield
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ from training.data.write import write_tables
 from training.errors import ConfigError, DataError, TooLittleDataError
 from training.run import run
 
+pytestmark = pytest.mark.usefixtures("a_quick_card")
+
 CPU = torch.device("cpu")
 DATA = GeneratedConfig(users=400, items=80, interactions_per_user=20, seed=3)
 

@@ -70,7 +70,7 @@ def test_two_processes_train_what_one_trains(config, tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["strict", "reproduce"])
-def test_tensorboard_gets_losses_scores_and_speed_by_epoch(config, tmp_path, mode):
+def test_tensorboard_gets_losses_scores_and_speed_by_epoch(config, a_quick_card, tmp_path, mode):
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     logs = tmp_path / "logs"
 
@@ -118,7 +118,7 @@ def test_a_wrong_setting_is_refused_by_name(config, setting, says):
 
 
 @pytest.mark.parametrize("without", ["shared", "attributes"])
-def test_an_ablation_is_exported_without_the_parts_it_leaves_out(config, tmp_path, without):
+def test_an_ablation_is_exported_without_the_parts_it_leaves_out(config, a_quick_card, tmp_path, without):
     assert (
         main(["run", str(config), "--out", str(tmp_path), "--set", f"fair.without={without}", "--device", "cpu"]) == 0
     )

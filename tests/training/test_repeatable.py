@@ -17,7 +17,6 @@ import threadpoolctl
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from measure.profiles import Profile
 from training.base.train import train_base
 from training.card import make_card
 from training.config import RunConfig
@@ -28,7 +27,6 @@ from training.fair.train import train_fair
 from training.run import run
 
 ROOT = Path(__file__).parents[2]
-LOOK = Profile("look", ("logistic",), 2, 1, 1, 20, 20, fit_rows=300, verdict=False, protected_only=True)
 ONCE = {"epochs": 2, "validate_every": 2}
 TABLE = {"dimensions": 64, "learning_rate": 1e-2, "batch": 1024, "schedule": {"epochs": 10, "validate_every": 10}}
 """So many numbers in a batch that two threads share the additions, and so many batches that they meet."""
@@ -99,8 +97,7 @@ def test_every_base_and_method_is_here(key, here):
 
 
 @pytest.mark.parametrize(("base", "method"), EACH)
-def test_two_runs_with_two_threads_write_the_same_files(base, method, tmp_path, cpu, monkeypatch):
-    monkeypatch.setattr("training.run.make_card", lambda bundle, *_: make_card(bundle, LOOK))
+def test_two_runs_with_two_threads_write_the_same_files(base, method, tmp_path, cpu, a_quick_card):
     config = configuration(base, method, threads=2)
 
     first, second = (content_of(run(config, None, tmp_path / name, cpu)) for name in ("first", "second"))
