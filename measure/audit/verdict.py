@@ -120,7 +120,8 @@ def _leaked(looked: LookedUp, thresholds: Thresholds, whole: Missing | None) -> 
     said = {
         "pass": f"{name}: no attacker recovers it better than {at}; {most:g} is allowed.",
         "fail": f"{name}: an attacker recovers it at {at}; {most:g} is allowed.",
-        "inconclusive": f"{name}: the strongest attacker is at {at}, too near {most:g} to tell with so few users.",
+        "inconclusive": f"{name}: the strongest attacker is at {at}, too near {most:g} to tell with so few users: "
+        f"they would show a pass from about {most - (high - low) / 2:.3f} down.",
         "not_judged": f"{name}: not judged; where it was measured, the strongest attacker is at {at}.",
     }[verdict]
     if any(len(members) > 1 for members in worst.row.get("classes", ())):

@@ -96,7 +96,8 @@ def audit(
         shown: Callable[[], AbstractContextManager[Progress]] = _lines if supervised else lambda: bar("audit")
         try:
             with shown() as progress:
-                result = make_result(model, request, thresholds, workers=workers, progress=progress)
+                tell = _not_at_all if supervised else _aside
+                result = make_result(model, request, thresholds, workers=workers, progress=progress, tell=tell)
         except BrokenPipeError:
             return Outcome(ABANDONED, ())
         _write(out / "report.html", render_html(result).encode())
@@ -133,6 +134,14 @@ def _refusals() -> Iterator[None]:
         raise StartError(str(error)) from error
     except OSError as error:
         raise StartError(f"{error.filename or 'a file'} cannot be written: {error.strerror}") from error
+
+
+def _aside(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def _not_at_all(line: str) -> None:
+    """Whoever supervises asked for progress and nothing else."""
 
 
 def _write(path: Path, text: bytes) -> None:

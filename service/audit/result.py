@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from measure.audit import Scope, Thresholds, Wanted, judge, measure
+from measure.audit import Population, Scope, Thresholds, Wanted, judge, measure
 from measure.audit.progress import Progress
+from measure.errors import MeasureError
+from measure.labels import in_order
+from measure.power import power
 from measure.profiles import PROFILES
 from service.audit.request import AuditRequest, all_masks, resolve
 from service.audit.subject import ServedSubject, population_of
@@ -21,6 +25,7 @@ def make_result(
     *,
     workers: int = 1,
     progress: Progress | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Measure a model and judge it.
 
@@ -30,6 +35,7 @@ def make_result(
         thresholds: the operator's.
         workers: processes that attack side by side; the numbers are the same for any number.
         progress: told of every step.
+        tell: told, before anything is measured, what the audit users of each attribute can show, in a line.
 
     Returns:
         ``bundle``, ``request``, ``measured``, ``card`` and ``verdict``, as `measure.report` takes it.
@@ -49,6 +55,9 @@ def make_result(
     scope = Scope(population.names, all_masks(description), new_users=new_users, strict=population.strict)
     if wanted.users is not None:
         population = population.at_most(wanted.users, wanted.seed)
+    if "leakage" in wanted.metrics:
+        for line in _what_they_can_show(population, thresholds):
+            tell(line)
     profile = PROFILES[wanted.profile]
     subject = ServedSubject(model, population, population.needed(profile.fit_rows, wanted.seed))
     what = Wanted(wanted.masks, profile, frozenset(wanted.metrics), wanted.seed)
@@ -65,3 +74,12 @@ def make_result(
         "card": card,
         "verdict": judge(card, scope, what, thresholds),
     }
+
+
+def _what_they_can_show(population: Population, thresholds: Thresholds) -> Iterator[str]:
+    for name, classes in population.attributes.items():
+        labels = population.label(name)[population.audited]
+        try:
+            yield power(labels, ordered=in_order(classes)).sentence(name, thresholds.leakage_at_most)
+        except MeasureError as error:
+            yield f"{name}: cannot be judged: {error}."

@@ -147,6 +147,18 @@ def test_it_writes_the_result_and_two_reports_and_says_the_verdict(command, a_me
     assert (tmp_path / "out" / "report.md").read_text().count("# ") > 1
 
 
+def test_it_begins_with_what_so_many_users_can_show(command, a_planted_folder):
+    folder = a_planted_folder(at_random)
+
+    _, _, many = command(folder, *FEW)
+    _, _, none = command(folder, "--masks=;gender", "--metrics=accuracy")
+    _, _, few = command(folder, *FEW, "--users", "50")
+
+    assert many.startswith("gender: 800 audit users in 2 groups, an interval of about ± 0.040. At 0.6 ")
+    assert "gender: " not in none
+    assert "gender: cannot be judged: labelled users: 50 users, at least 60 needed" in few
+
+
 WHOLE = ("--profile", "full", "--metrics=accuracy,leakage,lists,joined", "--kept-at-least=0")
 
 
