@@ -37,7 +37,7 @@ class LazyAdam:
         self._rate, self._weight_decay = rate, weight_decay
         device = next(iter(tables.values())).device
         self._tables = {name: _Table(table) for name, table in tables.items()}
-        self._taken: dict[str, tuple[Tensor, Tensor, Tensor, Tensor]] = {}
+        self._taken: dict[str, tuple[Tensor, Tensor, Tensor, Tensor, Tensor]] = {}
         self._steps = self._settled = 0
         self._ahead = DECAY ** torch.arange(HORIZON, 0, -1, device=device)
         self._missed = torch.zeros(CAPACITY + 1, device=device)
@@ -60,7 +60,7 @@ class LazyAdam:
         self._steps += 1
         of_first, of_second = 1 - BETA1**self._steps, (1 - BETA2**self._steps) ** 0.5
         rate, epsilon = self._rate * of_second / of_first, EPSILON * of_second
-        for name, (rows, w, m, v) in self._taken.items():
+        for name, (rows, w, m, v, bits) in self._taken.items():
             if w.grad is None:
                 continue
             gradient, w = w.grad, w.detach()
@@ -69,7 +69,7 @@ class LazyAdam:
             m.lerp_(gradient, 1 - BETA1)
             v.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
             w.addcdiv_(m, v.sqrt().add_(epsilon), value=-rate)
-            self._tables[name].write(rows, w, m, v, self._steps - self._settled)
+            self._tables[name].write(rows, w, m, bits, self._steps - self._settled)
         self._taken = {}
         self._go_on(of_second / of_first)
 
@@ -79,7 +79,8 @@ class LazyAdam:
             return
         for table in self._tables.values():
             for rows in torch.split(torch.arange(len(table.w), device=table.w.device), BLOCK):
-                table.write(rows, *self._caught_up(table, rows), 0)
+                w, m, _, bits = self._caught_up(table, rows)
+                table.write(rows, w, m, bits, 0)
         self._settled = self._steps
         self._missed[0] = 0
 
@@ -100,14 +101,15 @@ class LazyAdam:
             if slots:
                 table.moments.copy_(slots[place]["moments"])
 
-    def _caught_up(self, table: _Table, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Copies of rows and of both moments, as all steps so far have left them."""
-        w, m, v, touched = table.read(rows)
+    def _caught_up(self, table: _Table, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """As `_Table.read` gives them, brought to where all steps so far have left them."""
+        w, m, v, bits = table.read(rows)
+        touched = bits[:, -1].contiguous()
         sat_out = (self._steps - self._settled - touched)[:, None]
         missed = self._missed.index_select(0, touched)[:, None]
         epsilon = EPSILON * (1 - BETA2 ** max(self._steps, 1)) ** 0.5
         w.addcdiv_(m * missed, v.sqrt().add_(epsilon), value=-self._rate)
-        return w, m.mul_(BETA1**sat_out), v.mul_(BETA2**sat_out)
+        return w, m.mul_(BETA1**sat_out), v.mul_(BETA2**sat_out), bits
 
     def _go_on(self, correction: float) -> None:
         """Add the step just taken to what rows miss that it has not touched, by the step that touched them last."""
@@ -137,27 +139,25 @@ class _Table:
     def moments(self) -> Tensor:
         """Zeros at first."""
         if self._moments is None:
-            self._moments = self._none(len(self.w))
+            shape = len(self.w), self._d + (self._d + 1) // 2 + 1
+            self._moments = torch.zeros(shape, dtype=torch.int32, device=self.w.device)
         return self._moments
 
     def read(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Copies of rows and both moments, (n, d) float32, and (n,) steps between settling and their last touch."""
+        """Copies of rows and both moments, (n, d) float32, the second a view of the bits, (n, …), that it came in.
+
+        The last of these are the steps between settling and a row's last touch.
+        """
         bits = self.moments.index_select(0, rows)
         first, second = self._views(bits)
-        return self.w.index_select(0, rows), first.float(), second.contiguous(), bits[:, -1].contiguous()
+        return self.w.index_select(0, rows), first.float(), second, bits
 
-    def write(self, rows: Tensor, w: Tensor, m: Tensor, v: Tensor, touched: int) -> None:
-        """The reverse, all rows touched at once."""
-        bits = self._none(len(rows))
-        first, second = self._views(bits)
-        first.copy_(m)
-        second.copy_(v)
+    def write(self, rows: Tensor, w: Tensor, m: Tensor, bits: Tensor, touched: int) -> None:
+        """The reverse, all rows touched at once; the second moment is in the bits already."""
+        self._views(bits)[0].copy_(m)
         bits[:, -1] = touched
         self.w.index_copy_(0, rows, w)
         self.moments.index_copy_(0, rows, bits)
-
-    def _none(self, rows: int) -> Tensor:
-        return torch.zeros(rows, self._d + (self._d + 1) // 2 + 1, dtype=torch.int32, device=self.w.device)
 
     def _views(self, bits: Tensor) -> tuple[Tensor, Tensor]:
         second, first = bits[:, : self._d].view(torch.float32), bits[:, self._d : -1].view(torch.bfloat16)
