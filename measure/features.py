@@ -104,7 +104,10 @@ def whitened(features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
 
     Returns:
         Shape (n, w), largest first; w at most d, and at least 1. Directions below 1e-5 of the largest are round-off.
+        Features that are not finite come back as they are, for `prepare` to refuse.
     """
+    if not np.isfinite(features).all():
+        return np.asarray(features, dtype=np.float32)
     centred = np.asarray(features, dtype=np.float64)
     centred = centred - centred.mean(axis=0)
     variance, directions = np.linalg.eigh(centred.T @ centred / len(centred))

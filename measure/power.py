@@ -52,8 +52,9 @@ class Power:
         if self.least_threshold > threshold:
             said += f"Too few for {threshold:g}: where there is nothing to find, attackers reach {self.chance:.3f} by "
             return f"{said}chance, which passes at {self.least_threshold:.3f} and above."
-        said += f"At {threshold:g} a leakage up to {self.passes(threshold):.3f} passes, one from "
-        return f"{said}{self.fails(threshold):.3f} fails; by chance alone attackers reach {self.chance:.3f}."
+        fails = f"one from {self.fails(threshold):.3f} fails" if self.fails(threshold) <= 1 else "none fails"
+        said += f"At {threshold:g} a leakage up to {self.passes(threshold):.3f} passes, {fails}; "
+        return f"{said}by chance alone attackers reach {self.chance:.3f}."
 
 
 def power(labels: Labels, *, ordered: bool = False) -> Power:

@@ -114,3 +114,11 @@ def test_whitened_directions_are_as_wide_as_each_other_and_round_off_is_none():
 
 def test_features_that_are_the_same_for_everybody_stay_so():
     assert not whitened(np.ones((20, 3))).any()
+
+
+def test_features_that_are_not_finite_are_left_to_be_refused():
+    features = np.ones((20, 3))
+    features[4, 1] = np.nan
+
+    with pytest.raises(NotFiniteError):
+        prepare(whitened(features))

@@ -39,6 +39,7 @@ def test_the_sentence_says_what_passes_and_where_nothing_can():
 
     assert "Too few for 0.6: " in few.sentence("gender", 0.6)
     assert "a leakage up to 0.575 passes, one from 0.625 fails" in many.sentence("gender", 0.6)
+    assert "passes, none fails" in many.sentence("gender", 1.0)
 
 
 def test_too_few_users_are_refused():
