@@ -193,10 +193,12 @@ def make_encoder(kind: str, users: int = 200, d: int = 32) -> tuple[FairEncoder,
     each = [Part(name=name, attributes=[name], taken="none_protected") for name in names]
     user = Part(name="user", attributes=names, taken="none_protected")
     parts = {"filters": filter_parts(names), "mask_filters": mask_filter_parts(), "ffvae": ffvae_parts(names)}
-    parts |= {"afrl": everyone + each, "lattice": [*everyone, *each, user], "table": []}
+    parts |= {"afrl": everyone + each, "table": []}
+    parts |= {lattice: [*everyone, *each, user] for lattice in ("lattice", "joint_lattice")}
     sizes = {
         "afrl": {"split": [d, 2 * d, d], "combine": [4 * d, 8 * d, 4 * d, d]},
         "ffvae": {"latents": [d, 8, 8, 8], "encode": [d, 2 * d, 2 * d + 48], "decode": [d + 24, 2 * d, d]},
+        "joint_lattice": {"coordinates": [2, 1, 3], "layers": [16, 4, 8, 2]},
         "lattice": {"coordinates": [2, 1, 3], "layers": [16, 4, 8]},
         "table": {"masks": [8, 3]},
     }

@@ -75,6 +75,7 @@ def run(
             card = make_card(draft, PROFILES[config.profile], config.threads or None, config.audit_users)
         card |= {"left_out": dict(dataset.left_out), "run": config.model_dump(mode="json")}
         card |= {"data": chosen.model_dump(mode="json")} | ({"front": fair.front} if fair.front else {})
+        card |= {"leakage_check": fair.checked} if fair.checked else {}
         if unmeasured := unmeasured_on_select(experiment):
             card |= {"unmeasured_on_select": unmeasured}
         with stage("bundle"):

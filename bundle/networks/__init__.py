@@ -16,6 +16,7 @@ from bundle.networks.afrl import AfrlEncoder, StackedMLP
 from bundle.networks.encoder import FairEncoder
 from bundle.networks.ffvae import FfvaeEncoder
 from bundle.networks.filters import FilterEncoder, MaskFilterEncoder
+from bundle.networks.joint_lattice import JointLatticeEncoder
 from bundle.networks.lattice import LatticeEncoder
 from bundle.networks.left_alone import left_alone
 from bundle.networks.reranker import ExactReranker, MlpReranker
@@ -28,6 +29,7 @@ __all__ = [
     "FairEncoder",
     "FfvaeEncoder",
     "FilterEncoder",
+    "JointLatticeEncoder",
     "LatticeEncoder",
     "MaskFilterEncoder",
     "MlpReranker",
@@ -40,11 +42,21 @@ __all__ = [
 ]
 
 KINDS: Mapping[
-    str, type[AfrlEncoder | FfvaeEncoder | FilterEncoder | LatticeEncoder | MaskFilterEncoder | TableEncoder]
+    str,
+    type[
+        AfrlEncoder
+        | FfvaeEncoder
+        | FilterEncoder
+        | JointLatticeEncoder
+        | LatticeEncoder
+        | MaskFilterEncoder
+        | TableEncoder
+    ],
 ] = {
     "afrl": AfrlEncoder,
     "ffvae": FfvaeEncoder,
     "filters": FilterEncoder,
+    "joint_lattice": JointLatticeEncoder,
     "lattice": LatticeEncoder,
     "mask_filters": MaskFilterEncoder,
     "table": TableEncoder,

@@ -94,7 +94,7 @@ def a_config(vectors, **changes):
             "profile": "protected",
             "data": {"reader": "auto"},
             "base": {"model": "vectors"} | vectors,
-            "fair": {"method": "lattice", "epochs": 2, "leakage_at_most": 1.0},
+            "fair": {"method": "lattice", "leakage_at_most": 1.0},
         }
         | changes
     )

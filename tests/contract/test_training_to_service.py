@@ -34,16 +34,16 @@ SASREC = EPOCHS | {"model": "sasrec", "length": 10, "batch": 64}
 PFREC = {"method": "pfrec", "prompts": 2, "bottleneck": 2, "batch": 64, "moments": 1, "schedule": SCHEDULE}
 FFVAE = {"method": "ffvae", "hidden": 16, "batch": 64, "schedule": SCHEDULE}
 METHODS = {
-    "als-lattice": (ALS, {"method": "lattice", "epochs": 2}),
+    "als-lattice": (ALS, {"method": "lattice"}),
     "als-afrl": (ALS, AFRL),
     "pmf-afrl": (PMF, AFRL),
-    "pmf-lattice": (PMF, {"method": "lattice", "epochs": 2}),
+    "pmf-lattice": (PMF, {"method": "lattice"}),
     "pmf-sm-separate": (PMF, SM),
     "pmf-sm-combine": (PMF, SM | {"variant": "combine"}),
     "pmf-ffvae": (PMF, FFVAE),
     "deep-sm-separate": (DEEP, SM),
     "sasrec-afrl": (SASREC, AFRL),
-    "bert4rec-lattice": (SASREC | {"model": "bert4rec"}, {"method": "lattice", "epochs": 2}),
+    "bert4rec-lattice": (SASREC | {"model": "bert4rec"}, {"method": "lattice"}),
     "sasrec-sm-combine": (SASREC, SM | {"variant": "combine"}),
     "sasrec-ffvae": (SASREC, FFVAE),
     "sasrec-pfrec": (SASREC, PFREC),
@@ -51,7 +51,7 @@ METHODS = {
     "sasrec-pfrec-user-prompts": (SASREC, PFREC | {"user_prompts": True}),
     "deep-afrl": (DEEP, AFRL),
     "pmf-afrl-float16": (PMF, AFRL, "float16"),
-    "pmf-lattice-float16": (PMF, {"method": "lattice", "epochs": 2}, "float16"),
+    "pmf-lattice-float16": (PMF, {"method": "lattice"}, "float16"),
     "sasrec-pfrec-float16": (SASREC, PFREC, "float16"),
 }
 

@@ -70,9 +70,9 @@ def test_a_bounded_validation_ranks_some_users_and_no_others(an_experiment, a_ba
     assert 0 < unseen < 1
 
 
-def test_a_lattice_is_fitted_on_some_users_and_items_and_splits_everybody(an_experiment, a_base, monkeypatch):
+def test_a_lattice_is_fitted_on_some_users_and_splits_everybody(an_experiment, a_base, monkeypatch):
     monkeypatch.setattr(select, "ATTACKED_AT_MOST", 50)
-    config = LatticeConfig(fitted_on=80, items_compared=20, epochs=2)
+    config = LatticeConfig(fitted_on=80)
     fitted_on = evenly(np.arange(len(a_base.users)), 80)
     moved = a_base.users.copy()
     moved[np.setdiff1d(np.arange(len(moved)), fitted_on)] += 1

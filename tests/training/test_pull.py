@@ -41,7 +41,7 @@ def version(tmp_path_factory):
     config.write_text(
         'name = "shop"\nthreads = 1\nprofile = "protected"\n[data]\nreader = "auto"\npositive_at_least = 4\n'
         'missing = []\nmin_positives = 3\n[base]\nmodel = "als"\ndimensions = 4\niterations = 2\nregularization = 3.0\n'
-        '[fair]\nmethod = "lattice"\nepochs = 1\n'
+        '[fair]\nmethod = "lattice"\n'
     )
     return run(read_config(config), folder, folder / "bundles", torch.device("cpu"))
 
@@ -271,7 +271,7 @@ def measured(tmp_path, cpu):
         'name = "shop"\nthreads = 1\nprofile = "protected"\n[data]\nreader = "generated"\nusers = 300\nitems = 300\n'
         'interactions_per_user = 15\nseed = 3\n[data.attributes]\ngender = { classes = ["F", "M"] }\n'
         'age = { classes = ["young", "old"] }\n[base]\nmodel = "als"\ndimensions = 8\niterations = 3\n'
-        'regularization = 3.0\n[fair]\nmethod = "lattice"\nepochs = 2\n'
+        'regularization = 3.0\n[fair]\nmethod = "lattice"\n'
     )
 
     def make(*settings):

@@ -39,7 +39,7 @@ BASES = {
     "bert4rec": SEQUENCE,
 }
 METHODS = {
-    "lattice": {"epochs": 1, "leakage_at_most": 1.0},
+    "lattice": {"leakage_at_most": 1.0},
     "afrl": {"batch": 512, "pairs": 8, "schedule": ONCE},
     "ffvae": {"hidden": 32, "schedule": ONCE},
     "sm": {"adversary_steps": 1, "schedule": ONCE},
@@ -113,7 +113,7 @@ profile = "protected"
 data = { reader = "generated", users = 300, items = 60, interactions_per_user = 20, seed = 3, attributes.gender = { \
 classes = ["F", "M"], strength = 0.6 }, attributes.age = { classes = ["young", "old"], strength = 0.6 } }
 base = { model = "pmf", dimensions = 32, learning_rate = 1e-2, batch = 4096, schedule = { epochs = 2 } }
-fair = { method = "lattice", epochs = 1 }
+fair = { method = "lattice" }
 """
 
 

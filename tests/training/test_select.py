@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from measure.split import SELECT
 from training.data.split import hold_out
 from training.errors import ConfigError
 from training.experiment import Experiment
+from training.fair import select
 from training.fair.lattice.config import LatticeConfig
-from training.fair.lattice.fit import _shown
 from training.fair.select import by_accuracy_and_leakage, selection_leakage, unmeasured_on_select
 from training.fair.train import refuse_unfit
 
@@ -37,7 +38,17 @@ def test_too_few_users_to_attack_give_no_number():
     labels = np.array([0] * 20 + [1] * 20)
 
     assert selection_leakage(np.ones((40, 2)), labels, Users(np.arange(40)), "gender", seed=0) is None
-    assert _shown({"gender": None, "age": 0.5}) == "gender not measured, age 0.500"
+
+
+def test_what_select_users_show_leaves_out_what_they_are_too_few_for(experiment, monkeypatch):
+    users = np.random.default_rng(0).normal(size=(len(experiment.dataset.users), 8)).astype(np.float32)
+    monkeypatch.setattr(select, "fair_vectors", lambda encoder, users, protect: users)
+
+    found = select.shown_by(few(experiment), SimpleNamespace(users=users))(None, experiment.attributes)
+
+    assert "gender" not in found
+    assert "age" in found
+    assert all(0.5 <= each.auc <= 1 and 0.5 < each.by_chance < 1 for each in found.values())
 
 
 def test_what_cannot_be_measured_on_select_users_is_known_beforehand(experiment):

@@ -224,9 +224,9 @@ def _generated_attributes() -> dict[str, GeneratedAttribute]:
     ages = ("under 18", "18-24", "25-34", "35-44", "45-49", "50-55", "56+")
     jobs = ("student", "service", "trade", "technical", "creative", "clerical", "managerial", "retired")
     return {
-        "gender": GeneratedAttribute(classes=("F", "M"), shares=(0.35, 0.65), strength=0.6),
-        "age": GeneratedAttribute(classes=ages, shares=(0.05, 0.18, 0.33, 0.19, 0.09, 0.09, 0.07), strength=0.6),
-        "occupation": GeneratedAttribute(classes=jobs, strength=0.4, follows="age"),
+        "gender": GeneratedAttribute(classes=("F", "M"), shares=(0.35, 0.65), strength=0.28),
+        "age": GeneratedAttribute(classes=ages, shares=(0.05, 0.18, 0.33, 0.19, 0.09, 0.09, 0.07), strength=1.0),
+        "occupation": GeneratedAttribute(classes=jobs, strength=0.1, follows="age"),
     }
 
 
@@ -236,7 +236,7 @@ class GeneratedConfig(_Common):
     reader: Literal["generated"] = "generated"
     positive_at_least: FiniteFloat | None = 4.0
     min_positives: PositiveInt = 3
-    users: int = Field(default=1000, ge=2, le=10_000_000)
+    users: int = Field(default=3000, ge=2, le=10_000_000)
     items: int = Field(default=500, ge=2, le=1_000_000)
 
     interactions_per_user: int = Field(default=60, ge=1)

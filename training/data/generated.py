@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from measure.labels import in_order
 from training.data.config import GeneratedAttribute, GeneratedConfig
 from training.data.dataset import UNKNOWN
 from training.data.raw import Interactions, RawTables, Table
@@ -36,8 +37,7 @@ def generate(config: GeneratedConfig) -> RawTables:
     codes = _attributes(config, rng)
     taste = rng.standard_normal((config.users, DIMENSIONS))
     for name, attribute in config.attributes.items():
-        directions = rng.standard_normal((len(attribute.classes), DIMENSIONS))
-        taste += attribute.strength * directions[codes[name]]
+        taste += attribute.strength * _directions(attribute, rng)[codes[name]]
     genres, items = _items(config, rng)
 
     def interactions() -> Iterator[Table]:
@@ -74,6 +74,15 @@ def _attributes(config: GeneratedConfig, rng: np.random.Generator) -> dict[str, 
         hidden[name] = own
         codes[name] = np.searchsorted(ends[:-1], places, side="right").astype(np.int64)
     return codes
+
+
+def _directions(attribute: GeneratedAttribute, rng: np.random.Generator) -> NDArray[np.float64]:
+    """(classes, DIMENSIONS), any; where classes stand in an order, along a quarter circle: neighbours are alike."""
+    if not in_order(attribute.classes):
+        return rng.standard_normal((len(attribute.classes), DIMENSIONS))
+    one, other = rng.standard_normal((2, DIMENSIONS))
+    angles = np.linspace(0, np.pi / 2, len(attribute.classes))[:, None]
+    return np.asarray(np.cos(angles) * one + np.sin(angles) * other)
 
 
 def _labels(attribute: GeneratedAttribute, codes: NDArray[np.int64], rng: np.random.Generator) -> pl.Series:

@@ -33,6 +33,8 @@ class Fair:
     """(U, K, d) finished fair vectors by supported mask, where they are no function of u and the mask."""
     front: list[dict[str, Any]] = field(default_factory=list)
     """Accuracy and leakage of other strengths, where the configuration asks for them."""
+    checked: dict[str, Any] = field(default_factory=dict)
+    """The leakage that the configuration demands, what select users show of it, and whether it is met."""
 
 
 def allowed_labels(experiment: Experiment) -> NDArray[np.int16]:

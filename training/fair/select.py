@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,6 +31,17 @@ log = logging.getLogger(__name__)
 ATTACKED_AT_MOST = 10_000
 SELECTION = Profile("selection", ("logistic",), 3, 1, 1, 1, 1, fit_rows=4_000, verdict=False)
 """The attacker that chooses an epoch: cheap, run after every few epochs, on every mask."""
+CHECK = replace(SELECTION, name="check", attackers=("logistic", "mlp"), permutations=100)
+"""The attackers that decide whether enough is withheld: a second that is not linear, and what chance shows."""
+
+
+class Shown(NamedTuple):
+    """What attackers find of an attribute among select users."""
+
+    auc: float
+    """Folded, of the strongest."""
+    by_chance: float
+    """95 % point of what they find where there is nothing: fewer users show more."""
 
 
 @dataclass(frozen=True)
@@ -142,16 +156,25 @@ def selection(
     return by_accuracy_and_leakage(validation, masks or masks_to_measure(names), leaked, leakage_price, full)
 
 
-def leaked_where_protected_alone(experiment: Experiment, base: Base) -> Callable[[FairEncoder, str], float | None]:
-    """Leakage of an attribute among select users, to attackers fitted on them and on train users; None: too few."""
+def shown_by(experiment: Experiment, base: Base) -> Callable[[FairEncoder, Mask], dict[str, Shown]]:
+    """What select users show of each protected attribute to attackers fitted on them and on train users.
+
+    Attributes of which too few of them have a known label are absent.
+    """
     rows, users = select_and_train(experiment)
 
-    def leaked(encoder: FairEncoder, name: str) -> float | None:
-        fair = fair_vectors(encoder, base.users[rows], [attribute == name for attribute in experiment.attributes])
-        labels, ordered = experiment.labels_of(name)[rows], experiment.ordered[name]
-        return selection_leakage(fair, labels, users, name, experiment.seed, ordered=ordered)
+    def shown(encoder: FairEncoder, mask: Mask) -> dict[str, Shown]:
+        fair = fair_vectors(encoder, base.users[rows], [name in mask for name in experiment.attributes])
+        attack = partial(leakage, fair, users=users, profile=CHECK, target="fair", seed=experiment.seed)
+        found = {}
+        for name in mask:
+            with suppress(MeasureError):
+                labels, ordered = experiment.labels_of(name)[rows], experiment.ordered[name]
+                row = attack(labels=labels, attribute=name, ordered=ordered)
+                found[name] = Shown(row.auc, row.permutation95)
+        return found
 
-    return leaked
+    return shown
 
 
 def select_and_train(experiment: Experiment) -> tuple[NDArray[np.intp], Users]:

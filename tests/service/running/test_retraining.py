@@ -45,7 +45,6 @@ regularization = 3.0
 
 [fair]
 method = "lattice"
-epochs = 2
 """
 WORSE = ("--set", 'data.attributes=["gender"]')
 """Nobody could ask any more that age is withheld."""

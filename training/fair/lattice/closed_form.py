@@ -1,4 +1,4 @@
-"""The constants that need no training: whitening, transports, erasure, residuals. float64 throughout.
+"""The constants that need no training: whitening, metric, means, transports, residuals. float64 throughout.
 
 Letters: U users, d dimensions, n score coordinates, K bins.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from bundle.networks.lattice import Affine, Transports
+from bundle.networks.lattice_layers import Affine, MeanGivenScores, Transports
 
 Matrix = NDArray[np.float64]
-FLOOR = 1e-6
+FLOOR = 1e-12
+"""Smallest eigenvalue, relative to the largest."""
+BARYCENTRE_ROUNDS = 20
 
 
 def set_affine(affine: Affine, weight: Matrix, bias: Matrix) -> None:
@@ -23,67 +24,104 @@ def set_affine(affine: Affine, weight: Matrix, bias: Matrix) -> None:
 
 
 def fit_whitening(affine: Affine, u: Matrix) -> None:
-    """L1: w = (u - mean) E λ^-½, principal axes with variance 1."""
+    """J2: w = (û - mean) E λ^-½, principal axes with variance 1."""
     mean = u.mean(0)
     values, vectors = np.linalg.eigh(np.cov(u.T, bias=True))
     weight = vectors / np.sqrt(np.maximum(values, 1e-5 * values[-1]))
     set_affine(affine, weight, -mean @ weight)
 
 
-def fit_transports(transports: Transports, w: Tensor, sigma: Tensor, shrink: float) -> Tensor:
-    """L5: for each coordinate in turn, carry each of its bins to where all users are; gives the transported w.
+def fit_metric(affine: Affine, u: Matrix, items: Matrix) -> None:
+    """J1: y = (û - mean) G^½, G the covariance of item vectors: |y - y'|² is how far two users' scores differ."""
+    weight = power(np.cov(items.T, bias=True), 0.5)
+    set_affine(affine, weight, -u.mean(0) @ weight)
 
-    A bin that nobody is in is left where it is.
 
-    ``shrink`` users of the common covariance are added to each bin's own.
+def fit_mean(given: MeanGivenScores, x: Matrix, sigma: Matrix, ridge: float) -> Matrix:
+    """J4, J6: ridge regression of x on φ(σ), all coordinates together; gives x less it, with the mean that x had.
 
-    Gaussian optimal transport from the bin's mean and covariance (shrunk towards the common one) to the common ones:
-    T = C_k^-½ (C_k^½ C C_k^½)^½ C_k^-½. Source: Gelbrich, Mathematische Nachrichten 147, 1990.
+    Jointly, because steps for one coordinate after the other undo each other's work.
+
+    Args:
+        given: takes the weights.
+        x: (U, d).
+        sigma: (U, n).
+        ridge: penalty of all terms but the constant.
     """
-    for index in range(len(transports.centres)):
-        s = sigma[:, index]
-        bins = transports.centres.shape[1]
-        transports.centres[index] = torch.quantile(s, (torch.arange(bins) + 0.5) / bins)
-        weights = transports.bin_weights(index, s).double().numpy()
-        x = w.double().numpy()
-        mean, covariance = x.mean(0), np.cov(x.T)
-        for number in range(bins):
-            count = weights[:, number].sum()
-            if not count:  # where many users have the same score, bins share a centre: nobody is in the later ones
-                transports.maps[index, number] = torch.eye(x.shape[1])
-                continue
-            own_mean = weights[:, number] @ x / count
-            centred = x - own_mean
-            own = ((weights[:, number, None] * centred).T @ centred + shrink * covariance) / (count + shrink)
-            root, inverse = _power(own, 0.5), _power(own, -0.5)
-            carry = inverse @ _power(root @ covariance @ root, 0.5) @ inverse
-            transports.maps[index, number] = torch.from_numpy(carry)
-            transports.offsets[index, number] = torch.from_numpy(mean - own_mean @ carry)
-        w = transports.step(index, w, s)
-    return w
+    terms = given.terms(torch.from_numpy(sigma)).numpy()
+    penalty = ridge * np.eye(terms.shape[1])
+    penalty[0, 0] = 0
+    weight = np.linalg.solve(terms.T @ terms + penalty, terms.T @ x)
+    weight[0] -= x.mean(0)
+    given.weight.copy_(torch.from_numpy(weight))
+    return np.asarray(x - terms @ weight)
+
+
+def fit_transports(transports: Transports, x: Matrix, sigma: Matrix, sweeps: int, shrink: float) -> Matrix:
+    """J5: for each coordinate in turn, ``sweeps`` times over, carry each bin's covariance to what all have in common.
+
+    Gaussian optimal transport about the common mean, T = C_k^-½ (C_k^½ C̄ C_k^½)^½ C_k^-½, from a bin's covariance C_k
+    (about the bin's own mean; `fit_mean` moves means) to the barycentre C̄ of all bins. A bin that nobody is in is left
+    where it is. Source: Gelbrich, Mathematische Nachrichten 147, 1990.
+
+    Args:
+        transports: takes the maps, n for each sweep.
+        x: (U, d).
+        sigma: (U, n).
+        sweeps: how often every coordinate comes.
+        shrink: users of the common covariance that are added to each bin's own.
+
+    Returns:
+        The transported x.
+    """
+    bins = transports.centres.shape[1]
+    levels = (np.arange(bins) + 0.5) / bins
+    for index in range(sweeps * sigma.shape[1]):
+        s = torch.from_numpy(sigma[:, index % sigma.shape[1]])
+        transports.centres[index] = torch.from_numpy(np.quantile(s.numpy(), levels))
+        weights = transports.bin_weights(index, s).numpy()
+        counts, mean, common = weights.sum(0), x.mean(0), np.cov(x.T, bias=True)
+        filled = np.flatnonzero(counts)  # where many users have the same score, bins share a centre
+        own = np.stack([_covariance(x, weights[:, k], common, shrink) for k in filled])
+        goal = barycentre(own, counts[filled] / counts.sum())
+        moved = np.zeros_like(x)
+        transports.maps[index] = torch.eye(x.shape[1])
+        for k, covariance in zip(filled, own, strict=True):
+            root, inverse = power(covariance, 0.5), power(covariance, -0.5)
+            carry = inverse @ power(root @ goal @ root, 0.5) @ inverse
+            transports.maps[index, k] = torch.from_numpy(carry)
+            transports.offsets[index, k] = torch.from_numpy(mean - mean @ carry)
+            moved += weights[:, k, None] * (mean + (x - mean) @ carry)
+        x = moved
+    return x
 
 
 def skip_transports(transports: Transports) -> None:
-    """In place of L5 at strength 0: every map is the identity."""
+    """In place of J5 at strength 0: every map is the identity."""
     transports.centres.copy_(torch.linspace(-1, 1, transports.centres.shape[1]).expand_as(transports.centres))
     transports.maps.copy_(torch.eye(transports.maps.shape[-1]).expand_as(transports.maps))
 
 
-def fit_erasure(affine: Affine, x: Matrix, sigma: Matrix) -> None:
-    """L6: whiten, and keep the complement of every direction that correlates with σ (d → d - n).
+def barycentre(covariances: Matrix, weights: Matrix) -> Matrix:
+    """The covariance nearest to all of them, by the distance of optimal transport between Gaussians.
 
-    What is left is linearly independent of σ. Source: Belrose et al., *LEACE*, NeurIPS 2023, theorem 4.2.
+    Source: Alvarez-Esteban et al., J. Math. Anal. Appl. 441, 2016, equation 7.
+
+    Args:
+        covariances: (K, d, d).
+        weights: (K,), summing to 1.
     """
-    z, mean = sigma - sigma.mean(0), x.mean(0)
-    centred = x - mean
-    white = _power(centred.T @ centred / len(x), -0.5)
-    directions = np.linalg.svd(white @ (centred.T @ z), full_matrices=True)[0]
-    weight = white @ directions[:, sigma.shape[1] :]
-    set_affine(affine, weight, -mean @ weight)
+    found = np.einsum("k,kij->ij", weights, covariances)
+    for _ in range(BARYCENTRE_ROUNDS):
+        root, inverse = power(found, 0.5), power(found, -0.5)
+        roots = np.stack([power(root @ each @ root, 0.5) for each in covariances])
+        mean = np.einsum("k,kij->ij", weights, roots)
+        found = inverse @ mean @ mean @ inverse
+    return np.asarray(found)
 
 
 def residual(sigma: Matrix, own: NDArray[np.bool_]) -> tuple[Matrix, Matrix]:
-    """L7: the coordinates of a set S less their linear regression on all others.
+    """J7: the coordinates of a set S less their linear regression on all others.
 
     Linear, so that the residual of a smaller set is a function of a larger one's.
 
@@ -102,6 +140,14 @@ def residual(sigma: Matrix, own: NDArray[np.bool_]) -> tuple[Matrix, Matrix]:
     return weight, bias
 
 
-def _power(covariance: Matrix, exponent: float) -> Matrix:
+def power(covariance: Matrix, exponent: float) -> Matrix:
+    """A power of a symmetric matrix without negative eigenvalues."""
     values, vectors = np.linalg.eigh(covariance)
-    return np.asarray((vectors * np.maximum(values, FLOOR) ** exponent) @ vectors.T)
+    return np.asarray((vectors * np.maximum(values, FLOOR * max(values[-1], FLOOR)) ** exponent) @ vectors.T)
+
+
+def _covariance(x: Matrix, weights: Matrix, common: Matrix, shrink: float) -> Matrix:
+    """Of weighted rows about their own mean, with ``shrink`` rows of the common one added."""
+    count = weights.sum()
+    centred = x - weights @ x / count
+    return np.asarray(((weights[:, None] * centred).T @ centred + shrink * common) / (count + shrink))

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 
 CHECKED_AT = 0.6
 """What ``leakage_at_most`` is where none is demanded, for attributes that can be checked."""
+SHOWN_OF_EXCESS = 0.6
+"""Of the excess over .5 that is demanded, how much select users may show. They are few and coordinates are chosen by
+them, so they show .01 to .05 less than an audit finds (docs/results/strict-methods.md)."""
 
 
 class LatticeConfig(BaseModel):
@@ -18,33 +21,39 @@ class LatticeConfig(BaseModel):
     method: Literal["lattice"] = "lattice"
     strength: int = Field(default=1, ge=0, le=8)
     """How much accuracy to pay. n ≥ 1 withholds n score coordinates of each attribute, or more where it leaks more than
-    ``leakage_at_most``; 0 erases one, only linearly."""
+    ``leakage_at_most``; 0 takes away the mean given one, and moves no covariances."""
     leakage_at_most: float | None = Field(default=None, gt=0.5, le=1)
-    """An attribute of which select users leak more, where it alone is protected, gets more coordinates; 1 for never. A
-    demand that the select users are too few to check is refused before training. None demands .6 of what can be
-    checked; the rest is withheld by ``strength`` alone, which the log and the card say."""
+    """The leakage that an audit may find of an attribute, where it alone is protected and where all are. An attribute
+    of which select users show too much gets more coordinates; 1 for never. A demand that they are too few to check is
+    refused before training. None demands .6 of what can be checked; the rest is withheld by ``strength`` alone, which
+    the log and the card say."""
     front: tuple[int, ...] = ()
     """Strengths to fit and measure on select users besides, for the card's accuracy-leakage front."""
     fitted_on: PositiveInt = 100_000
     """Users, at most, that everything is fitted on; of more of them, so many are taken, evenly spread."""
-    items_compared: PositiveInt = 4_096
-    """Items, at most, over which a step of the utility fit compares the rankings; of more, as many are drawn anew for
-    each step."""
-    bins: int = Field(default=5, ge=2, le=64)
+    bins: int = Field(default=8, ge=2, le=64)
     """Bins of a score coordinate, each with a transport of its own."""
-    shrink: NonNegativeFloat = 8.0
+    shrink: NonNegativeFloat = 1.0
     """Users of average spread, for each dimension of u, added to a bin's covariance."""
+    sweeps: PositiveInt = 2
+    """How often the transports go over all coordinates."""
+    ridge: PositiveFloat = 5.0
+    """Of the means given the scores."""
+    mix_ridge: PositiveFloat = 20.0
+    """Of the linear map back to u."""
     pairs_above: NonNegativeFloat = 0.1
     """Correlation of two attributes' scores from which the pair gets a part of its own."""
     hidden: PositiveInt = 128
     """Width of the score network."""
     folds: int = Field(default=5, ge=2, le=20)
     """Of the cross-fitted scores."""
-    epochs: PositiveInt = 8
-    """Of the utility fit."""
-    learning_rate: PositiveFloat = 2e-3
-    """Of the utility fit."""
-    batch: PositiveInt = 512
-    """Users in a step of the utility fit."""
-    ridge: PositiveFloat = 1.0
-    """Of the linear start of the utility fit."""
+
+    @property
+    def demanded(self) -> float:
+        """`leakage_at_most`, or what stands for none."""
+        return CHECKED_AT if self.leakage_at_most is None else self.leakage_at_most
+
+    @property
+    def select_users_show_at_most(self) -> float:
+        """Folded AUC above which select users call for more coordinates; 1 where nothing is demanded."""
+        return 1.0 if self.demanded == 1 else 0.5 + SHOWN_OF_EXCESS * (self.demanded - 0.5)

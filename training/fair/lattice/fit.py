@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,23 +14,48 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bundle import Network, Part, build_encoder
-from bundle.networks import LatticeEncoder
-from bundle.networks.lattice import Affine, Scores
+from bundle.networks import JointLatticeEncoder
+from bundle.networks.lattice_layers import Affine, Scores
+from measure.masks import Mask
 from training.errors import ConfigError
 from training.fair.lattice.closed_form import (
-    fit_erasure,
+    fit_mean,
+    fit_metric,
     fit_transports,
     fit_whitening,
     residual,
     skip_transports,
 )
-from training.fair.lattice.config import CHECKED_AT, LatticeConfig
-from training.fair.lattice.scores import cross_fitted, distil, leading_coordinates
-from training.fair.lattice.utility import fit_utility
+from training.fair.lattice.config import LatticeConfig
+from training.fair.lattice.scores import cross_fitted, distil, leading_coordinates, stacked
+from training.fair.lattice.utility import fit_mix
+from training.fair.select import Shown
 
 log = logging.getLogger(__name__)
 
 QUANTILES = 64
+PATIENCE = 2
+"""Times that more coordinates may show no less than fewer did, before the ones that showed least are taken."""
+TEACHERS = 2
+"""Rounds of teachers: the second sees what the first found of all attributes."""
+Show = Callable[[JointLatticeEncoder, Mask], Mapping[str, Shown]]
+"""(a fitted encoder, a mask) → of each protected attribute that can be checked, what users show whose labels were not
+fitted on."""
+
+
+class Lattice(NamedTuple):
+    """What was fitted."""
+
+    encoder: JointLatticeEncoder
+    network: Network
+    """How the manifest names it."""
+    parts: list[Part]
+    shown: Mapping[str, Shown]
+    """Of each attribute that can be checked, the most that select users show: alone protected, or with all others."""
+
+    def excess(self, most: float) -> dict[str, float]:
+        """Of each attribute, how far the AUC shown is above ``most`` and above chance; below 0 where it is not."""
+        return {name: each.auc - max(most, each.by_chance) for name, each in self.shown.items()}
 
 
 def fit_lattice(
@@ -39,9 +66,8 @@ def fit_lattice(
     classes: Sequence[int],
     config: LatticeConfig,
     seed: int,
-    leaked: Callable[[LatticeEncoder, str], float | None] = lambda encoder, attribute: None,
-    biases: NDArray[np.float32] | None = None,
-) -> tuple[LatticeEncoder, Network, list[Part]]:
+    show: Show = lambda encoder, mask: {},
+) -> Lattice:
     """Fit the encoder; seconds for thousands of users.
 
     Args:
@@ -52,43 +78,40 @@ def fit_lattice(
         classes: number of classes of each.
         config: the strength and the rest.
         seed: of every draw.
-        leaked: how much of an attribute a fitted encoder leaks where it alone is protected, as folded AUC on users
-            whose labels are not in ``labels``, None where it cannot be measured; what leaks more than
-            ``config.leakage_at_most`` is withheld further.
-        biases: (I,) what a score has besides the inner product; None for nothing.
-
-    Returns:
-        The encoder, its sizes and its parts.
+        show: what users show where an attribute alone is protected, and where all are; what shows too much is withheld
+            further.
 
     Raises:
         ConfigError: so many coordinates that nothing of the vector is left.
     """
     rng = torch.Generator().manual_seed(seed)
-    d = users.shape[1]
-    counts = coordinates(config.strength, classes, d, len(users))
-    u, v = torch.from_numpy(users), torch.from_numpy(items)
-    b = torch.zeros(len(v)) if biases is None else torch.from_numpy(biases)
+    counts = coordinates(config.strength, classes, users.shape[1], len(users))
     with torch.no_grad():
-        whiten = Affine(d, d)
-        fit_whitening(whiten, users.astype(np.float64))  # L1
-        w = whiten(u)
-    log_p = [
-        cross_fitted(w, labels[:, index].astype(np.int64), number, config.folds, rng)  # L2
-        for index, number in enumerate(classes)
-    ]
-    most = CHECKED_AT if config.leakage_at_most is None else config.leakage_at_most
+        frame = _Frame.of(users, items)  # J1
+        w = frame.whiten(frame.at_length.float())
+    log_p: list[Tensor] = []
+    for _ in range(TEACHERS):  # J2: the first from w alone
+        seen = stacked(w, log_p) if log_p else w
+        log_p = [
+            cross_fitted(seen, labels[:, index].astype(np.int64), number, config.folds, rng)
+            for index, number in enumerate(classes)
+        ]
+    most, best, fruitless = config.select_users_show_at_most, None, 0
     while True:
-        encoder, sizes, parts = _fit(whiten, w, log_p, attributes, counts, config, rng)
-        fit_utility(encoder, u, v, b, config, rng)  # L8
-        leaks = {name: leaked(encoder, name) for name in attributes}
-        log.info("fair: lattice of %d parts, coordinates %s, select users leak %s", len(parts), counts, _shown(leaks))
+        encoder, network, parts = _fit(frame, w, log_p, attributes, counts, config, rng)
+        found = Lattice(encoder, network, parts, _most_shown(show, encoder, attributes))
+        log.info("fair: lattice of %d parts, coordinates %s, select users show %s", len(parts), counts, _told(found))
+        excess = found.excess(most)
+        fruitless += 1
+        if best is None or max(excess.values(), default=0) < max(best.excess(most).values()):
+            best, fruitless = found, 0
         more = [
-            count + max(1, count // 2) if (leak := leaks[name]) is not None and leak > most else count
+            count + max(1, count // 4) if excess.get(name, 0) > 0 else count
             for name, count in zip(attributes, counts, strict=True)
         ]
         more = [min(count, number - 1, len(users) - 1) for count, number in zip(more, classes, strict=True)]
-        if more == counts or sum(more) >= d:  # enough, or nothing left to withhold
-            return encoder, sizes, parts
+        if more == counts or sum(more) >= users.shape[1] or fruitless == PATIENCE:
+            return best
         counts = more
 
 
@@ -106,33 +129,81 @@ def coordinates(strength: int, classes: Sequence[int], dimensions: int, users: i
     return counts
 
 
+@dataclass(frozen=True)
+class _Frame:
+    """J1: what users are measured in, before any label is looked at."""
+
+    length: float
+    at_length: Tensor
+    """(U, d) float64, user vectors at the mean length."""
+    whiten: Affine
+    metric: Affine
+
+    @classmethod
+    def of(cls, users: NDArray[np.float32], items: NDArray[np.float32]) -> _Frame:
+        """Of all users that may be fitted on, and all items."""
+        d = users.shape[1]
+        lengths = np.linalg.norm(users.astype(np.float64), axis=1)
+        length = float(lengths.mean())
+        at_length = users * (length / np.maximum(lengths, 1e-12))[:, None]
+        whiten, metric = Affine(d, d), Affine(d, d)
+        fit_whitening(whiten, at_length)
+        fit_metric(metric, at_length, items.astype(np.float64))
+        return cls(length, torch.from_numpy(at_length), whiten, metric)
+
+
 def _fit(
-    whiten: Affine,
+    frame: _Frame,
     w: Tensor,
     log_p: Sequence[Tensor],
     attributes: Sequence[str],
     counts: Sequence[int],
     config: LatticeConfig,
     rng: torch.Generator,
-) -> tuple[LatticeEncoder, Network, list[Part]]:
-    """Everything but `mix`, for these many coordinates of each attribute."""
-    targets = [leading_coordinates(each, count) for each, count in zip(log_p, counts, strict=True)]  # L3
+) -> tuple[JointLatticeEncoder, Network, list[Part]]:
+    """Everything behind the teachers, for these many coordinates of each attribute."""
+    targets = [leading_coordinates(each, count) for each, count in zip(log_p, counts, strict=True)]
     scores = Scores(w.shape[1], config.hidden, sum(counts), QUANTILES)
-    distil(scores, w, torch.cat(targets, 1), rng)  # L4
+    distil(scores, w, torch.cat(targets, 1), rng)  # J3
+    sweeps = config.sweeps if config.strength else 1
     with torch.no_grad():
         sigma = scores(w)
         parts = lattice_parts(attributes, _correlated_pairs(sigma, attributes, counts, config.pairs_above))
-        layers = [config.hidden, config.bins, QUANTILES]
-        sizes = Network(kind="lattice", sizes={"coordinates": list(counts), "layers": layers})
+        layers = [config.hidden, config.bins, QUANTILES, sweeps]
+        sizes = Network(kind="joint_lattice", sizes={"coordinates": list(counts), "layers": layers})
         encoder = build_encoder(sizes, w.shape[1], attributes, parts)
-        assert isinstance(encoder, LatticeEncoder)  # noqa: S101  the kind says so
-        encoder.whiten, encoder.scores = whiten, scores
-        _closed_form(encoder, w, sigma, parts, _owners(attributes, counts), config)
+        assert isinstance(encoder, JointLatticeEncoder)  # noqa: S101  the kind says so
+        encoder.length.fill_(frame.length)
+        encoder.whiten, encoder.scores, encoder.metric = frame.whiten, scores, frame.metric
+        exact = sigma.double().numpy()
+        y = (frame.at_length @ frame.metric.weight.double() + frame.metric.bias.double()).numpy()
+        y = fit_mean(encoder.mean, y, exact, config.ridge)  # J4
+        if config.strength:
+            y = fit_transports(encoder.transports, y, exact, sweeps, config.shrink * y.shape[1])  # J5
+        else:
+            skip_transports(encoder.transports)
+        fit_mean(encoder.mean_again, y, exact, config.ridge)  # J6
+        owners = _owners(attributes, counts)
+        for row, part in enumerate(parts[1:-1]):
+            weight, bias = residual(exact, np.isin(owners, part.attributes))
+            encoder.residual_weight[row] = torch.from_numpy(weight)
+            encoder.residual_bias[row] = torch.from_numpy(bias)
+        fit_mix(encoder, frame.at_length.float(), config.mix_ridge, rng)  # J7
     return encoder, sizes, parts
 
 
-def _shown(leaks: Mapping[str, float | None]) -> str:
-    return ", ".join(f"{name} {'not measured' if auc is None else f'{auc:.3f}'}" for name, auc in leaks.items())
+def _most_shown(show: Show, encoder: JointLatticeEncoder, attributes: Sequence[str]) -> dict[str, Shown]:
+    """Of each attribute, the most that users show where it alone is protected and where all are."""
+    found: dict[str, Shown] = {}
+    for mask in dict.fromkeys([*((name,) for name in attributes), tuple(attributes)]):
+        for name, each in show(encoder, mask).items():
+            found[name] = max(each, found.get(name, each))
+    return found
+
+
+def _told(found: Lattice) -> str:
+    told = (f"{name} {each.auc:.3f} (chance {each.by_chance:.3f})" for name, each in found.shown.items())
+    return ", ".join(told) or "nothing that can be checked"
 
 
 def lattice_parts(attributes: Sequence[str], pairs: Sequence[tuple[str, ...]]) -> list[Part]:
@@ -143,26 +214,6 @@ def lattice_parts(attributes: Sequence[str], pairs: Sequence[tuple[str, ...]]) -
         *(Part(name="+".join(names), attributes=list(names), taken="none_protected") for names in sets),
         Part(name="base", attributes=list(attributes), taken="none_protected"),
     ]
-
-
-def _closed_form(
-    encoder: LatticeEncoder,
-    w: Tensor,
-    sigma: Tensor,
-    parts: Sequence[Part],
-    owners: Sequence[str],
-    config: LatticeConfig,
-) -> None:
-    if config.strength:
-        fit_transports(encoder.transports, w, sigma, config.shrink * w.shape[1])  # L5
-    else:
-        skip_transports(encoder.transports)
-    moved, exact = encoder.transports(w, sigma).double().numpy(), sigma.double().numpy()
-    fit_erasure(encoder.erase, moved, exact)  # L6
-    for row, part in enumerate(parts[1:-1]):
-        weight, bias = residual(exact, np.isin(owners, part.attributes))  # L7
-        encoder.residual_weight[row] = torch.from_numpy(weight)
-        encoder.residual_bias[row] = torch.from_numpy(bias)
 
 
 def _owners(attributes: Sequence[str], counts: Sequence[int]) -> list[str]:

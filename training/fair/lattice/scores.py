@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bundle.networks.lattice import Scores
+from bundle.networks.lattice_layers import Scores
 
 LINEAR_EPOCHS = MLP_EPOCHS = 25
 MLPS_PER_FOLD = 2
@@ -52,10 +52,10 @@ class SideBySide(nn.Module):
 
 
 def cross_fitted(w: Tensor, labels: NDArray[np.int64], classes: int, folds: int, rng: torch.Generator) -> Tensor:
-    """L2: log-probabilities of the classes, linear and MLP averaged.
+    """J2: log-probabilities of the classes, linear and MLP averaged.
 
     Args:
-        w: (U, d) whitened user vectors.
+        w: (U, d) whitened user vectors, or `stacked` ones.
         labels: (U,), -1 for those not to be learned from.
         classes: C.
         folds: users with a label are scored by networks that did not learn from their fold.
@@ -98,16 +98,31 @@ def cross_fitted(w: Tensor, labels: NDArray[np.int64], classes: int, folds: int,
     return mean
 
 
+def stacked(x: Tensor, log_p: Sequence[Tensor]) -> Tensor:
+    """The vectors with the log-probabilities of all attributes beside them, (U, d + ΣC), these at variance 1.
+
+    Teachers that see what others found of *other* attributes learn more of their own: few users tell an age apart, and
+    who is a pupil was learned from other labels.
+    """
+    centred = [each - each.mean(1, keepdim=True) for each in log_p]
+    return torch.cat([x, *((each - each.mean(0)) / each.std(0).clamp_min(1e-6) for each in centred)], dim=1)
+
+
 def leading_coordinates(log_p: Tensor, count: int) -> Tensor:
-    """L3: the first principal coordinates of log-probabilities centred by user and class; (U, count), variance 1."""
-    x = log_p - log_p.mean(1, keepdim=True)
-    vectors, _, _ = torch.linalg.svd(x - x.mean(0), full_matrices=False)
-    unit: Tensor = vectors[:, :count] * len(x) ** 0.5
-    return unit
+    """J3: the first coordinates of the classes' probabilities by inertia; (U, count), variance 1.
+
+    Left singular vectors of (p - π) / √π, π the mean of p: a rare class weighs as much as a frequent one, as in the
+    macro AUC of attackers. Source: correspondence analysis, Benzécri 1973.
+    """
+    p = torch.softmax(log_p.double(), 1)
+    mean = p.mean(0)
+    vectors, _, _ = torch.linalg.svd((p - mean) / mean.clamp_min(1e-12).sqrt(), full_matrices=False)
+    unit: Tensor = vectors[:, :count] * len(p) ** 0.5
+    return unit.float()
 
 
 def distil(scores: Scores, w: Tensor, targets: Tensor, rng: torch.Generator) -> None:
-    """L4: teach the exported network the coordinates, so that they are a function of u alone; then its quantiles."""
+    """J3: teach the exported network the coordinates, so that they are a function of u alone; then its quantiles."""
     with torch.no_grad():
         for weight in scores.parameters():
             bound = weight.shape[-1] ** -0.5

@@ -1,7 +1,8 @@
-"""Trains `mix`, the only trained part: for utility alone, on the parts that the closed form has left.
+"""The linear map back to user vectors, by least squares: the parts that a mask leaves → u at the mean length.
 
-Whatever is learned from the gated parts cannot put back what they do not hold (data processing); u is never fed again.
-`mix` stays linear on purpose: a multi-layer combine leaked .63 - .67 for gender (docs/results/strict-methods.md).
+Where r is independent of the scores and the maps are affine, E[u | r] is linear, so least squares is the answer;
+training the map further for the ranking gained nothing (docs/results/strict-methods.md). It cannot put back what the
+parts do not hold (data processing); u is never fed again.
 """
 
 from __future__ import annotations
@@ -9,13 +10,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bundle.networks import LatticeEncoder
-from training.fair.lattice.config import LatticeConfig
+from bundle.networks import JointLatticeEncoder
 
-STARTS_PER_USER, STARTS_AT_MOST = 4, 100_000
-"""Masks that each user has in the linear start; fewer, but one, where users are very many."""
-MOST_STEPS = 400
-"""Where users are very many: fewer epochs then."""
+MASKS_PER_USER, ROWS_AT_MOST = 8, 200_000
+"""Masks that each user has; fewer, but one, where users are very many."""
+BLOCK = 4096
 
 
 def draw_masks(count: int, attributes: int, rng: torch.Generator) -> Tensor:
@@ -26,49 +25,29 @@ def draw_masks(count: int, attributes: int, rng: torch.Generator) -> Tensor:
     return masks
 
 
-def fit_utility(
-    encoder: LatticeEncoder, u: Tensor, items: Tensor, biases: Tensor, config: LatticeConfig, rng: torch.Generator
-) -> None:
-    """L8: start at the least squares map to u, then bring the fair ranking near the base's.
+def fit_mix(encoder: JointLatticeEncoder, u: Tensor, ridge: float, rng: torch.Generator) -> None:
+    """J7: ridge regression of û on what random masks leave, up to `MASKS_PER_USER` for each user.
 
     Args:
         encoder: everything but `mix` is fitted.
         u: (U, d) user vectors.
-        items: (I, d) item vectors.
-        biases: (I,) b; the loss is KL(softmax(u·V + b) ‖ softmax(u*·V + b)) over the items compared.
-        config: epochs, batch, learning rate, ridge, items compared.
-        rng: of masks, batches and items.
+        ridge: penalty, in units of features with variance 1.
+        rng: of masks.
     """
-    attributes = encoder.attribute_count
-    with torch.no_grad():
-        parts = encoder.split(u)
-        users = torch.arange(len(u)).repeat(min(STARTS_PER_USER, max(1, STARTS_AT_MOST // len(u))))
-        x = encoder.features(parts[users], draw_masks(len(users), attributes, rng))
-        x = torch.cat([x, torch.ones(len(x), 1)], dim=1).double()
-        gram = x.T @ x + config.ridge * torch.eye(x.shape[1], dtype=torch.double)
-        start = torch.linalg.solve(gram, x.T @ u[users].double()).float()
-        encoder.mix.weight.copy_(start[:-1].T)
-        encoder.mix.bias.copy_(start[-1])
-
-    batches = -(-len(u) // config.batch)
-    epochs = min(config.epochs, -(-MOST_STEPS // batches))
-    adam = torch.optim.AdamW(encoder.mix.parameters(), lr=config.learning_rate, weight_decay=1e-2, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        adam, config.learning_rate, total_steps=epochs * batches, pct_start=0.1
-    )
-    for _ in range(epochs):
-        for users in torch.randperm(len(u), generator=rng).tensor_split(batches):
-            fair = encoder.combine(parts[users], draw_masks(len(users), attributes, rng))
-            some = _compared(len(items), config.items_compared, rng)
-            v, b = items[some], biases[some]
-            wanted = torch.softmax(u[users] @ v.T + b, -1)
-            loss = -(wanted * torch.log_softmax(fair @ v.T + b, -1)).sum(1).mean()
-            adam.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            adam.step()
-            schedule.step()
-
-
-def _compared(items: int, most: int, rng: torch.Generator) -> Tensor | slice:
-    """Item rows of one step: all, or so many of them, drawn with repetition so that no work grows with the rest."""
-    return slice(None) if items <= most else torch.randint(items, (most,), generator=rng)
+    width, masks_each = encoder.width, min(MASKS_PER_USER, max(1, ROWS_AT_MOST // len(u)))
+    gram, cross = torch.zeros(width + 1, width + 1, dtype=torch.double), torch.zeros(width + 1, u.shape[1]).double()
+    for block in torch.split(u, BLOCK):
+        parts, wanted = encoder.split(block), encoder.at_mean_length(block).double()
+        for _ in range(masks_each):
+            masks = draw_masks(len(block), encoder.attribute_count, rng)
+            x = torch.nn.functional.pad(encoder.features(parts, masks), (0, 1), value=1.0).double()
+            gram += x.T @ x
+            cross += x.T @ wanted
+    count = gram[-1, -1]
+    mean = gram[-1, :-1] / count
+    spread = (gram.diagonal()[:-1] / count - mean**2).clamp_min(1e-12)
+    centred = gram[:-1, :-1] - count * mean[:, None] * mean
+    goal = cross[:-1] - mean[:, None] * cross[-1]
+    weight = torch.linalg.solve(centred + torch.diag(ridge * spread), goal)
+    encoder.mix.weight.copy_(weight)
+    encoder.mix.bias.copy_(cross[-1] / count - mean @ weight)

@@ -1,0 +1,114 @@
+"""Constants of both lattices that are computed, and the small network of scores that is trained.
+
+Letters: B batch, d dimensions, n score coordinates, K bins, Q quantiles.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Affine(nn.Module):
+    """x ↦ x W + b with constants that are computed, not trained."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, n: int, m: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(n, m))
+        self.register_buffer("bias", torch.zeros(m))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, n) → (B, m)."""
+        return x @ self.weight + self.bias
+
+
+class Scores(nn.Module):
+    """The information of u on the attributes: (B, d) → (B, n), each coordinate standard normal over fitted users."""
+
+    knots: Tensor
+    levels: Tensor
+
+    def __init__(self, dimensions: int, hidden: int, n: int, quantiles: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(dimensions, n)
+        self.inner = nn.Linear(dimensions, hidden)
+        self.outer = nn.Linear(hidden, n)
+        self.register_buffer("knots", torch.zeros(n, quantiles))
+        self.register_buffer("levels", torch.zeros(quantiles))
+
+    def raw(self, w: Tensor) -> Tensor:
+        """Before the quantiles: a linear map and one hidden layer."""
+        return self.linear(w) + self.outer(torch.relu(self.inner(w)))  # type: ignore[no-any-return]
+
+    def forward(self, w: Tensor) -> Tensor:
+        """Through each coordinate's own quantiles, piecewise linear, constant beyond the ends."""
+        x = self.raw(w).T.contiguous()
+        at = torch.searchsorted(self.knots, x).clamp(1, self.knots.shape[1] - 1)
+        low, high = self.knots.gather(1, at - 1), self.knots.gather(1, at)
+        share = ((x - low) / (high - low).clamp_min(1e-6)).clamp(0, 1)
+        return (self.levels[at - 1] + share * (self.levels[at] - self.levels[at - 1])).T
+
+
+class Transports(nn.Module):
+    """One transport after another: for each coordinate an affine map chosen by its value.
+
+    K maps for each coordinate, interpolated linearly between the centres of its bins.
+    """
+
+    centres: Tensor
+    maps: Tensor
+    offsets: Tensor
+
+    def __init__(self, n: int, bins: int, dimensions: int) -> None:
+        super().__init__()
+        self.register_buffer("centres", torch.zeros(n, bins))
+        self.register_buffer("maps", torch.zeros(n, bins, dimensions, dimensions))
+        self.register_buffer("offsets", torch.zeros(n, bins, dimensions))
+
+    def bin_weights(self, index: int, s: Tensor) -> Tensor:
+        """(B,) values of one coordinate → (B, K) weights, at most two of them above 0, summing to 1."""
+        centres = self.centres[index]
+        high = torch.searchsorted(centres, s.contiguous()).clamp(1, len(centres) - 1)
+        low = high - 1
+        share = ((s - centres[low]) / (centres[high] - centres[low]).clamp_min(1e-6)).clamp(0, 1)
+        weights = torch.zeros(len(s), len(centres), dtype=s.dtype, device=s.device)
+        return weights.scatter(1, low[:, None], 1 - share[:, None]).scatter(1, high[:, None], share[:, None])
+
+    def step(self, index: int, x: Tensor, s: Tensor) -> Tensor:
+        """Transport (B, d) by one coordinate's values (B,)."""
+        weights = self.bin_weights(index, s)
+        spread = (weights[:, :, None] * x[:, None, :]).flatten(1)
+        return spread @ self.maps[index].flatten(0, 1) + weights @ self.offsets[index]
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """(B, d) and (B, n) → (B, d), over every coordinate in turn."""
+        for index in range(len(self.centres)):
+            x = self.step(index, x, sigma[:, index])
+        return x
+
+
+class MeanGivenScores(nn.Module):
+    """x ↦ x − φ(σ) W, where φ(σ) is 1, every σ_i and every σ_i σ_j: takes away the mean of x given the scores."""
+
+    weight: Tensor
+    _first: Tensor
+    _second: Tensor
+
+    def __init__(self, n: int, dimensions: int) -> None:
+        super().__init__()
+        first, second = torch.triu_indices(n, n)
+        self.register_buffer("_first", first, persistent=False)
+        self.register_buffer("_second", second, persistent=False)
+        self.register_buffer("weight", torch.zeros(1 + n + len(first), dimensions))
+
+    def terms(self, sigma: Tensor) -> Tensor:
+        """φ: (B, n) → (B, 1 + n + n(n + 1)/2)."""
+        products = sigma[:, self._first] * sigma[:, self._second]
+        return torch.cat([torch.ones_like(sigma[:, :1]), sigma, products], dim=1)
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """(B, d) and (B, n) → (B, d)."""
+        return x - self.terms(sigma) @ self.weight
