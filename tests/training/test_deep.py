@@ -177,8 +177,9 @@ def test_the_card_says_what_the_candidate_step_loses(experiment, base, bundle):
 
 
 def test_nothing_is_lost_where_every_item_is_a_candidate(bundle):
-    spec = bundle.reranker.spec.model_copy(update={"candidates": 80})
-    wide = Deep(1, 80, CONFIG, seed=1).reranker
+    items = len(bundle.items.ids)
+    spec = bundle.reranker.spec.model_copy(update={"candidates": items})
+    wide = Deep(1, items, CONFIG, seed=1).reranker
     wide.load_state_dict(bundle.reranker.state_dict())
     wide.spec = spec
 

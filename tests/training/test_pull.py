@@ -283,7 +283,7 @@ def measured(tmp_path, cpu):
 def test_compare_ends_with_0_where_nothing_is_worse_1_where_something_is_and_2_where_nothing_can_be_told(
     measured, version, tmp_path, capsys
 ):
-    good, weak = str(measured()), str(measured("fair.ridge=1e9", "fair.learning_rate=1e-9"))
+    good, weak = str(measured()), str(measured("fair.mix_ridge=1e9", "fair.ridge=1e9"))
 
     assert main(["compare", good, weak]) == 0
     assert "worse" not in capsys.readouterr().out
