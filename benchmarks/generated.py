@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -56,8 +55,7 @@ class Size:
     taste: Taste = "noise"
     """Noise: vectors and networks are. Else vectors are clustered or iid Gaussian, and fair vectors near the users'."""
     method: Method = "afrl"
-    """A lattice has a part for each attribute and each pair of two, one coordinate an attribute; its weights are noise
-    in any case."""
+    """A lattice has a part for each attribute, one coordinate an attribute; its weights are noise in any case."""
 
 
 def generated_bundle(version: int = 1, size: Size | None = None) -> Bundle:
@@ -107,7 +105,7 @@ def array_bytes(bundle: Bundle) -> int:
 def _network(method: str, names: list[str]) -> tuple[Network, list[Part]]:
     if method == "lattice":
         sizes = {"coordinates": [1] * len(names), "layers": [32, 8, 16, 2]}
-        return Network(kind="joint_lattice", sizes=sizes), lattice_parts(names, [*combinations(names, 2)])
+        return Network(kind="joint_lattice", sizes=sizes), lattice_parts(names)
     parts = [Part(name="shared", attributes=[], taken="always")]
     parts += [Part(name=name, attributes=[name], taken="none_protected") for name in names]
     wide = len(parts) * D

@@ -1,10 +1,13 @@
-"""The joint lattice (docs/algorithms/lattice.md): a rest without the attributes, and the addition of each attribute.
+"""The joint lattice (docs/algorithms/lattice.md): a rest without the attributes, and what one attribute alone leaves.
 
     û   = u at the mean length             the ranking of items does not depend on it
     w   = whitened û                       σ = scores(w), n coordinates, a few for each attribute
     y   = û in the metric of the scores    |y - y'|² is how far apart the scores of two users are
-    r   = y less its mean given σ, transported over σ, less its mean given σ again
-    u*  = linear in r, the z_S taken, the mask, and the products of r with the coordinates left, at the mean length
+    r   = y made independent of all σ      the shared part, in every mask
+    z_a = the scores of all attributes but a, made independent of σ_a    taken where a alone is protected
+    u*  = linear in r, the z_a taken, the mask, and the products of r with the coordinates left, at the mean length
+
+All masks that protect `a` see r and z_a, and nothing else.
 
 Letters: B batch, d dimensions, P parts, M attributes, n score coordinates, K bins, Q quantiles.
 """
@@ -12,18 +15,19 @@ Letters: B batch, d dimensions, P parts, M attributes, n score coordinates, K bi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bundle.manifest import Part
 from bundle.networks.encoder import expect, sizes_of
-from bundle.networks.lattice_layers import Affine, MeanGivenScores, Scores, Transports
+from bundle.networks.lattice_layers import Affine, Independent, Scores
 from bundle.networks.set_parts import SetParts
 
 
 class JointLatticeEncoder(SetParts):
-    """r has all d numbers."""
+    """r has all d numbers. Between r and u one part for each attribute a: z_a, of all other attributes."""
 
     length: Tensor
 
@@ -35,14 +39,18 @@ class JointLatticeEncoder(SetParts):
         super().__init__(attributes, parts, coordinates, dimensions)
         expect("encoder.sizes.coordinates, sum below the dimensions", True, n < dimensions)
         expect("encoder.sizes.layers, bins and quantiles at least 2", True, min(bins, quantiles) >= 2)
-        self._sweeps = sweeps
+        others = [[name for name in attributes if name != left_out] for left_out in attributes] if parts[2:] else []
+        expect("the other parts' attributes", others, [part.attributes for part in parts[1:-1]])
+        ends = [0, *(sum(coordinates[:place]) for place in range(1, len(coordinates) + 1))]
+        self._places = list(pairwise(ends)) if others else []
         self.register_buffer("length", torch.ones(1))
         self.whiten = Affine(dimensions, dimensions)
         self.scores = Scores(dimensions, hidden, n, quantiles)
         self.metric = Affine(dimensions, dimensions)
-        self.mean = MeanGivenScores(n, dimensions)
-        self.transports = Transports(n * sweeps, bins, dimensions)
-        self.mean_again = MeanGivenScores(n, dimensions)
+        self.shared = Independent(n, dimensions, bins, sweeps)
+        self.without = nn.ModuleList(
+            Independent(end - start, n - (end - start), bins, sweeps) for start, end in self._places
+        )
         self.mix = Affine(self.width, dimensions)
 
     def at_mean_length(self, x: Tensor) -> Tensor:
@@ -51,12 +59,14 @@ class JointLatticeEncoder(SetParts):
         return x * (self.length / lengths.clamp_min(1e-12))
 
     def split(self, u: Tensor) -> Tensor:
-        """(B, d) → (B, P, d)."""
+        """(B, d) → (B, P, d); a z_a has zeros where the coordinates of a would be."""
         at_length = self.at_mean_length(u)
         sigma = self.scores(self.whiten(at_length))
-        moved = self.mean(self.metric(at_length), sigma)
-        moved = self.transports(moved, sigma.repeat(1, self._sweeps))
-        return self.parts_of(u, self.mean_again(moved, sigma), sigma)
+        z = sigma.new_zeros(len(u), len(self.without), self.n)
+        for place, ((start, end), without) in enumerate(zip(self._places, self.without, strict=True)):
+            left = without(torch.cat([sigma[:, :start], sigma[:, end:]], 1), sigma[:, start:end])
+            z[:, place, :start], z[:, place, end:] = left[:, :start], left[:, start:]
+        return self.parts_of(u, self.shared(self.metric(at_length), sigma), z)
 
     def combine(self, parts: Tensor, mask: Tensor) -> Tensor:
         """Linear in the parts that the mask leaves, at the mean length; u itself where nothing is protected."""

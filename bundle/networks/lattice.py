@@ -2,6 +2,7 @@
 
     w   = whitened u                      σ = scores(w), n coordinates, a few for each attribute
     r   = w, transported over σ and erased of σ            the shared part, in every mask
+    z_S = σ_S less its regression on the other coordinates
     u*  = linear in r, the z_S taken, the mask, and the products of r with the coordinates left
 
 Nothing trains it any more; such bundles are served as before.
@@ -25,6 +26,9 @@ from bundle.networks.set_parts import SetParts
 class LatticeEncoder(SetParts):
     """r has d - n numbers."""
 
+    residual_weight: Tensor
+    residual_bias: Tensor
+
     def __init__(
         self, attributes: Sequence[str], parts: Sequence[Part], dimensions: int, sizes: Mapping[str, Sequence[int]]
     ) -> None:
@@ -37,13 +41,17 @@ class LatticeEncoder(SetParts):
         self.scores = Scores(dimensions, hidden, n, quantiles)
         self.transports = Transports(n, bins, dimensions)
         self.erase = Affine(dimensions, self.rest)
+        sets = self.part_count - 2
+        self.register_buffer("residual_weight", torch.zeros(sets, n, n))
+        self.register_buffer("residual_bias", torch.zeros(sets, n))
         self.mix = nn.Linear(self.width, dimensions)
 
     def split(self, u: Tensor) -> Tensor:
         """(B, d) → (B, P, d)."""
         w = self.whiten(u)
         sigma = self.scores(w)
-        return self.parts_of(u, self.erase(self.transports(w, sigma)), sigma)
+        z = torch.einsum("bn,pnm->bpm", sigma, self.residual_weight) + self.residual_bias
+        return self.parts_of(u, self.erase(self.transports(w, sigma)), z)
 
     def combine(self, parts: Tensor, mask: Tensor) -> Tensor:
         """Linear in the parts that the mask leaves; u itself where nothing is protected."""

@@ -112,3 +112,20 @@ class MeanGivenScores(nn.Module):
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """(B, d) and (B, n) → (B, d)."""
         return x - self.terms(sigma) @ self.weight
+
+
+class Independent(nn.Module):
+    """Makes x independent of σ: less its mean given σ, transported over every coordinate, less its mean again."""
+
+    def __init__(self, n: int, dimensions: int, bins: int, sweeps: int) -> None:
+        super().__init__()
+        self._sweeps = sweeps
+        self.mean = MeanGivenScores(n, dimensions)
+        self.transports = Transports(n * sweeps, bins, dimensions)
+        self.mean_again = MeanGivenScores(n, dimensions)
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """(B, d) and (B, n) → (B, d)."""
+        moved = self.transports(self.mean(x, sigma), sigma.repeat(1, self._sweeps))
+        left: Tensor = self.mean_again(moved, sigma)
+        return left

@@ -1,7 +1,7 @@
 """Parts that belong to sets of attributes: the form that both lattices share.
 
     r   the rest, without the attributes    in every mask
-    z_S = σ_S less its regression on the other coordinates    taken where no attribute of S is protected
+    z_S what the scores of the attributes in S say besides    taken where no attribute of S is protected
     u                                       taken where nothing is protected
 
 All masks that protect `a` see functions of r and of the z_S without `a`, and of nothing else.
@@ -25,8 +25,6 @@ class SetParts(FairEncoder):
 
     _own: Tensor
     _size: Tensor
-    residual_weight: Tensor
-    residual_bias: Tensor
 
     def __init__(self, attributes: Sequence[str], parts: Sequence[Part], coordinates: Sequence[int], rest: int) -> None:
         """Check the parts.
@@ -39,28 +37,25 @@ class SetParts(FairEncoder):
         """
         super().__init__(attributes, parts)
         owners = [name for name, count in zip(attributes, coordinates, strict=True) for _ in range(count)]
-        n, self.rest = len(owners), rest
-        self.n = n
+        self.n, self.rest = len(owners), rest
         expect("first part's rule", "always", parts[0].taken if parts else None)
         expect("last part's attributes", list(attributes), parts[-1].attributes)
         expect("the other parts' rules", {"none_protected"}, {part.taken for part in parts[1:]})
         sets = parts[1:-1]
         own = [[owner in part.attributes for owner in owners] for part in sets]
-        self._constant("_own", torch.tensor(own, dtype=torch.bool).reshape(len(sets), n))
+        self._constant("_own", torch.tensor(own, dtype=torch.bool).reshape(len(sets), self.n))
         self._constant("_size", torch.tensor([len(part.attributes) for part in sets], dtype=torch.int64))
-        self.register_buffer("residual_weight", torch.zeros(len(sets), n, n))
-        self.register_buffer("residual_bias", torch.zeros(len(sets), n))
 
     @property
     def width(self) -> int:
         """How many `features` there are."""
         return self.rest + len(self._own) * self.n + self.attribute_count + self.n * self.rest
 
-    def parts_of(self, u: Tensor, rest: Tensor, sigma: Tensor) -> Tensor:
-        """(B, d), (B, m) and (B, n) → (B, P, d); r fills the first m places of its row, each z_S the first n."""
+    def parts_of(self, u: Tensor, rest: Tensor, z: Tensor) -> Tensor:
+        """(B, d), (B, m) and (B, P - 2, n) → (B, P, d); r fills the first m places of its row, each z_S the first n."""
         parts = u.new_zeros(len(u), self.part_count, u.shape[1])
         parts[:, 0, : self.rest] = rest
-        parts[:, 1:-1, : self.n] = torch.einsum("bn,pnm->bpm", sigma, self.residual_weight) + self.residual_bias
+        parts[:, 1:-1, : self.n] = z
         parts[:, -1] = u
         return parts
 

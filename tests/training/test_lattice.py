@@ -11,7 +11,7 @@ from bundle.networks.lattice_layers import MeanGivenScores, Transports
 from measure.leakage import Users, leakage
 from measure.profiles import Profile
 from training.errors import ConfigError
-from training.fair.lattice.closed_form import barycentre, fit_mean, fit_transports, residual
+from training.fair.lattice.closed_form import barycentre, fit_mean, fit_transports
 from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.fit import fit_lattice
 from training.fair.lattice.utility import draw_masks
@@ -130,7 +130,7 @@ def test_strength_zero_moves_no_covariances(world):
     u, _, labels = world
     encoder = fitted(world, strength=0).encoder
 
-    assert torch.equal(encoder.transports.maps, torch.eye(D).expand_as(encoder.transports.maps))
+    assert torch.equal(encoder.shared.transports.maps, torch.eye(D).expand_as(encoder.shared.transports.maps))
     assert leaked(fair(encoder, u, ("gender",)), labels, "gender") > 0.66
 
 
@@ -256,22 +256,24 @@ def test_a_fair_vector_does_not_depend_on_the_length_of_the_user_vector(world, l
     assert np.allclose(np.linalg.norm(near, axis=1), np.linalg.norm(u, axis=1).mean(), rtol=1e-3)
 
 
-def test_a_residual_is_uncorrelated_with_the_other_coordinates():
-    rng = np.random.default_rng(2)
-    sigma = rng.normal(size=(500, 4)) @ rng.normal(size=(4, 4))
-    own = np.array([True, False, True, False])
-
-    weight, bias = residual(sigma, own)
-
-    z = sigma @ weight + bias
-    assert np.allclose(z[:, ~own], 0)
-    assert np.allclose(z[:, own].mean(0), 0)
-    assert np.abs((sigma - sigma.mean(0))[:, ~own].T @ z[:, own]).max() < 1e-8
-
-
-def test_drawn_masks_always_protect_something_and_are_otherwise_uniform():
-    masks = draw_masks(7000, 3, torch.Generator().manual_seed(0))
+def test_every_other_drawn_mask_protects_one_attribute_and_the_rest_any():
+    masks = draw_masks(14_000, 3, torch.Generator().manual_seed(0))
 
     codes = torch.bincount(masks.long() @ torch.tensor([1, 2, 4]), minlength=8)
     assert int(codes[0]) == 0
-    assert (codes[1:] - 1000).abs().max() < 120
+    alone = torch.tensor([False, True, True, False, True, False, False, False])
+    assert (codes[alone] - 7000 / 3 - 1000).abs().max() < 180
+    assert (codes[~alone][1:] - 1000).abs().max() < 120
+
+
+def test_a_mask_that_protects_two_attributes_shows_the_rest_alone(world, lattice):
+    u, _, _ = world
+    with torch.no_grad():
+        split = lattice.encoder.split(torch.from_numpy(u))
+        taken = lattice.encoder.gate(torch.tensor([[True, False, False], [True, True, False], [True, True, True]]))
+
+    names = [part.name for part in lattice.parts]
+    assert names == ["shared", "age+occupation", "gender+occupation", "gender+age", "base"]
+    assert taken.tolist() == [[True, True, False, False, False], *[[True, False, False, False, False]] * 2]
+    assert torch.all(split[:, 1, 0] == 0)
+    assert torch.all(split[:, 1, 1:3].std(0) > 0.3)

@@ -53,7 +53,7 @@ def refuse_unfit(
             ffvae_network(d, len(names), config)
             _refuse_part_names(ffvae_parts(names), config.method)
         case LatticeConfig():
-            _refuse_part_names(lattice_parts(names, ()), config.method)
+            _refuse_part_names(lattice_parts(names), config.method)
             _refuse_unchecked(experiment, config)
             for strength in (config.strength, *config.front):
                 coordinates(strength, classes, d, len(experiment.dataset.users))

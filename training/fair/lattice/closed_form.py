@@ -1,4 +1,4 @@
-"""The constants that need no training: whitening, metric, means, transports, residuals. float64 throughout.
+"""The constants that need no training: whitening, metric, means, transports. float64 throughout.
 
 Letters: U users, d dimensions, n score coordinates, K bins.
 """
@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bundle.networks.lattice_layers import Affine, MeanGivenScores, Transports
+from bundle.networks.lattice_layers import Affine, Independent, MeanGivenScores, Transports
+from training.fair.lattice.config import LatticeConfig
 
 Matrix = NDArray[np.float64]
 FLOOR = 1e-12
@@ -35,6 +36,23 @@ def fit_metric(affine: Affine, u: Matrix, items: Matrix) -> None:
     """J1: y = (û - mean) G^½, G the covariance of item vectors: |y - y'|² is how far two users' scores differ."""
     weight = power(np.cov(items.T, bias=True), 0.5)
     set_affine(affine, weight, -u.mean(0) @ weight)
+
+
+def fit_independent(module: Independent, x: Matrix, sigma: Matrix, config: LatticeConfig) -> None:
+    """J4 - J6: the mean given σ, the covariances (not at strength 0), and the mean once more.
+
+    Args:
+        module: takes the constants.
+        x: (U, d), to be made independent.
+        sigma: (U, n), of these.
+        config: strength, ridge, sweeps, shrinkage.
+    """
+    x = fit_mean(module.mean, x, sigma, config.ridge)
+    if config.strength:
+        x = fit_transports(module.transports, x, sigma, config.sweeps, config.shrink * x.shape[1])
+    else:
+        skip_transports(module.transports)
+    fit_mean(module.mean_again, x, sigma, config.ridge)
 
 
 def fit_mean(given: MeanGivenScores, x: Matrix, sigma: Matrix, ridge: float) -> Matrix:
@@ -118,26 +136,6 @@ def barycentre(covariances: Matrix, weights: Matrix) -> Matrix:
         mean = np.einsum("k,kij->ij", weights, roots)
         found = inverse @ mean @ mean @ inverse
     return np.asarray(found)
-
-
-def residual(sigma: Matrix, own: NDArray[np.bool_]) -> tuple[Matrix, Matrix]:
-    """J7: the coordinates of a set S less their linear regression on all others.
-
-    Linear, so that the residual of a smaller set is a function of a larger one's.
-
-    Args:
-        sigma: (U, n).
-        own: (n,) which coordinates are of S.
-
-    Returns:
-        Weight (n, n) and bias (n,); columns that are not of S are 0.
-    """
-    weight, bias = np.zeros((sigma.shape[1],) * 2), np.zeros(sigma.shape[1])
-    centred = sigma - sigma.mean(0)
-    weight[own, own] = 1
-    weight[np.ix_(~own, own)] = -np.linalg.lstsq(centred[:, ~own], centred[:, own], rcond=None)[0]
-    bias[own] = -sigma.mean(0) @ weight[:, own]
-    return weight, bias
 
 
 def power(covariance: Matrix, exponent: float) -> Matrix:

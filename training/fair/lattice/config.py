@@ -41,8 +41,6 @@ class LatticeConfig(BaseModel):
     """Of the means given the scores."""
     mix_ridge: PositiveFloat = 20.0
     """Of the linear map back to u."""
-    pairs_above: NonNegativeFloat = 0.1
-    """Correlation of two attributes' scores from which the pair gets a part of its own."""
     hidden: PositiveInt = 128
     """Width of the score network."""
     folds: int = Field(default=5, ge=2, le=20)

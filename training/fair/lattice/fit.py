@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -15,17 +14,10 @@ from torch import Tensor
 
 from bundle import Network, Part, build_encoder
 from bundle.networks import JointLatticeEncoder
-from bundle.networks.lattice_layers import Affine, Scores
+from bundle.networks.lattice_layers import Affine, Independent, Scores
 from measure.masks import Mask
 from training.errors import ConfigError
-from training.fair.lattice.closed_form import (
-    fit_mean,
-    fit_metric,
-    fit_transports,
-    fit_whitening,
-    residual,
-    skip_transports,
-)
+from training.fair.lattice.closed_form import fit_independent, fit_metric, fit_whitening
 from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.scores import cross_fitted, distil, leading_coordinates, stacked
 from training.fair.lattice.utility import fit_mix
@@ -165,30 +157,22 @@ def _fit(
     targets = [leading_coordinates(each, count) for each, count in zip(log_p, counts, strict=True)]
     scores = Scores(w.shape[1], config.hidden, sum(counts), QUANTILES)
     distil(scores, w, torch.cat(targets, 1), rng)  # J3
-    sweeps = config.sweeps if config.strength else 1
     with torch.no_grad():
-        sigma = scores(w)
-        parts = lattice_parts(attributes, _correlated_pairs(sigma, attributes, counts, config.pairs_above))
-        layers = [config.hidden, config.bins, QUANTILES, sweeps]
+        sigma = scores(w).double().numpy()
+        parts = lattice_parts(attributes)
+        layers = [config.hidden, config.bins, QUANTILES, config.sweeps]
         sizes = Network(kind="joint_lattice", sizes={"coordinates": list(counts), "layers": layers})
         encoder = build_encoder(sizes, w.shape[1], attributes, parts)
         assert isinstance(encoder, JointLatticeEncoder)  # noqa: S101  the kind says so
         encoder.length.fill_(frame.length)
         encoder.whiten, encoder.scores, encoder.metric = frame.whiten, scores, frame.metric
-        exact = sigma.double().numpy()
-        y = (frame.at_length @ frame.metric.weight.double() + frame.metric.bias.double()).numpy()
-        y = fit_mean(encoder.mean, y, exact, config.ridge)  # J4
-        if config.strength:
-            y = fit_transports(encoder.transports, y, exact, sweeps, config.shrink * y.shape[1])  # J5
-        else:
-            skip_transports(encoder.transports)
-        fit_mean(encoder.mean_again, y, exact, config.ridge)  # J6
-        owners = _owners(attributes, counts)
-        for row, part in enumerate(parts[1:-1]):
-            weight, bias = residual(exact, np.isin(owners, part.attributes))
-            encoder.residual_weight[row] = torch.from_numpy(weight)
-            encoder.residual_bias[row] = torch.from_numpy(bias)
-        fit_mix(encoder, frame.at_length.float(), config.mix_ridge, rng)  # J7
+        y = frame.at_length @ frame.metric.weight.double() + frame.metric.bias.double()
+        fit_independent(encoder.shared, y.numpy(), sigma, config)  # J4 - J6
+        for name, without in zip(attributes, encoder.without, strict=False):  # none where there is one attribute
+            assert isinstance(without, Independent)  # noqa: S101  for the types: a ModuleList forgets
+            own = np.repeat([each == name for each in attributes], counts)
+            fit_independent(without, sigma[:, ~own], sigma[:, own], config)  # J7
+        fit_mix(encoder, frame.at_length.float(), config.mix_ridge, rng)  # J8
     return encoder, sizes, parts
 
 
@@ -206,30 +190,11 @@ def _told(found: Lattice) -> str:
     return ", ".join(told) or "nothing that can be checked"
 
 
-def lattice_parts(attributes: Sequence[str], pairs: Sequence[tuple[str, ...]]) -> list[Part]:
-    """The rest; a part for each attribute and for each pair given; u itself. One attribute needs no part of its own."""
-    sets = [*((name,) for name in attributes), *pairs] if len(attributes) > 1 else []
+def lattice_parts(attributes: Sequence[str]) -> list[Part]:
+    """The rest; for each attribute a part of all others; u itself. One attribute needs no part of its own."""
+    sets = [[name for name in attributes if name != alone] for alone in attributes] if len(attributes) > 1 else []
     return [
         Part(name="shared", attributes=[], taken="always"),
-        *(Part(name="+".join(names), attributes=list(names), taken="none_protected") for names in sets),
+        *(Part(name="+".join(names), attributes=names, taken="none_protected") for names in sets),
         Part(name="base", attributes=list(attributes), taken="none_protected"),
-    ]
-
-
-def _owners(attributes: Sequence[str], counts: Sequence[int]) -> list[str]:
-    return [name for name, count in zip(attributes, counts, strict=True) for _ in range(count)]
-
-
-def _correlated_pairs(
-    sigma: Tensor, attributes: Sequence[str], counts: Sequence[int], above: float
-) -> list[tuple[str, ...]]:
-    """Pairs worth a part of their own: of fewer than all attributes, with scores that go together."""
-    if len(attributes) < 3:
-        return []
-    correlation = np.abs(np.corrcoef(sigma.numpy().T))
-    owners = np.array(_owners(attributes, counts))
-    return [
-        pair
-        for pair in combinations(attributes, 2)
-        if correlation[np.ix_(owners == pair[0], owners == pair[1])].max() > above
     ]

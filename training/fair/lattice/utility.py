@@ -18,15 +18,17 @@ BLOCK = 4096
 
 
 def draw_masks(count: int, attributes: int, rng: torch.Generator) -> Tensor:
-    """(count, M) masks, each protecting at least one attribute, otherwise uniform."""
+    """(count, M) masks: every other one protects one attribute, the rest any, but at least one."""
     masks = torch.randint(2, (count, attributes), generator=rng, dtype=torch.bool)
     while not bool((chosen := masks.any(1)).all()):
         masks[~chosen] = torch.randint(2, (int((~chosen).sum()), attributes), generator=rng, dtype=torch.bool)
+    alone = torch.randint(attributes, (len(masks[::2]),), generator=rng)
+    masks[::2] = torch.nn.functional.one_hot(alone, attributes).bool()
     return masks
 
 
 def fit_mix(encoder: JointLatticeEncoder, u: Tensor, ridge: float, rng: torch.Generator) -> None:
-    """J7: ridge regression of û on what random masks leave, up to `MASKS_PER_USER` for each user.
+    """J8: ridge regression of û on what random masks leave, up to `MASKS_PER_USER` for each user.
 
     Args:
         encoder: everything but `mix` is fitted.
