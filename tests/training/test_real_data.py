@@ -67,7 +67,7 @@ def test_the_base_ranks_far_better_than_popularity(trained):
 
 
 def test_gender_is_withheld_from_attackers_on_audit_users(trained):
-    """The median of three training seeds: with some 540 train users one seed can find next to nothing to withhold."""
+    """With any of three training seeds, from some 540 train users."""
     experiment, base, fair = trained
     labels = experiment.dataset.labels[:, experiment.attributes.index("gender")].astype(np.int64)
     users = Users(*(np.flatnonzero(experiment.user_split == part) for part in (AUDIT, TRAIN)))
@@ -81,4 +81,4 @@ def test_gender_is_withheld_from_attackers_on_audit_users(trained):
             return encoder.combine(encoder.split(torch.from_numpy(base.users)), mask).numpy()
 
     assert leaked(base.users) > 0.68
-    assert np.median([leaked(protected(each.encoder)) for each in fair]) < leaked(base.users) - 0.03
+    assert max(leaked(protected(each.encoder)) for each in fair) < leaked(base.users) - 0.07

@@ -28,18 +28,18 @@ profile = "protected"
 
 [data]
 reader = "generated"
-users = 400
+users = 1200
 items = 300
 interactions_per_user = 15
 seed = 3
 
-[data.attributes]  # effects so small that tables of so few users do not differ by much more than their intervals
-gender = { classes = ["F", "M"], strength = 0.4 }
-age = { classes = ["under 30", "30+"], strength = 0.4 }
+[data.attributes]  # users so many and effects so small that versions do not differ by more than their intervals
+gender = { classes = ["F", "M"], strength = 0.2 }
+age = { classes = ["under 30", "30+"], strength = 0.2 }
 
 [base]
 model = "als"
-dimensions = 8
+dimensions = 16
 iterations = 3
 regularization = 3.0
 

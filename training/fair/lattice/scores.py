@@ -20,6 +20,8 @@ MLPS_PER_FOLD = 2
 MLP_HIDDEN = 64
 MOST_STEPS = 1_500
 """Of one such network, where users are very many: fewer epochs then, as each has more to learn from."""
+FEWEST_STEPS = 150
+"""Of one such network, where users are few: more epochs then, or it would hardly have begun to learn."""
 STUDENT_STEPS = 600
 BATCH, STUDENT_BATCH = 256, 512
 
@@ -77,7 +79,7 @@ def cross_fitted(w: Tensor, labels: NDArray[np.int64], classes: int, folds: int,
         left_out = torch.arange(count) % folds
         adam = torch.optim.AdamW(nets.parameters(), lr=rate, weight_decay=decay, fused=True)
         batches = -(-len(known) // BATCH)
-        passes = min(epochs, -(-MOST_STEPS // batches))
+        passes = max(min(epochs, -(-MOST_STEPS // batches)), -(-FEWEST_STEPS // batches))
         steps = passes * batches
         schedule = torch.optim.lr_scheduler.OneCycleLR(adam, rate, total_steps=steps)
         for _ in range(passes):
