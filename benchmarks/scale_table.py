@@ -46,7 +46,8 @@ def as_text(result: Mapping[str, Any]) -> str:
         parts.append(
             "AFRL's combine is a perceptron over all 1 + M parts side by side, twice as wide inside: its weights, and "
             f"with them the worker's time, grow with M², {_weights(1):,} numbers for M = 1 and {_weights(16):,} for "
-            "16. The lattice's is one linear layer over 2 + M parts."
+            "16. The lattice's is one linear layer; its parts were 2 + M and one for each pair of attributes when "
+            "this was measured, and are 2 + M since."
         )
     parts.append(f"{result['connections']} connections; medians of {len(_rounds(result))} × {result['seconds']} s.")
     return "\n\n".join(parts)
