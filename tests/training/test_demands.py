@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from bundle.networks.lattice_layers import Transports
 from training.data.dataset import Dataset
@@ -124,7 +123,7 @@ def test_a_lattice_can_be_fitted_to_users_who_are_all_the_same():
 
     moved = fit_transports(transports, np.ones((20, 3)), np.ones((20, 1)), sweeps=1, shrink=8.0)
 
-    assert torch.isfinite(transports.maps).all()
+    assert transports.maps.abs().max() < 1.01
     assert np.allclose(moved, 1, atol=1e-4)
 
 

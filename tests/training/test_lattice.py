@@ -204,6 +204,25 @@ def test_a_strength_that_withholds_the_whole_vector_is_refused():
         fit_lattice(u, u[:10], labels, NAMES, (2, 2, 2), LatticeConfig(), seed=1)
 
 
+@pytest.mark.parametrize("rank", [0, 1, 3])
+@pytest.mark.parametrize("alike", [0.0, 1.0])
+def test_users_who_hardly_differ_are_left_where_they_are(rank, alike):
+    """All the same, or in fewer dimensions than they have: nothing is blown up where nobody differs."""
+    rng = np.random.default_rng(0)
+    u = alike * rng.normal(size=(1, 8)) + rng.normal(size=(50, rank)) @ rng.normal(size=(rank, 8))
+    u, labels = u.astype(np.float32), rng.integers(2, size=(50, 2)).astype(np.int16)
+    items = rng.normal(size=(20, 8)).astype(np.float32)
+
+    found = fit_lattice(u, items, labels, ("gender", "age"), (2, 2), LatticeConfig(), 1)
+
+    with torch.no_grad():
+        split = found.encoder.split(torch.from_numpy(u))
+        fair_vectors = found.encoder.combine(split, torch.tensor([[True, False]]).expand(50, -1))
+    assert fair_vectors.isfinite().all()
+    assert split[:, :-1].abs().max() < 30
+    assert all(each.transports.maps.abs().max() < 3 for each in (found.encoder.shared, *found.encoder.without))
+
+
 def test_one_attribute_has_no_part_of_its_own(world):
     u, items, labels = world
 

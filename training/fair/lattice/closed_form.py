@@ -15,6 +15,9 @@ from training.fair.lattice.config import LatticeConfig
 Matrix = NDArray[np.float64]
 FLOOR = 1e-12
 """Smallest eigenvalue, relative to the largest."""
+TINY = 1e-60
+LEAST = 1e-6
+"""Variance that a bin has in any direction, of the largest of all users: where nobody differs, nothing is moved."""
 BARYCENTRE_ROUNDS = 20
 
 
@@ -28,7 +31,8 @@ def fit_whitening(affine: Affine, u: Matrix) -> None:
     """J2: w = (û - mean) E λ^-½, principal axes with variance 1."""
     mean = u.mean(0)
     values, vectors = np.linalg.eigh(np.cov(u.T, bias=True))
-    weight = vectors / np.sqrt(np.maximum(values, 1e-5 * values[-1]))
+    least = max(1e-5 * values[-1], 1e-10 * float((u**2).sum(1).mean()), TINY)  # below: round-off, where all are alike
+    weight = vectors / np.sqrt(np.maximum(values, least))
     set_affine(affine, weight, -mean @ weight)
 
 
@@ -98,9 +102,10 @@ def fit_transports(transports: Transports, x: Matrix, sigma: Matrix, sweeps: int
         s = torch.from_numpy(sigma[:, index % sigma.shape[1]])
         transports.centres[index] = torch.from_numpy(np.quantile(s.numpy(), levels))
         weights = transports.bin_weights(index, s).numpy()
-        counts, mean, common = weights.sum(0), x.mean(0), np.cov(x.T, bias=True)
+        counts, mean, common = weights.sum(0), x.mean(0), np.atleast_2d(np.cov(x.T, bias=True))
         filled = np.flatnonzero(counts)  # where many users have the same score, bins share a centre
-        own = np.stack([_covariance(x, weights[:, k], common, shrink) for k in filled])
+        least = LEAST * max(float(np.linalg.eigvalsh(common)[-1]), FLOOR) * np.eye(x.shape[1])
+        own = np.stack([_covariance(x, weights[:, k], common, shrink) + least for k in filled])
         goal = barycentre(own, counts[filled] / counts.sum())
         moved = np.zeros_like(x)
         transports.maps[index] = torch.eye(x.shape[1])
@@ -141,7 +146,7 @@ def barycentre(covariances: Matrix, weights: Matrix) -> Matrix:
 def power(covariance: Matrix, exponent: float) -> Matrix:
     """A power of a symmetric matrix without negative eigenvalues."""
     values, vectors = np.linalg.eigh(covariance)
-    return np.asarray((vectors * np.maximum(values, FLOOR * max(values[-1], FLOOR)) ** exponent) @ vectors.T)
+    return np.asarray((vectors * np.maximum(values, max(FLOOR * values[-1], TINY)) ** exponent) @ vectors.T)
 
 
 def _covariance(x: Matrix, weights: Matrix, common: Matrix, shrink: float) -> Matrix:
