@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from bundle import tensor_over
 from service.cuda_graphs import MOST, SIZES, Graphs, give_back_with, size_of
-from service.index.exhaustive_ranker import group_size
 from service.index.interface import Dropped
+from service.index.passing import group_size
 
 SCRATCH_BYTES = 5 * 2**29
 """Most memory on a GPU for one step of a batch; a batch with more scores takes several steps."""

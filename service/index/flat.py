@@ -10,6 +10,7 @@ import faiss
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from service.index.interface import Dropped, Proposals
 
@@ -34,18 +35,20 @@ class FlatIndex:
 
 
 def use_one_thread() -> None:
-    """Make FAISS compute in the calling thread: the batches are too small to share."""
+    """Make FAISS and NumPy's products compute in the calling thread: the batches are too small to share."""
     faiss.omp_set_num_threads(1)
+    threadpool_limits(1, "blas")
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute in the calling thread alone, FAISS and torch, as the worker does; afterwards as before."""
+    """Compute in the calling thread alone, FAISS, torch and NumPy, as the worker does; afterwards as before."""
     before = faiss.omp_get_max_threads(), torch.get_num_threads()
     faiss.omp_set_num_threads(1)
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1, "blas"):
+            yield
     finally:
         faiss.omp_set_num_threads(before[0])
         torch.set_num_threads(before[1])

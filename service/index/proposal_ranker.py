@@ -43,6 +43,7 @@ class ProposalRanker(ExpandingSearch):
         settled = (ends == -np.inf) | (ends < bars)
         rows, columns = np.nonzero((near >= bars[:, None]) & (near > -np.inf) & settled[:, None])
         passing = items[rows, columns]
+        rows, passing = np.divmod(np.sort(rows * self._items + passing), self._items)
         rankings = best_of_each(rows, passing, self._exact.of(fair, passing, rows), counts)
         return [ranking if sure else None for ranking, sure in zip(rankings, settled.tolist(), strict=True)]
 

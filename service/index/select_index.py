@@ -18,7 +18,7 @@ from service.errors import StartError
 from service.index.approximate import ApproximateRanker
 from service.index.build import AnyIndex, Built, approximate_kinds, build, build_exact, build_milvus
 from service.index.dense import TorchIndex
-from service.index.exhaustive_ranker import ExhaustiveRanker, let_go
+from service.index.exhaustive_ranker import ExhaustiveRanker
 from service.index.hnsw import expected_build_s
 from service.index.interface import SPARSE, WINDOWS, Approximate, Device, Kind, Ranker
 from service.index.order import Ranking
@@ -81,10 +81,7 @@ def open_index(
         StartError: ``cuda`` is demanded and not there or too small; Milvus is demanded and cannot be used.
     """
     ask = sample or (lambda size: plain_sample(vectors, size))
-    try:
-        return _opened(vectors, device, kind, lambda size: ask(size).telling(), milvus_url)
-    finally:
-        let_go()
+    return _opened(vectors, device, kind, lambda size: ask(size).telling(), milvus_url)
 
 
 def _opened(

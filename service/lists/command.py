@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -97,6 +98,8 @@ def make_lists(settings: Settings, asked: Asked) -> Outcome:
         _check_people(people, stored, served, maker, asked)
         parts = stack.enter_context(closing(Parts(asked.out, _facts(model, policy, people, database, asked))))
         run = Run(people, maker, stored, parts)
+        gc.freeze()  # full collections would walk through all that is loaded by now, and it stays
+        stack.callback(gc.unfreeze)
         there = run.made
         try:
             with _bar("lists", people, there) as shown:

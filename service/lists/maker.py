@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeAlias
 
 import numpy as np
@@ -54,10 +54,13 @@ class ListMaker:
         except UnsupportedRequirementError as error:
             raise StartError(f"user {user!r:.80}: {error}") from error
 
-    def lists(self, plans: Sequence[Plan]) -> list[Items | None]:
-        """For each plan its item rows, best first; None where vectors allow no comparison, which is a request's 500."""
-        blocks = [plans[start : start + BLOCK] for start in range(0, len(plans), BLOCK)]
-        return [items for block in self._pool.map(_lists, blocks) for items in block]
+    def start(self, plans: Sequence[Plan]) -> Future[list[Items | None]]:
+        """Have a thread make the lists of some plans: `BLOCK` of them or fewer.
+
+        Returns:
+            For each plan its item rows, best first; None where vectors allow no comparison, which is a request's 500.
+        """
+        return self._pool.submit(_lists, plans)
 
     def close(self) -> None:
         """End the threads."""

@@ -8,12 +8,13 @@ made again. Records go to the request log only then, and a list goes to the file
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from hashlib import blake2b
 from typing import NamedTuple, TypeAlias
 
 from service.errors import OutdatedError
 from service.lists.files import ListsFile, Rows
-from service.lists.maker import Items, ListMaker
+from service.lists.maker import BLOCK, Items, ListMaker
 from service.lists.parts import Part, Parts
 from service.lists.stored import Stored
 from service.recommend.plan import Plan
@@ -111,17 +112,28 @@ class Run:
             The same of the lists as they are now, and the lists of those who have one.
         """
         now = max(0, self._stored.known.revision)
-        plans = [self._maker.plan(user) for user in users]
-        asked = [(place, plan) for place, plan in enumerate(plans) if plan is not None]
-        old = [
-            (place, plan)
-            for place, plan in asked
-            # A revision from later than now is of a database that was put back since.
-            if items[place] is None or not max(plan.user_revision, plan.hidden_revision) <= revision <= now
+        plans: list[Plan | None] = []
+        begun: list[tuple[list[int], Future[list[Items | None]]]] = []
+        for start in range(0, len(users), BLOCK):  # threads make the lists of one block while the next is planned
+            block = [self._maker.plan(user) for user in users[start : start + BLOCK]]
+            old = [
+                place
+                for place, plan in enumerate(block, start)
+                # A revision from later than now is of a database that was put back since.
+                if plan is not None
+                and (items[place] is None or not max(plan.user_revision, plan.hidden_revision) <= revision <= now)
+            ]
+            plans += block
+            if old:
+                begun.append((old, self._maker.start([plan for place in old if (plan := plans[place]) is not None])))
+        for places, made in begun:
+            for place, found in zip(places, made.result(), strict=True):
+                items[place] = found
+        return now, [
+            Listed(plan, found)
+            for plan, found in zip(plans, items, strict=True)
+            if plan is not None and found is not None
         ]
-        for (place, _), made in zip(old, self._maker.lists([plan for _, plan in old]), strict=True):
-            items[place] = made
-        return now, [Listed(plan, found) for place, plan in asked if (found := items[place]) is not None]
 
     def _record(self, listed: Listed) -> LogRecord:
         """The same list has the same id when a run goes on, so that it is in the log once."""

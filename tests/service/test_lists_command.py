@@ -171,7 +171,7 @@ def test_a_list_that_a_change_overtakes_while_others_are_made_is_made_again(
     a_client, a_bundle_folder, lists, url, monkeypatch, changed
 ):
     folder = a_bundle_folder(seen=SEEN)
-    made = ListMaker.lists
+    made = ListMaker.start
     ways = iter(
         [
             lambda: (put_requirement, "u0", ["age"]),
@@ -187,7 +187,7 @@ def test_a_list_that_a_change_overtakes_while_others_are_made_is_made_again(
         return found
 
     monkeypatch.setattr(lists_run.Run.__init__, "__defaults__", (2,))
-    monkeypatch.setattr(ListMaker, "lists", overtaken)
+    monkeypatch.setattr(ListMaker, "start", overtaken)
     status, rows, _, _ = lists(folder, "--database", url, "--sensitive", "")
 
     client = a_client(folder=folder, settings={"database_url": url, "cache": "off"})
@@ -220,7 +220,7 @@ def test_bad_input_is_refused_in_one_line_before_any_list_is_made(
     Path("people.txt").write_text("u1\nnobody\n")
     Path("twice.txt").write_text("u1\nu2\nu1\n")
     Path("gap.txt").write_text("u1\n\nu2\n")
-    monkeypatch.setattr(ListMaker, "lists", lambda *_: pytest.fail("lists were made"))
+    monkeypatch.setattr(ListMaker, "start", lambda *_: pytest.fail("lists were made"))
 
     status, _, said, error = lists(folder, *words)
 
@@ -289,9 +289,9 @@ def test_a_user_whose_vectors_are_not_finite_costs_the_others_nothing(lists, a_b
 
 def test_nothing_is_held_but_one_part(lists, a_bundle_folder, monkeypatch):
     most = []
-    made = ListMaker.lists
+    made = ListMaker.start
     monkeypatch.setattr(lists_run.Run.__init__, "__defaults__", (16,))
-    monkeypatch.setattr(ListMaker, "lists", lambda self, plans: most.append(len(plans)) or made(self, plans))
+    monkeypatch.setattr(ListMaker, "start", lambda self, plans: most.append(len(plans)) or made(self, plans))
 
     _, rows, _, _ = lists(a_bundle_folder(users=100))
 
@@ -354,7 +354,7 @@ def test_a_run_that_is_killed_goes_on_and_nothing_is_made_or_logged_twice(
 def test_a_broken_off_run_is_not_mixed_with_another(lists, a_bundle_folder, monkeypatch):
     folder = a_bundle_folder()
     with monkeypatch.context() as patched:
-        patched.setattr(ListMaker, "lists", interrupted)
+        patched.setattr(ListMaker, "start", interrupted)
         assert lists(folder, "--k", 3)[0] == 130
 
     status, _, _, error = lists(folder, "--k", 4, "--sensitive", "age")

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from service.errors import StartError
 from service.index import Neighbours, PopularOrder, Position, Ranker, Ranking, SearchBatch, open_index
-from service.index.exhaustive_ranker import NARROWEST, ExhaustiveRanker
+from service.index.exhaustive_ranker import ExhaustiveRanker
 from service.index.order import ScoreError
+from service.index.passing import NARROWEST, Passing
 
 NOTHING = np.zeros(0, np.int32)
 
@@ -216,7 +217,7 @@ def test_the_best_of_groups_of_items_hide_no_item(monkeypatch):
     best_first = np.argsort(-(fair.astype(np.float64) @ vectors.T.astype(np.float64)), axis=1)
     dropped = [best[:drop].astype(np.int32) for best, drop in zip(best_first, (0, 2000, 0, 3, 0), strict=True)]
     ranker = ExhaustiveRanker(vectors)
-    monkeypatch.setattr(ranker, "_step", 2)
+    monkeypatch.setattr("service.index.exhaustive_ranker.ROWS", 2)
 
     for counts in ([10] * 5, [1, 300, 7, 2, 40]):
         found = ranker.top(SearchBatch(fair, dropped, counts))
@@ -226,6 +227,62 @@ def test_the_best_of_groups_of_items_hide_no_item(monkeypatch):
     whole, _ = plainly(vectors, fair[4], NOTHING, 60)
     (page,) = ranker.top(SearchBatch(fair[4:], [NOTHING], [20], [Position(whole[39], 40)]))
     assert page.rows.tolist() == whole[40:]
+
+
+def better_and_better(vectors: NDArray[np.float32], u: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The worst order for a bar that rises: each tile has better items than all before."""
+    return vectors[np.argsort(vectors @ u)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([64, 700, 8192]), st.sampled_from([1, 10, 400]), st.booleans())
+def test_tiles_of_items_give_the_list_of_all(seed, tile, count, rising):
+    rng, vectors = drawn(seed, items=1501)
+    fair = rng.normal(size=(4, 8)).astype(np.float32)
+    fair[3] = 0  # everything ties
+    if rising:
+        vectors = better_and_better(vectors, fair[0])
+    best_first = np.argsort(-(fair @ vectors.T), axis=1)
+    dropped = [best[:drop].astype(np.int32) for best, drop in zip(best_first, rng.integers(0, 90, 4), strict=True)]
+    later = [None, Position(int(best_first[1, 99]), 10), None, None]
+
+    with pytest.MonkeyPatch.context() as smaller:
+        smaller.setattr("service.index.exhaustive_ranker.TILE", tile)
+        smaller.setattr("service.index.exhaustive_ranker.MOST_KEPT", 2000)
+        found = ExhaustiveRanker(vectors).top(SearchBatch(fair, dropped, [count, count, 1, count], later))
+
+    for row, wanted in enumerate([count, 0, 1, count]):
+        if row != 1:
+            assert same(found[row], plainly(vectors, fair[row], dropped[row], wanted))
+    whole = plainly(vectors, fair[1], dropped[1], 1501)[0]
+    assert found[1].rows.tolist() == whole[whole.index(later[1].row) + 1 :][:count]
+
+
+def test_where_most_items_are_dropped_the_list_is_the_same(monkeypatch):
+    rng, vectors = drawn(14, items=900)
+    fair = rng.normal(size=(6, 8)).astype(np.float32)
+    dropped = [rng.choice(900, 850, replace=True).astype(np.int32) for _ in range(6)]
+    monkeypatch.setattr("service.index.exhaustive_ranker.TILE", 64)
+    monkeypatch.setattr("service.index.exhaustive_ranker.WHOLE", 2000)  # two rows
+
+    found = ExhaustiveRanker(vectors).top(SearchBatch(fair, dropped, [20] * 6))
+
+    for row in range(6):
+        assert same(found[row], plainly(vectors, fair[row], dropped[row], 20))
+
+
+def test_no_more_is_held_than_was_said_where_all_items_tie(monkeypatch):
+    _, vectors = drawn(15, items=2000)
+    monkeypatch.setattr("service.index.exhaustive_ranker.TILE", 6400)
+    monkeypatch.setattr("service.index.exhaustive_ranker.MOST_KEPT", 5000)
+    held: list[int] = []
+    found = Passing.found
+    monkeypatch.setattr(Passing, "found", lambda passing: (held.append(passing.size), found(passing))[1])
+
+    lists = ExhaustiveRanker(vectors).top(SearchBatch(np.zeros((64, 8), np.float32), [NOTHING] * 64, [10] * 64))
+
+    assert all(one.rows.tolist() == list(range(10)) for one in lists)
+    assert max(held) <= 5000
 
 
 def test_threads_that_compare_everything_do_not_share_memory():
