@@ -33,11 +33,10 @@ from training.base.train import train_base
 from training.config import RunConfig, read_config
 from training.data.load import load
 from training.data.split import AUDIT, TRAIN, hold_out, split_users
-from training.experiment import Experiment
+from training.experiment import Experiment, allowed_labels
 from training.fair.afrl.config import AfrlConfig
 from training.fair.afrl.networks import FairNets
 from training.fair.afrl.stage import AfrlStage
-from training.fair.contract import allowed_labels
 from training.fair.select import Validation, selection
 from training.negatives import NegativeSampler
 from training.work import base_file

@@ -22,17 +22,21 @@ OPTIMISERS = "optimisers/"
 """Names of their tensors begin so."""
 
 
-class Optimiser(Protocol):
-    """Optimisers of torch, and `LazyAdam`."""
-
-    def step(self) -> object:
-        """Down the gradients."""
+class Remembers(Protocol):
+    """What has a state beside weights: optimisers, and objectives."""
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors by number and name under `state`, and `param_groups`."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The reverse; without tensors, begin anew."""
+
+
+class Optimiser(Remembers, Protocol):
+    """Optimisers of torch, and `LazyAdam`."""
+
+    def step(self) -> object:
+        """Down the gradients."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Progress:
     finished: bool = False
 
 
-def pack(modules: Mapping[str, nn.Module], optimisers: Mapping[str, Optimiser]) -> State:
+def pack(modules: Mapping[str, nn.Module], optimisers: Mapping[str, Remembers]) -> State:
     """Weights and optimiser state by dotted name.
 
     On a CPU they are the trained tensors themselves, no copies: write them before training goes on.
@@ -61,7 +65,7 @@ def pack(modules: Mapping[str, nn.Module], optimisers: Mapping[str, Optimiser]) 
     return {key: value.detach().cpu() for key, value in state.items()}
 
 
-def unpack(state: Mapping[str, Tensor], modules: Mapping[str, nn.Module], optimisers: Mapping[str, Optimiser]) -> None:
+def unpack(state: Mapping[str, Tensor], modules: Mapping[str, nn.Module], optimisers: Mapping[str, Remembers]) -> None:
     """The reverse of `pack`, into networks and optimisers of the same shapes; one without tensors begins anew."""
     for name, optimiser in optimisers.items():  # first: old moments go before weights come
         slots: dict[int, State] = {}

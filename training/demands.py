@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bundle.limits import FEWEST_CLASSES
 from measure.split import AUDIT, SELECT, TRAIN
-from training.base.train import positives_needed
+from training.base.train import positives_needed, refuse_unfit_base
 from training.base.vectors import BroughtVectors
 from training.config import RunConfig
 from training.data.dataset import UNKNOWN, Dataset
@@ -45,10 +45,17 @@ def experiment_of(config: RunConfig, dataset: Dataset, vectors: BroughtVectors |
         )
     split = split_users(dataset.users, config.split_salt)
     experiment = Experiment(
-        dataset, hold_out(dataset), split, config.mode, config.seed, config.new_users, config.split_salt
+        dataset,
+        hold_out(dataset, config.data.held_out, config.split_salt),
+        split,
+        config.mode,
+        config.seed,
+        config.new_users,
+        config.split_salt,
     )
     refuse_unfit(experiment, config.base, config.fair, vectors)
     _refuse_few_items(dataset)
+    refuse_unfit_base(experiment, config.base)
     if vectors is None or config.fair.method != "lattice" or config.fair.front:
         _refuse_few_held_out(experiment)
     _refuse_few_labels(experiment, positives_needed(config.base))

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from measure.accuracy import sample_negatives
 from measure.labels import in_order
+from measure.split import TRAIN
 from training.data.dataset import Dataset
-from training.data.split import NOTHING, HeldOut, draw_new_users
+from training.data.split import NOTHING, Csr, HeldOut, draw_new_users
 
 Mode = Literal["strict", "reproduce"]
 VALIDATED_AT_MOST = 50_000
 """Users whose validation positive is ranked among sampled negatives: with them an N@10 is known to ± .003."""
-Csr = tuple[NDArray[np.int64], NDArray[np.int32]]
-"""indptr (U + 1,) and indices (N,)."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +81,10 @@ class Experiment:
     def no_negatives(self) -> Csr:
         """Items that are no negatives of a user in training.
 
-        The reference rejects the positives of every split, held-out ones too; `strict` does not look at those.
+        AFRL's reference rejects the positives of every split, held-out ones too; `strict` does not look at those, and
+        neither does the reference whose protocol holds out shares (ITFR).
         """
-        return self.positives if self.mode == "reproduce" else self.train
+        return self.positives if self.mode == "reproduce" and self.held_out.shares is None else self.train
 
     @cached_property
     def validated(self) -> NDArray[np.int64]:
@@ -109,6 +109,14 @@ class Experiment:
         place = np.searchsorted(self.validated, rows).clip(max=len(self.validated) - 1)
         there = self.validated[place] == rows
         return np.where(there, self.validation[rows], np.int32(NOTHING)), self.validation_negatives[place]
+
+
+def allowed_labels(experiment: Experiment) -> NDArray[np.int16]:
+    """(U, M) labels that fitting may use: in `strict` those of train users, -1 elsewhere."""
+    labels = experiment.dataset.labels
+    if experiment.mode == "reproduce":
+        return labels
+    return np.where((experiment.user_split == TRAIN)[:, None], labels, np.int16(-1))
 
 
 def evenly(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:

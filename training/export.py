@@ -115,7 +115,7 @@ def _describe(config: RunConfig, dataset: Dataset, fair: Fair) -> Description:
         supported_masks=fair.supported_masks,
         always_protected=fair.always_protected,
         empty_mask=fair.empty_mask,
-        scorer="rerank" if fair.base.reranker else "inner",
+        scorer="rerank" if fair.base.reranker else "cosine" if fair.base.cosine else "inner",
         reranker=fair.base.reranker.spec if fair.base.reranker else None,
         encoder=fair.network,
         history=fair.base.history.network,

@@ -59,6 +59,7 @@ def pull(
         "reader": "tables",
         "positive_at_least": read.positive_at_least,
         "min_positives": read.min_positives,
+        **read.model_dump(mode="json", include={"only_groups", "core", "held_out"}, exclude_defaults=True),
         "missing": [],
         **{table: {"file": f"{table}.{table_format}"} for table in ("interactions", "users", "items")},
         "attributes": attributes,

@@ -32,6 +32,7 @@ def work_folder(out: Path, config: RunConfig, data_fingerprint: str) -> Iterator
 
 def base_file(config: RunConfig, data_fingerprint: str) -> str:
     """Name of the base's checkpoint: the same for all runs in which everything that the base depends on is the same."""
-    fields = {"base", "mode", "seed", "split_salt", "new_users", "threads"}
-    key = hashlib.sha256(f"{config.model_dump_json(include=fields)}\n{data_fingerprint}".encode()).hexdigest()[:16]
+    fields = dict.fromkeys(("base", "mode", "seed", "split_salt", "new_users", "threads"), True)
+    known = config.model_dump_json(include={**fields, "data": {"held_out"}})
+    key = hashlib.sha256(f"{known}\n{data_fingerprint}".encode()).hexdigest()[:16]
     return f"base-{config.base.model}-{key}.safetensors"

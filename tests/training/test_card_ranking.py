@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from bundle import Reranker, build_reranker
+from measure.ranking import top_items
 from measure.scoring import Scorer
 from service.index import CandidateRanker, SearchBatch, open_index
-from training.card.ranking import top_items
 from training.scoring import scorer_of
 
 

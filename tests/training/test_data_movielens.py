@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.data.config import DATA_CONFIG, AutoConfig, MovieLensConfig
+from training.data.config import DATA_CONFIG, AutoConfig, HeldOutShares, MovieLensConfig
 from training.data.load import load
 from training.data.split import hold_out
 from training.errors import DataError
@@ -142,6 +142,23 @@ def test_the_real_1m_has_the_counts_of_the_paper():
     assert len(counts[2]) == 21
     assert [a.classes[0] for a in dataset.attributes] == ["F", "under 18", "other or not specified"]
     assert hold_out(dataset).train_indices.size == 562_719
+
+
+@pytest.mark.data
+def test_the_real_1m_has_the_counts_of_itfrs_protocol():
+    """Users, items and interactions of Wang et al., WWW 2024; shares of a user's positives, at least one each."""
+    six = ("Sci-Fi", "Adventure", "Crime", "Romance", "Children's", "Horror")
+    config = MovieLensConfig(
+        positive_at_least=1, min_positives=5, only_groups=six, core=5, held_out=HeldOutShares(validation=0.1, test=0.2)
+    )
+    dataset = load(config, real("ml-1m"))
+
+    assert (len(dataset.users), len(dataset.items), len(dataset.indices)) == (5_977, 1_200, 396_207)
+    assert {len(groups) for groups in dataset.groups} == {1}
+    held = hold_out(dataset, config.held_out, "evenhand")
+    counts = [len(held.train_indices), len(held.shares.validation[1]), len(held.shares.test[1])]
+    assert np.array(counts) / 396_207 == pytest.approx([0.7, 0.1, 0.2], abs=0.005)
+    assert min(np.diff(held.train_indptr).min(), *(np.diff(part[0]).min() for part in vars(held.shares).values())) >= 1
 
 
 @pytest.mark.data

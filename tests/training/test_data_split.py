@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from measure.split import AUDIT, SELECT, TRAIN
+from training.data.config import HeldOutShares
 from training.data.dataset import Attribute, Dataset
 from training.data.split import hold_out, split_users
 
@@ -57,6 +58,39 @@ def test_holding_out_loses_nothing_and_repeats_nothing(histories):
         liked = [item for item, positive in history if positive]
         assert train + [item for item in out if item != -1] == liked
         assert (out == [-1, -1]) == (len(liked) < 3)
+
+
+@given(HISTORIES, st.floats(0.01, 0.4), st.floats(0.01, 0.4), st.text(max_size=4))
+def test_shares_lose_nothing_repeat_nothing_and_leave_each_part_one(histories, validation, test, salt):
+    held = hold_out(a_dataset(histories), HeldOutShares(validation=validation, test=test), salt)
+
+    parts = [(held.train_indptr, held.train_indices), held.shares.validation, held.shares.test]
+    before_test = held.before_test()
+    for row, history in enumerate(histories):
+        train, validates, tests = (indices[indptr[row] : indptr[row + 1]].tolist() for indptr, indices in parts)
+        liked = [item for item, positive in history if positive]
+        assert sorted(train + validates + tests) == sorted(liked)
+        assert train == [item for item in liked if item in train]
+        if len(liked) < 3:
+            assert (held.validation[row], held.test[row], validates, tests) == (-1, -1, [], [])
+        else:
+            assert train
+            assert held.validation[row] in validates
+            assert held.test[row] in tests
+        own = before_test[1][before_test[0][row] : before_test[0][row + 1]].tolist()
+        assert own == train + validates == held.history(row, with_validation=True).tolist()
+
+
+def test_shares_are_rounded_and_drawn_by_the_salt():
+    dataset = a_dataset([[(item, True) for item in range(6)]] * 20)
+    shares = HeldOutShares(validation=0.1, test=0.4)
+
+    one, same, other = (hold_out(dataset, shares, salt) for salt in ("a", "a", "b"))
+
+    assert np.diff(one.shares.test[0]).tolist() == [2] * 20  # .4 of six is 2.4
+    assert np.diff(one.shares.validation[0]).tolist() == [1] * 20
+    assert one.shares.test[1].tolist() == same.shares.test[1].tolist() != other.shares.test[1].tolist()
+    assert len(set(one.test.tolist())) > 2
 
 
 @given(st.lists(st.text(max_size=8), unique=True, max_size=50), st.text(max_size=8))

@@ -56,6 +56,8 @@ class Base:
     """How many dimensions, the last ones, are 1 for every user: items have biases there, which no fair map changes."""
     reranker: MlpReranker | None = None
     """Scores candidates where the model is no inner product."""
+    cosine: bool = False
+    """Whether only directions count: users and items then have length 1."""
 
     @cached_property
     def scorer(self) -> Scorer:

@@ -13,9 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
+from measure.scoring import to_unit
 from training.base.contract import Base, softplus_loss
+from training.base.objective.config import BprConfig, ObjectiveConfig
+from training.base.objective.make import objective_of
 from training.base.tables import TableModel, table, train_tables
-from training.base.validation import validation_ndcg
+from training.base.validation import choosing_ndcg
 from training.experiment import Experiment
 from training.loop import Schedule
 
@@ -34,6 +37,8 @@ class PmfConfig(BaseModel):
     weight_decay: NonNegativeFloat = 1e-8
     """L2 on both tables, through Adam."""
     initial_deviation: PositiveFloat = 0.01
+    objective: ObjectiveConfig = Field(default_factory=BprConfig)
+    """What the tables are trained for."""
     schedule: Schedule = Field(default_factory=Schedule)
 
 
@@ -60,7 +65,10 @@ def train_pmf(experiment: Experiment, config: PmfConfig, checkpoint: Path, devic
     users, items = len(experiment.dataset.users), len(experiment.dataset.items)
     model = Pmf(users, items, config, experiment.seed).to(device)
 
-    def validate() -> float:
-        return validation_ndcg(experiment, table(model.users), table(model.items))
+    objective = objective_of(experiment, config.objective, config.dimensions, device)
 
-    return train_tables("pmf", model, config, experiment, validate, checkpoint)
+    def validate() -> float:
+        of_items = table(model.items)
+        return choosing_ndcg(experiment, table(model.users), to_unit(of_items) if objective.unit_length else of_items)
+
+    return train_tables("pmf", model, config, experiment, validate, checkpoint, objective)

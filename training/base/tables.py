@@ -1,4 +1,4 @@
-"""Base models with a table of users: their training (BPR, one negative a row) and their exported tables."""
+"""Base models with a table of users: their training by an objective, one negative a row, and their exported tables."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.func import functional_call
 
+from measure.scoring import to_unit
 from measure.split import SELECT
 from training.base.contract import Base, Contexts
 from training.base.foldin import fit_fold_in
 from training.base.lazy_adam import LazyAdam
+from training.base.objective.bpr import Bpr
+from training.base.objective.contract import Batch, Objective
+from training.base.validation import SHOWN
 from training.checkpoint import Optimiser, State, pack, unpack
 from training.experiment import Experiment
 from training.loop import Schedule, fit
@@ -75,9 +78,15 @@ class TableStage:
     name = "base"
 
     def __init__(
-        self, model: TableModel, config: TableConfig, experiment: Experiment, validate: Callable[[], float]
+        self,
+        model: TableModel,
+        config: TableConfig,
+        experiment: Experiment,
+        validate: Callable[[], float],
+        objective: Objective | None = None,
     ) -> None:
         device = model.users.device
+        self._objective = objective or Bpr()
         self._model, self._batch, self._validate = model, config.batch, validate
         self._indptr, self._items = (torch.from_numpy(part).to(device) for part in experiment.train)
         self._negatives = NegativeSampler(*experiment.no_negatives, len(experiment.dataset.items), device)
@@ -94,6 +103,7 @@ class TableStage:
         for batch in self.batches(rng):
             self.step(*batch, rng)
         self._tables.settle()
+        self._objective.epoch_ends()
         return len(self._items)
 
     def batches(self, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -107,17 +117,19 @@ class TableStage:
                 torch.searchsorted(self._indptr, rows, right=True) - 1,
                 self._items.gather(0, rows).long(),
             )
-            negatives = self._negatives.draw(users, rng)
+            negatives = self._objective.negatives(self._negatives, users, self._model, rng)
             yield from zip(*(torch.split(each, self._batch) for each in (users, positives, negatives)), strict=True)
 
     def step(self, users: Tensor, positives: Tensor, negatives: Tensor, rng: torch.Generator) -> None:
         """Adam on the rows that a batch touches: to the model they are small tables."""
         user_rows, own = torch.unique(users, return_inverse=True)
         item_rows, pairs = torch.unique(torch.stack([positives, negatives]), return_inverse=True)
-        taken = self._tables.take({"users": user_rows, **dict.fromkeys(self._model.by_item, item_rows)})
-        loss = functional_call(self._model, taken, (own, *pairs, rng))
+        rows = {"users": user_rows, **dict.fromkeys(self._model.by_item, item_rows)}
+        taken = self._tables.take(rows)
+        batch = Batch(self._model, taken, rows, users, positives, negatives, own, pairs[0], pairs[1], rng)
+        loss = self._objective.loss(batch)
         self._model.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         for optimiser in self._optimisers.values():
             optimiser.step()
 
@@ -126,12 +138,12 @@ class TableStage:
         return self._validate()
 
     def state(self) -> State:
-        """Weights and optimiser."""
-        return pack({"model": self._model}, self._optimisers)
+        """Weights and optimiser, and what the objective remembers."""
+        return pack({"model": self._model}, {**self._optimisers, "objective": self._objective})
 
     def restore(self, state: State) -> None:
         """Go on from ``state``."""
-        unpack(state, {"model": self._model}, self._optimisers)
+        unpack(state, {"model": self._model}, {**self._optimisers, "objective": self._objective})
 
 
 def train_tables(
@@ -141,6 +153,7 @@ def train_tables(
     experiment: Experiment,
     validate: Callable[[], float],
     checkpoint: Path,
+    objective: Objective | None = None,
 ) -> Base:
     """Train to the best epoch, and leave the model frozen and on the CPU.
 
@@ -149,18 +162,19 @@ def train_tables(
     Returns:
         The base as an inner-product model.
     """
-    stage = TableStage(model, config, experiment, validate)
+    stage = TableStage(model, config, experiment, validate, objective)
     result = fit(stage, config.schedule, experiment.seed, checkpoint, model.users.device)
-    log.info("base: validation N@10 %s", result)
+    log.info("base: validation N@%d %s", 10 if experiment.held_out.shares is None else SHOWN, result)
     model.zero_grad()
     model.cpu().requires_grad_(False).eval()
 
-    users, items = table(model.users), table(model.items)
+    cosine = objective is not None and objective.unit_length
+    users, items = ((to_unit if cosine else np.asarray)(table(each)) for each in (model.users, model.items))
     history = fit_fold_in(users, items, *experiment.train, np.flatnonzero(experiment.user_split == SELECT))
     new = np.flatnonzero(experiment.folded_in).tolist()
     users[new] = history.user_vectors([experiment.held_out.history(row) for row in new], items)
     contexts = Contexts(users, np.arange(len(users)), *experiment.train)
-    return Base(name, users, users, items, contexts, history)
+    return Base(name, users, users, items, contexts, history, cosine=cosine)
 
 
 def table(parameter: nn.Parameter) -> NDArray[np.float32]:

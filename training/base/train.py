@@ -11,6 +11,7 @@ from pydantic import Discriminator, Tag
 from training.base.als import AlsConfig, train_als
 from training.base.contract import Base
 from training.base.deep import DeepConfig, train_deep
+from training.base.objective.make import refuse_unfit_objective
 from training.base.pmf import PmfConfig, train_pmf
 from training.base.sequence.config import Bert4recConfig, SasrecConfig, SequenceConfig
 from training.base.sequence.train import train_sequence
@@ -41,6 +42,16 @@ def positives_needed(config: BaseConfig) -> int:
     Brought vectors have been learned already.
     """
     return 0 if isinstance(config, VectorsConfig) else 2 if isinstance(config, SequenceConfig) else 1
+
+
+def refuse_unfit_base(experiment: Experiment, config: BaseConfig) -> None:
+    """Refuse an objective that this data cannot be trained for.
+
+    Raises:
+        ConfigError: it names the key.
+    """
+    if isinstance(config, PmfConfig):
+        refuse_unfit_objective(experiment, config.objective)
 
 
 def dimensions_of(config: BaseConfig, vectors: BroughtVectors | None) -> int:

@@ -2,7 +2,6 @@
 
 make       what is measured, in order
 views      vectors and lists of a bundle's users, as served
-ranking    exact lists for many users at once
 reference  the leakage figure of the paper's own code, in `reproduce`
 """
 

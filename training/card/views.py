@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from bundle import Audit, Bundle
 from measure.audit import Lists, Population, Subject
 from measure.masks import Mask
+from measure.ranking import top_items
 from measure.scoring import to_unit
-from training.card.ranking import top_items
 from training.scoring import scorer_of
 
 _BLOCK_USERS = 8_192

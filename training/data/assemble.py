@@ -1,6 +1,6 @@
 """From three checked tables to one `Dataset`: who and what is kept, in which order."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -11,6 +11,7 @@ from training.data.classes import encode
 from training.data.config import AttributeConfig
 from training.data.dataset import NAME_ALLOWED, UNKNOWN, Attribute, Dataset, can_name
 from training.data.gather import NOTHING_MET, Gathered, gather
+from training.data.narrow import among, core_of, of_groups
 from training.data.raw import RawTables, Table
 from training.data.vector_ids import VectorIds
 from training.errors import DataError
@@ -22,6 +23,8 @@ def assemble(
     positive_at_least: float | None,
     min_positives: int,
     vectors: VectorIds | None = None,
+    only_groups: Sequence[str] = (),
+    core: int = 1,
 ) -> Dataset:
     """Join the tables, drop users with few positives, then items without a positive.
 
@@ -32,10 +35,12 @@ def assemble(
         min_positives: users with fewer are dropped; a repeated (user, item) counts once, as it was last.
         vectors: where vectors were brought, the ids that have one: all of these items are kept, and every user of the
             table who is among these users, with interactions or without.
+        only_groups: where some are named, items in exactly one of them are kept, as if no others were there.
+        core: positives that users and items need among each other; of repeated rows and items so far.
 
     Raises:
-        DataError: tables that contradict each other, a threshold without ratings, an attribute with one class,
-            or nobody left.
+        DataError: tables that contradict each other, a threshold without ratings, an attribute with one class, a group
+            that no item is in, or nobody left.
     """
     users = raw.users.frame["user"]
     _refuse_repeated(raw.users, "user")
@@ -46,16 +51,22 @@ def assemble(
     labelled = {name: _labels(raw, name, config) for name, config in chosen.items()}
 
     met = gather(raw.interactions, users, positive_at_least) if raw.interactions.columns else NOTHING_MET
+    items = of_groups(raw.items, only_groups)
     if vectors is None:
+        met = narrowed = among(met, items) if only_groups else met
+        met = core_of(met, core)
         positives = np.bincount(met.users[met.positive], minlength=len(users))
         kept = np.flatnonzero(positives >= min_positives)
         if not kept.size:
             problem = f"no user has {min_positives} or more positives ({_threshold(positive_at_least)})"
             raise DataError(raw.interactions.file, problem)
         left_out = _left_out(raw, met, positives, min_positives)
+        left_out |= _narrowed(raw, items, narrowed, met)
         met = _of_kept(met, positives >= min_positives)
         listed = np.flatnonzero(np.bincount(met.items, minlength=len(met.ids)))
         whose = f"users with {min_positives} or more positives"
+        whose += f"; items of exactly one of {len(only_groups)} groups" if only_groups else ""
+        whose += f"; {core}-core" if core > 1 else ""
     else:
         kept = vectors.kept(raw.users)
         left_out = {**raw.left_out, **_repeated(met), **vectors.alone(raw.users, met.ids)}
@@ -71,7 +82,7 @@ def assemble(
 
     unliked = len(met.ids) - len(listed)
     catalogue = met.ids[listed]
-    known = catalogue.to_frame("item").join(raw.items.frame, on="item", how="left", maintain_order="left")
+    known = catalogue.to_frame("item").join(items.frame, on="item", how="left", maintain_order="left")
     named = [_used(raw.users, name, classes, labels[kept]) for name, (classes, labels) in labelled.items()]
     return Dataset(
         users=tuple(users[kept].to_list()),
@@ -106,6 +117,15 @@ def _left_out(raw: RawTables, met: Gathered, positives: NDArray[np.int64], fewes
         f"users with fewer than {fewest} positives": int((positives < fewest).sum()),
     }
     return {what: count for what, count in ({**raw.left_out, **found}).items() if count}
+
+
+def _narrowed(raw: RawTables, items: Table, narrowed: Gathered, met: Gathered) -> dict[str, int]:
+    """Count what a choice of groups and a core have left out."""
+    found = {
+        "items of none or several of the groups wanted": raw.items.frame.height - items.frame.height,
+        "interactions outside the core": len(narrowed.users) - len(met.users),
+    }
+    return {what: count for what, count in found.items() if count}
 
 
 def _repeated(met: Gathered) -> dict[str, int]:

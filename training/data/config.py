@@ -103,12 +103,35 @@ Attributes = Annotated[dict[AttributeName, AttributeConfig], BeforeValidator(_na
 """None at all where nothing is known of users: such data can be read and described, and not be trained on."""
 
 
+class HeldOutShares(_Frozen):
+    """How much of each user's positives is held out, drawn at random; at least one for each, and one to train on."""
+
+    validation: float = Field(default=0.1, gt=0, le=0.4)
+
+    test: float = Field(default=0.2, gt=0, le=0.4)
+
+
 class _Common(_Frozen):
     positive_at_least: FiniteFloat | None = None
     """Rating from which an interaction is a positive; absent: every interaction is one."""
 
     min_positives: PositiveInt = 1
     """Users with fewer positives are left out."""
+
+    only_groups: tuple[str, ...] = ()
+    """Items in exactly one of these groups are kept, and are then in that one alone; absent: all items."""
+
+    core: PositiveInt = 1
+    """Users and items with fewer positives are left out, in turns, until all have as many."""
+
+    held_out: HeldOutShares | None = None
+    """Absent: the last positive of a user tests, the one before it validates."""
+
+    @model_validator(mode="after")
+    def _each_group_once(self) -> Self:
+        if len(set(self.only_groups)) != len(self.only_groups):
+            raise ValueError(f"only_groups names a group twice in {list(self.only_groups)}")
+        return self
 
 
 class _FromFiles(_Common):

@@ -25,6 +25,7 @@ from training.data.vector_ids import VectorIds
 from training.errors import ConfigError, DataError
 
 FOLDER_ALONE = ("csv", "interactions", "users", "items")
+COMMON = ("positive_at_least", "min_positives", "only_groups", "core", "held_out")
 NO_USERS = 'a users table, or `activity = { counts = "interactions", edges = [20] }` in [data.attributes]'
 
 
@@ -41,11 +42,29 @@ def load(config: DataConfig, folder: Path | None, vectors: VectorIds | None = No
         DataError: a file is missing or malformed.
     """
     chosen = choose(config, folder, interactions_wanted=vectors is None)
+    if vectors is not None:
+        _refuse_narrowing(chosen)
     selection = _selection(config, chosen)
     raw = read(chosen, folder, interactions_wanted=vectors is None)
     if raw.users.frame.is_empty() and (selection is None or any(not of.counts for of in selection.values())):
         raise DataError(raw.source, "has no users table, so there is no attribute", allowed=NO_USERS)
-    return assemble(with_counts(raw, selection), selection, chosen.positive_at_least, chosen.min_positives, vectors)
+    return assemble(
+        with_counts(raw, selection),
+        selection,
+        chosen.positive_at_least,
+        chosen.min_positives,
+        vectors,
+        chosen.only_groups,
+        chosen.core,
+    )
+
+
+def _refuse_narrowing(chosen: MovieLensConfig | TablesConfig | GeneratedConfig) -> None:
+    """Vectors were trained on what they were trained on."""
+    for name, value, nothing in (("only_groups", chosen.only_groups, ()), ("core", chosen.core, 1)):
+        if value != nothing:
+            problem = "leaves out items and users, which brought vectors cannot be trained again without"
+            raise ConfigError(f"data.{name}", problem, value=value, allowed="nothing, or a base that is trained here")
 
 
 def choose(
@@ -110,7 +129,7 @@ def _generated(said: Mapping[str, Any]) -> GeneratedConfig:
     for name in FOLDER_ALONE:
         if name in said:
             raise ConfigError(f"data.{name}", "needs a folder", allowed="--data DIR")
-    common = {name: said[name] for name in ("positive_at_least", "min_positives") if name in said}
+    common = {name: said[name] for name in COMMON if name in said}
     return GeneratedConfig.model_validate(common)
 
 

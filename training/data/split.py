@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measure.split import AUDIT, SELECT, TRAIN
+from training.data.config import HeldOutShares
 from training.data.dataset import Dataset
 from training.errors import ConfigError
 
@@ -18,41 +19,73 @@ AUDIT_SHARE, MOST_NEW = 0.3, 0.2
 _SELECT_FROM, _AUDIT_FROM = 6 * 2**64 // 10, 7 * 2**64 // 10
 
 
+Csr = tuple[NDArray[np.int64], NDArray[np.int32]]
+"""indptr (U + 1,) and indices (N,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """All that is held out, where that is a share of each user's positives: item rows as CSR."""
+
+    validation: Csr
+    test: Csr
+
+
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Positives of a dataset, the last two of each user held out.
+    """Positives of a dataset, the last two of each user held out, or a share of them.
 
     Attributes:
         validation: int32 (U,), item row of the last positive but one; -1 where the user has fewer than three.
         test: int32 (U,), item row of the last positive; -1 in the same rows.
         train_indptr: int64 (U + 1,).
-        train_indices: int32, item rows of the other positives, in time order.
+        train_indices: int32, item rows of the positives that are not held out, in time order.
+        shares: everything held out, where it is more than these two; they are then the first drawn.
     """
 
     validation: NDArray[np.int32]
     test: NDArray[np.int32]
     train_indptr: NDArray[np.int64]
     train_indices: NDArray[np.int32]
+    shares: Shares | None = None
 
     def history(self, user: int, *, with_validation: bool = False) -> NDArray[np.int32]:
-        """Item rows of a user's training positives in time order, the validation positive after them if asked for."""
+        """Item rows of a user's training positives in time order, those that validate after them if asked for."""
         train = self.train_indices[self.train_indptr[user] : self.train_indptr[user + 1]]
+        if not with_validation:
+            return train
+        if self.shares is not None:
+            indptr, indices = self.shares.validation
+            return np.append(train, indices[indptr[user] : indptr[user + 1]])
         held = self.validation[user]
-        return np.append(train, held) if with_validation and held != NOTHING else train
+        return np.append(train, held) if held != NOTHING else train
 
-    def before_test(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Every user's training positives in time order and the validation positive after them, as CSR."""
-        held = self.validation != NOTHING
+    def before_test(self) -> Csr:
+        """Everybody's history with those that validate, as CSR."""
         ends = self.train_indptr[1:]
-        indptr = np.concatenate([[0], np.cumsum(np.diff(self.train_indptr) + held)]).astype(np.int64)
-        return indptr, np.insert(self.train_indices, ends[held], self.validation[held])
+        if self.shares is not None:
+            held_indptr, held_indices = self.shares.validation
+            counts = np.diff(self.train_indptr) + np.diff(held_indptr)
+            return _row_ends(counts), np.insert(self.train_indices, np.repeat(ends, np.diff(held_indptr)), held_indices)
+        held = self.validation != NOTHING
+        return _row_ends(np.diff(self.train_indptr) + held), np.insert(
+            self.train_indices, ends[held], self.validation[held]
+        )
 
 
-def hold_out(dataset: Dataset) -> HeldOut:
-    """Hold out each user's last two positives in time order; with fewer than three, all of them train."""
+def hold_out(dataset: Dataset, shares: HeldOutShares | None = None, salt: str = "") -> HeldOut:
+    """Hold out each user's last two positives in time order, or random shares; of fewer than three, all train.
+
+    Args:
+        dataset: whose positives.
+        shares: of each user's positives, rounded, at least one each and one to train on; None for the last two.
+        salt: decides the draw.
+    """
     rows = np.repeat(np.arange(len(dataset.users)), np.diff(dataset.indptr))[dataset.positive]
     items = dataset.indices[dataset.positive]
     counts = np.bincount(rows, minlength=len(dataset.users))
+    if shares is not None:
+        return _drawn(rows, items, counts, shares, salt)
     last = np.cumsum(counts) - 1
     enough = counts >= MIN_POSITIVES
     held = np.zeros(items.size, dtype=np.bool_)
@@ -61,8 +94,36 @@ def hold_out(dataset: Dataset) -> HeldOut:
     test, validation = np.full((2, counts.size), NOTHING, dtype=np.int32)
     test[enough] = items[last[enough]]
     validation[enough] = items[last[enough] - 1]
-    indptr = np.concatenate([[0], np.cumsum(counts - 2 * enough)]).astype(np.int64)
-    return HeldOut(validation, test, indptr, items[~held].astype(np.int32))
+    return HeldOut(validation, test, _row_ends(counts - 2 * enough), items[~held].astype(np.int32))
+
+
+def _drawn(
+    rows: NDArray[np.int64], items: NDArray[np.int32], counts: NDArray[np.int64], shares: HeldOutShares, salt: str
+) -> HeldOut:
+    """Number each user's positives at random: the first ones test, the next ones validate."""
+    rng = np.random.default_rng(list(hashlib.sha256(salt.encode()).digest()))
+    order = np.lexsort((rng.random(len(rows)), rows))
+    number = np.empty(len(rows), np.int64)
+    number[order] = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    enough = counts >= MIN_POSITIVES
+    wanted = (np.floor(counts * share + 0.5).astype(np.int64) for share in (shares.test, shares.validation))
+    tests, validates = (np.maximum(1, each) for each in wanted)
+    tests = np.where(enough, np.minimum(tests, counts - 2), 0)
+    validates = np.where(enough, np.minimum(validates, counts - tests - 1), 0)
+    in_test = number < tests[rows]
+    in_validation = (number < (tests + validates)[rows]) & ~in_test
+    first, second = np.full((2, counts.size), NOTHING, dtype=np.int32)
+    for place, drawn in ((first, number == 0), (second, number == tests[rows])):
+        there = drawn & enough[rows]
+        place[rows[there]] = items[there]
+    test = (_row_ends(tests), items[in_test].astype(np.int32))
+    validation = (_row_ends(validates), items[in_validation].astype(np.int32))
+    train = items[~(in_test | in_validation)].astype(np.int32)
+    return HeldOut(second, first, _row_ends(counts - tests - validates), train, Shares(validation, test))
+
+
+def _row_ends(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
 def split_users(users: Sequence[str], salt: str) -> NDArray[np.uint8]:

@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bundle import FairEncoder, Network, Part, SupportedMasks
-from measure.split import TRAIN
 from training.base.contract import Base
-from training.experiment import Experiment
 
 
 @dataclass(frozen=True)
@@ -35,11 +33,3 @@ class Fair:
     """Accuracy and leakage of other strengths, where the configuration asks for them."""
     checked: dict[str, Any] = field(default_factory=dict)
     """The leakage that the configuration demands, what select users show of it, and whether it is met."""
-
-
-def allowed_labels(experiment: Experiment) -> NDArray[np.int16]:
-    """(U, M) labels that fitting may use: in `strict` those of train users, -1 elsewhere."""
-    labels = experiment.dataset.labels
-    if experiment.mode == "reproduce":
-        return labels
-    return np.where((experiment.user_split == TRAIN)[:, None], labels, np.int16(-1))

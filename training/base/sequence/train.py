@@ -15,8 +15,8 @@ from training.base.sequence.config import Bert4recConfig, SasrecConfig
 from training.base.sequence.stage import SequenceModel, SequenceStage
 from training.base.sequence.windows import Histories
 from training.base.validation import validation_ndcg
-from training.data.split import NOTHING
-from training.experiment import Csr, Experiment
+from training.data.split import NOTHING, Csr
+from training.experiment import Experiment
 from training.loop import fit
 from training.negatives import NegativeSampler
 

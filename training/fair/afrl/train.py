@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 
 from training.base.contract import Base, RankingLoss
-from training.experiment import Experiment
+from training.experiment import Experiment, allowed_labels
 from training.fair.afrl.config import AfrlConfig
 from training.fair.afrl.networks import FairNets, afrl_network, afrl_parts
 from training.fair.afrl.stage import AfrlStage
-from training.fair.contract import Fair, allowed_labels
+from training.fair.contract import Fair
 from training.fair.select import selection
 from training.loop import fit
 from training.negatives import NegativeSampler

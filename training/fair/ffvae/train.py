@@ -14,8 +14,8 @@ from bundle.networks import FfvaeEncoder
 from bundle.networks.ffvae import ffvae_parts
 from training.base.contract import Base
 from training.errors import ConfigError
-from training.experiment import Experiment
-from training.fair.contract import Fair, allowed_labels
+from training.experiment import Experiment, allowed_labels
+from training.fair.contract import Fair
 from training.fair.ffvae.config import FfvaeConfig
 from training.fair.ffvae.stage import FfvaeStage
 from training.fair.ffvae.step import FfvaeNets

@@ -9,8 +9,8 @@ import numpy as np
 
 from bundle import FairEncoder, left_alone
 from training.base.contract import Base
-from training.experiment import Experiment, evenly
-from training.fair.contract import Fair, allowed_labels
+from training.experiment import Experiment, allowed_labels, evenly
+from training.fair.contract import Fair
 from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.fit import Lattice, fit_lattice
 from training.fair.pareto_front import measure_front

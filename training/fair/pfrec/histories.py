@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.base.sequence.windows import Histories, Windows
-from training.experiment import Csr, Mode
+from training.data.split import Csr
+from training.experiment import Mode
 
 ROWS = 256
 """Users read at a time."""

@@ -15,8 +15,8 @@ from measure.masks import Mask, masks_to_measure
 from measure.split import SELECT
 from training.base.contract import Base, RankingLoss
 from training.errors import ConfigError
-from training.experiment import Experiment, Mode
-from training.fair.contract import Fair, allowed_labels
+from training.experiment import Experiment, Mode, allowed_labels
+from training.fair.contract import Fair
 from training.fair.heads import Heads
 from training.fair.pfrec.config import PfrecConfig
 from training.fair.pfrec.histories import Moments

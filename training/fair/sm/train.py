@@ -14,8 +14,8 @@ from bundle import FairEncoder, Network, Part, build_encoder
 from bundle.networks.filters import LEAK, MOST_ATTRIBUTES, Filter, filter_parts, mask_filter_parts
 from training.base.contract import Base
 from training.errors import ConfigError
-from training.experiment import Experiment
-from training.fair.contract import Fair, allowed_labels
+from training.experiment import Experiment, allowed_labels
+from training.fair.contract import Fair
 from training.fair.select import selection
 from training.fair.sm.adversaries import Adversaries
 from training.fair.sm.config import SmConfig
