@@ -33,6 +33,7 @@ from measure.scoring import Scorer, to_unit
 from measure.several import hits_of, spread_of_recall
 from training.base.train import train_base
 from training.card import fair_vectors
+from training.checkpoint import load as load_checkpoint
 from training.config import RunConfig, read_config
 from training.data.load import load
 from training.demands import experiment_of
@@ -43,8 +44,6 @@ CONFIG = ROOT / "training" / "configs" / "ml1m-pmf-itfr.toml"
 RESULTS = ROOT / "docs" / "results"
 SEEDS = (1, 2, 3)
 K = 20
-PER_EPOCH = 5
-"""Epochs of one seed whose time is taken, after the first."""
 OBJECTIVES: Mapping[str, Mapping[str, Any]] = {
     "bpr": {},
     "group_dro": {},
@@ -106,8 +105,13 @@ def _objective(experiment: Experiment, config: RunConfig, out: Path) -> dict[str
     checkpoint = out / f"{config.base.objective.kind}-{config.seed}.safetensors"  # type: ignore[union-attr]
     started = time.monotonic()
     base = train_base(experiment, config.base, checkpoint, torch.device("cpu"))
-    took = {"seconds": time.monotonic() - started}
-    return took | _measured(experiment, base.users, Scorer(base.items))
+    took = time.monotonic() - started
+    saved = load_checkpoint(checkpoint)
+    if saved is None:
+        raise SystemExit(f"{checkpoint} is gone")
+    progress = saved[1]
+    told = {"seconds": took, "epoch_s": progress.seconds / progress.epoch, "best_epoch": progress.best_epoch}
+    return told | _measured(experiment, base.users, Scorer(base.items))
 
 
 def _measured(experiment: Experiment, users: NDArray[np.float32], scorer: Scorer) -> dict[str, Any]:

@@ -22,6 +22,7 @@ SMALL = {
     "data": "--interactions 5000",
     "gpu": "--items 2000",
     "index": "--items 1500 --build-s 5",
+    "itfr": "--config itfr.toml --out out --seeds 1 --only bpr itfr dpr --lattice",
     "lists": "--users 300 --items 500 --lists 200 --rounds 1",
     "million": "--users 400 --items 100 --seconds 1 --rounds 1",
     "paper": "--configs . --out out --bases bases --weights 0.1",
@@ -38,7 +39,7 @@ WHOLE = {"guard": "make bench-guard"}
 NEEDS_WRK = {"million", "scale", "serving"}
 WRITES = {"afrl_training": "afrl_training.json", "paper": "paper-figures.md", "scale_plots": "scale-sizes.svg"}
 """Benchmark → what it leaves, where that is not NAME.json."""
-NOT_IN_BENCH_FULL = {"gpu", "guard", "scale_plots", "afrl_training", "paper", "million"}
+NOT_IN_BENCH_FULL = {"gpu", "guard", "scale_plots", "afrl_training", "itfr", "paper", "million"}
 """They need a GPU, run in CI, draw again what is there, need MovieLens, or take as long as all others together."""
 NO_GPU = "nothing to measure here"
 
@@ -72,6 +73,13 @@ batch = 64
 pairs = 2
 schedule = {{ epochs = 1 }}
 """
+ITFR = (
+    RUN.format(name="itfr", mode="strict")
+    .replace("items = 40", "items = 120\nheld_out = { validation = 0.1, test = 0.2 }")
+    .replace("schedule", 'objective = { kind = "itfr", users = ["gender"], items = ["Action", "Drama"] }\nschedule', 1)
+    .split("[fair]")[0]
+    + '[fair]\nmethod = "lattice"\n'
+)
 CONFIGS = {"ml1m-pmf-afrl-reproduce": "reproduce", "small": "strict"}
 """Configuration → its mode."""
 
@@ -102,6 +110,8 @@ def prepared(name: str, folder: Path) -> None:
     if name == "storage":
         trained = run("-m", "training", "run", "small.toml", "--out", "bundles", "--device", "cpu", folder=folder)
         assert trained.returncode == 0, trained.stderr
+    if name == "itfr":
+        (folder / "itfr.toml").write_text(ITFR)
     if name == "scale_plots":
         shutil.copy(ROOT / "benchmarks/results/scale.json", folder)
 
