@@ -3,6 +3,7 @@
 Nothing here knows a bundle, a store or a request, so every module can be used alone:
 
 * ``accuracy``: ranks of one held-out positive per user, nDCG and recall (NumPy only);
+* ``ranking`` and ``several``: exact lists, and what they are worth where several positives of a user are held out;
 * ``leakage``: how well a suite of attackers recovers an attribute, one row of the card. It tells the story;
   its stages are ``profiles``, ``features``, ``labels``, ``tuning``, ``attackers``, ``auc`` and ``resampling``;
 * ``fairness``: what lists are like for groups of users, each metric with its formula, and intervals by a bootstrap;

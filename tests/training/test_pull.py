@@ -40,7 +40,7 @@ def version(tmp_path_factory):
     config = folder / "config.toml"
     config.write_text(
         'name = "shop"\nthreads = 1\nprofile = "protected"\n[data]\nreader = "auto"\npositive_at_least = 4\n'
-        'missing = []\nmin_positives = 3\n[base]\nmodel = "als"\ndimensions = 4\niterations = 2\nregularization = 3.0\n'
+        'missing = []\nmin_positives = 3\ncore = 2\n[base]\nmodel = "als"\ndimensions = 4\niterations = 2\nregularization = 3.0\n'
         '[fair]\nmethod = "lattice"\n'
     )
     return run(read_config(config), folder, folder / "bundles", torch.device("cpu"))
@@ -106,6 +106,7 @@ def test_the_configuration_is_the_bundles_own_with_the_tables_as_its_data(versio
     written, before = read_config(tmp_path / "out" / "run.toml"), read_bundle(version).card["run"]
     assert written.model_dump(mode="json", exclude={"data"}) == {k: v for k, v in before.items() if k != "data"}
     assert (written.data.positive_at_least, written.data.min_positives, written.data.missing) == (4, 3, ())
+    assert written.data.core == 2
 
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.toml")))
