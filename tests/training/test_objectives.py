@@ -155,8 +155,8 @@ class TestItfr:
         third = by_hand(one, 2, groups, 0.3)[1][1] + by_hand(other, 2, groups, 0.3)[1][1]
 
         past = objective.tensors()["past_items"]
-        assert torch.allclose(past[:, 0], first, atol=1e-6)
-        assert torch.allclose(past[:, 2], third, atol=1e-6)
+        assert torch.allclose(past[0], first, atol=1e-6)
+        assert torch.allclose(past[2], third, atol=1e-6)
 
     def test_weights_rest_where_a_group_is_missing(self):
         objective = Itfr(groups_by_hand(), self.CONFIG, D)

@@ -40,7 +40,8 @@ def version(tmp_path_factory):
     config = folder / "config.toml"
     config.write_text(
         'name = "shop"\nthreads = 1\nprofile = "protected"\n[data]\nreader = "auto"\npositive_at_least = 4\n'
-        'missing = []\nmin_positives = 3\ncore = 2\n[base]\nmodel = "als"\ndimensions = 4\niterations = 2\nregularization = 3.0\n'
+        "missing = []\nmin_positives = 3\ncore = 2\n"
+        '[base]\nmodel = "als"\ndimensions = 4\niterations = 2\nregularization = 3.0\n'
         '[fair]\nmethod = "lattice"\n'
     )
     return run(read_config(config), folder, folder / "bundles", torch.device("cpu"))

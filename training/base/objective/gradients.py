@@ -63,15 +63,15 @@ def lengths(gradient: Gradient, count: int) -> Tensor:
 class EpochGradients:
     """The gradient of each group, added up over the last epoch, and over this one so far.
 
-    A user has one class, so only the Q groups of that class move the user's row: (U, Q, d) and (I, G, d) hold all.
+    A user has one class, so only the Q groups of that class move the user's row: (Q, U, d) and (G, I, d) hold all.
     """
 
     def __init__(self, groups: Intersections, d: int) -> None:
         self._groups = groups
-        per_class, device = len(groups.item_names), groups.of_users.device
+        device = groups.of_users.device
         shapes = {
-            "users": (len(groups.of_users), per_class, d),
-            "items": (len(groups.of_items), len(groups), d),
+            "users": (len(groups.item_names), len(groups.of_users), d),
+            "items": (len(groups), len(groups.of_items), d),
         }
         self.past = {name: torch.zeros(shape, device=device) for name, shape in shapes.items()}
         self._now = {name: torch.zeros(shape, device=device) for name, shape in shapes.items()}
@@ -83,8 +83,8 @@ class EpochGradients:
         for name, (copies, values) in gradient.items():
             inside = copies.of_group < len(self._groups)
             weighted = (values * rows[copies.of_group, None])[inside]
-            width, d = self._now[name].shape[1:]
-            places = copies.of_table[inside] * width + copies.of_group[inside] % width
+            slots, size, d = self._now[name].shape
+            places = copies.of_group[inside] % slots * size + copies.of_table[inside]
             self._now[name].view(-1, d).index_add_(0, places, weighted)
 
     def epoch_ends(self) -> None:
@@ -92,29 +92,41 @@ class EpochGradients:
         self.past, self._now = self._now, self.past
         for table in self._now.values():
             table.zero_()
-        classes, width = len(self._groups.user_names), self.past["users"].shape[1]
-        of_class = torch.where(self._groups.of_users < 0, classes, self._groups.of_users)
-        own = self.past["users"].square().sum(-1)
-        squares = own.new_zeros(classes + 1, width).index_add_(0, of_class, own)[:-1].flatten()
-        self.lengths = (squares + self.past["items"].square().sum((0, 2))).sqrt()
+        own = self.past["users"].square().sum(-1)  # (Q, U)
+        squares = torch.stack([own[:, rows].sum(1) for rows in self._members(self._groups.of_users)]).flatten()
+        self.lengths = (squares + self.past["items"].square().sum((1, 2))).sqrt()
 
     def begin(self) -> None:
         """No epoch before."""
         for table in (*self.past.values(), *self._now.values(), self.lengths):
             table.zero_()
 
-    def cosines(self, gradient: Gradient) -> Tensor:
-        """(G, G) cosine of each group's gradient in the batch (lines) with each one's of the last epoch; 0 of none."""
-        count, classes = len(self._groups), len(self._groups.user_names)
-        found = {}
-        for name, (copies, values) in gradient.items():
-            past = self.past[name].index_select(0, copies.of_table)
-            of_copies = torch.bmm(past, values[:, :, None]).squeeze(-1)
-            summed = of_copies.new_zeros(count + 1, of_copies.shape[1])
-            found[name] = summed.index_add_(0, copies.of_group, of_copies)[:-1]
-        width, each = count // classes, torch.arange(classes)
-        of_users = torch.zeros(classes, width, classes, width, device=values.device)
-        of_users[each, :, each, :] = found["users"].view(classes, width, width)
-        products = found["items"] + of_users.view(count, count)
+    def cosines(self, gradient: Gradient, touched: Mapping[str, Tensor]) -> Tensor:
+        """(G, G) cosine of each group's gradient in the batch (lines) with each one's of the last epoch; 0 of none.
+
+        Args:
+            gradient: of the batch.
+            touched: by table, (m,) the rows that it touches.
+        """
+        count, width = len(self._groups), len(self._groups.item_names)
+        dense = {name: self._dense(name, *gradient[name], len(rows)) for name, rows in touched.items()}
+        past = {name: self.past[name].index_select(1, rows) for name, rows in touched.items()}
+        products = dense["items"].flatten(1) @ past["items"].flatten(1).T
+        classes = self._groups.of_users.gather(0, touched["users"])
+        for number, rows in enumerate(self._members(classes)):
+            block = slice(number * width, (number + 1) * width)
+            of_class = (each["users"].index_select(1, rows).flatten(1) for each in (dense, past))
+            products[block, block] += next(of_class) @ next(of_class).T
         scale = lengths(gradient, count)[:-1, None] * self.lengths
         return torch.where(scale > 0, products / scale, 0.0)
+
+    def _dense(self, name: str, copies: Copies, values: Tensor, size: int) -> Tensor:
+        """(Q or G, m, d) gradients by slot and touched row; no group's are left out."""
+        slots, inside = len(self.past[name]), copies.of_group < len(self._groups)
+        places = copies.of_group[inside] % slots * size + copies.rows[inside]
+        flat = values.new_zeros(slots * size, values.shape[1])
+        return flat.index_copy_(0, places, values[inside]).view(slots, size, -1)
+
+    def _members(self, of: Tensor) -> list[Tensor]:
+        """Rows of each class of users."""
+        return [torch.nonzero(of == number).flatten() for number in range(len(self._groups.user_names))]

@@ -60,7 +60,8 @@ class Itfr(Objective):
             self._sums += torch.stack([plain.mean, sharp.mean])[:, :-1] * plain.rows[:-1]
             self._rows += plain.rows[:-1]
             if plain.all_there:
-                helped = self._helped(sharpest, plain.mean[:-1], sharp.mean[:-1])
+                cosines = self._gradients.cosines(sharpest, batch.rows)
+                helped = self._helped(cosines, plain.mean[:-1], sharp.mean[:-1])
                 self._weights = moved(self._weights, helped, self._config.weight_rate)  # I6
             shares = plain.shares(self._weights)
         return torch.stack(  # I7
@@ -70,14 +71,14 @@ class Itfr(Objective):
             ]
         ).sum()
 
-    def _helped(self, sharpest: Gradient, plain: Tensor, sharp: Tensor) -> Tensor:
+    def _helped(self, cosines: Tensor, plain: Tensor, sharp: Tensor) -> Tensor:
         """I5: (G,) how much a step for each group helps all, those with a large loss most; at first, only itself."""
         before, before_sharp = self._losses
         first = not bool(before.any())
         matters = (plain if first else before) ** self._config.focus
         helps = torch.zeros(len(sharp), len(sharp), device=sharp.device)
         if not first:
-            helps = (sharp[:, None] * before_sharp).sqrt() * self._gradients.cosines(sharpest)
+            helps = (sharp[:, None] * before_sharp).sqrt() * cosines
         helps.diagonal().copy_(sharp)
         return helps @ (matters / matters.sum())
 
