@@ -64,7 +64,6 @@ def train_pmf(experiment: Experiment, config: PmfConfig, checkpoint: Path, devic
     """Train the tables."""
     users, items = len(experiment.dataset.users), len(experiment.dataset.items)
     model = Pmf(users, items, config, experiment.seed).to(device)
-
     objective = objective_of(experiment, config.objective, config.dimensions, device)
 
     def validate() -> float:

@@ -20,7 +20,6 @@ from training.base.foldin import fit_fold_in
 from training.base.lazy_adam import LazyAdam
 from training.base.objective.bpr import Bpr
 from training.base.objective.contract import Batch, Objective
-from training.base.validation import SHOWN
 from training.checkpoint import Optimiser, State, pack, unpack
 from training.experiment import Experiment
 from training.loop import Schedule, fit
@@ -164,7 +163,7 @@ def train_tables(
     """
     stage = TableStage(model, config, experiment, validate, objective)
     result = fit(stage, config.schedule, experiment.seed, checkpoint, model.users.device)
-    log.info("base: validation N@%d %s", 10 if experiment.held_out.shares is None else SHOWN, result)
+    log.info("base: validation N@10 %s" if experiment.held_out.shares is None else "base: validation %s", result)
     model.zero_grad()
     model.cpu().requires_grad_(False).eval()
 

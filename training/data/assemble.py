@@ -1,6 +1,7 @@
 """From three checked tables to one `Dataset`: who and what is kept, in which order."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -36,7 +37,7 @@ def assemble(
         vectors: where vectors were brought, the ids that have one: all of these items are kept, and every user of the
             table who is among these users, with interactions or without.
         only_groups: where some are named, items in exactly one of them are kept, as if no others were there.
-        core: positives that users and items need among each other; of repeated rows and items so far.
+        core: positives that users and items need among each other.
 
     Raises:
         DataError: tables that contradict each other, a threshold without ratings, an attribute with one class, a group
@@ -51,17 +52,21 @@ def assemble(
     labelled = {name: _labels(raw, name, config) for name, config in chosen.items()}
 
     met = gather(raw.interactions, users, positive_at_least) if raw.interactions.columns else NOTHING_MET
-    items = of_groups(raw.items, only_groups)
+    outside = {"items of none or several of the groups wanted": raw.items.frame.height}
+    raw = replace(raw, items=of_groups(raw.items, only_groups))
+    outside["items of none or several of the groups wanted"] -= raw.items.frame.height
     if vectors is None:
-        met = narrowed = among(met, items) if only_groups else met
+        met = among(met, raw.items) if only_groups else met
+        outside["interactions outside the core"] = len(met.users)
         met = core_of(met, core)
+        outside["interactions outside the core"] -= len(met.users)
         positives = np.bincount(met.users[met.positive], minlength=len(users))
         kept = np.flatnonzero(positives >= min_positives)
         if not kept.size:
             problem = f"no user has {min_positives} or more positives ({_threshold(positive_at_least)})"
             raise DataError(raw.interactions.file, problem)
         left_out = _left_out(raw, met, positives, min_positives)
-        left_out |= _narrowed(raw, items, narrowed, met)
+        left_out |= {what: count for what, count in outside.items() if count}
         met = _of_kept(met, positives >= min_positives)
         listed = np.flatnonzero(np.bincount(met.items, minlength=len(met.ids)))
         whose = f"users with {min_positives} or more positives"
@@ -82,7 +87,7 @@ def assemble(
 
     unliked = len(met.ids) - len(listed)
     catalogue = met.ids[listed]
-    known = catalogue.to_frame("item").join(items.frame, on="item", how="left", maintain_order="left")
+    known = catalogue.to_frame("item").join(raw.items.frame, on="item", how="left", maintain_order="left")
     named = [_used(raw.users, name, classes, labels[kept]) for name, (classes, labels) in labelled.items()]
     return Dataset(
         users=tuple(users[kept].to_list()),
@@ -117,15 +122,6 @@ def _left_out(raw: RawTables, met: Gathered, positives: NDArray[np.int64], fewes
         f"users with fewer than {fewest} positives": int((positives < fewest).sum()),
     }
     return {what: count for what, count in ({**raw.left_out, **found}).items() if count}
-
-
-def _narrowed(raw: RawTables, items: Table, narrowed: Gathered, met: Gathered) -> dict[str, int]:
-    """Count what a choice of groups and a core have left out."""
-    found = {
-        "items of none or several of the groups wanted": raw.items.frame.height - items.frame.height,
-        "interactions outside the core": len(narrowed.users) - len(met.users),
-    }
-    return {what: count for what, count in found.items() if count}
 
 
 def _repeated(met: Gathered) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -32,8 +33,11 @@ def of_groups(items: Table, only: Sequence[str]) -> Table:
 
 
 def among(met: Gathered, items: Table) -> Gathered:
-    """Keep the interactions with items of the table."""
-    return met.taken(met.ids.is_in(items.frame["item"].implode()).to_numpy()[met.items])
+    """Keep the interactions with items of the table, as if no others had been met."""
+    listed = met.ids.is_in(items.frame["item"].implode()).to_numpy()
+    kept = met.taken(listed[met.items])
+    place = (np.cumsum(listed) - 1).astype(np.int32)
+    return replace(kept, items=place[kept.items], ids=met.ids.filter(pl.Series(listed)))
 
 
 def core_of(met: Gathered, core: int) -> Gathered:
