@@ -31,6 +31,7 @@ SMALL = {
     "serving": "--users 600 --seconds 1 --rounds 1",
     "storage": "bundles/small",
     "store": "--rows 5000 --seconds 0.2",
+    "table_quality": "--config ml1m-pmf-afrl-reproduce.toml --seeds 5",
     "tables": "--sizes 60x40x2000 600x200x3000 --seconds 0.2",
 }
 """Benchmark → its arguments at a size that takes seconds, in a folder with what `given` puts there."""
@@ -39,7 +40,7 @@ WHOLE = {"guard": "make bench-guard"}
 NEEDS_WRK = {"million", "scale", "serving"}
 WRITES = {"afrl_training": "afrl_training.json", "paper": "paper-figures.md", "scale_plots": "scale-sizes.svg"}
 """Benchmark → what it leaves, where that is not NAME.json."""
-NOT_IN_BENCH_FULL = {"gpu", "guard", "scale_plots", "afrl_training", "itfr", "paper", "million"}
+NOT_IN_BENCH_FULL = {"gpu", "guard", "scale_plots", "afrl_training", "itfr", "paper", "million", "table_quality"}
 """They need a GPU, run in CI, draw again what is there, need MovieLens, or take as long as all others together."""
 NO_GPU = "nothing to measure here"
 
