@@ -15,6 +15,8 @@ from training.base.objective.contract import Batch, Objective
 from training.base.objective.groups import Intersections
 from training.base.objective.losses import by_group
 
+SMALLEST = 1e-12
+"""What is divided by is no smaller."""
 STEPS = 30
 """Of the search for the shortest mixture of directions: there are four of them."""
 
@@ -35,9 +37,9 @@ class MultiFr(Objective):
             gradient = torch.autograd.grad(term, tables, retain_graph=True, allow_unused=True)
             filled = (torch.zeros_like(t) if g is None else g for t, g in zip(tables, gradient, strict=True))
             directions.append(torch.cat([each.flatten() for each in filled]))
-        length = directions[0].norm()
-        unit = torch.stack([each / each.norm().clamp(min=1e-12) for each in directions])
-        mixed = shortest(unit @ unit.T) @ unit * length  # M5, M6
+        relative = torch.stack([each / term.detach().clamp(min=SMALLEST) for each, term in zip(directions, terms)])
+        mixed = shortest(relative @ relative.T) @ relative  # M5
+        mixed = mixed * directions[0].norm() / mixed.norm().clamp(min=SMALLEST)  # M6
         values = torch.cat([table.flatten() for table in tables])
         loss: Tensor = (values * mixed).sum()
         return loss
