@@ -62,7 +62,8 @@ def main() -> int:
     options = _options()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     torch.set_num_threads(1)
-    whole = read_config(options.config)
+    epochs = [] if options.epochs is None else [f"base.schedule.epochs={options.epochs}"]
+    whole = read_config(options.config, epochs)
     options.out.mkdir(parents=True, exist_ok=True)
     if not options.write_only:
         experiment = replace(experiment_of(whole, load(whole.data, options.data)), mode="reproduce")
@@ -167,6 +168,7 @@ def _options() -> argparse.Namespace:
     command.add_argument("--only", nargs="+", choices=list(OBJECTIVES), help="train only these objectives")
     command.add_argument("--lattice", action="store_true", help="also both bases with the lattice behind them")
     command.add_size("--seeds", type=int, nargs="+", default=SEEDS)
+    command.add_size("--epochs", type=int, help="at most (else the configuration's)")
     command.add_size("--config", type=Path, default=CONFIG)
     command.add_argument("--write-only", action="store_true", help="train nothing")
     return command.options()
