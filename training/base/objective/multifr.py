@@ -37,7 +37,8 @@ class MultiFr(Objective):
             gradient = torch.autograd.grad(term, tables, retain_graph=True, allow_unused=True)
             filled = (torch.zeros_like(t) if g is None else g for t, g in zip(tables, gradient, strict=True))
             directions.append(torch.cat([each.flatten() for each in filled]))
-        relative = torch.stack([each / term.detach().clamp(min=SMALLEST) for each, term in zip(directions, terms)])
+        sizes = [term.detach().clamp(min=SMALLEST) for term in terms]
+        relative = torch.stack([each / size for each, size in zip(directions, sizes, strict=True)])
         mixed = shortest(relative @ relative.T) @ relative  # M5
         mixed = mixed * directions[0].norm() / mixed.norm().clamp(min=SMALLEST)  # M6
         values = torch.cat([table.flatten() for table in tables])
