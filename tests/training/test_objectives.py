@@ -20,7 +20,7 @@ from training.base.objective.dpr import unlike_normal
 from training.base.objective.dro import GroupDro
 from training.base.objective.groups import Intersections, intersections
 from training.base.objective.itfr import Itfr
-from training.base.objective.losses import SMALLEST, by_group, moved
+from training.base.objective.losses import SMALLEST, GroupWeights, by_group
 from training.base.objective.make import objective_of
 from training.base.objective.multifr import shortest
 from training.base.pmf import Pmf, PmfConfig
@@ -209,9 +209,23 @@ class TestItfr:
 
 
 def test_a_groups_weight_never_falls_below_the_smallest():
-    weights = moved(torch.tensor([0.5, 0.5]), torch.tensor([1000.0, 0.0]), 1.0)
+    weights = GroupWeights(2, 1.0, CPU)
+    weights.move(torch.tensor([1000.0, 0.0]))
 
-    assert weights.tolist() == [1.0, pytest.approx(SMALLEST)]
+    assert weights.values.tolist() == [1.0, pytest.approx(SMALLEST)]
+
+
+def test_it_is_said_where_no_batch_has_every_group(caplog):
+    objective = GroupDro(groups_by_hand(), 0.5)
+    objective.loss(a_batch(*WITHOUT_THE_FIRST))
+    objective.epoch_ends()
+    assert "no batch of this epoch had a row of all 4 groups" in caplog.text
+
+    caplog.clear()
+    for rows in (EVERY_GROUP, WITHOUT_THE_FIRST):
+        objective.loss(a_batch(*rows))
+    objective.epoch_ends()
+    assert not caplog.text
 
 
 def test_losses_are_meant_by_group_and_rows_of_none_keep_their_share():

@@ -14,7 +14,7 @@ from training.base.objective.config import ItfrConfig
 from training.base.objective.contract import Batch, Objective
 from training.base.objective.gradients import Copies, EpochGradients, Gradient, lengths
 from training.base.objective.groups import Intersections
-from training.base.objective.losses import GroupLosses, by_group, moved
+from training.base.objective.losses import GroupLosses, GroupWeights, by_group
 
 
 class Itfr(Objective):
@@ -25,7 +25,7 @@ class Itfr(Objective):
     def __init__(self, groups: Intersections, config: ItfrConfig, dimensions: int) -> None:
         self._groups, self._config = groups, config
         device, count = groups.of_users.device, len(groups)
-        self._weights = torch.full((count,), 1 / count, device=device)
+        self._weights = GroupWeights(count, config.weight_rate, device)
         self._gradients = EpochGradients(groups, dimensions)
         self._losses = torch.zeros(2, count, device=device)
         """Means of the last epoch, at the weights and at the sharpest point."""
@@ -59,11 +59,11 @@ class Itfr(Objective):
             self._gradients.add(gradient, plain.rows)
             self._sums += torch.stack([plain.mean, sharp.mean])[:, :-1] * plain.rows[:-1]
             self._rows += plain.rows[:-1]
-            if plain.all_there:
+            if self._weights.may_move(plain):
                 cosines = self._gradients.cosines(sharpest, batch.rows)
                 helped = self._helped(cosines, plain.mean[:-1], sharp.mean[:-1])
-                self._weights = moved(self._weights, helped, self._config.weight_rate)  # I6
-            shares = plain.shares(self._weights)
+                self._weights.move(helped)  # I6
+            shares = plain.shares(self._weights.values)
         return torch.stack(  # I7
             [
                 (embedding(copies.rows, batch.tables[name]) * (shares[copies.of_group, None] * at)).sum()
@@ -84,6 +84,7 @@ class Itfr(Objective):
 
     def epoch_ends(self) -> None:
         """What was gathered is what the next epoch compares with."""
+        self._weights.epoch_ends()
         self._gradients.epoch_ends()
         self._losses = self._sums / self._rows.clamp(min=1)
         self._sums.zero_()
@@ -92,11 +93,11 @@ class Itfr(Objective):
     def tensors(self) -> dict[str, Tensor]:
         """At the end of an epoch."""
         past = {f"past_{name}": table for name, table in self._gradients.past.items()}
-        return {"weights": self._weights, "losses": self._losses, "lengths": self._gradients.lengths, **past}
+        return {"weights": self._weights.values, "losses": self._losses, "lengths": self._gradients.lengths, **past}
 
     def begin(self) -> None:
         """Equal weights, and no epoch before."""
         self._gradients.begin()
-        self._weights = torch.full_like(self._weights, 1 / len(self._weights))
+        self._weights.begin()
         for memory in (self._losses, self._sums, self._rows):
             memory.zero_()
