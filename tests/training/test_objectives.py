@@ -23,6 +23,7 @@ from training.base.objective.itfr import Itfr
 from training.base.objective.losses import SMALLEST, GroupWeights, by_group
 from training.base.objective.make import objective_of
 from training.base.objective.multifr import shortest
+from training.base.objective.ucds import dominant_sets, neighbours
 from training.base.pmf import Pmf, PmfConfig
 from training.base.tables import TableStage
 from training.base.train import train_base
@@ -35,7 +36,7 @@ from training.run import run
 
 CPU = torch.device("cpu")
 D, USERS, ITEMS = 4, 6, 5
-KINDS = ("bpr", "itfr", "group_dro", "stream_dro", "dpr", "fairneg", "multifr")
+KINDS = ("bpr", "itfr", "group_dro", "stream_dro", "dpr", "fairneg", "multifr", "in_ucds")
 GENRES = ("Action", "Drama")
 
 
@@ -273,6 +274,29 @@ def test_the_shortest_mixture_of_two_directions_is_the_one_by_hand():
     assert shortest(torch.tensor([[1.0, 2.0], [2.0, 4.0]])).tolist() == pytest.approx([1.0, 0.0], abs=1e-3)
 
 
+def test_a_constrained_dominant_set_holds_its_user_and_those_who_are_alike():
+    """Active users 0 and 1 are alike and like the first user, 2 and 3 are alike and like the second one."""
+    between = np.array([[0, 3, 0, 0], [3, 0, 0, 0], [0, 0, 0, 3], [0, 0, 3, 0]], np.float32)
+    own = np.array([[2, 2, 0, 1], [0, 0, 2, 2]], np.float32)
+
+    weights = dominant_sets(own, between)
+
+    assert weights[0, :2] == pytest.approx(weights[0, 0])
+    assert weights[0, 0] > 10 * weights[0, 2:].max()
+    assert weights[1, 2:].min() > 10 * weights[1, :2].max()
+    assert (weights.sum(1) < 0.999).all()  # without the constraint the active pair alone would be the best
+
+
+def test_neighbours_are_active_users_with_a_common_training_positive():
+    """Users 0 and 1 have most positives; user 2 shares two items with 0, user 3 one with 1, user 4 none."""
+    rows = [[0, 1, 2, 3], [4, 5, 6, 7], [0, 1], [4], [9]]
+    train = np.cumsum([0, *map(len, rows)]), np.array([item for row in rows for item in row], np.int32)
+
+    found = neighbours(train, 10, 0.4, 2)
+
+    assert found.tolist() == [[-1, -1], [-1, -1], [0, -1], [1, -1], [-1, -1]]
+
+
 @pytest.fixture
 def an_experiment(small_data):
     return Experiment(small_data, hold_out(small_data), split_users(small_data.users, "s"), "strict", 5)
@@ -287,7 +311,7 @@ def fields_of(kind, data):
     fields = {"kind": kind}
     if kind in ("itfr", "group_dro", "stream_dro", "multifr"):
         fields["users"] = ["gender"]
-    return fields if kind == "bpr" else fields | {"items": genres_of(data)}
+    return fields if kind in ("bpr", "in_ucds") else fields | {"items": genres_of(data)}
 
 
 def a_pmf(kind, data, **changed):

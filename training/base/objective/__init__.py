@@ -10,6 +10,7 @@ itfr       ITFR: sharpness-aware losses of groups that help each other, at unit 
 dpr        DPR-REO: scores that do not tell the group of an item
 fairneg    FairNeg: negatives drawn by how their group fares
 multifr    MultiFR: accuracy and two kinds of fairness as one descent direction
+ucds       In-UCDS: users with few interactions follow active ones who are like them
 make       from a configuration to an objective; what cannot be is refused
 
 docs/algorithms/objectives.md has every formula.

@@ -114,7 +114,26 @@ class MultiFrConfig(Grouped):
     """Of the smooth ranks and the ranking policy."""
 
 
+class InUcdsConfig(_Frozen):
+    """Users with few positives follow active ones; no attribute is looked at."""
+
+    kind: Literal["in_ucds"] = "in_ucds"
+    active: float = Field(default=0.05, gt=0, le=0.5)
+    """Share of the users, those with most training positives; at most 2,000 of them."""
+    neighbours: PositiveInt = 3
+    """Active users that each other one is pulled to, at most."""
+    weight: NonNegativeFloat = 1e-5
+    """Price of the squared distance to one neighbour."""
+
+
 ObjectiveConfig = Annotated[
-    BprConfig | ItfrConfig | GroupDroConfig | StreamDroConfig | DprConfig | FairNegConfig | MultiFrConfig,
+    BprConfig
+    | ItfrConfig
+    | GroupDroConfig
+    | StreamDroConfig
+    | DprConfig
+    | FairNegConfig
+    | MultiFrConfig
+    | InUcdsConfig,
     Field(discriminator="kind"),
 ]

@@ -10,6 +10,7 @@ from training.base.objective.config import (
     DprConfig,
     FairNegConfig,
     GroupDroConfig,
+    InUcdsConfig,
     ItfrConfig,
     MultiFrConfig,
     ObjectiveConfig,
@@ -22,6 +23,7 @@ from training.base.objective.fairneg import FairNeg
 from training.base.objective.groups import intersections, item_groups
 from training.base.objective.itfr import Itfr
 from training.base.objective.multifr import MultiFr
+from training.base.objective.ucds import InUcds
 from training.experiment import Experiment
 
 
@@ -32,7 +34,7 @@ def refuse_unfit_objective(experiment: Experiment, config: ObjectiveConfig) -> N
         ConfigError: it names the key.
     """
     match config:
-        case BprConfig():
+        case BprConfig() | InUcdsConfig():
             pass
         case DprConfig() | FairNegConfig():
             intersections(experiment, (), config.items, torch.device("cpu"))
@@ -49,6 +51,8 @@ def objective_of(experiment: Experiment, config: ObjectiveConfig, dimensions: in
     match config:
         case BprConfig():
             return Bpr()
+        case InUcdsConfig():
+            return InUcds(experiment, config, device)
         case DprConfig() | FairNegConfig():
             of_items = torch.from_numpy(item_groups(experiment, config.items)).to(device)
             if isinstance(config, DprConfig):
