@@ -5,8 +5,9 @@
     y   = û in the metric of the scores    |y - y'|² is how far apart the scores of two users are
     r   = y made independent of all σ      the shared part, in every mask
     z_a = the scores of all attributes but a, made independent of σ_a    taken where a alone is protected
-    u*  = linear in r, the z_a taken, the mask, and the products of r with the coordinates left, at the mean length
+    u*  = linear in r, the z_a taken, the mask, and r times the leading coordinates left, at the mean length
 
+A leading coordinate is the first of an attribute. Covariances are moved by these alone, means by all coordinates.
 All masks that protect `a` see r and z_a, and nothing else.
 
 Letters: B batch, d dimensions, P parts, M attributes, n score coordinates, K bins, Q quantiles.
@@ -15,7 +16,7 @@ Letters: B batch, d dimensions, P parts, M attributes, n score coordinates, K bi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor, nn
@@ -35,21 +36,21 @@ class JointLatticeEncoder(SetParts):
         self, attributes: Sequence[str], parts: Sequence[Part], dimensions: int, sizes: Mapping[str, Sequence[int]]
     ) -> None:
         coordinates, (hidden, bins, quantiles, sweeps) = sizes_of(sizes, coordinates=len(attributes), layers=4)
-        n = sum(coordinates)
-        super().__init__(attributes, parts, coordinates, dimensions)
+        ends = list(accumulate(coordinates, initial=0))
+        *leading, n = ends
+        super().__init__(attributes, parts, coordinates, dimensions, leading)
         expect("encoder.sizes.coordinates, sum below the dimensions", True, n < dimensions)
         expect("encoder.sizes.layers, bins and quantiles at least 2", True, min(bins, quantiles) >= 2)
         others = [[name for name in attributes if name != left_out] for left_out in attributes] if parts[2:] else []
         expect("the other parts' attributes", others, [part.attributes for part in parts[1:-1]])
-        ends = [0, *(sum(coordinates[:place]) for place in range(1, len(coordinates) + 1))]
         self._places = list(pairwise(ends)) if others else []
         self.register_buffer("length", torch.ones(1))
         self.whiten = Affine(dimensions, dimensions)
         self.scores = Scores(dimensions, hidden, n, quantiles)
         self.metric = Affine(dimensions, dimensions)
-        self.shared = Independent(n, dimensions, bins, sweeps)
+        self.shared = Independent(n, leading, dimensions, bins, sweeps)
         self.without = nn.ModuleList(
-            Independent(end - start, n - (end - start), bins, sweeps) for start, end in self._places
+            Independent(end - start, [0], n - (end - start), bins, sweeps) for start, end in self._places
         )
         self.mix = Affine(self.width, dimensions)
 

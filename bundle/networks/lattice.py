@@ -34,7 +34,7 @@ class LatticeEncoder(SetParts):
     ) -> None:
         coordinates, (hidden, bins, quantiles) = sizes_of(sizes, coordinates=len(attributes), layers=3)
         n = sum(coordinates)
-        super().__init__(attributes, parts, coordinates, dimensions - n)
+        super().__init__(attributes, parts, coordinates, dimensions - n, range(n))
         expect("encoder.sizes.coordinates, sum below the dimensions", True, self.rest > 0)
         expect("encoder.sizes.layers, bins and quantiles at least 2", True, min(bins, quantiles) >= 2)
         self.whiten = Affine(dimensions, dimensions)

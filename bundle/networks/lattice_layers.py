@@ -5,6 +5,8 @@ Letters: B batch, d dimensions, n score coordinates, K bins, Q quantiles.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -115,17 +117,19 @@ class MeanGivenScores(nn.Module):
 
 
 class Independent(nn.Module):
-    """Makes x independent of σ: less its mean given σ, transported over every coordinate, less its mean again."""
+    """Makes x independent of σ: less its mean given σ, transported over some coordinates, less its mean again."""
 
-    def __init__(self, n: int, dimensions: int, bins: int, sweeps: int) -> None:
+    def __init__(self, n: int, transported: Sequence[int], dimensions: int, bins: int, sweeps: int) -> None:
         super().__init__()
-        self._sweeps = sweeps
+        self.transported = list(transported)
+        """Places of the coordinates that covariances are moved by."""
+        self._order = self.transported * sweeps
         self.mean = MeanGivenScores(n, dimensions)
-        self.transports = Transports(n * sweeps, bins, dimensions)
+        self.transports = Transports(len(self._order), bins, dimensions)
         self.mean_again = MeanGivenScores(n, dimensions)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """(B, d) and (B, n) → (B, d)."""
-        moved = self.transports(self.mean(x, sigma), sigma.repeat(1, self._sweeps))
+        moved = self.transports(self.mean(x, sigma), sigma[:, self._order])
         left: Tensor = self.mean_again(moved, sigma)
         return left

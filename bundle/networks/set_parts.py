@@ -26,7 +26,14 @@ class SetParts(FairEncoder):
     _own: Tensor
     _size: Tensor
 
-    def __init__(self, attributes: Sequence[str], parts: Sequence[Part], coordinates: Sequence[int], rest: int) -> None:
+    def __init__(
+        self,
+        attributes: Sequence[str],
+        parts: Sequence[Part],
+        coordinates: Sequence[int],
+        rest: int,
+        multiplied: Sequence[int],
+    ) -> None:
         """Check the parts.
 
         Args:
@@ -34,10 +41,11 @@ class SetParts(FairEncoder):
             parts: in row order.
             coordinates: of the scores, how many each attribute has.
             rest: m, how many numbers r has.
+            multiplied: places of the coordinates that r is multiplied by.
         """
         super().__init__(attributes, parts)
         owners = [name for name, count in zip(attributes, coordinates, strict=True) for _ in range(count)]
-        self.n, self.rest = len(owners), rest
+        self.n, self.rest, self._multiplied = len(owners), rest, list(multiplied)
         expect("first part's rule", "always", parts[0].taken if parts else None)
         expect("last part's attributes", list(attributes), parts[-1].attributes)
         expect("the other parts' rules", {"none_protected"}, {part.taken for part in parts[1:]})
@@ -49,7 +57,7 @@ class SetParts(FairEncoder):
     @property
     def width(self) -> int:
         """How many `features` there are."""
-        return self.rest + len(self._own) * self.n + self.attribute_count + self.n * self.rest
+        return self.rest + len(self._own) * self.n + self.attribute_count + len(self._multiplied) * self.rest
 
     def parts_of(self, u: Tensor, rest: Tensor, z: Tensor) -> Tensor:
         """(B, d), (B, m) and (B, P - 2, n) → (B, P, d); r fills the first m places of its row, each z_S the first n."""
@@ -60,11 +68,11 @@ class SetParts(FairEncoder):
         return parts
 
     def features(self, parts: Tensor, mask: Tensor) -> Tensor:
-        """What a mask leaves: r, the z_S taken, the mask, and r times each coordinate left; (B, `width`)."""
+        """What a mask leaves: r, the z_S taken, the mask, and r times coordinates left; (B, `width`)."""
         taken = self.gate(mask)[:, 1:-1, None]
         rest = parts[:, 0, : self.rest]
         scores = parts[:, 1:-1, : self.n] * taken
-        products = self._left(scores, taken)[:, :, None] * rest[:, None, :]
+        products = self._left(scores, taken)[:, self._multiplied, None] * rest[:, None, :]
         return torch.cat([rest, scores.flatten(1), mask.to(rest.dtype), products.flatten(1)], dim=1)
 
     def _left(self, scores: Tensor, taken: Tensor) -> Tensor:

@@ -164,7 +164,19 @@ def test_an_attribute_that_shows_too_much_gets_more_coordinates_and_the_others_d
 
 def test_of_the_fits_that_show_too_much_the_one_that_shows_least_is_taken(world):
     u, items, labels = world
-    auc = {3: 0.7, 4: 0.65, 5: 0.66, 6: 0.66}
+    auc = {3: 0.7, 4: 0.65, 5: 0.66, 6: 0.66, 7: 0.64, 8: 0.65}
+
+    def show(encoder, mask):
+        return {name: Shown(auc[encoder.scores.linear.out_features] if name == "age" else 0.5, 0.5) for name in mask}
+
+    found = fit_lattice(u, items, labels, NAMES, (2, 7, 3), LatticeConfig(), 1, show)
+
+    assert found.network.sizes["coordinates"] == [1, 5, 1]
+
+
+def test_fits_end_where_three_more_show_no_less(world):
+    u, items, labels = world
+    auc = {3: 0.7, 4: 0.65, 5: 0.66, 6: 0.66, 7: 0.66}
 
     def show(encoder, mask):
         return {name: Shown(auc[encoder.scores.linear.out_features] if name == "age" else 0.5, 0.5) for name in mask}

@@ -42,7 +42,7 @@ def fit_metric(affine: Affine, u: Matrix, items: Matrix) -> None:
     set_affine(affine, weight, -u.mean(0) @ weight)
 
 
-def fit_independent(module: Independent, x: Matrix, sigma: Matrix, config: LatticeConfig) -> None:
+def fit_independent(module: Independent, x: Matrix, sigma: Matrix, config: LatticeConfig) -> Matrix:
     """J4 - J6: the mean given σ, the covariances (not at strength 0), and the mean once more.
 
     Args:
@@ -50,13 +50,17 @@ def fit_independent(module: Independent, x: Matrix, sigma: Matrix, config: Latti
         x: (U, d), to be made independent.
         sigma: (U, n), of these.
         config: strength, ridge, sweeps, shrinkage.
+
+    Returns:
+        What is left of x on these users.
     """
     x = fit_mean(module.mean, x, sigma, config.ridge)
     if config.strength:
-        x = fit_transports(module.transports, x, sigma, config.sweeps, config.shrink * x.shape[1])
+        by = sigma[:, module.transported]
+        x = fit_transports(module.transports, x, by, config.sweeps, config.shrink * x.shape[1])
     else:
         skip_transports(module.transports)
-    fit_mean(module.mean_again, x, sigma, config.ridge)
+    return fit_mean(module.mean_again, x, sigma, config.ridge)
 
 
 def fit_mean(given: MeanGivenScores, x: Matrix, sigma: Matrix, ridge: float) -> Matrix:
@@ -89,7 +93,7 @@ def fit_transports(transports: Transports, x: Matrix, sigma: Matrix, sweeps: int
     Args:
         transports: takes the maps, n for each sweep.
         x: (U, d).
-        sigma: (U, n).
+        sigma: (U, n), coordinates to transport by.
         sweeps: how often every coordinate comes.
         shrink: users of the common covariance that are added to each bin's own.
 

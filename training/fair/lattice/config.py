@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -11,6 +12,8 @@ CHECKED_AT = 0.6
 SHOWN_OF_EXCESS = 0.6
 """Of the excess over .5 that is demanded, how much select users may show. They are few and coordinates are chosen by
 them, so they show .01 to .05 less than an audit finds (docs/results/strict-methods.md)."""
+GIVEN_BACK = 0.05
+"""Of what a class may differ from the others by where leakage is what is demanded, the share that comes back."""
 
 
 class LatticeConfig(BaseModel):
@@ -55,3 +58,12 @@ class LatticeConfig(BaseModel):
     def select_users_show_at_most(self) -> float:
         """Folded AUC above which select users call for more coordinates; 1 where nothing is demanded."""
         return 1.0 if self.demanded == 1 else 0.5 + SHOWN_OF_EXCESS * (self.demanded - 0.5)
+
+    @property
+    def differ_at_most(self) -> float:
+        """What given-back terms may make a class differ from the others by: a squared distance in standard deviations.
+
+        An AUC between two normal distributions at distance D is Φ(D / √2).
+        """
+        demanded = CHECKED_AT if self.demanded == 1 else self.demanded
+        return GIVEN_BACK * 2 * NormalDist().inv_cdf(demanded) ** 2

@@ -19,6 +19,7 @@ from measure.masks import Mask
 from training.errors import ConfigError
 from training.fair.lattice.closed_form import fit_independent, fit_metric, fit_whitening
 from training.fair.lattice.config import LatticeConfig
+from training.fair.lattice.given_back import give_back
 from training.fair.lattice.scores import cross_fitted, distil, leading_coordinates, stacked
 from training.fair.lattice.utility import fit_mix
 from training.fair.select import Shown
@@ -26,7 +27,7 @@ from training.fair.select import Shown
 log = logging.getLogger(__name__)
 
 QUANTILES = 64
-PATIENCE = 2
+PATIENCE = 3
 """Times that more coordinates may show no less than fewer did, before the ones that showed least are taken."""
 TEACHERS = 2
 """Rounds of teachers: the second sees what the first found of all attributes."""
@@ -90,7 +91,7 @@ def fit_lattice(
         ]
     most, best, fruitless = config.select_users_show_at_most, None, 0
     while True:
-        encoder, network, parts = _fit(frame, w, log_p, attributes, counts, config, rng)
+        encoder, network, parts = _fit(frame, w, log_p, labels, attributes, counts, config, rng)
         found = Lattice(encoder, network, parts, _most_shown(show, encoder, attributes))
         log.info("fair: lattice of %d parts, coordinates %s, select users show %s", len(parts), counts, _told(found))
         excess = found.excess(most)
@@ -148,6 +149,7 @@ def _fit(
     frame: _Frame,
     w: Tensor,
     log_p: Sequence[Tensor],
+    labels: NDArray[np.int16],
     attributes: Sequence[str],
     counts: Sequence[int],
     config: LatticeConfig,
@@ -167,10 +169,12 @@ def _fit(
         encoder.length.fill_(frame.length)
         encoder.whiten, encoder.scores, encoder.metric = frame.whiten, scores, frame.metric
         y = frame.at_length @ frame.metric.weight.double() + frame.metric.bias.double()
-        fit_independent(encoder.shared, y.numpy(), sigma, config)  # J4 - J6
-        for name, without in zip(attributes, encoder.without, strict=False):  # none where there is one attribute
+        left = fit_independent(encoder.shared, y.numpy(), sigma, config)  # J4 - J6
+        owner = np.repeat(np.arange(len(counts)), counts)
+        give_back(encoder.shared, sigma, left, labels, owner, config.differ_at_most)
+        for place, without in enumerate(encoder.without):  # none where there is one attribute
             assert isinstance(without, Independent)  # noqa: S101  for the types: a ModuleList forgets
-            own = np.repeat([each == name for each in attributes], counts)
+            own = owner == place
             fit_independent(without, sigma[:, ~own], sigma[:, own], config)  # J7
         fit_mix(encoder, frame.at_length.float(), config.mix_ridge, rng)  # J8
     return encoder, sizes, parts
