@@ -101,7 +101,7 @@ def test_terms_that_say_nothing_come_back_whole():
 
 
 def test_one_attribute_alone(fitted):
-    shared, x, sigma, _, labels = fitted
+    x, sigma, labels = (fitted[place] for place in (1, 2, 4))
     alone = Independent(1, [0], D, 4, 1)
     left = fit_independent(alone, x, sigma[:, :1], LatticeConfig(bins=4, sweeps=1))
     before = alone.mean_again.weight.clone()

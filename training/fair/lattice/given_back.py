@@ -106,9 +106,7 @@ def class_differences(
     return np.asarray(total / len(chosen))
 
 
-def least_squares(
-    taken: Matrix, spread: Matrix, variances: Matrix, differ: Sequence[Matrix], most: float
-) -> Matrix:
+def least_squares(taken: Matrix, spread: Matrix, variances: Matrix, differ: Sequence[Matrix], most: float) -> Matrix:
     """The terms that come back, (T, d), by the formula of `give_back`; prices by fixed-point steps.
 
     Args:
