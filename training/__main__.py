@@ -86,7 +86,7 @@ def _table(options: argparse.Namespace) -> None:
 
 
 def _generate(options: argparse.Namespace) -> None:
-    sizes = {name: getattr(options, name) for name in ("users", "items", "interactions_per_user", "seed")}
+    sizes = {name: getattr(options, name) for name in ("users", "items", "interactions_per_user", "pickiness", "seed")}
     try:
         config = GeneratedConfig.model_validate(sizes)
     except ValidationError as error:
@@ -201,6 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--users", type=int, default=1000)
     command.add_argument("--items", type=int, default=500)
     command.add_argument("--interactions-per-user", type=int, default=60, metavar="MEAN")
+    command.add_argument("--pickiness", type=float, default=1.5, help="how much taste decides what users meet (1.5)")
     command.add_argument("--seed", type=int, default=2020)
     command.add_argument("--format", choices=("csv", "parquet"), default="csv")
     command.set_defaults(command=_generate)

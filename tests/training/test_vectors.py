@@ -90,6 +90,9 @@ NAN = np.where(np.arange(9).reshape(3, 3) == 4, np.nan, VALUES)
         (as_word2vec, {"text": "2 3\nu1 1 2 3\nu2 1 2\n"}, "v.txt, line 3"),
         (as_word2vec, {"text": "2 3\nu1 1 2 x\nu2 1 2 3\n"}, "v.txt, line 2"),
         (as_word2vec, {"text": "1 3\nu1 1 inf 3\n"}, "v.txt, line 2"),
+        (as_word2vec, {"text": "0 3\n"}, "v.txt, line 1: '0 3' has no vectors; allowed: a count of 1 or more"),
+        (as_word2vec, {"text": "2 0\nu1\nu2\n"}, "v.txt: 0 dimensions; allowed: 1 or more"),
+        (as_npy, {"values": VALUES[:, :0]}, "v.npy: 0 dimensions; allowed: 1 or more"),
     ],
 )
 def test_what_is_no_vector_is_refused_by_file_and_row(form, broken_by, said, tmp_path):

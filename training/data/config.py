@@ -268,6 +268,10 @@ class GeneratedConfig(_Common):
     popularity_skew: NonNegativeFloat = 0.7
     """How unequal items are before taste is looked at; 0 makes them equal."""
 
+    pickiness: NonNegativeFloat = 1.5
+    """How much taste decides, next to popularity and chance, what a user meets. With few interactions a user and no
+    more than this, a list of what is popular is hardly worse than any model's."""
+
     seed: int = Field(default=2020, ge=0)
     attributes: dict[AttributeName, GeneratedAttribute] = Field(default_factory=_generated_attributes, min_length=1)
 

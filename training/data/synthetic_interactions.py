@@ -12,9 +12,6 @@ from training.data.config import GeneratedConfig
 COLUMNS = ("user", "item", "rating", "timestamp")
 DIMENSIONS = 16
 
-PICKINESS = 1.5
-"""How much taste, next to popularity and chance, decides what a user meets."""
-
 RATING_CUTS = (-1.4, -0.8, -0.15, 0.55)
 """Taste, against the user's mean over the items met, at which a rating goes from 1 to 2, and so on."""
 
@@ -53,6 +50,8 @@ class _Catalogue:
     """(I, DIMENSIONS)."""
     popularity: NDArray[np.float64]
     """(I,) logarithms of weights."""
+    pickiness: float
+    """Of users."""
 
 
 def meetings(
@@ -69,7 +68,8 @@ def meetings(
     Yields:
         `COLUMNS`, for users in turn; ids count from 1. Memory grows with U and I, not with what is generated.
     """
-    catalogue = _Catalogue(items, -config.popularity_skew * np.log1p(rng.permutation(config.items)))
+    popularity = -config.popularity_skew * np.log1p(rng.permutation(config.items))
+    catalogue = _Catalogue(items, popularity, config.pickiness)
     spread = rng.lognormal(-0.08, 0.4, config.users)  # mean 1
     counts = np.clip(np.round(spread * config.interactions_per_user), 1, config.items).astype(np.int64)
     scale = float(np.sqrt(1 + sum(attribute.strength**2 for attribute in config.attributes.values())))
@@ -110,7 +110,7 @@ def _of_everything(
     liking = taste @ catalogue.vectors.T
     chance = rng.gumbel(size=liking.shape)
     # The largest of score + Gumbel noise are a sample without replacement, in the order drawn.
-    met = np.argsort(-(PICKINESS * liking + catalogue.popularity + chance), axis=1, kind="stable")
+    met = np.argsort(-(catalogue.pickiness * liking + catalogue.popularity + chance), axis=1, kind="stable")
     taken = np.arange(liking.shape[1]) < counts[:, None]
     user, place = np.nonzero(taken)
     item = met[user, place]
@@ -133,7 +133,7 @@ def _of_shortlists(
     pairs = np.sort(looks * size + np.minimum(drawn, size - 1))
     user, item = np.divmod(pairs[np.diff(pairs, prepend=-1) > 0], size)
     liking = np.einsum("ij,ij->i", taste[user], catalogue.vectors[item])
-    order = np.lexsort((-(PICKINESS * liking + rng.gumbel(size=user.size)), user))
+    order = np.lexsort((-(catalogue.pickiness * liking + rng.gumbel(size=user.size)), user))
     first = np.searchsorted(user, np.arange(len(counts)))
     order = order[np.arange(user.size) - first[user] < counts[user]]
 

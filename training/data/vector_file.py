@@ -69,13 +69,15 @@ def read_vectors(folder: Path, config: VectorTable) -> Vectors:
     """
     path = folder / config.file
     if not path.is_file():
-        raise DataError(config.file, "is not there", allowed=f"a file in {folder.name}")
+        raise DataError(config.file, "is not there", allowed=f"a file in {folder.resolve().name}")
     if path.suffix == ".parquet":
         ids, values, biases = _parquet(path, config)
     elif path.suffix in (".npy", ".safetensors"):
         ids, values, biases = _arrays(path, config)
     else:
         ids, values, biases = _word2vec(path)
+    if not values.shape[1]:
+        raise DataError(path.name, "dimensions", value=0, allowed="1 or more")
     if config.biases is not None and path.suffix != ".parquet":
         biases = _matrix(folder / config.biases, None, 1)
     file = Table(path.name, pl.DataFrame({"id": ids}))
@@ -160,6 +162,8 @@ def _word2vec(path: Path) -> tuple[pl.Series, NDArray[Any], None]:
     if len(header) != 2 or not all(word.isdecimal() for word in header):
         raise DataError(path.name, "is no word2vec header", line=1, value=lines[0], allowed="COUNT DIMENSIONS")
     count, width = map(int, header)
+    if not count:
+        raise DataError(path.name, "has no vectors", line=1, value=lines[0], allowed="a count of 1 or more")
     if len(lines) - 1 != count:
         raise DataError(path.name, "vectors", value=len(lines) - 1, allowed=f"{count}, as line 1 says")
     table = Table(path.name, pl.DataFrame({"line": lines[1:]}), "line", before=1)
