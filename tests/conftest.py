@@ -200,7 +200,7 @@ def make_encoder(kind: str, users: int = 200, d: int = 32) -> tuple[FairEncoder,
     sizes = {
         "afrl": {"split": [d, 2 * d, d], "combine": [4 * d, 8 * d, 4 * d, d]},
         "ffvae": {"latents": [d, 8, 8, 8], "encode": [d, 2 * d, 2 * d + 48], "decode": [d + 24, 2 * d, d]},
-        "joint_lattice": {"coordinates": [2, 1, 3], "layers": [16, 4, 8, 2]},
+        "joint_lattice": {"coordinates": [2, 1, 3], "leading": [1, 1, 2], "layers": [16, 4, 8, 2]},
         "lattice": {"coordinates": [2, 1, 3], "layers": [16, 4, 8]},
         "table": {"masks": [8, 3]},
     }

@@ -7,7 +7,7 @@
     z_a = the scores of all attributes but a, made independent of σ_a    taken where a alone is protected
     u*  = linear in r, the z_a taken, the mask, and r times the leading coordinates left, at the mean length
 
-A leading coordinate is the first of an attribute. Covariances are moved by these alone, means by all coordinates.
+Leading coordinates are the first ones of an attribute. Covariances are moved by these alone, means by all coordinates.
 All masks that protect `a` see r and z_a, and nothing else.
 
 Letters: B batch, d dimensions, P parts, M attributes, n score coordinates, K bins, Q quantiles.
@@ -35,10 +35,14 @@ class JointLatticeEncoder(SetParts):
     def __init__(
         self, attributes: Sequence[str], parts: Sequence[Part], dimensions: int, sizes: Mapping[str, Sequence[int]]
     ) -> None:
-        coordinates, (hidden, bins, quantiles, sweeps) = sizes_of(sizes, coordinates=len(attributes), layers=4)
+        m = len(attributes)
+        coordinates, leading, (hidden, bins, quantiles, sweeps) = sizes_of(sizes, coordinates=m, leading=m, layers=4)
+        few_enough = all(some <= count for some, count in zip(leading, coordinates, strict=True))
+        expect("encoder.sizes.leading, no more than the coordinates", True, few_enough)
         ends = list(accumulate(coordinates, initial=0))
-        *leading, n = ends
-        super().__init__(attributes, parts, coordinates, dimensions, leading)
+        first = [start + place for start, some in zip(ends, leading, strict=False) for place in range(some)]
+        super().__init__(attributes, parts, coordinates, dimensions, first)
+        n = self.n
         expect("encoder.sizes.coordinates, sum below the dimensions", True, n < dimensions)
         expect("encoder.sizes.layers, bins and quantiles at least 2", True, min(bins, quantiles) >= 2)
         others = [[name for name in attributes if name != left_out] for left_out in attributes] if parts[2:] else []
@@ -48,9 +52,10 @@ class JointLatticeEncoder(SetParts):
         self.whiten = Affine(dimensions, dimensions)
         self.scores = Scores(dimensions, hidden, n, quantiles)
         self.metric = Affine(dimensions, dimensions)
-        self.shared = Independent(n, leading, dimensions, bins, sweeps)
+        self.shared = Independent(n, first, dimensions, bins, sweeps)
         self.without = nn.ModuleList(
-            Independent(end - start, [0], n - (end - start), bins, sweeps) for start, end in self._places
+            Independent(end - start, range(some), n - (end - start), bins, sweeps)
+            for (start, end), some in zip(self._places, leading, strict=False)
         )
         self.mix = Affine(self.width, dimensions)
 

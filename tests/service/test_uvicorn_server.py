@@ -31,7 +31,7 @@ class Service:
     """Request ids of all lists that came back."""
 
     def __post_init__(self) -> None:
-        self.client = httpx.Client(base_url=self.url)
+        self.client = httpx.Client(base_url=self.url, timeout=60)
 
     def ready(self) -> int:
         """Status of the readiness probe."""
@@ -40,7 +40,7 @@ class Service:
     def load(self) -> threading.Thread:
         """Ask for lists until the connection is refused."""
 
-        client = httpx.Client(base_url=self.url)
+        client = httpx.Client(base_url=self.url, timeout=60)
 
         def ask() -> None:
             try:
@@ -108,7 +108,7 @@ def test_it_is_not_ready_first_answers_through_the_pause_and_loses_nothing(serve
     asked = ("/health/ready", "/health/live", "/recommend?user=u2&k=2")
     refused, alive, list_during = (service.client.get(path) for path in asked)
     problem = refused.json()
-    _, err = service.process.communicate(timeout=30)
+    _, err = service.process.communicate(timeout=120)
     took = time.monotonic() - told
     for one in load:
         one.join()
@@ -124,14 +124,14 @@ def test_it_is_not_ready_first_answers_through_the_pause_and_loses_nothing(serve
 
 
 def test_a_second_signal_ends_it_at_once_and_what_was_answered_is_in_the_log(serve):
-    service = serve(drain_s="60")
+    service = serve(drain_s="600")
     load = [service.load() for _ in range(4)]
     service.process.send_signal(signal.SIGTERM)
     while service.ready() == 200:
         pass
 
     service.process.send_signal(signal.SIGTERM)
-    service.process.communicate(timeout=30)  # and not after the pause
+    service.process.communicate(timeout=120)  # and not after the pause
     for one in load:
         one.join()
 
@@ -143,7 +143,7 @@ def test_control_c_ends_it_in_good_order(serve):
     service = serve()
 
     service.process.send_signal(signal.SIGINT)
-    _, err = service.process.communicate(timeout=30)
+    _, err = service.process.communicate(timeout=120)
 
     assert service.process.returncode == 0
     assert "Traceback" not in err

@@ -14,6 +14,7 @@ from training.errors import ConfigError
 from training.fair.lattice.closed_form import barycentre, fit_mean, fit_transports
 from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.fit import fit_lattice
+from training.fair.lattice.scores import leading
 from training.fair.lattice.utility import draw_masks
 from training.fair.select import Shown
 from training.run import run
@@ -123,6 +124,30 @@ def test_no_label_outside_the_train_users_reaches_the_fit(world):
 def test_more_strength_withholds_more_coordinates(world):
     assert fitted(world, strength=0).network.sizes["coordinates"] == [1, 1, 1]
     assert fitted(world, strength=2).network.sizes["coordinates"] == [1, 2, 2]
+
+
+def test_coordinates_lead_that_tell_as_much_as_the_first():
+    rng = np.random.default_rng(6)
+    language, sex = rng.integers(4, size=3000), rng.integers(2, size=3000)
+    by_language = torch.from_numpy(4.0 * (language[:, None] == np.arange(12) % 4))
+    in_order = torch.from_numpy(-0.5 * (rng.normal(size=(3000, 1)) - np.linspace(-1, 1, 5)) ** 2)
+
+    assert leading(torch.log_softmax(by_language, 1)) == 3
+    assert leading(torch.log_softmax(in_order, 1)) == 1
+    assert leading(torch.log_softmax(torch.from_numpy(2.0 * (sex[:, None] == np.arange(2))), 1)) == 1
+    assert leading(torch.log_softmax(torch.from_numpy(0.01 * rng.normal(size=(3000, 12))), 1)) == 1
+
+
+def test_all_that_lead_are_withheld_from_the_start(world):
+    """Twelve countries with four languages, each of which shifts users its own way."""
+    u, items, _ = world
+    rng = np.random.default_rng(7)
+    country = rng.integers(12, size=len(u)).astype(np.int16)
+    shifted = u + 6 * rng.normal(size=(4, D)).astype(np.float32)[country % 4]
+
+    found = fit_lattice(shifted, items, country[:, None], ("country",), (12,), LatticeConfig(), seed=1)
+
+    assert found.network.sizes["coordinates"] == found.network.sizes["leading"] == [3]
 
 
 def test_strength_zero_moves_no_covariances(world):

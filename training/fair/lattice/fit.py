@@ -20,7 +20,7 @@ from training.errors import ConfigError
 from training.fair.lattice.closed_form import fit_independent, fit_metric, fit_whitening
 from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.given_back import give_back
-from training.fair.lattice.scores import cross_fitted, distil, leading_coordinates, stacked
+from training.fair.lattice.scores import coordinates_of, cross_fitted, distil, leading, stacked
 from training.fair.lattice.utility import fit_mix
 from training.fair.select import Shown
 
@@ -89,9 +89,12 @@ def fit_lattice(
             cross_fitted(seen, labels[:, index].astype(np.int64), number, config.folds, rng)
             for index, number in enumerate(classes)
         ]
+    lead = [leading(each) for each in log_p]
+    if config.strength and sum(enough := list(map(max, counts, lead))) < users.shape[1]:
+        counts = enough
     most, best, fruitless = config.select_users_show_at_most, None, 0
     while True:
-        encoder, network, parts = _fit(frame, w, log_p, labels, attributes, counts, config, rng)
+        encoder, network, parts = _fit(frame, w, log_p, labels, attributes, counts, lead, config, rng)
         found = Lattice(encoder, network, parts, _most_shown(show, encoder, attributes))
         log.info("fair: lattice of %d parts, coordinates %s, select users show %s", len(parts), counts, _told(found))
         excess = found.excess(most)
@@ -152,18 +155,20 @@ def _fit(
     labels: NDArray[np.int16],
     attributes: Sequence[str],
     counts: Sequence[int],
+    lead: Sequence[int],
     config: LatticeConfig,
     rng: torch.Generator,
 ) -> tuple[JointLatticeEncoder, Network, list[Part]]:
     """Everything behind the teachers, for these many coordinates of each attribute."""
-    targets = [leading_coordinates(each, count) for each, count in zip(log_p, counts, strict=True)]
+    targets = [coordinates_of(each, count) for each, count in zip(log_p, counts, strict=True)]
     scores = Scores(w.shape[1], config.hidden, sum(counts), QUANTILES)
     distil(scores, w, torch.cat(targets, 1), rng)  # J3
     with torch.no_grad():
         sigma = scores(w).double().numpy()
         parts = lattice_parts(attributes)
         layers = [config.hidden, config.bins, QUANTILES, config.sweeps]
-        sizes = Network(kind="joint_lattice", sizes={"coordinates": list(counts), "layers": layers})
+        numbers = {"coordinates": list(counts), "leading": list(map(min, counts, lead)), "layers": layers}
+        sizes = Network(kind="joint_lattice", sizes=numbers)
         encoder = build_encoder(sizes, w.shape[1], attributes, parts)
         assert isinstance(encoder, JointLatticeEncoder)  # noqa: S101  the kind says so
         encoder.length.fill_(frame.length)

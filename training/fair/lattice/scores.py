@@ -24,6 +24,8 @@ FEWEST_STEPS = 150
 """Of one such network, where users are few: more epochs then, or it would hardly have begun to learn."""
 STUDENT_STEPS = 600
 BATCH, STUDENT_BATCH = 256, 512
+LEADS, KNOWN = 2 / 3, 0.1
+"""Of the first coordinate's inertia; and at all: of an attribute that u hardly tells, all coordinates are as small."""
 
 
 class SideBySide(nn.Module):
@@ -110,17 +112,34 @@ def stacked(x: Tensor, log_p: Sequence[Tensor]) -> Tensor:
     return torch.cat([x, *((each - each.mean(0)) / each.std(0).clamp_min(1e-6) for each in centred)], dim=1)
 
 
-def leading_coordinates(log_p: Tensor, count: int) -> Tensor:
+def coordinates_of(log_p: Tensor, count: int) -> Tensor:
     """J3: the first coordinates of the classes' probabilities by inertia; (U, count), variance 1.
 
     Left singular vectors of (p - π) / √π, π the mean of p: a rare class weighs as much as a frequent one, as in the
     macro AUC of attackers. Source: correspondence analysis, Benzécri 1973.
     """
+    vectors, _ = _principal(log_p)
+    unit: Tensor = vectors[:, :count] * len(log_p) ** 0.5
+    return unit.float()
+
+
+def leading(log_p: Tensor) -> int:
+    """How many coordinates lead: the first, and those whose inertia is at least `LEADS` of its, and `KNOWN`.
+
+    An attribute in an order, or of two classes, has one. Of thirty countries with five languages four lead: what goes
+    with one language is as large as what goes with the next. Inertia is 1 where classes are known for sure.
+    """
+    _, values = _principal(log_p)
+    inertia = values**2 / len(log_p)
+    return max(1, int((inertia >= max(LEADS * float(inertia[0]), KNOWN)).sum()))
+
+
+def _principal(log_p: Tensor) -> tuple[Tensor, Tensor]:
+    """Left singular vectors (U, C) and singular values (C,) of (p - π) / √π."""
     p = torch.softmax(log_p.double(), 1)
     mean = p.mean(0)
-    vectors, _, _ = torch.linalg.svd((p - mean) / mean.clamp_min(1e-12).sqrt(), full_matrices=False)
-    unit: Tensor = vectors[:, :count] * len(p) ** 0.5
-    return unit.float()
+    vectors, values, _ = torch.linalg.svd((p - mean) / mean.clamp_min(1e-12).sqrt(), full_matrices=False)
+    return vectors, values
 
 
 def distil(scores: Scores, w: Tensor, targets: Tensor, rng: torch.Generator) -> None:
