@@ -111,8 +111,8 @@ def _objective(experiment: Experiment, config: RunConfig, out: Path) -> dict[str
     if saved is None:
         raise SystemExit(f"{checkpoint} is gone")
     progress = saved[1]
-    told = {"seconds": took, "epoch_s": progress.seconds / progress.epoch, "best_epoch": progress.best_epoch}
-    return told | _measured(experiment, base.users, Scorer(base.items))
+    epochs = {"epochs": progress.epoch, "best_epoch": progress.best_epoch}
+    return {"seconds": took} | epochs | _measured(experiment, base.users, Scorer(base.items))
 
 
 def _measured(experiment: Experiment, users: NDArray[np.float32], scorer: Scorer) -> dict[str, Any]:

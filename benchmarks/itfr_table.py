@@ -57,15 +57,15 @@ def write_tables(runs: Sequence[Row], protected: Sequence[Row], results: Path) -
 
 
 def _objectives(runs: Sequence[Row]) -> str:
-    lines = [f"| | seeds | {' | '.join(FIGURES.values())} | seconds an epoch |", "|---|---|" + "---|" * 8]
+    lines = [f"| | seeds | {' | '.join(FIGURES.values())} | best epochs |", "|---|---|" + "---|" * 8]
     for kind, name in NAMES.items():
         own = [row for row in runs if row["kind"] == kind]
         if not own:
             lines.append(f"| {name} | *not run* |" + " |" * 8)
         else:
             means = [f"{np.mean([row[figure] for row in own]):.4f}" for figure in FIGURES]
-            took = np.mean([row["epoch_s"] for row in own])
-            lines.append(f"| **{name}** | {len(own)} | {' | '.join(means)} | {took:.2f} |")
+            best = ", ".join(str(row["best_epoch"]) for row in own)
+            lines.append(f"| **{name}** | {len(own)} | {' | '.join(means)} | {best} |")
         if kind in PAPER:
             lines.append(f"| {name}, paper | | {' | '.join(f'{value:.4f}' for value in PAPER[kind])} | |")
     return "\n".join(lines)
