@@ -124,7 +124,7 @@ def test_it_is_not_ready_first_answers_through_the_pause_and_loses_nothing(serve
 
 
 def test_a_second_signal_ends_it_at_once_and_what_was_answered_is_in_the_log(serve):
-    service = serve(drain_s="600")
+    service = serve(drain_s="300")
     load = [service.load() for _ in range(4)]
     service.process.send_signal(signal.SIGTERM)
     while service.ready() == 200:
