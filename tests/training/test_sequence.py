@@ -198,8 +198,8 @@ def test_the_binary_loss_is_that_of_the_paper():
 
     loss = binary_loss(answers, positives, negatives)
 
-    liked = torch.sigmoid((answers * positives).sum(-1))
-    other = torch.sigmoid((answers * negatives).sum(-1))
+    liked = torch.sigmoid((answers * positives).double().sum(-1))
+    other = torch.sigmoid((answers * negatives).double().sum(-1))
     assert loss.item() == pytest.approx(-(liked.log() + (1 - other).log()).mean().item(), rel=1e-5)
 
 
