@@ -90,7 +90,7 @@ def measure(folder: Path, options: Any) -> dict[str, Any]:
         "popular": popular(bundle),
         "run": trained.took,
         "stages": trained.stages,
-        "card": trained.printed,
+        "card": trained.printed.strip().rpartition("\n")[0].strip(),  # the last line is the bundle's folder
         "audit": audited.took,
         "serve": served,
     }
