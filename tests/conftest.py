@@ -43,6 +43,7 @@ LONGEST = (
     "benchmarks/test_each_at_small_size.py",
     "service/running/test_retraining.py",
     "smoke/test_demo.py",
+    "browser/test_screenshots.py",
     "training/test_repeatable.py",
     "browser/test_audits.py",
     "contract/test_training_to_service.py",
