@@ -20,9 +20,10 @@ from training.card import make_card
 from training.compare import as_text, compare_versions, thresholds_of
 from training.config import AUDITED_AT_MOST, RunConfig, read_config, read_data_config
 from training.data.check import as_toml, describe
-from training.data.config import AutoConfig, GeneratedConfig
+from training.data.config import AutoConfig
 from training.data.fetch import fetch
 from training.data.generated import generate
+from training.data.generated_config import GeneratedConfig
 from training.data.load import choose, load
 from training.data.told import ask_service, read_told
 from training.data.write import write_tables

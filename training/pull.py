@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from bundle import Bundle
 from training.config import RunConfig
-from training.data.config import DATA_CONFIG, AutoConfig, DataConfig, GeneratedConfig
+from training.data.config import DATA_CONFIG, AutoConfig, DataConfig
 from training.data.dataset import Dataset
+from training.data.generated_config import GeneratedConfig
 from training.data.load import choose, load
 from training.data.merge import merge
 from training.data.told import Told

@@ -15,7 +15,7 @@ from training.base.train import train_base
 from training.base.vectors import VectorsConfig, bring
 from training.card import make_card
 from training.config import RunConfig
-from training.data.config import GeneratedConfig
+from training.data.generated_config import GeneratedConfig
 from training.data.load import choose, load
 from training.demands import experiment_of
 from training.export import export

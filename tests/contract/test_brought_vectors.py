@@ -20,8 +20,8 @@ from service.api import create_app
 from service.model.loaded import load_model
 from service.settings import Settings
 from training.config import RunConfig
-from training.data.config import GeneratedConfig
 from training.data.generated import generate
+from training.data.generated_config import GeneratedConfig
 from training.data.load import load
 from training.data.write import write_tables
 from training.errors import ConfigError, DataError, TooLittleDataError

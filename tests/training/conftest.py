@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from training import checkpoint
 from training.config import RunConfig
-from training.data.config import GeneratedConfig
 from training.data.dataset import Dataset
+from training.data.generated_config import GeneratedConfig
 from training.data.load import load
 
 SHORT = {"epochs": 2, "validate_every": 1}
@@ -53,3 +55,14 @@ def cpu() -> torch.device:
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     return tmp_path / "bundles"
+
+
+@pytest.fixture(scope="session")
+def broken_off() -> Callable[[Path], None]:
+    """Makes the checkpoint of a run that ended by its bound one that was broken off there."""
+
+    def mark(path: Path) -> None:
+        now, progress = checkpoint.load(path)
+        checkpoint.save(path, now, replace(progress, finished=False))
+
+    return mark

@@ -12,8 +12,9 @@ from sklearn.model_selection import cross_val_predict
 
 from training.__main__ import main
 from training.data import synthetic_interactions
-from training.data.config import DATA_CONFIG, AutoConfig, GeneratedConfig, TablesConfig
+from training.data.config import DATA_CONFIG, AutoConfig, TablesConfig
 from training.data.generated import generate
+from training.data.generated_config import GeneratedConfig
 from training.data.load import load
 from training.data.write import write_tables
 from training.errors import ConfigError, DataError

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.data.config import DATA_CONFIG, AutoConfig, HeldOutShares, MovieLensConfig
+from training.data.common_config import HeldOutShares
+from training.data.config import DATA_CONFIG, AutoConfig, MovieLensConfig
 from training.data.load import load
 from training.data.split import hold_out
 from training.errors import DataError

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from training.base.vectors import VectorsConfig, bring
-from training.data.config import DATA_CONFIG, AutoConfig, GeneratedConfig, TablesConfig
+from training.data.config import DATA_CONFIG, AutoConfig, TablesConfig
 from training.data.gather import Gathered
+from training.data.generated_config import GeneratedConfig
 from training.data.load import choose, load
 from training.data.narrow import core_of
 from training.errors import ConfigError, DataError

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from measure.split import AUDIT, SELECT, TRAIN
-from training.data.config import HeldOutShares
+from training.data.common_config import HeldOutShares
 from training.data.dataset import Attribute, Dataset
 from training.data.split import hold_out, split_users
 

@@ -383,13 +383,13 @@ class TestGroups:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_objective_goes_the_same_way_twice_and_from_a_checkpoint(kind, an_experiment, tmp_path):
+def test_an_objective_goes_the_same_way_twice_and_from_a_checkpoint(kind, an_experiment, tmp_path, broken_off):
     config = a_pmf(kind, an_experiment.dataset)
     whole = train_base(an_experiment, config, tmp_path / "a.safetensors", CPU)
     again = train_base(an_experiment, config, tmp_path / "b.safetensors", CPU)
     short = config.model_copy(update={"schedule": config.schedule.model_copy(update={"epochs": 2})})
     train_base(an_experiment, short, tmp_path / "c.safetensors", CPU)
-    unfinished(tmp_path / "c.safetensors")
+    broken_off(tmp_path / "c.safetensors")
 
     resumed = train_base(an_experiment, config, tmp_path / "c.safetensors", CPU)
 
@@ -397,14 +397,6 @@ def test_an_objective_goes_the_same_way_twice_and_from_a_checkpoint(kind, an_exp
         assert np.array_equal(whole.users, other.users)
         assert np.array_equal(whole.items, other.items)
     assert np.isfinite(whole.users).all()
-
-
-def unfinished(path):
-    """A checkpoint that says it was broken off."""
-    from training import checkpoint
-
-    now, progress = checkpoint.load(path)
-    checkpoint.save(path, now, replace(progress, finished=False))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -12,7 +12,6 @@ import torch
 from bundle import SequenceEncoder
 from measure.accuracy import ndcg_at, sampled_ranks
 from measure.scoring import Scorer
-from training import checkpoint
 from training.base.sequence.config import Bert4recConfig, SasrecConfig
 from training.base.sequence.losses import binary_loss, softmax_loss
 from training.base.sequence.stage import SequenceModel, SequenceStage
@@ -277,25 +276,19 @@ def test_zero_contexts_a_user_means_all_of_them(small_data, tmp_path):
     np.testing.assert_array_equal(base.contexts.indices, later)
 
 
-def test_a_seeded_run_repeats_and_a_broken_one_goes_on_as_if_unbroken(trained, tmp_path):
+def test_a_seeded_run_repeats_and_a_broken_one_goes_on_as_if_unbroken(trained, tmp_path, broken_off):
     experiment, config, once = trained
 
     again = train_base(experiment, config, tmp_path / "again.safetensors", CPU)
     unfinished = config.model_copy(update={"schedule": config.schedule.model_copy(update={"epochs": 2})})
     train_base(experiment, unfinished, tmp_path / "resumed.safetensors", CPU)
-    unmark(tmp_path / "resumed.safetensors")
+    broken_off(tmp_path / "resumed.safetensors")
     resumed = train_base(experiment, config, tmp_path / "resumed.safetensors", CPU)
 
     for other in (again, resumed):
         assert np.array_equal(once.items, other.items)
         assert np.array_equal(once.users, other.users)
         assert np.array_equal(once.contexts.vectors, other.contexts.vectors)
-
-
-def unmark(path):
-    """The checkpoint of a run that ended by its bound, as one that was broken off there."""
-    now, progress = checkpoint.load(path)
-    checkpoint.save(path, now, replace(progress, finished=False))
 
 
 @pytest.mark.parametrize("kind", KINDS)

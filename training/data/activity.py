@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from training.data.codes import Codes
-from training.data.config import AttributeConfig
+from training.data.common_config import AttributeConfig
 from training.data.raw import Interactions, RawTables, Table
 
 

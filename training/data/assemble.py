@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bundle.limits import FEWEST_CLASSES, MOST_ATTRIBUTES
 from training.data.classes import encode
-from training.data.config import AttributeConfig
+from training.data.common_config import AttributeConfig
 from training.data.dataset import NAME_ALLOWED, UNKNOWN, Attribute, Dataset, can_name
 from training.data.gather import NOTHING_MET, Gathered, gather
 from training.data.narrow import among, core_of, of_groups

@@ -3,8 +3,9 @@
 import numpy as np
 
 from measure.labels import RARE_BELOW
-from training.data.config import GeneratedConfig, MovieLensConfig, TablesConfig
+from training.data.config import MovieLensConfig, TablesConfig
 from training.data.dataset import UNKNOWN, Dataset
+from training.data.generated_config import GeneratedConfig
 from training.data.split import MIN_POSITIVES
 from training.data.toml_text import toml_table
 

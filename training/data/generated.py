@@ -13,8 +13,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from measure.labels import in_order
-from training.data.config import GeneratedAttribute, GeneratedConfig
 from training.data.dataset import UNKNOWN
+from training.data.generated_config import GeneratedAttribute, GeneratedConfig
 from training.data.raw import Interactions, RawTables, Table
 from training.data.synthetic_interactions import COLUMNS as MEETING_COLUMNS
 from training.data.synthetic_interactions import DIMENSIONS, meetings

@@ -7,16 +7,11 @@ from typing import Any
 
 from training.data.activity import count_by_user, middle, with_counts
 from training.data.assemble import assemble
-from training.data.config import (
-    AttributeConfig,
-    AutoConfig,
-    DataConfig,
-    GeneratedConfig,
-    MovieLensConfig,
-    TablesConfig,
-)
+from training.data.common_config import AttributeConfig, CommonConfig
+from training.data.config import AutoConfig, DataConfig, MovieLensConfig, TablesConfig
 from training.data.dataset import Dataset
 from training.data.generated import generate
+from training.data.generated_config import GeneratedConfig
 from training.data.movielens import has_users, is_movielens, read_movielens
 from training.data.raw import RawTables
 from training.data.recognise import recognise_tables
@@ -25,7 +20,6 @@ from training.data.vector_ids import VectorIds
 from training.errors import ConfigError, DataError
 
 FOLDER_ALONE = ("csv", "interactions", "users", "items")
-COMMON = ("positive_at_least", "min_positives", "only_groups", "core", "held_out")
 NO_USERS = 'a users table, or `activity = { counts = "interactions", edges = [20] }` in [data.attributes]'
 
 
@@ -129,7 +123,7 @@ def _generated(said: Mapping[str, Any]) -> GeneratedConfig:
     for name in FOLDER_ALONE:
         if name in said:
             raise ConfigError(f"data.{name}", "needs a folder", allowed="--data DIR")
-    common = {name: said[name] for name in COMMON if name in said}
+    common = {name: said[name] for name in CommonConfig.model_fields if name in said}
     return GeneratedConfig.model_validate(common)
 
 

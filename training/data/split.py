@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measure.split import AUDIT, SELECT, TRAIN
-from training.data.config import HeldOutShares
+from training.data.common_config import HeldOutShares
 from training.data.dataset import Dataset
 from training.errors import ConfigError
 

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training.data.config import GeneratedConfig
+from training.data.generated_config import GeneratedConfig
 
 COLUMNS = ("user", "item", "rating", "timestamp")
 DIMENSIONS = 16

@@ -65,7 +65,7 @@ class MultiFr(Objective):
         groups, width = self._groups.of_items.gather(0, batch.rows["items"]), len(self._groups.item_names)
         one_hot = torch.nn.functional.one_hot(torch.where(groups < 0, width, groups), width + 1)[:, :-1].float()
         exposure = (torch.softmax(scores, 1) @ one_hot).mean(0)
-        exposure = exposure / exposure.sum().clamp(min=1e-12)
+        exposure = exposure / exposure.sum().clamp(min=SMALLEST)
         liked = one_hot[batch.liked].sum(0)
         return [
             uneven,

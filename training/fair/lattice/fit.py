@@ -89,12 +89,11 @@ def fit_lattice(
             cross_fitted(seen, labels[:, index].astype(np.int64), number, config.folds, rng)
             for index, number in enumerate(classes)
         ]
-    lead = [leading(each) for each in log_p]
-    if config.strength and sum(enough := list(map(max, counts, lead))) < users.shape[1]:
+    if config.strength and sum(enough := list(map(max, counts, map(leading, log_p)))) < users.shape[1]:
         counts = enough
     most, best, fruitless = config.select_users_show_at_most, None, 0
     while True:
-        encoder, network, parts = _fit(frame, w, log_p, labels, attributes, counts, lead, config, rng)
+        encoder, network, parts = _fit(frame, w, log_p, labels, attributes, counts, config, rng)
         found = Lattice(encoder, network, parts, _most_shown(show, encoder, attributes))
         log.info("fair: lattice of %d parts, coordinates %s, select users show %s", len(parts), counts, _told(found))
         excess = found.excess(most)
@@ -155,7 +154,6 @@ def _fit(
     labels: NDArray[np.int16],
     attributes: Sequence[str],
     counts: Sequence[int],
-    lead: Sequence[int],
     config: LatticeConfig,
     rng: torch.Generator,
 ) -> tuple[JointLatticeEncoder, Network, list[Part]]:
@@ -167,7 +165,11 @@ def _fit(
         sigma = scores(w).double().numpy()
         parts = lattice_parts(attributes)
         layers = [config.hidden, config.bins, QUANTILES, config.sweeps]
-        numbers = {"coordinates": list(counts), "leading": list(map(min, counts, lead)), "layers": layers}
+        numbers = {
+            "coordinates": list(counts),
+            "leading": list(map(min, counts, map(leading, log_p))),
+            "layers": layers,
+        }
         sizes = Network(kind="joint_lattice", sizes=numbers)
         encoder = build_encoder(sizes, w.shape[1], attributes, parts)
         assert isinstance(encoder, JointLatticeEncoder)  # noqa: S101  the kind says so

@@ -118,9 +118,9 @@ def least_squares(taken: Matrix, spread: Matrix, variances: Matrix, differ: Sequ
     """
     goal = (spread @ taken).T[..., None]
     left = spread + NOTHING * np.eye(len(spread))
-    prices = np.full(len(differ), variances.mean())
+    prices, together = np.full(len(differ), variances.mean()), np.stack(differ)
     for _ in range(ROUNDS):
-        price = np.einsum("a,aij->ij", prices, np.stack(differ))
+        price = np.einsum("a,aij->ij", prices, together)
         back = np.linalg.solve(left + price / variances[:, None, None], goal)[..., 0].T
         distance = np.array([np.sum((each @ back) * back / variances) for each in differ])
         if np.all(np.abs(distance / most - 1) < NEAR):

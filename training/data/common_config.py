@@ -1,0 +1,100 @@
+"""What a configuration may say about any data: which attributes and positives are wanted, and what is held out."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from training.data.dataset import NAME_ALLOWED, can_name
+
+
+class Frozen(BaseModel):
+    """A table of a configuration: read once, and a key that it does not know is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AttributeConfig(Frozen):
+    """Where an attribute is read, and how its values become classes."""
+
+    column: str | None = None
+    """Column of the users table; the attribute's own name where absent."""
+
+    edges: tuple[FiniteFloat, ...] = ()
+    """Ascending numbers that cut a numeric column into classes: [18, 25] gives 'under 18', '18-24', '25+'."""
+
+    counts: Literal["interactions"] | None = None
+    """In place of a column: how many interactions a user has, where nothing else is known of users."""
+
+    @model_validator(mode="after")
+    def _counts_are_cut(self) -> Self:
+        if self.counts and (self.column is not None or not self.edges):
+            raise ValueError("an attribute that counts needs edges and has no column")
+        return self
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if any(low >= high for low, high in zip(self.edges, self.edges[1:], strict=False)):
+            raise ValueError(f"edges must be strictly ascending, got {list(self.edges)}")
+        return self
+
+
+def _names_alone(value: object) -> object:
+    """Let `attributes = ["gender", "age"]` stand for tables without options."""
+    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
+        if len(set(value)) != len(value):
+            raise ValueError(f"an attribute is named twice in {list(value)}")
+        return {name: {} for name in value}
+    return value
+
+
+def _attribute_name(name: str) -> str:
+    if not can_name(name):
+        raise ValueError(f"{name!r} cannot name an attribute; allowed: {NAME_ALLOWED}")
+    return name
+
+
+AttributeName = Annotated[str, AfterValidator(_attribute_name)]
+Attributes = Annotated[dict[AttributeName, AttributeConfig], BeforeValidator(_names_alone)]
+"""None at all where nothing is known of users: such data can be read and described, and not be trained on."""
+
+
+class HeldOutShares(Frozen):
+    """How much of each user's positives is held out, drawn at random; at least one for each, and one to train on."""
+
+    validation: float = Field(default=0.1, gt=0, le=0.4)
+
+    test: float = Field(default=0.2, gt=0, le=0.4)
+
+
+class CommonConfig(Frozen):
+    """What every reader's `[data]` table may say."""
+
+    positive_at_least: FiniteFloat | None = None
+    """Rating from which an interaction is a positive; absent: every interaction is one."""
+
+    min_positives: PositiveInt = 1
+    """Users with fewer positives are left out."""
+
+    only_groups: tuple[str, ...] = ()
+    """Items in exactly one of these groups are kept, and are then in that one alone; absent: all items."""
+
+    core: PositiveInt = 1
+    """Users and items with fewer positives are left out, in turns, until all have as many."""
+
+    held_out: HeldOutShares | None = None
+    """Absent: the last positive of a user tests, the one before it validates."""
+
+    @model_validator(mode="after")
+    def _each_group_once(self) -> Self:
+        if len(set(self.only_groups)) != len(self.only_groups):
+            raise ValueError(f"only_groups names a group twice in {list(self.only_groups)}")
+        return self
