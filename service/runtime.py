@@ -139,6 +139,7 @@ class Runtime:
             leakage_at_most=settings.audit_leakage_at_most,
             kept_at_least=settings.audit_kept_at_least,
             workers=settings.audit_workers,
+            priority=settings.audit_priority,
             log=log,
             observe=lambda outcome: metrics.audit_runs.labels(outcome).inc(),
             measured=self._audited,

@@ -52,8 +52,11 @@ AttributeNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), A
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.\[\]:-]{1,255}$")]
 
 
+AuditPriority = Literal["idle", "normal"]
+
+
 class AuditSettings(BaseSettings):
-    """What audits are held against and may use, whether the service runs them or a command does."""
+    """What audits are held against and may use. A command leaves its priority to who starts it."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, env_ignore_empty=True, use_attribute_docstrings=True
@@ -67,6 +70,10 @@ class AuditSettings(BaseSettings):
 
     audit_workers: Annotated[int, Field(ge=1, le=64)] = 2
     """Processes that an audit run may keep busy, with what requests leave over."""
+
+    audit_priority: AuditPriority = "idle"
+    """What an audit run's processes get of the processors: with `idle` what everything else on the machine leaves
+    over, which is nothing where other programs never rest; with `normal` the same share as requests."""
 
 
 class Settings(AuditSettings):

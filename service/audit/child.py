@@ -1,7 +1,7 @@
-"""One audit as a process of its own: the last to be given a processor, the first to be ended where memory is short.
+"""One audit as a process of its own: the first to be ended where memory is short.
 
-It gets what it needs to find Python and the bundle, and no setting of the service: no secret, no database. Whatever it
-has started ends with it.
+Unless the operator says otherwise it is the last to be given a processor. It gets what it needs to find Python and the
+bundle, and no setting of the service: no secret, no database. Whatever it has started ends with it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from service.settings import AuditPriority
 
 KEPT = frozenset({"PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV"})
 KEPT_PREFIXES = ("LC_", "PYTHON")
@@ -43,11 +45,12 @@ class Child:
         self._progress: tuple[str, float] | None = None
 
     @classmethod
-    def start(cls, arguments: Sequence[str]) -> Child:
+    def start(cls, arguments: Sequence[str], priority: AuditPriority) -> Child:
         """Begin; blocks for some milliseconds.
 
         Args:
             arguments: of the command, without ``--out`` and ``--progress``.
+            priority: of the process, and of all that it starts.
 
         Raises:
             OSError: there is no room for its folder, or for another process.
@@ -71,7 +74,9 @@ class Child:
             raise
         assert process.stdout is not None  # noqa: S101  it is a pipe
         os.set_blocking(process.stdout.fileno(), False)
-        _step_back(process.pid)
+        if priority == "idle":
+            _step_back(process.pid)
+        _offer_memory(process.pid)
         return cls(process, folder)
 
     @property
@@ -148,10 +153,14 @@ def signal_name(number: int) -> str:
 
 
 def _step_back(pid: int) -> None:
-    """Give requests priority in everything that this system supports."""
+    """Give everything else the processors first, in every way that this system supports."""
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, pid, NICEST)
     with suppress(OSError, AttributeError):
         os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
+
+
+def _offer_memory(pid: int) -> None:
+    """End it before anything else where memory is short."""
     with suppress(OSError):
         Path(f"/proc/{pid}/oom_score_adj").write_text("1000")

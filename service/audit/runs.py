@@ -21,6 +21,7 @@ from service.audit.child import Child, signal_name
 from service.audit.request import AuditRequest, as_arguments, resolve
 from service.audit.versions import Versions, check_auditable
 from service.errors import ServiceError, TooManyRunsError, UnavailableError, UnknownRunError
+from service.settings import AuditPriority
 from service.store import (
     Run,
     RunConflictError,
@@ -72,6 +73,7 @@ class AuditRuns:
         leakage_at_most: float,
         kept_at_least: float,
         workers: int,
+        priority: AuditPriority,
         log: FilteringBoundLogger,
         observe: Callable[[Ending], None],
         measured: Callable[[StoredModel, Mapping[str, Any]], None],
@@ -84,6 +86,7 @@ class AuditRuns:
             leakage_at_most: the operator's threshold.
             kept_at_least: the operator's threshold.
             workers: processes that one run may keep busy.
+            priority: theirs.
             log: for operators.
             observe: told how each run ended that ended here.
             measured: told the results of those that are done.
@@ -94,6 +97,7 @@ class AuditRuns:
         self._store = store
         self._options = ["--leakage-at-most", f"{leakage_at_most:g}", "--kept-at-least", f"{kept_at_least:g}"]
         self._options += ["--workers", str(workers)]
+        self._priority = priority
         self._log = log
         self._observe = observe
         self._measured = measured
@@ -188,7 +192,7 @@ class AuditRuns:
             return
         try:
             options = [*as_arguments(run.request), *self._options, "--index", self._versions.index]
-            child = await asyncio.to_thread(Child.start, [str(folder), *options])
+            child = await asyncio.to_thread(Child.start, [str(folder), *options], self._priority)
         except OSError as error:
             await self._again(run, f"no process could be started for it ({error.strerror})")
             return

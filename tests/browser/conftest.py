@@ -77,7 +77,7 @@ class Service:
     def start(self) -> None:
         """Serve, and wait until it is ready."""
         plain = {name: value for name, value in os.environ.items() if not name.startswith("EVENHAND_")}
-        given = {"database_url": self.database_url, "log_level": "warning", **self.settings}
+        given = {"database_url": self.database_url, "log_level": "warning", "audit_priority": "normal", **self.settings}
         mine = {f"EVENHAND_{name.upper()}": value for name, value in given.items()}
         command = [sys.executable, "-m", "service", "serve", "--bundle", str(self.folder), "--port", str(self.port)]
         with (self.home / "service.log").open("ab") as log:

@@ -213,7 +213,8 @@ def a_recommender(
     ) -> AsyncIterator[Desk]:
         folder = folder or a_bundle_folder(**bundle)
         policy = policy or Policy()
-        given = {"database_url": database_url(), "deadline_s": 20.0, "cache": "off", **(settings or {})}
+        ours = {"database_url": database_url(), "deadline_s": 20.0, "cache": "off", "audit_priority": "normal"}
+        given = ours | (settings or {})
         limits = Settings(bundle=folder, default=policy.default, required=policy.required, **given)
         runtime = Runtime(limits, load_model(folder, "cpu"), make_logger("error"))
         try:

@@ -43,8 +43,8 @@ def children(monkeypatch):
     started: list[Child] = []
     start = Child.start
 
-    def recorded(arguments):
-        started.append(start(arguments))
+    def recorded(*arguments):
+        started.append(start(*arguments))
         return started[-1]
 
     monkeypatch.setattr(Child, "start", recorded)
@@ -110,16 +110,9 @@ def lives(pid):
 
 
 @pytest.mark.anyio
-async def test_a_run_measures_the_active_bundle_and_is_kept_with_its_result(a_desk, children, monkeypatch):
-    monkeypatch.setenv("EVENHAND_SECRET", "sixteen letters or more")
-    monkeypatch.setenv("EVENHAND_DATABASE_URL", "postgresql://somewhere/else")
-    monkeypatch.setenv("PGPASSWORD", "hunter2")
+async def test_a_run_measures_the_active_bundle_and_is_kept_with_its_result(a_desk, children):
     async with a_desk() as desk:
         run = await desk.runtime.audits.queue(FEW)
-        await holds(lambda: children)
-        stat = Path(f"/proc/{children[0].pid}/stat").read_text().rpartition(") ")[2].split()
-        surroundings = Path(f"/proc/{children[0].pid}/environ").read_text()
-        adjusted = Path(f"/proc/{children[0].pid}/oom_score_adj").read_text().strip()
         told = set()
         while (found := await run_of(desk.store, run)).status not in OVER:
             told.add(found.doing)
@@ -139,12 +132,32 @@ async def test_a_run_measures_the_active_bundle_and_is_kept_with_its_result(a_de
         assert found.result["card"].keys() == {"accuracy", "fairness"}
         assert "starting" in told
         assert [one.result for one in await desk.store.read(list_runs)] == [None]
-    assert (int(stat[16]), int(stat[2]), adjusted) == (19, children[0].pid, "1000")
-    assert int(stat[38]) == os.SCHED_IDLE
+    assert not children[0]._folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("priority", "nice", "scheduler"),
+    [("idle", 19, os.SCHED_IDLE), ("normal", os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0))],
+)
+@pytest.mark.anyio
+async def test_a_run_is_a_process_without_secrets_that_gets_what_the_operator_says(
+    a_desk, children, monkeypatch, priority, nice, scheduler
+):
+    monkeypatch.setenv("EVENHAND_SECRET", "sixteen letters or more")
+    monkeypatch.setenv("EVENHAND_DATABASE_URL", "postgresql://somewhere/else")
+    monkeypatch.setenv("PGPASSWORD", "hunter2")
+    async with a_desk(settings={"audit_priority": priority}) as desk:
+        await desk.runtime.audits.queue(FEW)
+        await holds(lambda: children)
+        stat = Path(f"/proc/{children[0].pid}/stat").read_text().rpartition(") ")[2].split()
+        surroundings = Path(f"/proc/{children[0].pid}/environ").read_text()
+        adjusted = Path(f"/proc/{children[0].pid}/oom_score_adj").read_text().strip()
+
+    assert (int(stat[16]), int(stat[2]), adjusted) == (nice, children[0].pid, "1000")
+    assert int(stat[38]) == scheduler
     assert int(stat[3]) == os.getsid(0)  # Linux may share processors among sessions before it looks at priorities
     assert "OMP_NUM_THREADS=1" in surroundings
     assert not any(secret in surroundings for secret in ("EVENHAND", "sixteen", "hunter2", "postgresql"))
-    assert not children[0]._folder.exists()
 
 
 @pytest.mark.anyio
@@ -228,7 +241,7 @@ async def test_a_run_whose_replicas_died_each_time_is_not_begun_for_ever(a_desk,
 async def test_a_run_that_somebody_else_took_over_is_left_to_them(a_desk, monkeypatch):
     begun = [Quick(status=None), Quick()]
     started = iter(begun)
-    monkeypatch.setattr(Child, "start", lambda arguments: next(started))
+    monkeypatch.setattr(Child, "start", lambda *_: next(started))
     async with a_desk() as desk:
         run = await desk.runtime.audits.queue(FEW)
         await reached(desk.store, run, "running")
@@ -308,6 +321,7 @@ async def replica(store, folder, active):
         leakage_at_most=0.6,
         kept_at_least=0.8,
         workers=1,
+        priority="normal",
         log=make_logger("error"),
         observe=endings.append,
         measured=lambda *_: None,
@@ -325,7 +339,7 @@ async def replica(store, folder, active):
 async def test_a_run_searches_with_the_kind_of_index_that_serves_or_an_exact_one(a_desk, monkeypatch, serves, audits):
     given = []
 
-    def start(arguments):
+    def start(arguments, _):
         given.extend(arguments)
         return Quick()
 
@@ -346,7 +360,7 @@ async def test_two_replicas_never_do_a_run_twice(a_model, a_measurable_folder, r
     folder = a_measurable_folder()
     began: list[str] = []
 
-    def start(arguments):
+    def start(arguments, _):
         began.append(arguments[arguments.index("--seed") + 1])
         return Quick()
 
@@ -370,7 +384,7 @@ async def test_two_replicas_never_do_a_run_twice(a_model, a_measurable_folder, r
 
 @pytest.mark.anyio
 async def test_a_result_waits_for_a_database_that_is_away(a_desk, monkeypatch):
-    monkeypatch.setattr(Child, "start", lambda arguments: Quick())
+    monkeypatch.setattr(Child, "start", lambda *_: Quick())
     async with a_desk() as desk:
         away, change = True, desk.store.change
 
@@ -391,7 +405,7 @@ async def test_a_result_waits_for_a_database_that_is_away(a_desk, monkeypatch):
 
 @pytest.mark.anyio
 async def test_a_process_that_cannot_be_started_is_tried_again_and_then_given_up(a_desk, monkeypatch):
-    def no_room(_):
+    def no_room(*_):
         raise OSError(12, "Cannot allocate memory")
 
     monkeypatch.setattr(Child, "start", no_room)
@@ -418,7 +432,7 @@ async def test_leakage_of_the_last_full_run_of_the_active_bundle_is_a_metric(a_d
             "accuracy": {"verdict": "pass"},
         },
     }
-    monkeypatch.setattr(Child, "start", lambda arguments: Quick(found=found))
+    monkeypatch.setattr(Child, "start", lambda *_: Quick(found=found))
     async with a_desk(folder=folder) as desk:
         sample = desk.runtime.metrics.registry.get_sample_value
 
