@@ -29,10 +29,11 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
 # Our code, compiled here because a read-only root cannot do so later.
 FROM ${BASE} AS code
 WORKDIR /app
+COPY balance balance
 COPY bundle bundle
 COPY measure measure
 COPY service service
-RUN chmod -R a+rX,go-w . && python3 -m compileall -q --invalidation-mode unchecked-hash bundle measure service
+RUN chmod -R a+rX,go-w . && python3 -m compileall -q --invalidation-mode unchecked-hash balance bundle measure service
 
 
 # What both targets share. Nothing is written outside /tmp and /state (SQLite), so the root can be read-only.

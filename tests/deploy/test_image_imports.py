@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-CODE = ("bundle", "measure", "service")
+CODE = ("balance", "bundle", "measure", "service")
 ONLY = """
 import sys
 class NotInTheImage:
