@@ -56,7 +56,7 @@ def _measured(bundle: Bundle, thresholds: Thresholds) -> Measured:
     masks = supported_masks(names, description.supports, description.supported_masks.masks)
     try:
         profile = PROFILES[card["leakage"]["protocol"]["profile"]]
-        new_users = "folded_in" in card["accuracy"]
+        new_users, light_users = ("folded_in" in card["accuracy"], "light" in card["accuracy"])
     except (KeyError, TypeError):
         version = f"{description.name}/{description.version}"
         raise EvaluationError(
@@ -64,7 +64,8 @@ def _measured(bundle: Bundle, thresholds: Thresholds) -> Measured:
         ) from None
     metrics = frozenset(_measured_metrics(profile.protected_only))
     wanted = Wanted(tuple(masks), profile, metrics, description.seeds.get("run", 0))
-    scope = Scope(names, tuple(masks), new_users=new_users, strict=description.mode == "strict")
+    strict = description.mode == "strict"
+    scope = Scope(names, tuple(masks), new_users=new_users, light_users=light_users, strict=strict)
     request = {"profile": profile.name, "users": None, "seed": wanted.seed}
     verdict = judge(card, scope, wanted, thresholds)
     return Measured(

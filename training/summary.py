@@ -7,6 +7,8 @@ from typing import Any
 
 Row = Mapping[str, Any]
 
+WHO = {"fair": "", "folded_in": " (new users)", "light": " (light users)"}
+"""Targets of the table of fair vectors, and whose."""
 JOINED = (
     ("all masks", "all_masks"),
     ("protecting", "protecting_masks"),
@@ -34,8 +36,9 @@ def _accuracy(accuracy: Row) -> list[str]:
     lines.append(f"{'protected':<28} {'sampled N@10':>12} {'kept':>6} {'full N@10':>10} {'kept':>6}")
     unkept = {each.get("metric") for each in accuracy["protocol"].get("not_measured", ())}
     lines += [_kept(row, _mask(row), unkept) for row in rows]
-    new = accuracy.get("folded_in", [])[-1:]  # the widest mask
-    lines += [_kept(row, f"{row['n']:,} new users: {_mask(row)}", unkept) for row in new]
+    for key, who in (("folded_in", "new"), ("light", "light")):
+        apart = accuracy.get(key, [])[-1:]  # the widest mask
+        lines += [_kept(row, f"{row['n']:,} {who} users: {_mask(row)}", unkept) for row in apart]
     lines += [f"kept is not measured: {each['reason']}" for each in accuracy["protocol"].get("not_measured", ())]
     if held := [row["candidates"]["recall@10"] for row in rows if "candidates" in row]:
         lines.append(f"{accuracy['protocol']['candidates']} candidates hold {min(held):.1%} of the model's own top 10")
@@ -59,13 +62,12 @@ def _leakage(leakage: Row) -> list[str]:
     lines = ["", f"leakage of what is protected: AUC of the strongest attacker, profile {profile} (.5 is chance)", ""]
     lines.append(f"{'protected':<28} {'attribute':<14} {'leaked':>7} {'95 % interval':>15} {'base':>6}  attacker")
     for row in rows:
-        if row["target"] in ("fair", "folded_in") and row["attribute"] in row["sensitive"]:
+        if row["target"] in WHO and row["attribute"] in row["sensitive"]:
             best, (low, high) = row["strongest"], row["strongest"]["ci95"]
             base = f"{row['base_auc']:.3f}" if "base_auc" in row else "-"
-            new = " (new users)" if row["target"] == "folded_in" else ""
             lines.append(
                 f"{_mask(row):<28} {row['attribute']:<14} {best['auc']:>7.3f} {low:>7.3f} - {high:.3f}"
-                f" {base:>6}  {best['attacker']}{new}"
+                f" {base:>6}  {best['attacker']}{WHO[row['target']]}"
             )
     measured = {row["attribute"] for row in rows}
     skipped = leakage["protocol"]["not_measured"]

@@ -1,4 +1,4 @@
-"""Accuracy on held-out positives: by mask, by group, and for users that the base model never saw."""
+"""Accuracy on held-out positives: by mask, by group, for light users, and for those that the base model never saw."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from measure.accuracy import NEGATIVES, accuracy, ndcg_at, sample_negatives, sampled_ranks, unseen_counts
 from measure.audit.progress import Steps
 from measure.audit.reasons import Reason, not_measured, reason_of
+from measure.audit.scope import LIGHT
 from measure.audit.subject import Subject
 from measure.candidates import CandidateStep, candidate_step
 from measure.errors import MeasureError
@@ -39,7 +40,7 @@ class Ranks(NamedTuple):
 
 
 def accuracy_of(subject: Subject, masks: Sequence[Mask], seed: int, steps: Steps) -> Row:
-    """The card's ``accuracy``; ``folded_in`` is absent where there are no such users to measure.
+    """The card's ``accuracy``; ``folded_in`` and ``light`` are absent where there are no such users to measure.
 
     What could not be measured is in ``protocol.not_measured``: all of it, or what a kind of ranking keeps.
     """
@@ -91,9 +92,9 @@ def _measured(subject: Subject, masks: Sequence[Mask], seed: int, steps: Steps) 
             for mask, found in by_mask.items()
         ],
     }
-    if (held_out[population.new] >= 0).any():
-        new = population.new
-        section["folded_in"] = [_row(subject, mask, found, base, new) for mask, found in by_mask.items()]
+    for name, users in (("folded_in", population.new), (LIGHT, population.light)):
+        if (held_out[users] >= 0).any():
+            section[name] = [_row(subject, mask, found, base, users) for mask, found in by_mask.items()]
     return section
 
 

@@ -99,6 +99,7 @@ class Attacks:
             "users": "audit",
             "attributes": list(self._population.names),
             "labels": "train users only" if self._population.strict else "all users: transductive",
+            **_light(self._population),
             "score": "macro one-vs-rest AUC of scores, .5 + |AUC - .5|, the worse of cross-validated and fitted on "
             "train",
             "lists": "items as served: float64 scores rounded to 1e-6, ties by item row",
@@ -137,7 +138,15 @@ def _users(population: Population) -> dict[str, Users]:
     return {
         "audit": Users(np.flatnonzero(population.audited), train),
         "folded_in": Users(np.flatnonzero(population.new), train),
+        "light": Users(np.flatnonzero(population.light), np.flatnonzero(population.light_train)),
     }
+
+
+def _light(population: Population) -> Row:
+    """Who the light users are; absent where there are none."""
+    if not population.light.any():
+        return {}
+    return {"light": {"n": int(population.light.sum()), "interactions_at_most": population.light_up_to}}
 
 
 def _select(population: Population, known: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -148,7 +157,7 @@ def _select(population: Population, known: NDArray[np.int64]) -> tuple[NDArray[n
 def _rows(found: Found, attributes: Mapping[str, Sequence[str]]) -> Iterator[Row]:
     aucs = {(target.name, name): each.auc for (target, name), each in found.items() if isinstance(each, Leakage)}
     for (target, name), each in found.items():
-        if isinstance(each, Leakage) and target.name != UNLISTED:
+        if isinstance(each, Leakage) and target.name not in UNLISTED:
             base = aucs.get((target.reference, name)) if target.reference else None
             row = {"sensitive": list(target.sensitive), **replace(each, base_auc=base).as_row()}
             yield row | {"groups": list(each.merge.names(attributes[name]))}
@@ -159,7 +168,7 @@ def _reasons(found: Found) -> list[Row]:
     reasons = {
         (name, target.name): each
         for (target, name), each in found.items()
-        if isinstance(each, NotMeasured) and target.name != UNLISTED
+        if isinstance(each, NotMeasured) and target.name not in UNLISTED
     }
     return [
         not_measured(why.code, f"{target}: {why.reason}", attribute=name, target=target)

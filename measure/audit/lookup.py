@@ -16,7 +16,7 @@ from measure.masks import Mask
 Row = Mapping[str, Any]
 ACCURACY = "accuracy"
 
-_JUDGED = re.compile(r"fair|folded_in|protecting_masks|list@\d+|protecting_lists@\d+")
+_JUDGED = re.compile(r"fair|folded_in|light|protecting_masks|list@\d+|protecting_lists@\d+")
 """Targets that count where the attribute is protected, also under masks that no verdict has to cover."""
 
 

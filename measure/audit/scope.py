@@ -11,6 +11,8 @@ from measure.profiles import Profile
 
 JOINED = 10
 """Length of the lists whose answers to several masks are joined."""
+LIGHT = "light"
+"""The target of light users: they are in the other rows too, so theirs alone need not pass by its whole interval."""
 METRICS_OF_ACCURACY = (("sampled", "ndcg@10"), ("full", "ndcg@10"))
 """Both: lists of popular items keep much of the first and little of the second."""
 
@@ -55,6 +57,8 @@ class Scope:
     """All that are measured of those that it supports: `measure.masks.supported_masks`."""
     new_users: bool
     """Whether it has users that the base model never saw."""
+    light_users: bool
+    """Whether some of its audit users can be told apart by few interactions."""
     strict: bool
     """Whether training left the labels of audit users alone."""
 
@@ -75,6 +79,8 @@ class Scope:
         yield from (Demand(mask, "fair", "leakage", (mask,)) for mask in protecting)
         if self.new_users:
             yield from (Demand(mask, "folded_in", "leakage", (mask,)) for mask in told)
+        if self.light_users:
+            yield from (Demand(mask, LIGHT, "leakage", (mask,)) for mask in told)
         yield from (Demand(mask, f"list@{length}", "lists", (mask,)) for length in lists for mask in told)
         for together in ("protecting_masks", f"protecting_lists@{JOINED}"):
             yield Demand((attribute,), together, "joined", tuple(protecting))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from measure.accuracy import full_ranks
 from measure.errors import TooFewUsersError
+from measure.light import light_up_to
 from measure.masks import Mask
 from measure.scoring import Scorer, to_unit
 from measure.split import AUDIT, SELECT, TRAIN
@@ -55,6 +56,8 @@ class Population:
     """Seed of the training run, and of an audit's draws unless that has its own."""
     left_out: NDArray[np.bool_] | None = None
     """(U,) users that this audit does not look at."""
+    bound: int | None = None
+    """Of `light_up_to`, where it was found among more users than these."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -94,6 +97,27 @@ class Population:
     def new(self) -> NDArray[np.bool_]:
         """(U,) those that it never saw."""
         return self.folded_in & self._in
+
+    @cached_property
+    def light_up_to(self) -> int:
+        """The most interactions that a light user has, found among all audit users that the base model saw."""
+        if self.bound is not None:
+            return self.bound
+        return light_up_to(self._interactions[(self.split == AUDIT) & ~self.folded_in])
+
+    @cached_property
+    def light(self) -> NDArray[np.bool_]:
+        """(U,) audited users with the fewest interactions; may be nobody."""
+        return self.audited & (self._interactions <= self.light_up_to)
+
+    @cached_property
+    def light_train(self) -> NDArray[np.bool_]:
+        """(U,) train users with as few."""
+        return (self.split == TRAIN) & (self._interactions <= self.light_up_to)
+
+    @cached_property
+    def _interactions(self) -> NDArray[np.int64]:
+        return np.diff(self.seen_indptr)
 
     @cached_property
     def _in(self) -> NDArray[np.bool_]:
@@ -152,6 +176,7 @@ class Population:
             self,
             **{name: getattr(self, name)[rows] for name in of_users},
             left_out=None if self.left_out is None else self.left_out[rows],
+            bound=self.light_up_to,
             seen_indptr=indptr,
             seen_indices=self.seen_indices[places],
             positive=self.positive[places],

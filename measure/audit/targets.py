@@ -12,14 +12,14 @@ from typing import Literal
 
 import numpy as np
 
-from measure.audit.scope import JOINED
+from measure.audit.scope import JOINED, LIGHT
 from measure.audit.subject import Lists, Subject
 from measure.features import Features, Forms, list_features, noise_like, side_by_side, whitened
 from measure.masks import Mask, attacked_under, telling_masks
 from measure.profiles import Profile
 
-UNLISTED = "base:folded_in"
-"""Measured as a reference only: no row of the card."""
+UNLISTED = ("base:folded_in", "base:light")
+"""Measured as a reference only: no rows of the card."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Target:
     """Makes them; called when they are needed, for all attributes at once."""
     reference: str | None
     """The target to compare with, which gives the row's ``base_auc``."""
-    users: Literal["audit", "folded_in"] = "audit"
+    users: Literal["audit", "folded_in", "light"] = "audit"
 
     def only(self, attributes: Container[str]) -> Target:
         """The same for those of its attributes that can be measured."""
@@ -82,7 +82,7 @@ def _base(asked: _Asked) -> Target:
 
 
 def _leakage(asked: _Asked) -> Iterator[Target]:
-    """User vectors, noise, fair vectors, and those of users that the base model never saw."""
+    """User vectors, noise, fair vectors, and those of users that the base model never saw, or saw little of."""
     subject = asked.subject
     yield _base(asked)
     if asked.profile.protected_only:
@@ -93,10 +93,14 @@ def _leakage(asked: _Asked) -> Iterator[Target]:
     for mask in asked.masks:
         yield Target("fair", mask, asked.names, partial(subject.fair, mask), "base")
     if subject.population.new.any():
-        yield Target(UNLISTED, (), asked.names, lambda: asked.u, None, "folded_in")
+        yield Target(UNLISTED[0], (), asked.names, lambda: asked.u, None, "folded_in")
         for mask in telling_masks(asked.masks):
             fair = partial(subject.fair, mask)
-            yield Target("folded_in", mask, attacked_under(mask, asked.names), fair, UNLISTED, "folded_in")
+            yield Target("folded_in", mask, attacked_under(mask, asked.names), fair, UNLISTED[0], "folded_in")
+    if subject.population.light.any():
+        yield Target(UNLISTED[1], (), asked.names, lambda: asked.u, None, "light")
+        for mask in filter(None, telling_masks(asked.masks)):
+            yield Target(LIGHT, mask, mask, partial(subject.fair, mask), UNLISTED[1], "light")
 
 
 def _parts(asked: _Asked) -> Iterator[Target]:

@@ -5,8 +5,9 @@ there is not judged, with the reason that the card gives, or with the one that n
 can keep a verdict from passing, and never make it pass.
 
 An interval decides, not a point: pass where all of it is on the good side of the threshold, fail where all of it is on
-the bad side, inconclusive where the threshold lies inside. A quick look judges nothing, and neither does a bundle whose
-training saw the labels of audit users.
+the bad side, inconclusive where the threshold lies inside. Light users are in the other rows as well; their own are
+inconclusive where the value is over the threshold and fail as all others do (docs/decisions/0058). A quick look judges
+nothing, and neither does a bundle whose training saw the labels of audit users.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Literal
 
 from measure.audit.lookup import Found, LookedUp, Missing, Row, kept_of, leaks_of
 from measure.audit.reasons import Reason
-from measure.audit.scope import Scope, Wanted
+from measure.audit.scope import LIGHT, Scope, Wanted
 from measure.errors import OutOfRangeError
 
 Verdict = Literal["pass", "fail", "inconclusive", "not_judged"]
@@ -38,8 +39,10 @@ class Thresholds:
                 raise OutOfRangeError(name, getattr(self, name), low, 1)
 
     def leak(self, row: Found) -> Verdict:
-        """Judge one row of leakage."""
+        """Judge one row of leakage; that of light users keeps from passing by its value alone."""
         low, high = row.ci95
+        if row.what == LIGHT:
+            high = row.value
         return "pass" if high <= self.leakage_at_most else "fail" if low > self.leakage_at_most else "inconclusive"
 
     def kept(self, row: Found) -> Verdict:
@@ -114,14 +117,16 @@ def _leaked(looked: LookedUp, thresholds: Thresholds, whole: Missing | None) -> 
     name, most = looked.subject, thresholds.leakage_at_most
     if not rows:
         return {"verdict": verdict, "worst": None, "sentence": f"{name}: not judged: {looked.why}."}
-    worst = max(rows, key=lambda row: row.value)
+    worst = max(rows, key=lambda row: (verdict != "pass" or row.what != LIGHT, row.value))
     low, high = worst.ci95
     at = f"{worst.value:.3f} (95 % interval {low:.3f} to {high:.3f}, n {worst.row['n']:,})"
+    enough = most if worst.what == LIGHT else most - (high - low) / 2
+    among = " among light users" if worst.what == LIGHT else ""
     said = {
         "pass": f"{name}: no attacker recovers it better than {at}; {most:g} is allowed.",
-        "fail": f"{name}: an attacker recovers it at {at}; {most:g} is allowed.",
-        "inconclusive": f"{name}: the strongest attacker is at {at}, too near {most:g} to tell with so few users: "
-        f"they would show a pass from about {most - (high - low) / 2:.3f} down.",
+        "fail": f"{name}: an attacker recovers it{among} at {at}; {most:g} is allowed.",
+        "inconclusive": f"{name}: the strongest attacker{among} is at {at}, too near {most:g} to tell with so few "
+        f"users: they would show a pass from about {enough:.3f} down.",
         "not_judged": f"{name}: not judged; where it was measured, the strongest attacker is at {at}.",
     }[verdict]
     if any(len(members) > 1 for members in worst.row.get("classes", ())):

@@ -45,7 +45,7 @@ def together(card: Card) -> Section:
 
 def others(card: Card) -> Section:
     """Show rows of targets that no other section knows."""
-    known = {"fair", "base", "noise", "folded_in"}
+    known = {"fair", "base", "noise", "folded_in", "light"}
     rows = [
         row
         for row in card.leakage

@@ -59,6 +59,7 @@ def _coverage(card: Card) -> list[tuple[str, str, bool]]:
         ("the control on noise", "leakage", attacked("noise")),
         ("accuracy by group", "accuracy", any(row.groups for row in card.accuracy)),
         ("new users", "accuracy", bool(card.folded_in) or attacked("folded_in")),
+        ("light users", "accuracy", bool(card.light) or attacked("light")),
         ("the front over strengths", "", bool(card.front)),
         ("overlap between masks", "overlap", bool(found.overlap)),
         ("exposure by user group", "exposure", bool(found.exposure)),

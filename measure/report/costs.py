@@ -1,12 +1,13 @@
-"""The cost of protection: accuracy kept by mask, by group, and for new users."""
+"""The cost of protection: accuracy kept by mask, by group, and for users who are told apart, new and light ones."""
 
 from collections.abc import Sequence
 
 from measure.report import words
 from measure.report.axes import over_marks
 from measure.report.figures import Figure, Mark, Panel, Shape
+from measure.report.json_access import count, table
 from measure.report.page import Block, Section, Table
-from measure.report.rows import FULL, SAMPLED, AccuracyRow, Card, Metric
+from measure.report.rows import FULL, SAMPLED, AccuracyRow, Card, LeakRow, Metric
 from measure.report.tables import LONG, accuracy_table, key_of, leak_table, name, number
 
 TITLES = {SAMPLED: "Sampled N@10 kept", FULL: "Full N@10 kept"}
@@ -17,10 +18,10 @@ def by_mask(card: Card) -> Section:
     if not card.accuracy:
         return Section("accuracy", "", [])
     panels = _panels([(words.mask(row.sensitive), row) for row in card.accuracy], card.kept_at_least)
-    table = accuracy_table("Accuracy by mask", card.accuracy, "Protected", lambda row: words.mask(row.sensitive))
+    rows = accuracy_table("Accuracy by mask", card.accuracy, "Protected", lambda row: words.mask(row.sensitive))
     text = "How much of the unprotected accuracy is left when a request protects these attributes."
     figure = Figure("Accuracy kept by mask", panels, key_of(panels))
-    return Section("accuracy", "Accuracy kept", [text, figure, table, *_candidates(card)])
+    return Section("accuracy", "Accuracy kept", [text, figure, rows, *_candidates(card)])
 
 
 def _candidates(card: Card) -> list[Table]:
@@ -79,20 +80,34 @@ def _least(row: AccuracyRow) -> str:
 
 def new_users(card: Card) -> Section:
     """Show users that the base model never saw, with vectors folded in from history."""
-    leaks = card.attacked("folded_in")
-    if not leaks and not card.folded_in:
-        return Section("new-users", "", [])
-    blocks: list[Block] = [
-        "Users that the base model never saw: their vector is computed from their history, then protected as any other."
-    ]
-    if card.folded_in:
-        table = accuracy_table(
-            "Accuracy of new users", card.folded_in, "Protected", lambda row: words.mask(row.sensitive)
+    text = "Users that the base model never saw: their vector is computed from their history, then protected as any "
+    return _apart("new users", f"{text}other.", card.folded_in, card.attacked("folded_in"))
+
+
+def light_users(card: Card) -> Section:
+    """Show the users with the fewest interactions."""
+    most = count(table(card.leakage_protocol.get("light")).get("interactions_at_most"))
+    text = "A third of the audit users, those with the fewest interactions"
+    text += f": at most {words.count(most)}. " if most is not None else ". "
+    text += "Their attackers learn among such users, too. They are in all other numbers as well."
+    if card.leakage_at_most is not None:
+        text += " A leakage over the threshold keeps the audit from passing, and fails it where all of its interval is."
+    return _apart("light users", text, card.light, card.attacked("light"))
+
+
+def _apart(who: str, text: str, accuracy: Sequence[AccuracyRow], leaks: Sequence[LeakRow]) -> Section:
+    """Accuracy and leakage of some users alone."""
+    slug = who.replace(" ", "-")
+    if not leaks and not accuracy:
+        return Section(slug, "", [])
+    blocks: list[Block] = [text]
+    if accuracy:
+        blocks.append(
+            accuracy_table(f"Accuracy of {who}", accuracy, "Protected", lambda row: words.mask(row.sensitive))
         )
-        blocks.append(table)
     if leaks:
-        blocks.append(leak_table("Leakage of new users' fair vectors", leaks, reference=lambda row: row.base))
-    return Section("new-users", "New users", blocks)
+        blocks.append(leak_table(f"Leakage of {who}' fair vectors", leaks, reference=lambda row: row.base))
+    return Section(slug, words.capital(who), blocks)
 
 
 def _panels(rows: Sequence[tuple[str, AccuracyRow]], threshold: float | None) -> list[Panel]:

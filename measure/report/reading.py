@@ -27,6 +27,7 @@ def read(report: Mapping[str, Any]) -> Card:
         attributes=tuple(dict.fromkeys([*filter(None, declared), *(row.attribute for row in leaks)])),
         accuracy=tuple(_accuracy(row, unkept) for row in tables(accuracy.get("by_mask"))),
         folded_in=tuple(_accuracy(row, unkept) for row in tables(accuracy.get("folded_in"))),
+        light=tuple(_accuracy(row, unkept) for row in tables(accuracy.get("light"))),
         leakage=leaks,
         front=tuple(_front(card.get("front"))),
         accuracy_protocol=table(accuracy.get("protocol")),

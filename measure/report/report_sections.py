@@ -32,7 +32,7 @@ def tell(card: Card) -> Page:
             "Result",
             [verdict.attributes(card), summary.at_a_glance(card), fronts.front(card), glossary.how_to_read(card)],
         ),
-        ("Accuracy", [costs.by_mask(card), costs.by_group(card), costs.new_users(card)]),
+        ("Accuracy", [costs.by_mask(card), costs.by_group(card), costs.new_users(card), costs.light_users(card)]),
         ("Leakage", [*_vectors(card), answers.lists(card), answers.together(card), answers.others(card)]),
         ("Lists and groups", _lists_and_groups(card)),
         ("Method", [model_card.facts(card), model_card.withheld(card), closing.limits(card)]),

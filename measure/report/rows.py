@@ -140,6 +140,7 @@ class Card:
     attributes: tuple[str, ...]
     accuracy: tuple[AccuracyRow, ...]
     folded_in: tuple[AccuracyRow, ...]
+    light: tuple[AccuracyRow, ...]
     leakage: tuple[LeakRow, ...]
     front: tuple[FrontRow, ...]
     accuracy_protocol: Mapping[str, Any]

@@ -51,8 +51,13 @@ def make_result(
     if audit is None:
         raise NoAuditDataError(description.version)
     population = population_of(model, audit)
-    new_users = bool(population.new.any())
-    scope = Scope(population.names, all_masks(description), new_users=new_users, strict=population.strict)
+    scope = Scope(
+        population.names,
+        all_masks(description),
+        new_users=bool(population.new.any()),
+        light_users=bool(population.light.any()),
+        strict=population.strict,
+    )
     if wanted.users is not None:
         population = population.at_most(wanted.users, wanted.seed)
     if "leakage" in wanted.metrics:
@@ -83,3 +88,6 @@ def _what_they_can_show(population: Population, thresholds: Thresholds) -> Itera
             yield power(labels, ordered=in_order(classes)).sentence(name, thresholds.leakage_at_most)
         except MeasureError as error:
             yield f"{name}: cannot be judged: {error}."
+    if (few := population.light).any():
+        who = f"{int(few.sum()):,} light users, with at most {population.light_up_to} interactions,"
+        yield f"{who} are attacked alone, too: a leakage over {thresholds.leakage_at_most:g} there keeps from passing."

@@ -3,7 +3,7 @@
 from measure.audit import Scope
 
 MASKS = ((), ("gender",))
-ONE = Scope(("gender",), MASKS, new_users=False, strict=True)
+ONE = Scope(("gender",), MASKS, new_users=False, light_users=False, strict=True)
 NEEDED = ("fair", "list@10", "protecting_masks", "protecting_lists@10")
 """Targets of the attribute where lists of 10 are attacked."""
 

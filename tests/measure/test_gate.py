@@ -112,7 +112,13 @@ def test_a_row_that_only_the_new_version_has_is_none():
 
 
 def test_an_attribute_and_a_mask_that_are_gone_are_reasons():
-    two = Scope(("gender", "age"), ((), ("gender",), ("age",), ("gender", "age")), new_users=False, strict=True)
+    two = Scope(
+        ("gender", "age"),
+        ((), ("gender",), ("age",), ("gender", "age")),
+        new_users=False,
+        light_users=False,
+        strict=True,
+    )
     fewer = replace(two, masks=((), ("gender",), ("age",)))
 
     gone = reasons(a_version(), a_version(scope=two))
@@ -124,8 +130,20 @@ def test_an_attribute_and_a_mask_that_are_gone_are_reasons():
 
 
 def test_attributes_in_another_order_are_the_same():
-    two = Scope(("gender", "age"), ((), ("gender",), ("age",), ("gender", "age")), new_users=False, strict=True)
-    turned = Scope(("age", "gender"), ((), ("age",), ("gender",), ("age", "gender")), new_users=False, strict=True)
+    two = Scope(
+        ("gender", "age"),
+        ((), ("gender",), ("age",), ("gender", "age")),
+        new_users=False,
+        light_users=False,
+        strict=True,
+    )
+    turned = Scope(
+        ("age", "gender"),
+        ((), ("age",), ("gender",), ("age", "gender")),
+        new_users=False,
+        light_users=False,
+        strict=True,
+    )
 
     assert reasons(a_version(scope=turned), a_version(scope=two)) == []
 

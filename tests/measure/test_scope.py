@@ -21,7 +21,7 @@ def masks_of(attributes, listed=()):
     return supported_masks(attributes, lambda mask: not listed or mask in listed, listed)
 
 
-@pytest.mark.parametrize("new_users", [False, True])
+@pytest.mark.parametrize(("new_users", "light_users"), [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize(
     ("attributes", "listed"),
     [
@@ -30,9 +30,10 @@ def masks_of(attributes, listed=()):
         (NAMES[:2], (("gender", "age"),)),
     ],
 )
-def test_what_is_demanded_is_what_is_planned(attributes, listed, new_users):
+def test_what_is_demanded_is_what_is_planned(attributes, listed, new_users, light_users):
     masks = masks_of(attributes, listed)
-    population = SimpleNamespace(names=attributes, new=np.array([new_users]), base=None)
+    apart = {"new": np.array([new_users]), "light": np.array([light_users])}
+    population = SimpleNamespace(names=attributes, base=None, **apart)
     made = dict.fromkeys(("fair", "lists", "base_lists", "part"), print)  # nothing is made while an audit is planned
     subject = SimpleNamespace(population=population, parts=("shared",), **made)
 
@@ -44,7 +45,7 @@ def test_what_is_demanded_is_what_is_planned(attributes, listed, new_users):
         if name in target.sensitive and _JUDGED.fullmatch(target.name)
     }
 
-    scope = Scope(attributes, tuple(masks), new_users=new_users, strict=True)
+    scope = Scope(attributes, tuple(masks), new_users=new_users, light_users=light_users, strict=True)
     demanded = {(name, each.what, each.sensitive) for name in attributes for each in scope.leaks(name, FULL.lists)}
     assert demanded == planned
 

@@ -75,6 +75,20 @@ def test_one_target_that_leaks_fails_the_attribute_and_is_the_worst_row(target):
 
 
 @pytest.mark.parametrize(
+    ("low", "high", "expected"), [(0.56, 0.63, "pass"), (0.56, 0.65, "inconclusive"), (0.61, 0.7, "fail")]
+)
+def test_light_users_hold_a_pass_back_by_the_value_and_fail_by_the_interval(low, high, expected):
+    found = judged(a_card(("light", low, high)))
+
+    (gender,) = found["attributes"]
+    assert gender["verdict"] == found["overall"] == expected
+    assert gender["worst"]["target"] == ("fair" if expected == "pass" else "light")
+    if expected == "inconclusive":
+        assert "among light users" in gender["sentence"]
+        assert "from about 0.600 down" in gender["sentence"]
+
+
+@pytest.mark.parametrize(
     ("sensitive", "target"),
     [
         ([], "fair"),

@@ -14,6 +14,7 @@ const TARGETS = {
   base: "user vector, unprotected",
   noise: "random noise",
   folded_in: "fair vector of new users",
+  light: "fair vector of light users",
   all_masks: "fair vectors of all masks together",
   protecting_masks: "fair vectors of all masks that protect it",
 };
