@@ -108,12 +108,14 @@ class Population:
     @cached_property
     def light(self) -> NDArray[np.bool_]:
         """(U,) audited users with the fewest interactions; may be nobody."""
-        return self.audited & (self._interactions <= self.light_up_to)
+        found: NDArray[np.bool_] = self.audited & (self._interactions <= self.light_up_to)
+        return found
 
     @cached_property
     def light_train(self) -> NDArray[np.bool_]:
         """(U,) train users with as few."""
-        return (self.split == TRAIN) & (self._interactions <= self.light_up_to)
+        found: NDArray[np.bool_] = (self.split == TRAIN) & (self._interactions <= self.light_up_to)
+        return found
 
     @cached_property
     def _interactions(self) -> NDArray[np.int64]:
