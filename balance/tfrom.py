@@ -158,7 +158,7 @@ class _Run:
 
     def first(self, user: int, room: NDArray[np.float64], weight: float) -> int:
         """The most relevant candidate all of whose groups have room; -1 where there is none."""
-        fits = ((weight * self._table <= room + ROOM) | ~self._needs).all(axis=1)
+        fits = np.all((weight * self._table <= room + ROOM) | ~self._needs, axis=1)
         found = np.flatnonzero(self._left[user] & fits[self._pattern[user]])
         return int(self._order[user, found[0]]) if len(found) else -1
 
