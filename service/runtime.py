@@ -89,6 +89,7 @@ class Runtime:
             settings.database_url.get_secret_value(),
             pseudonym_secret=_opened(settings.pseudonym_secret),
             observe=self._committed,
+            deadline_s=settings.deadline_s,
         )
         self.events = None
         if self.link is not None:

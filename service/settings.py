@@ -127,7 +127,8 @@ class Settings(AuditSettings):
     """Requests that may wait for the worker; one more is answered 503."""
 
     deadline_s: Annotated[float, Field(gt=0, le=60)] = 2.0
-    """Seconds after which a request that still waits is answered 503."""
+    """Seconds after which a request that still waits, for the worker or for its record to be durable, is answered
+    503."""
 
     max_batch: Annotated[int, Field(ge=1, le=4096)] = 64
     """Requests computed together at most."""

@@ -117,7 +117,7 @@ def served(request, tables, tmp_path_factory):
 
 
 def client_of(path, tmp_path):
-    settings = Settings(bundle=path, scores="audit", database_url=f"sqlite:///{tmp_path}/store.db")
+    settings = Settings(bundle=path, deadline_s=60, scores="audit", database_url=f"sqlite:///{tmp_path}/store.db")
     app = create_app(settings, load_model(path, "cpu"))
     return app, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
 

@@ -126,7 +126,7 @@ def candidates_of(base, u, count):
 async def test_every_answer_is_what_the_trained_encoder_scores(trained, protected, tmp_path):
     dataset, fair, folder, dtype = trained
     vectors = fair_in_training(fair, applied(fair, protected), dtype)
-    settings = Settings(bundle=folder, scores="audit", database_url=f"sqlite:///{tmp_path}/store.db")
+    settings = Settings(bundle=folder, deadline_s=60, scores="audit", database_url=f"sqlite:///{tmp_path}/store.db")
     app = create_app(settings, load_model(folder, "cpu"))
     row_of = {item: row for row, item in enumerate(dataset.items)}
 
@@ -154,7 +154,7 @@ async def test_every_answer_is_what_the_trained_encoder_scores(trained, protecte
 async def test_the_list_is_the_best_of_the_candidates_in_the_order_of_training(trained, k, tmp_path):
     dataset, fair, folder, dtype = trained
     app = create_app(
-        Settings(bundle=folder, scores="audit", database_url=f"sqlite:///{tmp_path}/store.db"),
+        Settings(bundle=folder, deadline_s=60, scores="audit", database_url=f"sqlite:///{tmp_path}/store.db"),
         load_model(folder, "cpu"),
     )
     row_of = {item: row for row, item in enumerate(dataset.items)}
@@ -197,7 +197,7 @@ async def test_what_a_user_has_interacted_with_is_never_shown_unless_asked_for(t
     dataset, fair, folder, _ = trained
     bundle = read_bundle(folder)
     asked = {"sensitive": ",".join(fair.supported_masks.masks[-1])} if fair.supported_masks.masks else {}
-    settings = Settings(bundle=folder, database_url=f"sqlite:///{tmp_path}/store.db")
+    settings = Settings(bundle=folder, deadline_s=60, database_url=f"sqlite:///{tmp_path}/store.db")
     app = create_app(settings, load_model(folder, "cpu"))
 
     async with (
