@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 
-from measure.errors import NotFiniteError, OutOfRangeError, ShapeError
+from measure.errors import MeasureError, NotFiniteError, OutOfRangeError, ShapeError
 
 Features = Any
 """A dense array (n, d) or a SciPy sparse matrix (n, w)."""
@@ -88,6 +88,15 @@ class Forms:
         return rows, width
 
 
+def prepared(features: Features | Forms) -> Features | Forms:
+    """Prepare features that several attributes are attacked through, once; what is refused stays as it is."""
+    try:
+        forms = tuple(prepare(each) for each in forms_of(features))
+    except MeasureError:
+        return features
+    return Forms(forms) if isinstance(features, Forms) else forms[0]
+
+
 def forms_of(features: Any) -> tuple[Features, ...]:
     """All forms of features: themselves where they have one."""
     return features.forms if isinstance(features, Forms) else (features,)
@@ -131,6 +140,12 @@ class Prepared:
     dense: NDArray[np.float32]
     is_sparse: bool
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Users and columns."""
+        rows, width = self.wide.shape
+        return rows, width
+
     def rows(self, rows: NDArray[np.intp]) -> "Prepared":
         """Take some users."""
         dense = self.dense[rows]
@@ -153,12 +168,14 @@ class Prepared:
 
 
 def prepare(features: Features) -> Prepared:
-    """Check features, and prepare the form that each attacker needs.
+    """Check features, and prepare the form that each attacker needs; what is prepared already stays as it is.
 
     Raises:
         ShapeError: not two-dimensional, or without columns.
         NotFiniteError: NaN or infinity among the values.
     """
+    if isinstance(features, Prepared):
+        return features
     if features.ndim != 2 or not features.shape[1]:
         raise ShapeError("features", features.shape, "(n, d) with d at least 1")
     is_sparse = bool(sparse.issparse(features))

@@ -1,8 +1,9 @@
 """Perceptrons with one hidden layer, several at once: the attacker that is fitted most often, so it has its own code.
 
 Members differ in where they start and see the same batches, so the hidden layers of all are one product of matrices.
-Adam (Kingma and Ba, ICLR 2015), ReLU, softmax or, for two classes, one logistic output; weights start uniform within
-√(6 / (fan in + fan out)) (Glorot and Bengio, AISTATS 2010). Letters: n users, d columns, H hidden units, S members.
+Adam (Kingma and Ba, ICLR 2015) at a rate that falls to zero by half a cosine (Loshchilov and Hutter, ICLR 2017), ReLU,
+softmax or, for two classes, one logistic output; weights start uniform within √(6 / (fan in + fan out)) (Glorot and
+Bengio, AISTATS 2010). Letters: n users, d columns, H hidden units, S members.
 """
 
 from collections.abc import Iterator
@@ -12,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 HIDDEN = 128
-EPOCHS = 30
-BATCH = 128
-RATE = 0.003
+EPOCHS = 12
+STEPS_AT_LEAST = 200
+"""Few users are taken in smaller batches, and very few are gone over more often."""
+BATCHES = (128, 64)
+RATE = 0.006
+"""At the first step."""
 _DECAY, _DECAY_SQUARES, _TINY = 0.9, 0.999, 1e-8
 
 Floats = NDArray[np.float32]
@@ -66,12 +70,15 @@ def probabilities(
     layers.first[:] = rng.uniform(-1, 1, layers.first.shape) * np.sqrt(6 / (width + HIDDEN))
     layers.second[:] = rng.uniform(-1, 1, layers.second.shape) * np.sqrt(6 / (HIDDEN + outputs))
     wanted = np.eye(count, dtype=np.float32)[labels][:, -outputs:]
-    step = _adam(layers.flat, slopes.flat)
-    for _ in range(EPOCHS):
+    batch = next((size for size in BATCHES if EPOCHS * -(-n // size) >= STEPS_AT_LEAST), BATCHES[-1])
+    steps = -(-n // batch)
+    epochs = max(EPOCHS, -(-STEPS_AT_LEAST // steps))
+    step = _adam(layers.flat, slopes.flat, epochs * steps)
+    for _ in range(epochs):
         order = rng.permutation(n)
         x, y = users[order], wanted[order]
-        for start in range(0, n, BATCH):
-            _slopes(layers, slopes, x[start : start + BATCH], y[start : start + BATCH], penalty)
+        for start in range(0, n, batch):
+            _slopes(layers, slopes, x[start : start + batch], y[start : start + batch], penalty)
             next(step)
     _, found = _forward(layers, scored)
     mean = found.mean(axis=0, dtype=np.float64)
@@ -115,12 +122,11 @@ def _by_member(hidden: Floats, layers: _Layers) -> Floats:
     return hidden.reshape(len(hidden), len(layers.second), HIDDEN).transpose(1, 0, 2)
 
 
-def _adam(weights: Floats, slopes: Floats) -> Iterator[None]:
-    """Move the weights, in place, by the slopes as they are at each step."""
+def _adam(weights: Floats, slopes: Floats, steps: int) -> Iterator[None]:
+    """Move the weights, in place, by the slopes as they are at each step; so many times."""
     mean, square, room = (np.zeros_like(weights) for _ in range(3))
-    done = 0
-    while True:
-        done += 1
+    for done in range(1, steps + 1):
+        rate = RATE * 0.5 * (1 + np.cos(np.pi * (done - 1) / steps))
         mean *= _DECAY
         np.multiply(slopes, 1 - _DECAY, out=room)
         mean += room
@@ -131,6 +137,6 @@ def _adam(weights: Floats, slopes: Floats) -> Iterator[None]:
         np.sqrt(square, out=room)
         room += _TINY
         np.divide(mean, room, out=room)
-        room *= RATE * np.sqrt(1 - _DECAY_SQUARES**done) / (1 - _DECAY**done)
+        room *= rate * np.sqrt(1 - _DECAY_SQUARES**done) / (1 - _DECAY**done)
         weights -= room
         yield

@@ -37,7 +37,7 @@ def bootstrap_interval(scores: Scores, labels: Labels, resamples: int, seed: int
     """
     side = 1.0 if macro_auc(scores, labels) >= 0.5 else -1.0
     rng = np.random.default_rng(seed)
-    parts = [weighted_macro_auc(scores, labels, weights) for weights in _weights(len(labels), resamples, rng)]
+    parts = [weighted_macro_auc(scores, labels, weights) for weights in weights_of(len(labels), resamples, rng)]
     leaks = 0.5 + side * (np.concatenate(parts) - 0.5)
     low, high = np.nanpercentile(leaks, [2.5, 97.5])
     return float(low), float(high)
@@ -69,7 +69,7 @@ def permutation_null(
     return np.sort(np.concatenate(strongest))
 
 
-def _weights(n: int, resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+def weights_of(n: int, resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
     """How often each user is drawn; blocks of shape (B, n)."""
     size = max(1, _BLOCK_VALUES // n)
     for start in range(0, resamples, size):

@@ -6,6 +6,7 @@ accuracy   held-out positives: by mask, by group, for new users
 fairness   what lists are like, by mask and by group
 targets    what is attacked, under which masks, and what it is compared with
 leakage    the attacks, and the rows they become
+traces     what can be read of attributes' scores, by everybody's vectors
 workers    many attacks side by side, with the same result for any number of processes
 scope      what an audit was asked for, and what a verdict must cover
 reasons    why something is not judged: a closed set

@@ -15,8 +15,10 @@ from measure.audit.progress import Steps
 from measure.audit.reasons import not_measured, reason_of
 from measure.audit.subject import Population, Subject
 from measure.audit.targets import UNLISTED, Target, targets_of
+from measure.audit.traces import Traces, traced
 from measure.audit.workers import Workers
 from measure.errors import MeasureError
+from measure.features import prepared
 from measure.labels import in_order, merge_rare
 from measure.leakage import Leakage, Users
 from measure.masks import Mask
@@ -48,19 +50,25 @@ class Attacks:
         self._population, self._profile, self._seed = subject.population, profile, seed
         self._labels, self._skipped = _measurable(subject.population)
         self._ordered = {name: in_order(classes) for name, classes in subject.population.attributes.items()}
+        kinds = frozenset(kinds)
+        self._traces = Traces(
+            subject, masks if "leakage" in kinds and not profile.protected_only else (), self._labels, profile, seed
+        )
         planned = targets_of(kinds, subject, masks, profile, seed)
         self._targets = {kind: [each.only(self._labels) for each in targets] for kind, targets in planned.items()}
 
     @property
     def steps(self) -> int:
         """How many there are, the choice of settings included."""
-        return len(self._labels) + sum(len(each.attributes) for targets in self._targets.values() for each in targets)
+        attacks = sum(len(each.attributes) for targets in self._targets.values() for each in targets)
+        return len(self._labels) + attacks + len(self._traces.keys)
 
     def run(self, workers: int, steps: Steps) -> tuple[Row, dict[str, float]]:
         """Attack.
 
         Returns:
-            The card's ``leakage``, one row per (sensitive, attribute, target), and the seconds that each kind took.
+            The card's ``leakage``, one row per (sensitive, attribute, target), with its ``trace``, and the seconds that
+            each kind took.
         """
         seconds: dict[str, float] = {}
         found: dict[tuple[Target, str], Leakage | NotMeasured] = {}
@@ -78,15 +86,21 @@ class Attacks:
                 results = pool.run(attacked, self._attacks(targets, settings), steps.step)
                 found |= zip(keys, results, strict=True)
                 seconds[kind] = time.monotonic() - started
+            if self._traces.keys:
+                started = time.monotonic()
+                steps.begin("reading scores from fair vectors")
+                traces = pool.run(traced, self._traces.readings(settings), steps.step)
+                seconds["leakage"] += time.monotonic() - started
         rows = list(_rows(found, self._population.attributes))
-        return {"protocol": self._protocol(settings, found), "by_mask": rows}, seconds
+        trace = {"trace": self._traces.section(traces)} if self._traces.keys else {}
+        return {"protocol": self._protocol(settings, found), "by_mask": rows, **trace}, seconds
 
     def _attacks(self, targets: Sequence[Target], settings: Mapping[str, Tuned]) -> Iterator[Attack]:
         """One attack a row; features are made when it is their turn."""
         users = _users(self._population)
         for target in targets:
             if target.attributes:
-                features = target.features()
+                features = prepared(target.features())
                 for name in target.attributes:
                     labelled = self._labels[name], self._ordered[name]
                     whom, known = users[target.users], settings[name]

@@ -53,6 +53,7 @@ def _coverage(card: Card) -> list[tuple[str, str, bool]]:
     return [
         ("accuracy", "accuracy", bool(card.accuracy)),
         ("leakage of the fair vector", "leakage", attacked("fair")),
+        ("scores left", "leakage", bool(card.traces)),
         ("leakage of the parts", "parts", attacked("part:")),
         ("leakage of the lists", "lists", attacked("list@")),
         ("several masks together", "joined", attacked("all_masks", "lists@", "protecting_")),

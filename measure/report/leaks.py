@@ -119,6 +119,25 @@ def parts(card: Card) -> Section:
     return Section("parts", "Cross-leakage between parts", [text, matrix, detail])
 
 
+def traces(card: Card) -> Section:
+    """Show what can be read of attributes' scores, a diagnostic over all users."""
+    if not card.traces:
+        return Section("trace", "", [])
+    text = (
+        "A diagnostic, not judged: whether a user's score for an attribute, learned from user vectors, is above the "
+        "median is read from the fair vector. It needs no label of the users that it is read of, so all of them count "
+        "and its error is small. Compare variants of one base model by it, which it orders as leakage does. It does "
+        "not fall to 0.500 where an attribute is withheld: half of a score says nothing of the attribute."
+    )
+    body: list[list[Cell]] = [
+        [name(words.mask(row.sensitive)), name(row.attribute), auc(row.auc, strong=True),
+         number(words.interval(row.ci)), auc(row.base), number(words.count(row.n))]
+        for row in card.traces
+    ]  # fmt: skip
+    columns = ["Protected", "Attribute", "AUC", "95\u00a0% interval", "unprotected", "n"]
+    return Section("trace", "Scores left", [text, Table("Scores read from fair vectors", columns, body)])
+
+
 def unprotected(card: Card) -> Section:
     """Show how much of an attribute is still there for requests that do not protect it."""
     rows = [row for row in card.attacked("fair") if not row.protected]

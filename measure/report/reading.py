@@ -7,7 +7,7 @@ from typing import Any
 from measure.report.fair_reading import read_fairness
 from measure.report.fair_rows import Mask
 from measure.report.json_access import count, items, names, number, pair, table, tables
-from measure.report.rows import AccuracyRow, Attacker, Card, FrontRow, LeakRow, Metric
+from measure.report.rows import AccuracyRow, Attacker, Card, FrontRow, LeakRow, Metric, TraceRow
 from measure.report.verdict_reading import read_verdict
 from measure.report.words import clean
 
@@ -29,6 +29,7 @@ def read(report: Mapping[str, Any]) -> Card:
         folded_in=tuple(_accuracy(row, unkept) for row in tables(accuracy.get("folded_in"))),
         light=tuple(_accuracy(row, unkept) for row in tables(accuracy.get("light"))),
         leakage=leaks,
+        traces=tuple(_traces(table(leakage.get("trace")).get("by_mask"))),
         front=tuple(_front(card.get("front"))),
         accuracy_protocol=table(accuracy.get("protocol")),
         leakage_protocol=table(leakage.get("protocol")),
@@ -106,6 +107,14 @@ def _attackers(found: Mapping[str, Any]) -> Iterator[Attacker]:
         if auc is not None:
             ways = number(values.get("cross_validated")), number(values.get("fitted_on_train"))
             yield Attacker(clean(name), auc, pair(values.get("ci95")), *ways)
+
+
+def _traces(rows: object) -> Iterator[TraceRow]:
+    for row in tables(rows):
+        auc = number(row.get("auc"))
+        if auc is not None:
+            whose = names(row.get("sensitive")), clean(row.get("attribute", "")), count(row.get("n"))
+            yield TraceRow(*whose, auc, pair(row.get("ci95")), number(row.get("base_auc")))
 
 
 def _front(rows: object) -> Iterator[FrontRow]:

@@ -55,6 +55,7 @@ def _vectors(card: Card) -> list[Section]:
         leaks.controls(card),
         leaks.parts(card),
         leaks.unprotected(card),
+        leaks.traces(card),
     ]
 
 

@@ -74,6 +74,18 @@ class LeakRow:
 
 
 @dataclass(frozen=True)
+class TraceRow:
+    """How well scores of an attribute are read from fair vectors under a mask that protects it."""
+
+    sensitive: Mask
+    attribute: str
+    n: int | None
+    auc: float
+    ci: tuple[float, float] | None
+    base: float | None
+
+
+@dataclass(frozen=True)
 class FrontRow:
     """One strength of the method, with its accuracy and leakage."""
 
@@ -142,6 +154,7 @@ class Card:
     folded_in: tuple[AccuracyRow, ...]
     light: tuple[AccuracyRow, ...]
     leakage: tuple[LeakRow, ...]
+    traces: tuple[TraceRow, ...]
     front: tuple[FrontRow, ...]
     accuracy_protocol: Mapping[str, Any]
     leakage_protocol: Mapping[str, Any]

@@ -54,5 +54,5 @@ def test_a_penalty_draws_weights_to_zero():
         probabilities(users, labels, users, penalty=penalty, members=1, seed=0) for penalty in (0.0, 1_000.0)
     )
 
-    assert loose[:, 1].std() > 0.3
+    assert loose[:, 1].std() > 0.2
     assert tight[:, 1].std() < 0.05

@@ -11,6 +11,7 @@ import pytest
 from bundle import SupportedMasks, Users
 from measure.masks import masks_to_measure
 from measure.profiles import Profile
+from measure.split import AUDIT
 from training.card import make_card
 
 LOOK = Profile("look", ("logistic",), 2, 1, 1, 20, 50, fit_rows=300, verdict=False)
@@ -215,3 +216,28 @@ def test_too_few_new_users_are_told(a_measured_bundle):
     assert "1 users, at least 60 needed" in entry["reason"]
     assert card["accuracy"]["folded_in"][0]["n"] == 1
     assert card["accuracy"]["folded_in"][0]["groups"] == {}
+
+
+def test_scores_are_traced_under_every_mask_that_protects_without_labels_of_audit_users(a_measured_bundle):
+    bundle = a_measured_bundle(attributes=("gender", "age"))
+    labels = bundle.audit.labels.copy()
+    audited = bundle.audit.split == AUDIT
+    labels[audited] = labels[audited][::-1]
+
+    card, other = (make_card(each, LOOK) for each in (bundle, with_labels(bundle, labels)))
+
+    rows = card["leakage"]["trace"]["by_mask"]
+    keys = [(tuple(row["sensitive"]), row["attribute"]) for row in rows]
+    assert keys == [
+        (("gender",), "gender"),
+        (("age",), "age"),
+        (("gender", "age"), "gender"),
+        (("gender", "age"), "age"),
+    ]
+    assert all(row["n"] == USERS and row["base_auc"] > 0.9 for row in rows)
+    assert other["leakage"]["trace"] == card["leakage"]["trace"]
+    assert other["leakage"]["by_mask"] != card["leakage"]["by_mask"]
+
+
+def with_labels(bundle, labels):
+    return replace(bundle, audit=replace(bundle.audit, labels=labels))

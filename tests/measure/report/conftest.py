@@ -147,6 +147,10 @@ class SampleCard:
                     "protocol": {"profile": "full", "verdict": True, "labels": "train users only", "not_measured": [],
                                  "light": {"n": 512, "interactions_at_most": 59}},
                     "by_mask": self.leakage(),
+                    "trace": {"protocol": {}, "by_mask": [
+                        {"sensitive": list(mask), "attribute": a, "n": 5649, "auc": 0.69, "ci95": [0.68, 0.7],
+                         "base_auc": 0.98} for mask in self.masks for a in mask
+                    ]},
                 },
                 "front": self.front(),
             },

@@ -111,11 +111,19 @@ def test_names_with_markup_stay_names(a_report, walk):
 def test_what_was_not_measured_is_left_out_and_never_zero(a_small_report, walk, headings):
     html, markdown = render_html(a_small_report), render_markdown(a_small_report)
 
-    for title in ("Lists", "New users", "Light users", "Controls", "Accuracy by group", "Unprotected attributes"):
+    for title in (
+        "Lists",
+        "New users",
+        "Light users",
+        "Scores left",
+        "Controls",
+        "Accuracy by group",
+        "Unprotected attributes",
+    ):
         assert title not in headings(markdown)
         assert f">{title}</h2>" not in html
     assert not re.search(r"\b0\.0+\b|\bnan\b|\bNone\b|\binf\b", markdown + walk(html).text)
-    assert "Not measured here, and so left out: leakage of the parts, leakage of the lists" in markdown
+    assert "Not measured here, and so left out: scores left, leakage of the parts, leakage of the lists" in markdown
 
 
 def test_nulls_and_numbers_that_are_none_count_as_not_measured(a_small_report):
