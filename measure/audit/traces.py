@@ -14,7 +14,7 @@ from measure.audit.subject import Subject
 from measure.errors import MeasureError
 from measure.features import prepare
 from measure.labels import merge_rare
-from measure.masks import Mask
+from measure.masks import Mask, telling_masks
 from measure.profiles import Profile
 from measure.split import TRAIN
 from measure.trace import COORDINATES, FOLDS, Coordinates, Trace, coordinates, trace
@@ -58,7 +58,7 @@ class Traces:
 
         Args:
             subject: whose vectors are read.
-            masks: under which.
+            masks: under which; of them, those that lists are attacked under.
             labels: attribute → (U,) class, -1 where unknown; those of train users alone are used.
             profile: how many train users scores are learned from.
             seed: of everything that is drawn.
@@ -74,7 +74,7 @@ class Traces:
         if len(self._users) > USERS_AT_MOST:
             drawn = np.random.default_rng(seed).choice(self._users, USERS_AT_MOST, replace=False)
             self._users = np.sort(drawn)
-        protecting = [(mask, name) for mask in masks for name in mask if name in self._labels]
+        protecting = [(mask, name) for mask in telling_masks(masks) for name in mask if name in self._labels]
         self.keys: list[tuple[Mask, str]] = [*(((), name) for name in self._labels if protecting), *protecting]
         """Mask and attribute of each reading; the user vectors are first, under no mask."""
 
