@@ -35,7 +35,7 @@ def nothing_is_started(monkeypatch):
     monkeypatch.setattr("service.audit.runs.LOOK_S", 0.05)
     monkeypatch.setattr("service.audit.runs.REPORT_S", 0.02)
     monkeypatch.setattr("service.audit.runs.TICK_S", 0.02)
-    monkeypatch.setattr(Child, "start", lambda arguments: Waiting())
+    monkeypatch.setattr(Child, "start", lambda *_: Waiting())
 
 
 @pytest.fixture
