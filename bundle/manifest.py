@@ -14,10 +14,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from bundle.limits import ATTRIBUTE_NAME, FEWEST_CLASSES, LARGEST_SIZE, MOST_ATTRIBUTES, MOST_CLASSES, MOST_SIZES
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """The version that is written."""
-SCHEMA_VERSIONS = (2, 3, 4)
-"""The versions that are read: 3 added parts in float16, 4 constant dimensions and bundles that read no history."""
+SCHEMA_VERSIONS = (2, 3, 4, 5)
+"""The versions that are read: 3 added parts in float16, 4 constant dimensions and bundles that read no history, 5 the
+order of classes, and what merged ones stand for."""
 
 AttributeName = Annotated[str, StringConstraints(pattern=f"^{ATTRIBUTE_NAME}$")]
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
@@ -37,6 +38,18 @@ class Attribute(Frozen):
 
     name: AttributeName
     classes: list[str] = Field(min_length=FEWEST_CLASSES, max_length=MOST_CLASSES)
+    ordered: bool | None = None
+    """Whether the classes stand from low to high; None, in older bundles: as names that are numbers or ranges say."""
+    merged: dict[str, Annotated[list[str], Field(min_length=1, max_length=MOST_CLASSES)]] = Field(
+        default_factory=dict, max_length=MOST_CLASSES
+    )
+    """Class → the classes of the data that it stands for; the others stand for themselves."""
+
+    @model_validator(mode="after")
+    def _merged_are_classes(self) -> Attribute:
+        if unknown := sorted(set(self.merged) - set(self.classes)):
+            raise ValueError(f"merged classes {unknown} of {self.name!r} are none of {self.classes}")
+        return self
 
 
 class Part(Frozen):

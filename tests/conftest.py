@@ -64,6 +64,7 @@ LONGEST = (
 """Files that take half a minute or nearly so. They begin first: one that began last would leave a process idle."""
 
 CLASSES = {"gender": ["F", "M"], "age": ["under 30", "30-49", "50+"], "occupation": ["artist", "lawyer", "writer"]}
+MERGED = {"age": {"50+": ["50-64", "65+"]}}
 
 MakeBundle = Callable[..., Bundle]
 
@@ -116,7 +117,10 @@ def make_bundle(
         mode="strict",
         base_model="pmf" if candidates is None else "deep",
         dimensions=d,
-        attributes=[Attribute(name=attribute, classes=CLASSES[attribute]) for attribute in attributes],
+        attributes=[
+            Attribute(name=attribute, classes=CLASSES[attribute], merged=MERGED.get(attribute, {}))
+            for attribute in attributes
+        ],
         supported_masks=supported_masks or SupportedMasks(kind="all"),
         always_protected=list(always_protected),
         empty_mask="fair",

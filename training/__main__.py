@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from bundle import BundleError, read_bundle
 from measure.audit import Thresholds
 from measure.profiles import PROFILES
+from measure.split import TRAIN
 from training import parallel, scalars
 from training.card import make_card
 from training.compare import as_text, compare_versions, thresholds_of
@@ -25,6 +26,8 @@ from training.data.fetch import fetch
 from training.data.generated import generate
 from training.data.generated_config import GeneratedConfig
 from training.data.load import choose, load
+from training.data.small_classes import merge_small
+from training.data.split import split_users
 from training.data.told import ask_service, read_told
 from training.data.write import write_tables
 from training.demands import experiment_of
@@ -102,7 +105,8 @@ def _check(options: argparse.Namespace) -> None:
     chosen = choose(config.data, options.folder)
     try:
         dataset = load(config.data if isinstance(chosen, GeneratedConfig) else chosen, options.folder)
-        print(describe(dataset))
+        train = split_users(dataset.users, config.split_salt) == TRAIN
+        print(describe(merge_small(dataset, train), train))
         experiment_of(config, dataset)
     finally:
         print(as_toml(chosen))

@@ -15,6 +15,7 @@ from training.base.train import positives_needed, refuse_unfit_base
 from training.base.vectors import BroughtVectors
 from training.config import RunConfig
 from training.data.dataset import UNKNOWN, Dataset
+from training.data.small_classes import merge_small
 from training.data.split import MIN_POSITIVES, NOTHING, hold_out, split_users
 from training.errors import TooLittleDataError
 from training.experiment import Experiment
@@ -24,7 +25,7 @@ FEWEST_ITEMS = 2
 
 
 def experiment_of(config: RunConfig, dataset: Dataset, vectors: BroughtVectors | None = None) -> Experiment:
-    """The experiment of a run, with everything in it that its stages need.
+    """The experiment of a run, with everything in it that its stages need; small classes of its dataset are merged.
 
     Args:
         config: the run.
@@ -44,6 +45,7 @@ def experiment_of(config: RunConfig, dataset: Dataset, vectors: BroughtVectors |
             "no users table, or no column of it that can be an attribute: there is nothing to withhold",
         )
     split = split_users(dataset.users, config.split_salt)
+    dataset = merge_small(dataset, split == TRAIN)
     experiment = Experiment(
         dataset,
         hold_out(dataset, config.data.held_out, config.split_salt),

@@ -77,11 +77,17 @@ class TooLittleDataError(TrainingError):
 
 
 class ServiceDataError(TrainingError):
-    """What the service was told cannot be read from its database."""
+    """What the service was told cannot be read from its database; ``said`` is how `python -m service export` ended."""
 
     def __init__(self, said: str) -> None:
-        needs = "`python -m service export`, which needs Evenhand's extra `serve`; --exported reads one made elsewhere"
-        super().__init__(f"the database is read by {needs}. It said: {said}")
+        cause = said.removeprefix("evenhand: ")
+        if "No module named" in said:
+            problem = f"is read by Evenhand's extra `serve`, which is not installed here ({cause})"
+            allowed = "the extra, or --exported FOLDER of an export made elsewhere"
+        else:
+            problem = f"cannot be read: {cause}"
+            allowed = "--database or EVENHAND_DATABASE_URL of one that is there, or --exported FOLDER of an export"
+        super().__init__(_sentence("the service's database", problem, None, allowed))
         self.said = said
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measure.accuracy import sample_negatives
-from measure.labels import in_order
 from measure.split import TRAIN
 from training.data.dataset import Dataset
 from training.data.split import NOTHING, Csr, HeldOut, draw_new_users
@@ -52,7 +51,7 @@ class Experiment:
     @cached_property
     def ordered(self) -> dict[str, bool]:
         """Of each attribute, whether its classes have an order."""
-        return {each.name: in_order(each.classes) for each in self.dataset.attributes}
+        return {each.name: each.ordered for each in self.dataset.attributes}
 
     @cached_property
     def folded_in(self) -> NDArray[np.bool_]:

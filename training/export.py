@@ -111,7 +111,15 @@ def _describe(config: RunConfig, dataset: Dataset, fair: Fair) -> Description:
         base_model=fair.base.model,
         dimensions=fair.base.users.shape[1],
         constant_dimensions=fair.base.constants,
-        attributes=[Attribute(name=a.name, classes=list(a.classes)) for a in dataset.attributes],
+        attributes=[
+            Attribute(
+                name=each.name,
+                classes=list(each.classes),
+                ordered=each.ordered,
+                merged={name: list(of) for name, of in each.merged.items()},
+            )
+            for each in dataset.attributes
+        ],
         supported_masks=fair.supported_masks,
         always_protected=fair.always_protected,
         empty_mask=fair.empty_mask,

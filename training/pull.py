@@ -9,12 +9,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from bundle import Bundle
+from measure.labels import in_order
+from measure.split import TRAIN
 from training.config import RunConfig
+from training.data.classes import ordered
 from training.data.config import DATA_CONFIG, AutoConfig, DataConfig
-from training.data.dataset import Dataset
+from training.data.dataset import Attribute, Dataset
 from training.data.generated_config import GeneratedConfig
 from training.data.load import choose, load
 from training.data.merge import merge
+from training.data.small_classes import merge_small
+from training.data.split import split_users
 from training.data.told import Told
 from training.data.toml_text import toml_file
 from training.data.trained_on import trained_on
@@ -55,7 +60,7 @@ def pull(
     read = _as_read(bundle, config, data)
     trained = trained_on(bundle) if data is None else _the_same(load(read, data), bundle, data)
     merged = merge(trained, told, read.positive_at_least, counted := _counted(read))
-    attributes = {name: counted.get(name, {}) for name in bundle.description.attribute_names}
+    attributes = {each.name: _as_it_is(each) | counted.get(each.name, {}) for each in trained.attributes}
     named: dict[str, Any] = {
         "reader": "tables",
         "positive_at_least": read.positive_at_least,
@@ -95,15 +100,27 @@ def _as_read(bundle: Bundle, config: RunConfig, data: Path | None) -> DataConfig
     return choose(config.data, data)
 
 
+def _as_it_is(attribute: Attribute) -> dict[str, object]:
+    """What a configuration must say of classes that are to stay: their order, where names do not say it, and merges."""
+    named = in_order(attribute.classes) and ordered(attribute.classes) == attribute.classes
+    declared = {} if named == attribute.ordered else {"ordered": attribute.ordered and list(attribute.classes)}
+    return declared | ({"merged": dict(attribute.merged)} if attribute.merged else {})
+
+
 def _counted(read: DataConfig) -> dict[str, dict[str, object]]:
     """Attributes that are counted from interactions, as a configuration has them."""
     if isinstance(read, GeneratedConfig) or read.attributes is None:
         return {}
-    return {name: {"counts": of.counts, "edges": list(of.edges)} for name, of in read.attributes.items() if of.counts}
+    return {
+        name: {"counts": of.counts, "edges": list(of.edges), "ordered": None}
+        for name, of in read.attributes.items()
+        if of.counts
+    }
 
 
 def _the_same(dataset: Dataset, bundle: Bundle, data: Path) -> Dataset:
     wanted = bundle.description.data.fingerprint
+    dataset = merge_small(dataset, split_users(dataset.users, bundle.description.user_split_salt) == TRAIN)
     if dataset.fingerprint != wanted:
         problem = "is not what the bundle was trained on"
         raise DataError(data.name, problem, value=dataset.fingerprint[:16], allowed=f"fingerprint {wanted[:16]}")

@@ -17,6 +17,7 @@ from training.card import make_card
 from training.config import RunConfig
 from training.data.generated_config import GeneratedConfig
 from training.data.load import choose, load
+from training.data.small_classes import merged_classes
 from training.demands import experiment_of
 from training.export import export
 from training.fair.select import unmeasured_on_select
@@ -59,6 +60,11 @@ def run(
         for what, count in dataset.left_out.items():
             log.info("data: left out %s: %s", what, f"{count:,}")
         experiment = experiment_of(config, dataset, vectors)
+        dataset = experiment.dataset
+        merged = merged_classes(dataset)
+        for name, classes in merged.items():
+            for each, of in classes.items():
+                log.info("data: %s %r (%s users) stands for %s", name, each, f"{of['users']:,}", ", ".join(of["of"]))
 
     fingerprint = f"{dataset.fingerprint}-{vectors.fingerprint}" if vectors else dataset.fingerprint
     with held_to(config.threads), work_folder(out, config, fingerprint) as work:
@@ -76,6 +82,7 @@ def run(
         card |= {"left_out": dict(dataset.left_out), "run": config.model_dump(mode="json")}
         card |= {"data": chosen.model_dump(mode="json")} | ({"front": fair.front} if fair.front else {})
         card |= {"leakage_check": fair.checked} if fair.checked else {}
+        card |= {"merged_classes": merged} if merged else {}
         if unmeasured := unmeasured_on_select(experiment):
             card |= {"unmeasured_on_select": unmeasured}
         with stage("bundle"):

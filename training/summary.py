@@ -26,7 +26,12 @@ def summary(card: Mapping[str, Any]) -> str:
     select = [
         f"not measured while choosing: {name} ({why})" for name, why in card.get("unmeasured_on_select", {}).items()
     ]
-    return "\n".join([*_accuracy(card["accuracy"]), *_leakage(card["leakage"]), *select])
+    merged = [
+        f"merged: {attribute}: {name!r} ({each['users']:,} users) stands for {', '.join(each['of'])}"
+        for attribute, classes in card.get("merged_classes", {}).items()
+        for name, each in classes.items()
+    ]
+    return "\n".join([*_accuracy(card["accuracy"]), *_leakage(card["leakage"]), *merged, *select])
 
 
 def _accuracy(accuracy: Row) -> list[str]:

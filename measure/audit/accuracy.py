@@ -16,7 +16,7 @@ from measure.audit.subject import Subject
 from measure.candidates import CandidateStep, candidate_step
 from measure.errors import MeasureError
 from measure.fairness.estimate import Bootstrap
-from measure.labels import in_order, merge_rare
+from measure.labels import merge_rare
 from measure.masks import Mask
 
 Row = dict[str, Any]
@@ -175,6 +175,6 @@ def _by_group(subject: Subject, found: Ranks, base: Ranks, rows: Rows) -> Row:
 def _groups(subject: Subject, name: str, classes: Sequence[str], rows: Rows) -> Iterator[tuple[str, Rows]]:
     """Each class with the flags of its users; those with under 30 audit users are one class."""
     labels, counted = subject.population.label(name), rows & subject.population.looked_at
-    merge = merge_rare(labels, np.flatnonzero(counted), ordered=in_order(classes))
+    merge = merge_rare(labels, np.flatnonzero(counted), ordered=subject.population.in_order(name))
     for label, members in zip(merge.names(classes), merge.classes, strict=True):
         yield label, rows & np.isin(labels, members)

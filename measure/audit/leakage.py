@@ -19,7 +19,7 @@ from measure.audit.traces import Traces, traced
 from measure.audit.workers import Workers
 from measure.errors import MeasureError
 from measure.features import prepared
-from measure.labels import in_order, merge_rare
+from measure.labels import merge_rare
 from measure.leakage import Leakage, Users
 from measure.masks import Mask
 from measure.profiles import Profile
@@ -49,7 +49,7 @@ class Attacks:
         """
         self._population, self._profile, self._seed = subject.population, profile, seed
         self._labels, self._skipped = _measurable(subject.population)
-        self._ordered = {name: in_order(classes) for name, classes in subject.population.attributes.items()}
+        self._ordered = {name: subject.population.in_order(name) for name in subject.population.names}
         kinds = frozenset(kinds)
         self._traces = Traces(
             subject, masks if "leakage" in kinds and not profile.protected_only else (), self._labels, profile, seed
@@ -136,10 +136,10 @@ def _measurable(population: Population) -> tuple[Labels, list[Row]]:
     """Labels of the attributes that audit users are enough to measure, and why the others are not."""
     labels: dict[str, NDArray[np.int64]] = {}
     skipped = []
-    for name, classes in population.attributes.items():
+    for name in population.names:
         known = population.label(name)
         try:
-            merge_rare(known, _users(population)["audit"].audit, ordered=in_order(classes))
+            merge_rare(known, _users(population)["audit"].audit, ordered=population.in_order(name))
             labels[name] = known
         except MeasureError as error:
             skipped.append(not_measured(reason_of(error), str(error), attribute=name))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from measure.accuracy import full_ranks
 from measure.errors import TooFewUsersError
+from measure.labels import in_order
 from measure.light import light_up_to
 from measure.masks import Mask
 from measure.scoring import Scorer, to_unit
@@ -58,6 +59,8 @@ class Population:
     """(U,) users that this audit does not look at."""
     bound: int | None = None
     """Of `light_up_to`, where it was found among more users than these."""
+    ordered: Mapping[str, bool | None] = field(default_factory=dict)
+    """Attribute → whether its classes stand from low to high; None or absent: as their names say."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -128,6 +131,11 @@ class Population:
     def label(self, attribute: str) -> NDArray[np.int64]:
         """(U,) class of one attribute, -1 where unknown."""
         return self.labels[:, self.names.index(attribute)].astype(np.int64)
+
+    def in_order(self, attribute: str) -> bool:
+        """Whether the classes of one attribute stand from low to high."""
+        declared = self.ordered.get(attribute)
+        return in_order(self.attributes[attribute]) if declared is None else declared
 
     def at_most(self, users: int, seed: int) -> Population:
         """The same with so many audit users, drawn at random; the others are not looked at.

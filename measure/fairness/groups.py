@@ -59,7 +59,7 @@ class Withheld:
 
 
 def by_class(
-    attribute: str, labels: Labels, classes: Sequence[str], at_least: int = RARE_BELOW
+    attribute: str, labels: Labels, classes: Sequence[str], at_least: int = RARE_BELOW, *, ordered: bool | None = None
 ) -> tuple[Groups, list[Withheld]]:
     """Deal users into the classes of one attribute, rare ones merged as `merge_rare` does.
 
@@ -68,12 +68,14 @@ def by_class(
         labels: shape (n,), class of each user, -1 where unknown: in no group.
         classes: names by label.
         at_least: users that a group needs.
+        ordered: whether the classes stand from low to high; None: as their names say.
 
     Raises:
         TooFewUsersError: too few for two groups.
         SingleClassError: only one group would be left.
     """
-    merge = merge_rare(labels, np.arange(len(labels)), at_least, ordered=in_order(classes))
+    ordered = in_order(classes) if ordered is None else ordered
+    merge = merge_rare(labels, np.arange(len(labels)), at_least, ordered=ordered)
     names = merge.names(classes)
     withheld = [
         Withheld(

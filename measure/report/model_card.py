@@ -5,7 +5,7 @@ from typing import Any
 
 from measure.report import words
 from measure.report.json_access import names, number, table, tables
-from measure.report.page import Block, Facts, Heading, Section, Table
+from measure.report.page import Block, Cell, Facts, Heading, Section, Table
 from measure.report.rows import Card
 from measure.report.tables import name
 from measure.report.tables import number as digits
@@ -32,6 +32,11 @@ def facts(card: Card) -> Section:
             for each in attributes
         ]
         blocks += [Table("Attributes and their classes", ["Attribute", "Classes"], body)]
+    if stands := list(_merged(card)):
+        titles = ["Attribute", "Class", "Stands for", "Users"]
+        blocks += [
+            Table("Classes that were merged before training, and what tells them apart is not measured", titles, stands)
+        ]
     seconds = _seconds(card)
     if rows := list(_request(card)):
         blocks += [Heading("What was asked for"), Facts(rows)]
@@ -65,6 +70,17 @@ def withheld(card: Card) -> Section:
             body = [[name(words.clean(each.get(field, "all"))) for field in (key, "reason")] for each in skipped]
             blocks.append(Table(title, [words.capital(key), "Reason"], body))
     return Section("withheld", "Withheld, and why", blocks)
+
+
+def _merged(card: Card) -> Iterator[list[Cell]]:
+    """Tell which classes stand for several of the data's, and for how many users where the card counted them."""
+    for each in tables(card.bundle.get("attributes")):
+        attribute = words.clean(each.get("name", ""))
+        for raw, of in table(each.get("merged")).items():
+            merged = words.clean(raw)
+            users = card.merged_users.get((attribute, merged))
+            told = words.MISSING if users is None else words.count(users)
+            yield [name(attribute), name(merged), name(", ".join(names(of))), digits(told)]
 
 
 def _request(card: Card) -> Iterator[tuple[str, str]]:

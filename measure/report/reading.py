@@ -37,7 +37,16 @@ def read(report: Mapping[str, Any]) -> Card:
         verdict=read_verdict(report.get("verdict")),
         request=table(report.get("request")),
         run=table(report.get("measured")),
+        merged_users=dict(_merged_users(card.get("merged_classes"))),
     )
+
+
+def _merged_users(value: object) -> Iterator[tuple[tuple[str, str], int]]:
+    for attribute, classes in table(value).items():
+        for name, merged in table(classes).items():
+            users = count(table(merged).get("users"))
+            if users is not None:
+                yield (clean(attribute), clean(name)), users
 
 
 def _metrics(value: Mapping[str, Any]) -> dict[Metric, float]:

@@ -163,6 +163,8 @@ class Card:
     request: Mapping[str, Any]
     run: Mapping[str, Any]
     """When it was measured, and how long each part of it took."""
+    merged_users: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Attribute and class → users, of classes that stand for several of the data's."""
 
     @property
     def leakage_at_most(self) -> float | None:

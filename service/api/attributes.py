@@ -21,7 +21,9 @@ async def attributes(request: Request) -> Response:
     recommender = state_of(request).runtime.recommender
     description, policy = recommender.model.bundle.description, recommender.policy
     page: AttributesPage = {
-        "attributes": [{"name": one.name, "classes": one.classes} for one in description.attributes],
+        "attributes": [
+            {"name": one.name, "classes": one.classes, "merged": one.merged} for one in description.attributes
+        ],
         "supported_masks": {"kind": description.supported_masks.kind, "masks": description.supported_masks.masks},
         "always_protected": description.always_protected,
         "required": list(policy.required),

@@ -98,6 +98,7 @@ class AttributeSchema(TypedDict):
 
     name: str
     classes: list[str]
+    merged: dict[str, list[str]]
 
 
 class Masks(TypedDict):

@@ -135,4 +135,5 @@ def _classes(model: Model, by: str) -> Classes:
     if audit is None:
         raise NoAuditDataError(description.version)
     place = description.attribute_names.index(by)
-    return Classes(by, description.attributes[place].classes, audit.labels[:, place].astype(np.int64))
+    attribute = description.attributes[place]
+    return Classes(by, attribute.classes, audit.labels[:, place].astype(np.int64), attribute.ordered)

@@ -9,7 +9,6 @@ from typing import Any
 from measure.audit import Population, Scope, Thresholds, Wanted, judge, measure
 from measure.audit.progress import Progress
 from measure.errors import MeasureError
-from measure.labels import in_order
 from measure.power import power
 from measure.profiles import PROFILES
 from service.audit.request import AuditRequest, all_masks, resolve
@@ -82,10 +81,10 @@ def make_result(
 
 
 def _what_they_can_show(population: Population, thresholds: Thresholds) -> Iterator[str]:
-    for name, classes in population.attributes.items():
+    for name in population.names:
         labels = population.label(name)[population.audited]
         try:
-            yield power(labels, ordered=in_order(classes)).sentence(name, thresholds.leakage_at_most)
+            yield power(labels, ordered=population.in_order(name)).sentence(name, thresholds.leakage_at_most)
         except MeasureError as error:
             yield f"{name}: cannot be judged: {error}."
     if (few := population.light).any():

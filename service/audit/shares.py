@@ -61,6 +61,8 @@ class Classes:
     names: Sequence[str]
     labels: NDArray[np.int64]
     """(U,) class of each user, -1 where unknown."""
+    ordered: bool | None = None
+    """Whether the classes stand from low to high; None: as their names say."""
 
 
 def overall(tally: Tally, wanted: Sequence[str]) -> Shares:
@@ -88,7 +90,7 @@ def compared(tally: Tally, wanted: Sequence[str], classes: Classes, keys: Mappin
     known = _PerUser(tally, wanted)
     labels = classes.labels[known.users]
     try:
-        groups, merged = by_class(classes.attribute, labels, classes.names)
+        groups, merged = by_class(classes.attribute, labels, classes.names, ordered=classes.ordered)
     except (TooFewUsersError, SingleClassError) as error:
         every = tuple(classes.names)  # and not those that somebody is in: of a single user that would tell the class
         return Shares(known.reported, (), withheld=(Withheld(classes.attribute, every, f"not compared: {error}"),))

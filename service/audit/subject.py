@@ -94,6 +94,7 @@ def population_of(model: Model, audit: Audit) -> Population:
     description = bundle.description
     return Population(
         attributes={each.name: each.classes for each in description.attributes},
+        ordered={each.name: each.ordered for each in description.attributes},
         labels=audit.labels,
         base=audit.base,
         split=audit.split,

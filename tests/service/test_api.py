@@ -154,8 +154,8 @@ def test_attributes_come_with_their_classes_and_masks(a_client):
 
     assert client.get("/attributes").json() == {
         "attributes": [
-            {"name": "gender", "classes": ["F", "M"]},
-            {"name": "age", "classes": ["under 30", "30-49", "50+"]},
+            {"name": "gender", "classes": ["F", "M"], "merged": {}},
+            {"name": "age", "classes": ["under 30", "30-49", "50+"], "merged": {"50+": ["50-64", "65+"]}},
         ],
         "supported_masks": {"kind": "all", "masks": []},
         "always_protected": [],

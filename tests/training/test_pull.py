@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -253,6 +254,26 @@ def test_a_database_that_cannot_be_read_is_refused_without_its_password(version,
     said = capsys.readouterr().err
     assert "nothing listens at that host and port" in said
     assert "secret" not in said
+
+
+def test_a_database_that_is_not_there_is_named_as_the_cause(version, tmp_path, capsys):
+    absent = tmp_path / "absent.db"
+
+    assert pull(version, f"sqlite:///{absent}", tmp_path / "out") == 2
+
+    said = capsys.readouterr().err
+    assert f"error: the service's database: cannot be read: there is no database {absent}" in said
+    assert "extra" not in said
+    assert "allowed: --database or EVENHAND_DATABASE_URL" in said
+
+
+def test_a_machine_without_the_service_is_told_of_the_extra(version, tmp_path, capsys, monkeypatch):
+    (tmp_path / "sqlalchemy.py").write_text("raise ModuleNotFoundError(\"No module named 'sqlalchemy'\")")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+
+    assert pull(version, f"sqlite:///{tmp_path}/absent.db", tmp_path / "out") == 2
+
+    assert "extra `serve`, which is not installed here" in capsys.readouterr().err
 
 
 def test_an_export_made_elsewhere_is_read(version, told, tmp_path):

@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bundle.limits import FEWEST_CLASSES, MOST_ATTRIBUTES
-from training.data.classes import encode
+from training.data.classes import encode, stand_in_order
 from training.data.common_config import AttributeConfig
 from training.data.dataset import NAME_ALLOWED, UNKNOWN, Attribute, Dataset, can_name
 from training.data.gather import NOTHING_MET, Gathered, gather
@@ -26,6 +26,7 @@ def assemble(
     vectors: VectorIds | None = None,
     only_groups: Sequence[str] = (),
     core: int = 1,
+    classes_at_least: int = 1,
 ) -> Dataset:
     """Join the tables, drop users with few positives, then items without a positive.
 
@@ -38,6 +39,7 @@ def assemble(
             table who is among these users, with interactions or without.
         only_groups: where some are named, items in exactly one of them are kept, as if no others were there.
         core: positives that users and items need among each other.
+        classes_at_least: train users that a class needs, where its attribute does not say; they are not counted here.
 
     Raises:
         DataError: tables that contradict each other, a threshold without ratings, an attribute with one class, a group
@@ -50,6 +52,7 @@ def assemble(
     if len(chosen) > MOST_ATTRIBUTES:
         raise DataError(raw.users.file, f"has {len(chosen)} attributes", allowed=f"at most {MOST_ATTRIBUTES}")
     labelled = {name: _labels(raw, name, config) for name, config in chosen.items()}
+    fewest = {name: config.classes_at_least or classes_at_least for name, config in chosen.items()}
 
     met = gather(raw.interactions, users, positive_at_least) if raw.interactions.columns else NOTHING_MET
     outside = {"items of none or several of the groups wanted": raw.items.frame.height}
@@ -88,7 +91,10 @@ def assemble(
     unliked = len(met.ids) - len(listed)
     catalogue = met.ids[listed]
     known = catalogue.to_frame("item").join(raw.items.frame, on="item", how="left", maintain_order="left")
-    named = [_used(raw.users, name, classes, labels[kept]) for name, (classes, labels) in labelled.items()]
+    named = [
+        _used(raw.users, name, chosen[name], fewest[name], classes, labels[kept])
+        for name, (classes, labels) in labelled.items()
+    ]
     return Dataset(
         users=tuple(users[kept].to_list()),
         items=tuple(catalogue.to_list()),
@@ -159,11 +165,16 @@ def _selected(users: Table, attributes: Mapping[str, AttributeConfig] | None) ->
 
 def _labels(raw: RawTables, name: str, config: AttributeConfig) -> tuple[tuple[str, ...], NDArray[np.int16]]:
     column = config.column or name
-    return encode(raw.users, column, config.edges, raw.classes.get(column))
+    return encode(raw.users, column, config, raw.classes.get(column))
 
 
 def _used(
-    users: Table, name: str, classes: tuple[str, ...], labels: NDArray[np.int16]
+    users: Table,
+    name: str,
+    config: AttributeConfig,
+    classes_at_least: int,
+    classes: tuple[str, ...],
+    labels: NDArray[np.int16],
 ) -> tuple[Attribute, NDArray[np.int16]]:
     """Leave out classes that no kept user has."""
     used = np.unique(labels[labels != UNKNOWN])
@@ -171,9 +182,10 @@ def _used(
         found = f"only {classes[used[0]]!r}" if used.size else "no label"
         problem = f"attribute {name!r} has {found} among the users kept"
         raise DataError(users.file, problem, allowed="two or more classes")
-    return Attribute(name, tuple(classes[row] for row in used)), np.where(
-        labels == UNKNOWN, UNKNOWN, np.searchsorted(used, labels)
-    ).astype(np.int16)
+    there = tuple(classes[row] for row in used)
+    merged = {each: config.merged[each] for each in there if each in config.merged}
+    attribute = Attribute(name, there, stand_in_order(there, config), merged, classes_at_least)
+    return attribute, np.where(labels == UNKNOWN, UNKNOWN, np.searchsorted(used, labels)).astype(np.int16)
 
 
 def _refuse_repeated(table: Table, column: str) -> None:

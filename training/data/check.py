@@ -1,19 +1,27 @@
 """What a dataset holds, as a short plain table with warnings."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from measure.labels import RARE_BELOW
 from training.data.config import MovieLensConfig, TablesConfig
 from training.data.dataset import UNKNOWN, Dataset
 from training.data.generated_config import GeneratedConfig
+from training.data.small_classes import merged_classes, too_small
 from training.data.split import MIN_POSITIVES
 from training.data.toml_text import toml_table
 
 MAX_EXAMPLES = 5
 
 
-def describe(dataset: Dataset) -> str:
-    """Describe a dataset in lines of text, counts first, warnings last."""
+def describe(dataset: Dataset, train: NDArray[np.bool_] | None = None) -> str:
+    """Describe a dataset in lines of text, counts first, warnings last.
+
+    Args:
+        dataset: small classes merged, where they are to be.
+        train: (U,) flags of the train users, of whom classes need some; None where they are not known.
+    """
+    merged = merged_classes(dataset)
     users, items, seen = len(dataset.users), len(dataset.items), dataset.indices.size
     positives = int(dataset.positive.sum())
     lines = [
@@ -29,12 +37,18 @@ def describe(dataset: Dataset) -> str:
         labels = dataset.labels[:, column]
         counts = np.bincount(labels[labels != UNKNOWN], minlength=len(attribute.classes))
         width = max(map(len, attribute.classes))
-        lines += ["", f"{attribute.name} ({len(attribute.classes)} classes, {(labels == UNKNOWN).sum():,} unknown)"]
+        order = " in order" if attribute.ordered else ""
+        unknown = (labels == UNKNOWN).sum()
+        lines += ["", f"{attribute.name} ({len(attribute.classes)} classes{order}, {unknown:,} unknown)"]
         lines += [
             f"  {name:<{width}}  {count:>9,}  {count / users:6.1%}"
             for name, count in zip(attribute.classes, counts, strict=True)
         ]
-    warnings = _warnings(dataset)
+        lines += [
+            f"  merged: {name!r} stands for {', '.join(of['of'])}"
+            for name, of in merged.get(attribute.name, {}).items()
+        ]
+    warnings = _warnings(dataset) + ([] if train is None else _not_learned(dataset, train))
     return "\n".join([*lines, "", *(f"warning: {warning}" for warning in warnings)]).rstrip() + "\n"
 
 
@@ -69,6 +83,16 @@ def _warnings(dataset: Dataset) -> list[str]:
     untitled = sum(not title for title in dataset.titles)
     if untitled:
         found.append(f"items without a title: {untitled:,} of {len(dataset.items):,}")
+    return found
+
+
+def _not_learned(dataset: Dataset, train: NDArray[np.bool_]) -> list[str]:
+    found = []
+    for attribute, labels in zip(dataset.attributes, dataset.labels.T, strict=True):
+        if small := too_small(attribute, labels, train):
+            said = _some([f"{name} ({count})" for name, count in small.items()])
+            least = f"under {attribute.classes_at_least} train users (classes_at_least)"
+            found.append(f"{attribute.name} has classes {least} with nothing to merge them with: {said}")
     return found
 
 

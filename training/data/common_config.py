@@ -10,9 +10,11 @@ from pydantic import (
     Field,
     FiniteFloat,
     PositiveInt,
+    field_validator,
     model_validator,
 )
 
+from bundle.limits import FEWEST_CLASSES
 from training.data.dataset import NAME_ALLOWED, can_name
 
 
@@ -33,6 +35,41 @@ class AttributeConfig(Frozen):
 
     counts: Literal["interactions"] | None = None
     """In place of a column: how many interactions a user has, where nothing else is known of users."""
+
+    ordered: Literal[False] | tuple[str, ...] | None = None
+    """The classes from low to high. Absent: numbers and ranges, like 17, 18-24 and 56+, stand in their order, other
+    classes in none; false: numbers are codes, and stand in none either."""
+
+    merged: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Class → the values, or the ranges that `edges` cut, that are this class together."""
+
+    classes_at_least: PositiveInt | None = None
+    """Absent: `classes_at_least` of all attributes."""
+
+    @field_validator("ordered", mode="before")
+    @classmethod
+    def _low_to_high(cls, value: object) -> object:
+        names = list(value) if isinstance(value, list | tuple) else []
+        listed = len(names) >= FEWEST_CLASSES and all(isinstance(name, str) for name in names)
+        if not (value is None or value is False or (listed and len(set(names)) == len(names))):
+            allowed = "false, or two or more classes from low to high, each once"
+            raise ValueError(f"ordered is {value!r}; allowed: {allowed}")
+        return value
+
+    @model_validator(mode="after")
+    def _edges_order(self) -> Self:
+        if self.edges and self.ordered is not None:
+            raise ValueError("edges put classes in order, so `ordered` has nothing to say beside them")
+        return self
+
+    @model_validator(mode="after")
+    def _each_value_once(self) -> Self:
+        values = [value for of in self.merged.values() for value in of]
+        if twice := sorted({value for value in values if values.count(value) > 1}):
+            raise ValueError(f"merged has {twice[0]!r} in two classes, or twice in one; allowed: each value once")
+        if both := [name for name, of in self.merged.items() if name in values and name not in of]:
+            raise ValueError(f"merged puts the class {both[0]!r} into another one; allowed: its values there instead")
+        return self
 
     @model_validator(mode="after")
     def _counts_are_cut(self) -> Self:
@@ -89,6 +126,11 @@ class CommonConfig(Frozen):
 
     core: PositiveInt = 1
     """Users and items with fewer positives are left out, in turns, until all have as many."""
+
+    classes_at_least: PositiveInt = 1
+    """Train users that a class of an attribute needs; absent: none are merged. Ordered classes with fewer are merged
+    with a neighbour, others into one class of the rest, which may still have fewer. Where that would leave no two
+    classes, each stays."""
 
     held_out: HeldOutShares | None = None
     """Absent: the last positive of a user tests, the one before it validates."""

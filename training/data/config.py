@@ -27,8 +27,10 @@ class _FromFiles(CommonConfig):
 def _movielens_attributes(attributes: dict[str, AttributeConfig]) -> dict[str, AttributeConfig]:
     """Cut ages where MovieLens-1M does, unless told otherwise: -100K has them raw."""
     return {
-        name: AttributeConfig(column=attribute.column, edges=AGE_EDGES)
-        if (attribute.column or name) == "age" and not (attribute.edges or attribute.counts)
+        name: AttributeConfig.model_validate(attribute.model_dump(exclude_unset=True) | {"edges": AGE_EDGES})
+        if (attribute.column or name) == "age"
+        and not (attribute.edges or attribute.counts)
+        and attribute.ordered is None
         else attribute
         for name, attribute in attributes.items()
     }

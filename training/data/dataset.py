@@ -32,6 +32,15 @@ class Attribute:
     name: str
     classes: tuple[str, ...]
 
+    ordered: bool = False
+    """Whether they stand from low to high."""
+
+    merged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Class → the classes of the data that it stands for; the others stand for themselves."""
+
+    classes_at_least: int = 1
+    """Train users that each needs; the small ones are merged when users are split (`training.data.small_classes`)."""
+
     def __post_init__(self) -> None:
         if not can_name(self.name):
             raise ValueError(f"attribute name {self.name!r}; allowed: {NAME_ALLOWED}")

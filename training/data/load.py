@@ -50,6 +50,7 @@ def load(config: DataConfig, folder: Path | None, vectors: VectorIds | None = No
         vectors,
         chosen.only_groups,
         chosen.core,
+        chosen.classes_at_least,
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from bundle import Attribute as Known
 from bundle import Bundle
 from bundle.manifest import UNORDERED
+from measure.labels import in_order
 from training.data.dataset import Attribute, Dataset
 from training.errors import EvaluationError
 
@@ -35,10 +37,15 @@ def trained_on(bundle: Bundle) -> Dataset:
         items=tuple(bundle.items.ids),
         titles=tuple(bundle.items.titles),
         groups=tuple(tuple(groups) for groups in bundle.items.groups),
-        attributes=tuple(Attribute(each.name, tuple(each.classes)) for each in description.attributes),
+        attributes=tuple(_attribute(each) for each in description.attributes),
         labels=np.asarray(audit.labels),
         indptr=np.asarray(bundle.seen.indptr),
         indices=indices[order],
         positive=np.asarray(audit.positive)[order],
         source=description.data.source,
     )
+
+
+def _attribute(known: Known) -> Attribute:
+    ordered = in_order(known.classes) if known.ordered is None else known.ordered
+    return Attribute(known.name, tuple(known.classes), ordered, {name: tuple(of) for name, of in known.merged.items()})

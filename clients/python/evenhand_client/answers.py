@@ -111,6 +111,14 @@ class Attribute:
 
     name: str
     classes: tuple[str, ...]
+    merged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Class → the classes of the data that it stands for; the others stand for themselves."""
+
+    @classmethod
+    def of(cls, one: Json) -> Attribute:
+        """Read it from JSON; an older service merges nothing."""
+        merged = {name: tuple(classes) for name, classes in one.get("merged", {}).items()}
+        return cls(one["name"], tuple(one["classes"]), merged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +139,7 @@ class Attributes:
         """Read it from JSON."""
         masks = page["supported_masks"]
         return cls(
-            tuple(Attribute(one["name"], tuple(one["classes"])) for one in page["attributes"]),
+            tuple(Attribute.of(one) for one in page["attributes"]),
             masks["kind"],
             tuple(frozenset(names) for names in masks["masks"]),
             tuple(page["always_protected"]),

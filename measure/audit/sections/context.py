@@ -49,7 +49,8 @@ class Context:
         self.withheld: list[Withheld] = []
         for name, classes in population.attributes.items():
             try:
-                self.groups[name], merged = by_class(name, population.label(name)[self.rows], classes, AT_LEAST)
+                labels, ordered = population.label(name)[self.rows], population.in_order(name)
+                self.groups[name], merged = by_class(name, labels, classes, AT_LEAST, ordered=ordered)
                 self.withheld += merged
             except MeasureError as error:
                 self.withheld.append(Withheld(name, tuple(classes), str(error)))

@@ -55,6 +55,7 @@ def test_every_method_is_answered_with_its_value(a_client):
     assert [item.item for item in evenhand.popular(k=2, group=["odd"]).items] == ["i11", "i9"]
     attributes = evenhand.attributes()
     assert ([one.name for one in attributes.attributes], attributes.masks) == (["gender", "age"], "all")
+    assert attributes.attributes[1].merged == {"50+": ("50-64", "65+")}
 
     assert evenhand.put_requirement("u0", ["age"]).attributes == ("age",)
     assert evenhand.requirement("u0").stored
