@@ -93,35 +93,37 @@ def _calibrated(
     weights: NDArray[np.float64],
     count: int,
 ) -> NDArray[np.intp]:
-    rows = np.arange(len(candidates))
+    width = candidates.shape[1]
     filled = candidates >= 0
     values = np.empty((shares.columns.shape[1] + 1, *candidates.shape))
     kept = values[0]  # the first term of B3
     kept[:] = np.where(filled, (1 - weights[:, None]) * scaled(np.where(filled, scores, 0.0), filled), -np.inf)
-    pull = np.zeros((len(rows), len(shares) + 1))  # the last group is none, and gains nothing
-    pull[:, :-1] = weights[:, None] * targets
+    pull = np.zeros((len(candidates), len(shares) + 1))  # the last group is none, and gains nothing
+    np.multiply(weights[:, None], targets, out=pull[:, :-1])
     mixed = np.where(pull > 0, ALPHA, 1.0)  # what pulls nothing may be divided by anything
-    mixed[:, :-1] *= np.where(targets > 0, targets, 1.0)
-    shown = np.zeros_like(pull)  # (1 - ALPHA) x exposure of the list so far
-    gains = np.empty((len(shares.kinds), *pull.shape))
-    cells = shares.columns[candidates].transpose(2, 0, 1) + (pull.shape[1] * rows)[:, None]
-    cells += pull.size * shares.kind[candidates]
+    np.multiply(mixed[:, :-1], np.where(targets > 0, targets, 1.0), out=mixed[:, :-1])
+    shown = np.zeros(pull.shape)  # (1 - ALPHA) x exposure of the list so far
+    places = shares.columns[candidates] + (pull.shape[1] * np.arange(len(candidates)))[:, None, None]  # (B, P, L) of it
     given = (1 - ALPHA) * shares.kinds
-    chosen = np.empty((count, len(rows)), np.intp)
-    at, best = rows[:, None], np.empty(candidates.shape)
-    total = 0.0
-    for rank, weight in enumerate(discount(count).tolist()):
-        total += weight
-        np.divide((weight * given)[:, None, None], shown + total * mixed, out=gains)
+    kinds = shares.kind[candidates]
+    gains = np.empty((len(given), *pull.shape))
+    cells = places.transpose(2, 0, 1) + pull.size * kinds
+    each, of_each = given[kinds].reshape(-1), places.reshape(-1, places.shape[2])
+    ranks = discount(count)
+    steps = zip(ranks, ranks[:, None, None, None] * given[:, None, None], np.cumsum(ranks).tolist(), strict=True)
+    chosen = np.empty((count, len(candidates)), np.intp)
+    first, best = width * np.arange(len(candidates)), np.empty(candidates.shape)
+    for place, (weight, more, total) in zip(chosen, steps, strict=True):
+        np.divide(more, shown + total * mixed, out=gains)
         gains += 1.0
         np.log(gains, out=gains)
         gains *= pull  # B4
-        np.take(gains.reshape(-1), cells, out=values[1:], mode="clip")
+        gains.take(cells, out=values[1:], mode="clip")
         np.add.reduce(values, axis=0, out=best)  # B3, but for what all candidates share
-        place = best.argmax(axis=1, out=chosen[rank])
-        items = candidates[rows, place]
-        shown[at, shares.columns[items]] += (weight * given[shares.kind[items]])[:, None]
-        kept[rows, place] = -np.inf
+        best.argmax(axis=1, out=place)
+        at = place + first
+        shown.reshape(-1)[of_each[at]] += (weight * each[at])[:, None]
+        kept.reshape(-1)[at] = -np.inf
     found = chosen.T.copy()
     found[np.arange(count) >= filled.sum(axis=1)[:, None]] = -1
     return found

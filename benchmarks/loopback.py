@@ -23,7 +23,7 @@ SCRIPT = """
 local users = {%s}
 local masks = {%s}
 request = function()
-  local path = "/recommend?user=" .. users[math.random(#users)] .. "&sensitive=" .. masks[math.random(#masks)]
+  local path = "/recommend?user=" .. users[math.random(#users)] .. "&sensitive=" .. masks[math.random(#masks)] .. "%s"
   return wrk.format("GET", path)
 end
 """
@@ -51,10 +51,10 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def write_script(path: Path, users: Sequence[str], masks: Sequence[str]) -> Path:
-    """What wrk asks: ten items for a user at random, under a mask at random (names, joined by commas)."""
+def write_script(path: Path, users: Sequence[str], masks: Sequence[str], more: str = "") -> Path:
+    """What wrk asks: ten items for a user at random, under a mask at random (names, joined by commas), and ``more``."""
     quoted = (",".join(f'"{text}"' for text in texts) for texts in (users, masks))
-    path.write_text(SCRIPT % tuple(quoted), encoding="utf-8")
+    path.write_text(SCRIPT % (*quoted, more), encoding="utf-8")
     return path
 
 

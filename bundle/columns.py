@@ -100,8 +100,8 @@ class Groups(Column[tuple[str, ...]]):
             places: groups of row i: ``places[indptr[i]:indptr[i + 1]]``, as places in ``names``.
         """
         self.names = names
-        self._indptr = indptr
-        self._places = places
+        self.indptr = indptr
+        self.places = places
         self._place = {name: place for place, name in enumerate(names)}
 
     @classmethod
@@ -130,10 +130,10 @@ class Groups(Column[tuple[str, ...]]):
         if isinstance(row, slice):
             return [self[each] for each in range(len(self))[row]]
         row = range(len(self))[row]
-        return tuple(self.names[place] for place in self._places[self._indptr[row] : self._indptr[row + 1]].tolist())
+        return tuple(self.names[place] for place in self.places[self.indptr[row] : self.indptr[row + 1]].tolist())
 
     def __len__(self) -> int:
-        return len(self._indptr) - 1
+        return len(self.indptr) - 1
 
     def has(self, name: str) -> bool:
         """Whether any row is in this group."""
@@ -141,8 +141,8 @@ class Groups(Column[tuple[str, ...]]):
 
     def rows(self, name: str) -> NDArray[np.int64]:
         """Rows in a group, one of `names`, ascending."""
-        entries = np.flatnonzero(self._places == self._place[name])
-        return np.searchsorted(self._indptr, entries, side="right") - 1
+        entries = np.flatnonzero(self.places == self._place[name])
+        return np.searchsorted(self.indptr, entries, side="right") - 1
 
 
 class Rows(Mapping[str, int]):

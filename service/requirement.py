@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bundle import Description
+from service.balance import NO_BALANCE, BalancePolicy, balance_policy
 from service.errors import PinnedRequirementError, StartError, UnknownAttributeError, UnsupportedRequirementError
+from service.settings import Settings
 
 Source = Literal["request", "default", "user", "required", "bundle"]
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The attributes that the operator wants protected."""
+    """What the operator wants protected, and how lists may be balanced."""
 
     default: tuple[str, ...] = ()
     """Protected where a request names no attributes."""
@@ -22,6 +24,17 @@ class Policy:
     """Always protected."""
     pinned: bool = False
     """Whether requests cannot choose: the operator's attributes are protected, and no others may be named."""
+    balance: BalancePolicy = NO_BALANCE
+
+
+def operator_policy(settings: Settings) -> Policy:
+    """The policy in the settings.
+
+    Raises:
+        StartError: those of balance contradict each other, or name a file that holds no shares.
+    """
+    bounds = (settings.balance, settings.balance_weight, settings.balance_weight_max, settings.balance_target)
+    return Policy(settings.default, settings.required, settings.pinned, balance_policy(*bounds))
 
 
 @dataclass(frozen=True, slots=True)

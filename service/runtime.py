@@ -29,7 +29,7 @@ from service.recommend.cursor import Cursors
 from service.recommend.recommender import Recommender
 from service.redis_client import RedisClient
 from service.replica_events import ReplicaEvents
-from service.requirement import Policy, check_policy
+from service.requirement import check_policy, operator_policy
 from service.settings import Settings
 from service.store import Store, StoredModel, register_model
 from service.upkeep import Upkeep
@@ -60,7 +60,7 @@ class Runtime:
                 cannot be used.
             StoreUnavailableError: the database is lost.
         """
-        policy = Policy(settings.default, settings.required, settings.pinned)
+        policy = operator_policy(settings)
         check_policy(model.bundle.description, policy)
         secret = _opened(settings.secret)
         self.cursors = cursors = Cursors(secret, ttl_s=settings.cursor_ttl_s)

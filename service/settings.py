@@ -108,6 +108,21 @@ class Settings(AuditSettings):
     required: AttributeNames = ()
     """Attributes protected in every answer, whatever the request says; comma-separated."""
 
+    balance: Literal["uniform", "catalogue", "target"] | None = None
+    """What lists are balanced towards where a request has no `balance`; the ranking as it is where not set. `history`
+    cannot be: it would show what a request withholds."""
+
+    balance_weight: Annotated[float, Field(ge=0, le=1)] | None = None
+    """How much the target counts where a request has no `balance_weight`: 0 is the ranking, 1 the target alone; .5, or
+    the largest weight where that is less."""
+
+    balance_weight_max: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Largest `balance_weight` that a request may ask for."""
+
+    balance_target: Path | None = None
+    """JSON file with the shares of `balance=target`, like `{"Drama": 0.4, "Comedy": 0.6}`: item groups of every bundle
+    that is served; what is not named gets nothing."""
+
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the index searches. `auto` takes a GPU where FAISS can use one; `cuda` refuses to start without.
     The encoder follows the index to a GPU that torch can use; where torch cannot, the log says why, whichever it is."""

@@ -16,10 +16,11 @@ router = APIRouter(tags=["recommendations"], generate_unique_id_function=lambda 
 
 @router.get("/attributes", response_model=AttributesPage, responses=problems(InvalidQueryError, QueryTooLongError))
 async def attributes(request: Request) -> Response:
-    """List what can be protected, in which combinations, and what is protected whether asked for or not."""
+    """List what can be protected, in which combinations, what is protected whether asked for or not, and balances."""
     parse(NoParameters, request.scope["query_string"])
     recommender = state_of(request).runtime.recommender
     description, policy = recommender.model.bundle.description, recommender.policy
+    balance = policy.balance
     page: AttributesPage = {
         "attributes": [
             {"name": one.name, "classes": one.classes, "merged": one.merged} for one in description.attributes
@@ -28,5 +29,11 @@ async def attributes(request: Request) -> Response:
         "always_protected": description.always_protected,
         "required": list(policy.required),
         "default": list(policy.default),
+        "balance": {
+            "targets": list(balance.targets),
+            "default": balance.default,
+            "weight": balance.weight,
+            "max_weight": balance.most,
+        },
     }
     return json_response(page)

@@ -13,6 +13,7 @@ from pydantic.functional_validators import WrapValidator
 
 from service.api.body import refusal
 from service.api.query import COMMA_SEPARATED, Count, Id, Name, Parameters
+from service.balance import AskedBalance
 from service.errors import InvalidBodyError
 from service.recommend.queries import SessionQuery, UserQuery
 
@@ -27,6 +28,24 @@ Groups = Annotated[
     Field(
         description="Only items in one of these groups, comma-separated; a repeated parameter is joined.",
         examples=[["Drama", "Comedy"]],
+    ),
+]
+
+
+BalanceField = Annotated[
+    AskedBalance | None,
+    Field(
+        description="What the list is balanced towards, by item groups: each group alike (`uniform`), as in the "
+        "catalogue, the operator's target, or the user's own history, which is refused while anything is protected: "
+        "it would show what is withheld. Absent: the operator's default. `none` switches that off.",
+        examples=["uniform"],
+    ),
+]
+BalanceWeightField = Annotated[
+    Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None,
+    Field(
+        description="How much the target counts: 0 is the ranking, 1 the target alone. Absent: the operator's.",
+        examples=[0.5],
     ),
 ]
 
@@ -64,6 +83,8 @@ class RecommendationParameters(Parameters):
         Annotated[str, MaxLen(256)] | None,
         Field(description="`next_cursor` of the page before, with every other parameter as it was."),
     ] = None
+    balance: BalanceField = None
+    balance_weight: BalanceWeightField = None
 
     def query(self) -> UserQuery:
         """The parameters as the domain takes them."""
@@ -110,6 +131,8 @@ class _ListBody(BaseModel):
         Annotated[str, MaxLen(256)] | None,
         Field(description="`next_cursor` of the page before, with every other field as it was."),
     ] = None
+    balance: BalanceField = None
+    balance_weight: BalanceWeightField = None
 
     def _facts(self) -> dict[str, Any]:
         """The fields as the domain takes them: lists as tuples."""

@@ -35,6 +35,7 @@ from service.api.schemas import (
 )
 from service.api.state import State, state_of
 from service.errors import (
+    BalanceRevealsError,
     BodyTooLargeError,
     DeadlineError,
     InternalError,
@@ -64,7 +65,13 @@ router = APIRouter(tags=["recommendations"], generate_unique_id_function=lambda 
 
 ANY = (InvalidQueryError, QueryTooLongError, UnstorableError)
 BUSY = (QueueFullError, DeadlineError, OutdatedError, StoppingError, StoreUnavailableError)
-PROTECTED = (UnknownAttributeError, UnsupportedRequirementError, PinnedRequirementError, UnknownGroupError)
+PROTECTED = (
+    UnknownAttributeError,
+    UnsupportedRequirementError,
+    PinnedRequirementError,
+    BalanceRevealsError,
+    UnknownGroupError,
+)
 BODY = (InvalidBodyError, MediaTypeError, BodyTooLargeError)
 TOGETHER = 64
 """Requests of one batch that are under way at once, so that a batch fills nobody's queue."""
@@ -79,7 +86,8 @@ TOGETHER = 64
 async def recommend(request: Request) -> Response:
     """Recommend items to one user while withholding the attributes that the caller protects.
 
-    `sensitive.applied` says what was protected and why: never less than `sensitive.requested`.
+    `sensitive.applied` says what was protected and why: never less than `sensitive.requested`. `balance` says what the
+    list was balanced towards, and how far it is from that (KL, in nats) before and after.
     """
     query = parse(RecommendationParameters, request.scope["query_string"]).query()
     made, with_scores = await _made(request, query, Purpose.RECOMMEND)

@@ -11,6 +11,7 @@ from typing import Literal, NotRequired
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
 from service.api.problems import Problem
+from service.balance import BalanceSource, BalanceTarget
 from service.recommend.queries import PersonalQuery, SessionQuery, UserQuery
 from service.recommend.recommender import Recommendation
 from service.requirement import Source
@@ -37,6 +38,24 @@ class Sensitive(TypedDict):
     applied: list[AppliedAttribute]
 
 
+class DivergencePage(TypedDict):
+    """How far the page's exposure is from the target: KL in nats, 0 to 4.61."""
+
+    before: float
+    """Of the same page of the ranking."""
+    after: float
+
+
+class BalancePage(TypedDict):
+    """What the list was balanced towards."""
+
+    target: BalanceTarget
+    weight: float
+    source: BalanceSource
+    divergence: DivergencePage | None
+    """Null where nothing is shown, and where there is no history to follow."""
+
+
 class RecommendedItem(TypedDict):
     """One item of the list."""
 
@@ -53,6 +72,7 @@ class RecommendationPage(TypedDict):
     user: str
     model: ModelName
     sensitive: Sensitive
+    balance: BalancePage | None
     items: list[RecommendedItem]
     fallback: str | None
     next_cursor: str | None
@@ -70,6 +90,7 @@ class SessionPage(TypedDict):
     request_id: str
     model: ModelName
     sensitive: Sensitive
+    balance: BalancePage | None
     items: list[RecommendedItem]
     unknown_items: list[str]
     fallback: str | None
@@ -108,6 +129,15 @@ class Masks(TypedDict):
     masks: list[list[str]]
 
 
+class BalanceBounds(TypedDict):
+    """What lists may be balanced towards."""
+
+    targets: list[BalanceTarget]
+    default: BalanceTarget | None
+    weight: float
+    max_weight: float
+
+
 class AttributesPage(TypedDict):
     """Answer of GET /attributes."""
 
@@ -116,6 +146,7 @@ class AttributesPage(TypedDict):
     always_protected: list[str]
     required: list[str]
     default: list[str]
+    balance: BalanceBounds
 
 
 class Health(TypedDict):
@@ -143,6 +174,7 @@ def recommendation_page(request_id: str, made: Recommendation, *, with_scores: b
         "user": query.user,
         "model": _model(made),
         "sensitive": _sensitive(query, made),
+        "balance": balance_page(made),
         "items": _items(made, with_scores),
         "fallback": made.plan.fallback,
         "next_cursor": made.next_cursor,
@@ -157,6 +189,7 @@ def session_page(request_id: str, made: Recommendation, *, with_scores: bool) ->
         "request_id": request_id,
         "model": _model(made),
         "sensitive": _sensitive(query, made),
+        "balance": balance_page(made),
         "items": _items(made, with_scores),
         "unknown_items": list(made.plan.unknown_items),
         "fallback": made.plan.fallback,
@@ -184,6 +217,19 @@ def _sensitive(query: PersonalQuery, made: Recommendation) -> Sensitive:
         "applied": [
             {"attribute": attribute, "source": source} for attribute, source in made.requirement.sources.items()
         ],
+    }
+
+
+def balance_page(made: Recommendation) -> BalancePage | None:
+    """What a list was balanced towards; None where it was not."""
+    balance, divergence = made.plan.balance, made.ranking.divergence
+    if balance is None:
+        return None
+    return {
+        "target": balance.target,
+        "weight": balance.weight,
+        "source": balance.source,
+        "divergence": divergence and {"before": divergence.before, "after": divergence.after},
     }
 
 

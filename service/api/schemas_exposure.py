@@ -13,10 +13,11 @@ from measure.fairness.estimate import Gap
 from measure.fairness.groups import Withheld
 from measure.labels import RARE_BELOW
 from service.api.answer import finite_or_none
-from service.api.schemas import ModelName
+from service.api.schemas import DivergencePage, ModelName
 from service.api.times import as_text
 from service.audit.count import Exposure
 from service.audit.requirements import RequirementUse
+from service.store import BalanceCount
 
 # Written as calls where a key is no name in Python: class, global.
 GroupPage = TypedDict("GroupPage", {"class": str | None, "users": int, "lists": int, "shares": Mapping[str, float]})
@@ -72,6 +73,16 @@ class NotCountedPage(TypedDict):
     reason: str
 
 
+class BalanceUsePage(TypedDict):
+    """Lists that were balanced towards the same target with the same weight, and what that did to them."""
+
+    target: str
+    weight: float
+    lists: int
+    divergence: DivergencePage | None
+    """Means over these lists; null where none of them shows anything."""
+
+
 class ExposurePage(TypedDict):
     """Answer of GET /audit/exposure."""
 
@@ -85,6 +96,7 @@ class ExposurePage(TypedDict):
     total_variation: GapPage | None
     parity: GapPage | None
     clients: ClientsPage | None
+    balances: list[BalanceUsePage]
     withheld: list[WithheldPage]
     not_counted: list[NotCountedPage]
 
@@ -136,6 +148,7 @@ def exposure_page(by: str | None, since_us: int | None, until_us: int, found: Ex
         "total_variation": _gap(shares.total_variation),
         "parity": _gap(shares.parity),
         "clients": _clients(shares.clients, shares.parity),
+        "balances": [_balance(one) for one in found.balances],
         "withheld": [_withheld(one) for one in shares.withheld] + _small_clients(shares.clients),
         "not_counted": [
             {
@@ -185,6 +198,12 @@ def _clients(found: Clients | None, parity: Gap | None) -> ClientsPage | None:
             {"client": name or None, "users": users, "value": value} for name, (users, value) in found.by_client.items()
         ],
     }
+
+
+def _balance(one: BalanceCount) -> BalanceUsePage:
+    known = one.before is not None and one.after is not None
+    told = cast(DivergencePage, {"before": one.before, "after": one.after}) if known else None
+    return {"target": one.target, "weight": one.weight, "lists": one.lists, "divergence": told}
 
 
 def _withheld(one: Withheld) -> WithheldPage:

@@ -11,13 +11,21 @@ from typing import Any, cast
 from pydantic_core import to_json
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
-from service.api.schemas import AppliedAttribute, ModelName
+from service.api.schemas import AppliedAttribute, DivergencePage, ModelName
 from service.api.times import as_text
 from service.audit.catalogues import Catalogues, VersionItems
 from service.store import LogRow
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """First characters that make a spreadsheet compute a cell and not show it."""
+
+
+class LoggedBalancePage(TypedDict):
+    """What a list was balanced towards."""
+
+    target: str
+    weight: float
+    divergence: DivergencePage | None
 
 
 class LoggedList(TypedDict):
@@ -39,6 +47,7 @@ class LoggedList(TypedDict):
     cached: bool
     shown: int
     """How many items."""
+    balance: LoggedBalancePage | None
     items: list[str] | None
     """Best first; null where the items of that version cannot be read from the models folder any more."""
 
@@ -57,9 +66,10 @@ COLUMNS = (
     "fallback",
     "cached",
     "shown",
+    "balance",
     "items",
 )
-"""Of the CSV; a list there is JSON."""
+"""Of the CSV; a list or an object there is JSON."""
 
 
 async def logged_lists(rows: Sequence[LogRow], catalogues: Catalogues) -> list[LoggedList]:
@@ -100,8 +110,18 @@ def _logged_list(row: LogRow, items: VersionItems | None) -> LoggedList:
         "fallback": row.fallback,
         "cached": row.cached,
         "shown": len(row.rows),
+        "balance": _balance(row),
         "items": None if items is None else row.items(items.ids),
     }
+
+
+def _balance(row: LogRow) -> LoggedBalancePage | None:
+    balance = row.balance
+    if balance is None:
+        return None
+    divergence = balance.divergence
+    told: DivergencePage | None = divergence and {"before": divergence.before, "after": divergence.after}
+    return {"target": balance.target, "weight": balance.weight, "divergence": told}
 
 
 def _cell(value: object) -> str:
@@ -109,7 +129,7 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, list):
+    if isinstance(value, list | dict):
         return to_json(value).decode()
     text = str(value)
     return f"'{text}" if text.startswith(FORMULA) else text

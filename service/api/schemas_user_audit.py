@@ -9,7 +9,7 @@ from typing_extensions import TypedDict  # pydantic takes typing's own only from
 
 from bundle import Items
 from service.api.answer import finite_or_none
-from service.api.schemas import AppliedAttribute, ModelName
+from service.api.schemas import AppliedAttribute, BalancePage, ModelName, balance_page
 from service.audit.people import ListComparison
 from service.audit.sentences import sentence, sentences
 
@@ -59,6 +59,7 @@ class ComparedList(TypedDict):
     sensitive: list[str]
     """The attributes protected in it."""
     applied: list[AppliedAttribute]
+    balance: BalancePage | None
     items: list[ComparedItem]
     left: list[LeftItem]
     overlap: OverlapPage
@@ -110,6 +111,7 @@ def _list(reference: ListComparison, one: ListComparison) -> ComparedList:
         "applied": [
             {"attribute": attribute, "source": source} for attribute, source in one.made.requirement.sources.items()
         ],
+        "balance": balance_page(one.made),
         "items": [
             {"item": items.ids[row], "rank": rank, **_titled(items, row), "was": was}
             for rank, (row, was) in enumerate(zip(rows, one.was, strict=True), 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from annotated_types import MaxLen
@@ -11,6 +12,7 @@ from pydantic import Field
 
 from service.api.access import caller_of
 from service.api.answer import json_response
+from service.api.list_requests import BalanceWeightField
 from service.api.paths import openapi_path, path_id
 from service.api.problems import problems
 from service.api.query import COMMA_SEPARATED, Count, Name, Parameters, check_length, openapi_parameters, parse
@@ -18,7 +20,9 @@ from service.api.request_context import new_request_id
 from service.api.schemas_user_audit import UserPage, UsersPage, user_page
 from service.api.state import state_of
 from service.audit.people import Logged, find_users, masks_of, side_by_side
+from service.balance import AskedBalance
 from service.errors import (
+    BalanceRevealsError,
     DeadlineError,
     InvalidQueryError,
     NoAuditDataError,
@@ -31,6 +35,7 @@ from service.errors import (
     UnknownUserError,
     UnsupportedRequirementError,
 )
+from service.model.active import ServedModel
 from service.recommend.queries import UserQuery
 from service.recommend.recommender import Asker
 from service.store import Purpose, StoreUnavailableError, UnstorableError
@@ -38,7 +43,7 @@ from service.store import Purpose, StoreUnavailableError, UnstorableError
 router = APIRouter(tags=["audits"], generate_unique_id_function=lambda route: route.name)
 
 QUERY = (InvalidQueryError, QueryTooLongError)
-PROTECTED = (UnknownAttributeError, UnsupportedRequirementError, PinnedRequirementError)
+PROTECTED = (UnknownAttributeError, UnsupportedRequirementError, PinnedRequirementError, BalanceRevealsError)
 BUSY = (QueueFullError, DeadlineError, OutdatedError, StoppingError, StoreUnavailableError)
 
 
@@ -62,6 +67,15 @@ class UserParameters(Parameters):
             examples=[["gender"]],
         ),
     ] = None
+    balance: Annotated[
+        AskedBalance | None,
+        Field(
+            description="Only two lists are made, with `sensitive` protected: one that is not balanced, and one that "
+            "is balanced so. Absent: lists of all masks, with the operator's default.",
+            examples=["uniform"],
+        ),
+    ] = None
+    balance_weight: BalanceWeightField = None
     purpose: Annotated[
         Literal["audit", "ui"], Field(description="How the lists are logged. Neither counts as shown to the user.")
     ] = "audit"
@@ -97,7 +111,8 @@ async def audited_user(request: Request) -> Response:
 
     Up to four attributes that is every combination; beyond, none, each alone, each pair and all. What the user, the
     operator or the bundle always protects is protected here too, and combinations that the bundle has no list for are
-    left out. Each list counts as a request of the API key, and is logged for an audit or for the web page.
+    left out. With `balance`, there is one mask, without it and with it. Each list counts as a request of the API key,
+    and is logged for an audit or for the web page.
     """
     asked = parse(UserParameters, request.scope["query_string"])
     user, state, caller = path_id(request, "user"), state_of(request), caller_of(request)
@@ -105,13 +120,22 @@ async def audited_user(request: Request) -> Response:
     served = state.runtime.recommender.active.current
     if served.model.bundle.audit is None:
         raise NoAuditDataError(served.model.version)
-    masks = masks_of(served, state.runtime.store.known.user(user).requirement, asked.sensitive)
-    await state.runtime.gate.count(caller, len(masks) - 1)
+    queries = _queries(user, asked, served, state.runtime.store.known.user(user).requirement)
+    await state.runtime.gate.count(caller, len(queries) - 1)
     purpose = Purpose[asked.purpose.upper()]
 
     async def ask(query: UserQuery) -> Logged:
         asker = Asker(new_request_id(), purpose, caller.key_id)
         return Logged(asker.request_id, await state.runtime.recommender.recommend(query, asker))
 
-    lists = await side_by_side(user, asked.k, masks, ask)
+    lists = await side_by_side(queries, ask)
     return json_response(user_page(user, asked.k, lists))
+
+
+def _queries(user: str, asked: UserParameters, served: ServedModel, stored: tuple[str, ...] | None) -> list[UserQuery]:
+    """The lists to set side by side, the one that the others are compared with first."""
+    if asked.balance is None:
+        masks, weight = masks_of(served, stored, asked.sensitive), asked.balance_weight
+        return [UserQuery(user, sensitive=mask, k=asked.k, balance_weight=weight) for mask in masks]
+    plain = UserQuery(user, sensitive=asked.sensitive, k=asked.k, balance="none")
+    return [plain, replace(plain, balance=asked.balance, balance_weight=asked.balance_weight)]

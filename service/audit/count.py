@@ -15,7 +15,7 @@ from service.audit.catalogues import Catalogues
 from service.audit.shares import Classes, Shares, compared, overall
 from service.audit.tally import Tally
 from service.model.loaded import Model
-from service.store import LogColumns, Pseudonyms, StoredModel
+from service.store import BalanceCount, LogColumns, Pseudonyms, StoredModel
 
 NOBODYS = "lists of nobody known: of sessions, of similar or popular items, or of erased users"
 STRANGERS = "lists of users that the active bundle does not have"
@@ -41,6 +41,8 @@ class Exposure:
     users: int
     shares: Shares
     not_counted: tuple[NotCounted, ...]
+    balances: tuple[BalanceCount, ...]
+    """Of all lists that were shown, those of nobody known included."""
 
 
 class Count:
@@ -73,7 +75,13 @@ class Count:
             shown = part.items[np.repeat(counted, part.lengths)]
             self._tally.add(users[counted], part.key_ids[counted], part.lengths[counted], shown, groups)
 
-    def exposure(self, groups: Sequence[str], classes: Classes | None, keys: Mapping[int, str]) -> Exposure:
+    def exposure(
+        self,
+        groups: Sequence[str],
+        classes: Classes | None,
+        keys: Mapping[int, str],
+        balances: Sequence[BalanceCount] = (),
+    ) -> Exposure:
         """The counts."""
         tally = self._tally
         with threadpool_limits(1, "blas"):  # the other processors are for requests
@@ -82,7 +90,7 @@ class Count:
         if classes is not None and (unlabelled := int(tally.lists[classes.labels[tally.users] < 0].sum())):
             left_out.append(NotCounted(None, unlabelled, UNLABELLED))
         lists, users = int(tally.lists.sum()), len(np.unique(tally.users))
-        return Exposure(lists, users, shares, tuple(left_out))
+        return Exposure(lists, users, shares, tuple(left_out), tuple(balances))
 
     def _rows(self, keys: Sequence[str | None]) -> NDArray[np.int64]:
         """(n,) rows of the users in the bundle, -1 for nobody and for users that it does not have."""

@@ -24,6 +24,7 @@ from service.store import (
     LogFilter,
     Purpose,
     Store,
+    count_balances,
     count_requirements,
     log_columns,
     log_span,
@@ -81,7 +82,8 @@ class LogStatistics:
                 if part is not None:
                     await asyncio.to_thread(count.add, part)
             keys = {key.id: key.name for key in self._store.known.keys.values()}
-            return await asyncio.to_thread(count.exposure, groups, classes, keys)
+            balances = await self._store.read(count_balances, wanted, self._store.pseudonyms)
+            return await asyncio.to_thread(count.exposure, groups, classes, keys, balances)
 
     async def requirements(self, since_us: int | None, until_us: int) -> RequirementUse:
         """How often each requirement was asked for and applied in lists made for somebody.

@@ -113,13 +113,11 @@ def _resolved(served: ServedModel, asked: Asked, stored: Mask | None) -> Mask:
     return tuple(served.resolve(asked, stored).requirement.sources)
 
 
-async def side_by_side(user: str, k: int, masks: Sequence[Asked], ask: Ask) -> list[ListComparison]:
-    """The lists of these masks, each beside the first; all from one model.
+async def side_by_side(queries: Sequence[UserQuery], ask: Ask) -> list[ListComparison]:
+    """The lists of one user, each beside the first; all from one model.
 
     Args:
-        user: by id.
-        k: items of each list.
-        masks: of `masks_of`; at least one.
+        queries: at least one; they differ in the mask, or in the balance.
         ask: makes a list and logs it.
 
     Raises:
@@ -127,11 +125,11 @@ async def side_by_side(user: str, k: int, masks: Sequence[Asked], ask: Ask) -> l
         UnavailableError: as every request; or the model changed again and again.
     """
     for _ in range(ATTEMPTS):
-        made = await _made([UserQuery(user, sensitive=mask, k=k) for mask in masks], ask)
+        made = await _made(queries, ask)
         if len({id(one.made.plan.served) for one in made}) == 1:
-            different: dict[tuple[bool, ...], Logged] = {}
+            different: dict[tuple[object, ...], Logged] = {}
             for one in made:  # a stored requirement may be new by now, and make two masks one
-                different.setdefault(one.mask, one)
+                different.setdefault((one.mask, one.made.plan.balance), one)
             lists = sorted(different.values(), key=lambda one: sum(one.mask))
             return [_beside(lists[0].made, one) for one in lists]
     raise OutdatedError("the active model changed while the lists were made")

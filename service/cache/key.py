@@ -31,6 +31,8 @@ class AnswerKey(NamedTuple):
     """Of the user's state: requirement, interactions, erasure."""
     hidden_revision: int
     """Of the hidden items."""
+    balance: str | None = None
+    """The resolved target and weight; None for none."""
 
     def digest(self, secret: bytes = b"") -> bytes:
         """20 bytes that identify the key; with a secret, they reveal nothing of the user to anybody without it."""
@@ -44,6 +46,7 @@ class AnswerKey(NamedTuple):
             self.after,
             self.user_revision,
             self.hidden_revision,
+            self.balance,
         )
         # JSON, because different lists of numbers, texts, flags and nulls never give the same text.
         return blake2b(json.dumps(parts).encode(), digest_size=DIGEST_BYTES, key=secret).digest()

@@ -16,3 +16,11 @@ def positive(text: str) -> int:
 def names(given: Iterable[str]) -> tuple[str, ...]:
     """Names of a repeatable option, each time comma-separated; nothing is left out silently."""
     return tuple(name for text in given if text for name in text.split(","))
+
+
+def share(text: str) -> float:
+    """Read a number from 0 to 1, as argparse wants it."""
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise ValueError
+    return number

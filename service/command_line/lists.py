@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from service.command_line.arguments import names, positive
+from service.command_line.arguments import names, positive, share
 
 
 def add_lists(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +32,14 @@ def add_lists(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--group", metavar="NAMES", action="append", help="only items in one of these groups (all)")
     parser.add_argument("--fallback", choices=("popular",), help="what unknown and erased users get (nothing)")
     parser.add_argument(
+        "--balance",
+        choices=("none", "uniform", "catalogue", "target", "history"),
+        help="what lists are balanced towards (EVENHAND_BALANCE), like a request",
+    )
+    parser.add_argument(
+        "--balance-weight", metavar="W", type=share, help="how much that counts, 0 to 1 (EVENHAND_BALANCE_WEIGHT)"
+    )
+    parser.add_argument(
         "--database",
         metavar="URL",
         help="requirements, interactions, hidden items, erasures (that of the service, where there is one); or none",
@@ -55,6 +63,8 @@ def _lists(options: argparse.Namespace) -> int:
             exclude_seen=options.exclude_seen,
             group=names(options.group or ()),
             fallback=options.fallback,
+            balance=options.balance,
+            balance_weight=options.balance_weight,
             users=options.users,
             out=options.out,
             database=options.database,

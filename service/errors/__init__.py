@@ -5,6 +5,7 @@
     ├── QueryTooLongError             414  nor is it read beyond a limit
     ├── UnknownAttributeError         422  the bundle was not trained on that attribute
     ├── UnsupportedRequirementError   422  the bundle has no list for exactly these attributes
+    ├── BalanceRevealsError           422  the balance would put back what is withheld
     ├── UnknownUserError              404  the bundle does not know that user
     ├── UnknownItemError              404  nor that item
     ├── UnknownGroupError             422  nor that group of items
@@ -49,6 +50,7 @@ from service.errors.audits import NoAuditDataError, RunNotDoneError, TooManyRuns
 from service.errors.base import ServiceError, first_line
 from service.errors.keys import InvalidKeyError, MissingKeyError, MissingScopeError, RateLimitedError
 from service.errors.lists import (
+    BalanceRevealsError,
     NoHistoryError,
     PinnedRequirementError,
     SessionsUnsupportedError,
@@ -84,6 +86,7 @@ from service.errors.running import (
 
 __all__ = [
     "ActivationRunningError",
+    "BalanceRevealsError",
     "BodyTooLargeError",
     "DeadlineError",
     "InternalError",

@@ -51,6 +51,21 @@ class PinnedRequirementError(ServiceError):
         self.allowed = list(pinned)
 
 
+class BalanceRevealsError(ServiceError):
+    """A target made from a user's history shows what the protection withholds."""
+
+    status = 422
+    code = "balance_reveals"
+
+    def __init__(self, target: str, applied: Sequence[Mapping[str, str]], allowed: Sequence[str]) -> None:
+        names = ", ".join(f"{row['attribute']} ({row['source']})" for row in applied)
+        super().__init__(f"balance={target} would show what is withheld: {names}; {', '.join(allowed)} would not")
+        self.field = "balance"
+        self.value = target
+        self.applied = list(applied)
+        self.allowed = list(allowed)
+
+
 class UnknownUserError(ServiceError):
     """The bundle does not know this user."""
 
@@ -130,7 +145,8 @@ class StaleCursorError(ServiceError):
     def __init__(self, reason: Literal["expired", "bundle", "requirement"]) -> None:
         why = {
             "expired": "it has expired",
-            "bundle": "the list is made from something else by now: another bundle, or a longer history",
+            "bundle": "the list is made from something else by now: another bundle, a longer history, or, as it is "
+            "balanced, other items left out",
             "requirement": "what must be protected has changed",
         }
         super().__init__(f"this cursor cannot be continued: {why[reason]}; start again without one")

@@ -11,10 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from service.balance import Divergence
+
 DECIMALS = 6
 STEP = 10.0**-DECIMALS
 """Scores are rounded to this before they are ordered."""
-BLOCK = 4_096
+BLOCK = 512
 """Items scored in float64 at once: their vectors stay in the cache."""
 
 LARGEST = float(np.finfo(np.float32).max) / 2
@@ -41,6 +43,8 @@ class Ranking(NamedTuple):
     """(n,) item rows; n is k, or smaller where fewer items are left."""
     scores: NDArray[np.float64]
     """(n,) rounded to `STEP`."""
+    divergence: Divergence | None = None
+    """Where the order is not that of the scores, but balanced towards a target, and shows anything."""
 
 
 class ExactScores:

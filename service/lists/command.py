@@ -16,7 +16,8 @@ from tqdm import tqdm
 from bundle import BundleError, Texts
 from bundle.files import read_manifest
 from bundle.read import version_folder
-from service.errors import StartError, UnsupportedRequirementError
+from service.balance import AskedBalance, resolve_balance
+from service.errors import BalanceRevealsError, StartError, UnsupportedRequirementError
 from service.lists.files import check_name, whole_file
 from service.lists.maker import ListMaker
 from service.lists.parts import Parts
@@ -26,7 +27,7 @@ from service.lists.stored import Stored, database_to_use, open_stored
 from service.model.active import ServedModel
 from service.model.loaded import Model, load_model
 from service.recommend.queries import Fallback, UserQuery
-from service.requirement import Policy, check_policy, resolve
+from service.requirement import Policy, check_policy, operator_policy, resolve
 from service.settings import Settings
 
 BROKEN_OFF = 130
@@ -42,6 +43,8 @@ class Asked:
     exclude_seen: bool
     group: tuple[str, ...]
     fallback: Fallback | None
+    balance: AskedBalance | None = None
+    balance_weight: float | None = None
     users: str
     """`ALL`, or a file that names them."""
     out: Path
@@ -54,7 +57,7 @@ class Asked:
     @property
     def options(self) -> dict[str, object]:
         """The parameters of every request."""
-        names = ("sensitive", "k", "exclude_seen", "group", "fallback")
+        names = ("sensitive", "k", "exclude_seen", "group", "fallback", "balance", "balance_weight")
         return {name: getattr(self, name) for name in names}
 
 
@@ -78,7 +81,7 @@ def make_lists(settings: Settings, asked: Asked) -> Outcome:
         ServiceError: the database is lost, or keeps changing.
     """
     started = time.perf_counter()
-    policy = Policy(settings.default, settings.required, settings.pinned)
+    policy = operator_policy(settings)
     if not 1 <= asked.k <= settings.max_k:
         raise StartError(f"--k is {asked.k}; it can be 1 to {settings.max_k} (EVENHAND_MAX_K)")
     check_name(asked.out)
@@ -124,7 +127,8 @@ def _checked(bundle: Path, policy: Policy, asked: Asked) -> Path:
     except BundleError as error:
         raise StartError(f"bundle {bundle} is refused: {error}") from error
     check_policy(manifest, policy)
-    resolve(manifest, policy, asked.sensitive)
+    requirement = resolve(manifest, policy, asked.sensitive)
+    resolve_balance(policy.balance, asked.balance, asked.balance_weight, requirement.sources)
     return folder
 
 
@@ -144,8 +148,9 @@ def _check_people(people: Sequence[str], stored: Stored, served: ServedModel, ma
     for user, state in known.users():
         if state.requirement and user in wanted:
             try:
-                served.resolve(asked.sensitive, state.requirement)
-            except UnsupportedRequirementError as error:
+                resolved = served.resolve(asked.sensitive, state.requirement)
+                served.balance(asked.balance, asked.balance_weight, resolved.requirement)
+            except (UnsupportedRequirementError, BalanceRevealsError) as error:
                 unmet.append(f"user {user!r:.80}: {error}")
     if unmet:
         raise StartError(f"{len(unmet)} stored requirements of users cannot be met; {unmet[0]}")
@@ -159,6 +164,7 @@ def _facts(
         **asked.options,
         "bundle": f"{model.name}/{model.version} {model.content_hash}",
         "policy": [policy.default, policy.required, policy.pinned],
+        "balance_policy": [policy.balance.default, policy.balance.weight, policy.balance.digest],
         "index": [model.index_report.kind, model.index_report.exact],
         "users": digest(people),
         "database": None if database is None else digest([database]),

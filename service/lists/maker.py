@@ -7,9 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from service.errors import StartError, UnknownUserError, UnsupportedRequirementError
+from service.cache import CachedAnswer
+from service.errors import BalanceRevealsError, StartError, UnknownUserError, UnsupportedRequirementError
 from service.model.active import ServedModel
 from service.model.inference import compute, use_one_thread
 from service.recommend.cursor import Cursors
@@ -19,7 +19,8 @@ from service.store import StateCache
 
 BLOCK = 256
 """Users whose lists a thread makes together; a list does not depend on its company, and memory does."""
-Items: TypeAlias = NDArray[np.int32]
+Items: TypeAlias = CachedAnswer
+"""Of one list, without scores."""
 
 
 class ListMaker:
@@ -44,21 +45,21 @@ class ListMaker:
         """The plan of a user's list as of now; None for whom a request would be answered 404.
 
         Raises:
-            StartError: the requirement cannot be met; names the user.
+            StartError: the requirement cannot be met, or the balance would reveal what it withholds; names the user.
             ServiceError: refused by `plan_list` for everybody.
         """
         try:
             return plan_list(self._ask(user), self._served, self._known, self._cursors)
         except UnknownUserError:
             return None
-        except UnsupportedRequirementError as error:
+        except (UnsupportedRequirementError, BalanceRevealsError) as error:
             raise StartError(f"user {user!r:.80}: {error}") from error
 
     def start(self, plans: Sequence[Plan]) -> Future[list[Items | None]]:
         """Have a thread make the lists of some plans: `BLOCK` of them or fewer.
 
         Returns:
-            For each plan its item rows, best first; None where vectors allow no comparison, which is a request's 500.
+            For each plan its items; None where vectors allow no comparison, which is a request's 500.
         """
         return self._pool.submit(_lists, plans)
 
@@ -73,4 +74,6 @@ def _lists(plans: Sequence[Plan]) -> list[Items | None]:
     except ArithmeticError:  # of one of them: `FairVectorError`, `ScoreError`
         return [None] if len(plans) == 1 else [items for plan in plans for items in _lists([plan])]
     pairs = zip(plans, rankings, strict=True)
-    return [ranking.rows[: plan.query.k].astype(np.int32) for plan, ranking in pairs]
+    return [
+        CachedAnswer(ranking.rows[: plan.query.k].astype(np.int32), None, ranking.divergence) for plan, ranking in pairs
+    ]

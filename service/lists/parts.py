@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from service.balance import Divergence
+from service.cache import CachedAnswer
 from service.errors import StartError
 from service.lists.files import put_in_place
 
@@ -25,8 +26,8 @@ class Part(NamedTuple):
 
     revision: int
     """Of the stored state that they were made with, or of an earlier one."""
-    items: list[NDArray[np.int32] | None]
-    """For each user the item rows, best first; None for whom there is no list."""
+    items: list[CachedAnswer | None]
+    """For each user the items, without scores; None for whom there is no list."""
 
 
 class Parts:
@@ -58,8 +59,10 @@ class Parts:
             return None
         with np.load(path, allow_pickle=False) as found:
             lengths, rows, revision = found["lengths"], found["rows"], int(found["revision"])
+            told = [None if np.isnan(pair[1]) else Divergence(*pair) for pair in found["divergence"].tolist()]
         items = np.split(rows, np.cumsum(np.maximum(lengths, 0))[:-1])
-        return Part(revision, [each if length >= 0 else None for each, length in zip(items, lengths, strict=True)])
+        lists = zip(items, lengths, told, strict=True)
+        return Part(revision, [CachedAnswer(each, None, way) if length >= 0 else None for each, length, way in lists])
 
     def has(self, number: int) -> bool:
         """Whether a part is made."""
@@ -67,10 +70,11 @@ class Parts:
 
     def write(self, number: int, part: Part) -> None:
         """Keep a part, whole or not at all."""
-        lengths = np.array([-1 if items is None else len(items) for items in part.items], np.int32)
-        rows = np.concatenate([np.zeros(0, np.int32), *(items for items in part.items if items is not None)])
+        lengths = np.array([-1 if items is None else len(items.rows) for items in part.items], np.int32)
+        rows = np.concatenate([np.zeros(0, np.int32), *(items.rows for items in part.items if items is not None)])
+        told = [(items and items.divergence) or (np.nan, np.nan) for items in part.items]
         draft = self.folder / ".draft.npz"
-        np.savez(draft, lengths=lengths, rows=rows, revision=np.int64(part.revision))
+        np.savez(draft, lengths=lengths, rows=rows, divergence=np.array(told), revision=np.int64(part.revision))
         put_in_place(draft, self._path(number))
 
     def remove(self) -> None:

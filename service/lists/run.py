@@ -81,7 +81,7 @@ class Run:
                 Rows(
                     [listed.user for listed in settled],
                     [tuple(listed.plan.resolved.requirement.sources) for listed in settled],
-                    [listed.items for listed in settled],
+                    [listed.items.rows for listed in settled],
                     [listed.plan.fallback for listed in settled],
                 )
             )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
+from service.balance import AskedBalance, Balance, resolve_balance
+from service.model.balanced import Targets
 from service.model.loaded import Model
 from service.requirement import Policy, Requirement, check_policy, resolve
 from service.store import LoggedProtection
@@ -33,9 +36,10 @@ class ServedModel:
             policy: the operator's.
 
         Raises:
-            StartError: this bundle cannot meet the policy.
+            StartError: this bundle cannot meet the policy, or lacks item groups of the operator's target.
         """
         check_policy(model.bundle.description, policy)
+        check_targets(model, policy)
         self.model = model
         self.id = model_id
         self.policy = policy
@@ -53,6 +57,27 @@ class ServedModel:
                 self._resolved.clear()
             self._resolved[sensitive, stored] = found
         return found
+
+    def balance(self, asked: AskedBalance | None, weight: float | None, requirement: Requirement) -> Balance | None:
+        """As `service.balance.resolve_balance`."""
+        if asked is None and weight is None and self.policy.balance.default is None:
+            return None
+        return resolve_balance(self.policy.balance, asked, weight, requirement.sources)
+
+    @cached_property
+    def targets(self) -> Targets:
+        """What lists may be balanced towards; the first use works it out."""
+        return Targets(self.model.item_shares, self.policy.balance)
+
+
+def check_targets(model: Model, policy: Policy) -> None:
+    """Refuse a bundle without the item groups of the operator's target.
+
+    Raises:
+        StartError: names them.
+    """
+    if policy.balance.shares is not None:
+        Targets(model.item_shares, policy.balance)
 
 
 class ActiveModel:

@@ -1,7 +1,7 @@
 """One batch in the worker thread: tasks in, rankings out. A batch may hold tasks of two models.
 
 Every ranking is a function of its own task alone: user vectors are made from histories one user at a time, and
-`service.model.encoder` and `service.index` promise the same of fair vectors and lists.
+`service.model.encoder`, `service.index` and `service.model.balanced` promise the same of fair vectors and lists.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from service import index
 from service.index import Position, Ranking, SearchBatch
 from service.model import encoder
+from service.model.balanced import Towards, balanced
 from service.model.loaded import Model
 
 
@@ -58,10 +59,27 @@ class Task(NamedTuple):
     k: int
     """How many items to show; fewer come only where fewer are left."""
     after: Position | None
+    towards: Towards | None = None
+    """How to balance the list; ``k`` and ``after`` are then the page's."""
+
+    @property
+    def ranked(self) -> Task:
+        """What is to be ranked first: for a balanced page its pool, and all before it."""
+        return self if self.towards is None else self._replace(k=self.towards.depth, after=None)
 
 
 def compute(tasks: Sequence[Task]) -> list[Ranking]:
-    """A ranking for each task, in order."""
+    """A ranking for each task, in order: parts → combine → search, and where it is wished, balance."""
+    rankings = _ranked([task.ranked for task in tasks])
+    wishes = [(place, task.towards) for place, task in enumerate(tasks) if task.towards is not None]
+    if wishes:
+        places, towards = zip(*wishes, strict=True)
+        for place, page in zip(places, balanced([rankings[place] for place in places], towards), strict=True):
+            rankings[place] = page
+    return rankings
+
+
+def _ranked(tasks: Sequence[Task]) -> list[Ranking]:
     rankings: dict[int, Ranking] = {}
     personal: dict[int, list[int]] = {}
     for place, task in enumerate(tasks):

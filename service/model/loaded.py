@@ -12,6 +12,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from balance.shares import ItemShares
 from bundle import Bundle, BundleError, Manifest, read_bundle
 from measure.scoring import to_unit
 from service.errors import StartError
@@ -28,6 +29,7 @@ from service.index import (
     device_bytes,
     open_index,
 )
+from service.model.balanced import item_shares
 from service.model.encoder import DeviceError, UserEncoder, UserVector
 from service.model.item_lookup import ItemLookup
 
@@ -73,6 +75,11 @@ class Model:
     def popular(self) -> PopularOrder:
         """Items by popularity; the first use orders them."""
         return PopularOrder(self.bundle.items.popularity)
+
+    @cached_property
+    def item_shares(self) -> ItemShares:
+        """The groups of its items, for balanced lists; the first use lays them out."""
+        return item_shares(self.bundle.items.groups)
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""The plan of one list: requirement → user → items to drop → where the list continues. No list is made here.
+"""The plan of one list: requirement → balance → user → items to drop → where the list continues. No list is made here.
 
 A plan is made from one state of the user and of the hidden items, and holds the revisions of both: the request log
 refuses the answer if these are not the present ones.
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from service.balance import Balance
 from service.cache import AnswerKey
 from service.errors import (
     NoHistoryError,
@@ -60,11 +61,19 @@ class Plan(NamedTuple):
     """The user in the request log; None for lists of nobody, and of erased users."""
     user_revision: int
     hidden_revision: int
+    balance: Balance | None = None
+    """The target and weight of the list; None for the ranking as it is."""
+    history: tuple[Sequence[int] | NDArray[np.int32], ...] = ()
+    """Rows of the items that the user has met, in parts, whether they may be shown again or not."""
 
     @property
     def task(self) -> Task:
         """The list to make. It has an item more than is shown: that one tells whether the list continues."""
-        return Task(self.served.model, self.basis, self.dropped, self.query.k + 1, self.after)
+        task = Task(self.served.model, self.basis, self.dropped, self.query.k + 1, self.after)
+        if self.balance is None:
+            return task
+        shown = self.after.shown if self.after else 0
+        return task._replace(towards=self.served.targets.towards(self.balance, self.history, shown, self.query.k))
 
     @property
     def bound(self) -> Bound:
@@ -76,7 +85,10 @@ class Plan(NamedTuple):
             whose = ["session", query.history]
         else:
             raise TypeError("this kind of list has no pages")
-        return Bound([*whose, *query.asked], f"{self.served.model.content_hash} {_material(self.basis)}", self.mask)
+        made_of = f"{self.served.model.content_hash} {_material(self.basis)}"
+        if self.balance is not None:  # what is left out decides on the order of the rest
+            made_of += f" {self.balance.key} {self.user_revision} {self.hidden_revision}"
+        return Bound([*whose, *query.asked], made_of, self.mask)
 
     @property
     def mask(self) -> tuple[bool, ...]:
@@ -94,6 +106,7 @@ class Plan(NamedTuple):
             mask=self.mask,
             options=query.options,
             fallback=self.fallback,
+            balance=self.balance.key if self.balance else None,
             after=self.after.row if self.after else None,
             user_revision=self.user_revision,
             hidden_revision=self.hidden_revision,
@@ -123,10 +136,11 @@ def plan_list(query: AnyQuery, served: ServedModel, known: StateCache, cursors: 
 
     Raises:
         UnknownAttributeError, UnsupportedRequirementError: the requirement cannot be met.
+        BalanceRevealsError: the list would follow a history while something is protected.
         UnknownUserError, UnknownItemError, UnknownGroupError: the bundle does not have it.
         NoHistoryError: the bundle has no item of the history.
         SessionsUnsupportedError: the bundle cannot make a vector from a history.
-        InvalidQueryError, StaleCursorError: the cursor is refused.
+        InvalidQueryError, StaleCursorError: the balance or the cursor is refused.
     """
     hidden = known.hidden
     match query:
@@ -192,6 +206,7 @@ def _personal(
     logged_user: str | None,
     user_revision: int,
 ) -> Plan:
+    balance = served.balance(query.balance, query.balance_weight, resolved.requirement)
     lookup = served.model.item_lookup
     named = lookup.rows(query.exclude) if query.exclude else []
     if query.exclude_seen:
@@ -199,7 +214,8 @@ def _personal(
     seen = person.seen if query.exclude_seen else None
     dropped = _dropped_rows(seen, named, lookup.hidden(hidden.items), _outside(query.group, lookup))
     facts = (person.fallback, person.unknown_items, logged_user, user_revision, hidden.revision)
-    plan = Plan(query, served, resolved, person.basis, dropped, None, *facts)
+    history = (person.posted,) if person.seen is None else (person.seen, person.posted)
+    plan = Plan(query, served, resolved, person.basis, dropped, None, *facts, balance, history)
     return plan if query.cursor is None else plan._replace(after=cursors.read(query.cursor, plan.bound))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from service.balance import AskedBalance
 from service.cache import Option
 
 Fallback = Literal["popular"]
@@ -30,16 +31,20 @@ class PersonalQuery:
     fallback: Fallback | None = None
     """The list for an unknown person; None refuses such a request."""
     cursor: str | None = None
+    balance: AskedBalance | None = None
+    """The target of the list; None leaves that to the operator's default, ``none`` switches the default off."""
+    balance_weight: float | None = None
+    """How much the target counts, in [0, 1]; None for the operator's."""
 
     @property
     def options(self) -> tuple[Option, ...]:
-        """The parameters that change the list, besides requirement, fallback and cursor; part of the cache's key."""
+        """The parameters that change the list as they are, part of the cache's key; others are resolved first."""
         return self.k, self.exclude_seen, self.exclude, self.group
 
     @property
     def asked(self) -> tuple[object, ...]:
         """Every parameter but the person and the cursor; a cursor is bound to them."""
-        return self.sensitive, *self.options, self.fallback
+        return self.sensitive, *self.options, self.fallback, self.balance, self.balance_weight
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""One request: plan → cache → batcher → combine → search (and rerank) → request log → answer.
+"""One request: plan → cache → batcher → combine → search (rerank, balance) → request log → answer.
 
 A plan says what is protected, whose list it is, and which items to drop (`service.recommend.plan`). The worker thread
 makes the list (`service.model.inference`) and passes its record on to the log's writer. An answer leaves only after its
@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.cache import AnswerCache, AnswerKey, CachedAnswer
 from service.errors import NotReadyError, OutdatedError
@@ -24,7 +23,7 @@ from service.recommend.cursor import Cursors
 from service.recommend.plan import Plan, plan_list
 from service.recommend.queries import AnyQuery, PopularQuery, SimilarQuery
 from service.requirement import Policy, Requirement, covering_mask
-from service.store import LogRecord, Purpose, Store, now_us
+from service.store import LoggedBalance, LogRecord, Purpose, Store, now_us
 
 ATTEMPTS = 5
 """How often a list is made whose user or items keep changing."""
@@ -123,7 +122,8 @@ class Recommender:
             key = plan.cache_key
             made = await self._from_cache(key, plan, asker) or await self._from_worker(key, plan, asker)
             if not made.stale:
-                shown = Ranking(made.ranking.rows[: query.k], made.ranking.scores[: query.k])
+                rows, scores, divergence = made.ranking
+                shown = Ranking(rows[: query.k], scores[: query.k], divergence)
                 cursor = self._next_cursor(plan, made.ranking)
                 return Recommendation(plan, shown, cursor, made.cached, made.queue_ms, made.compute_ms)
             self._metrics.outdated.inc()
@@ -135,8 +135,8 @@ class Recommender:
         if kept is None or (kept.scores is None and self._with_scores):
             return None
         scores = np.full(len(kept.rows), np.nan) if kept.scores is None else kept.scores
-        ranking = Ranking(kept.rows.astype(np.int64), scores)
-        stale = await self._store.log([log_record(plan, ranking.rows, asker, cached=True)])
+        ranking = Ranking(kept.rows.astype(np.int64), scores, kept.divergence)
+        stale = await self._store.log([log_record(plan, ranking, asker, cached=True)])
         return _Made(ranking, True, bool(stale))
 
     async def _from_worker(self, key: AnswerKey, plan: Plan, asker: Asker) -> _Made:
@@ -144,12 +144,12 @@ class Recommender:
 
         def record_in_worker(ranking: Ranking) -> LogRecord:
             """The worker calls this, and passes the record on to the log's writer: no way through the event loop."""
-            return log_record(plan, ranking.rows, asker, cached=False)
+            return log_record(plan, ranking, asker, cached=False)
 
         done, stale = await self._batcher.submit_then(plan.task, record_in_worker)
         ranking = done.answer
         scores = ranking.scores if self._with_scores else None
-        self._cache.put(key, CachedAnswer(ranking.rows.astype(np.int32), scores))
+        self._cache.put(key, CachedAnswer(ranking.rows.astype(np.int32), scores, ranking.divergence))
         return _Made(ranking, False, bool(stale), done.queue_ms, done.compute_ms)
 
     def _next_cursor(self, plan: Plan, ranking: Ranking) -> str | None:
@@ -211,9 +211,9 @@ class Recommender:
         await self._batcher.close()
 
 
-def log_record(plan: Plan, rows: NDArray[np.integer], asker: Asker, *, cached: bool) -> LogRecord:
+def log_record(plan: Plan, ranking: Ranking | CachedAnswer, asker: Asker, *, cached: bool) -> LogRecord:
     """The log's record of a list. It holds the items that are shown, not the extra one."""
-    protection = plan.resolved.logged
+    protection, balance, rows = plan.resolved.logged, plan.balance, ranking.rows
     return LogRecord(
         request_id=asker.request_id,
         time_us=now_us(),
@@ -230,4 +230,5 @@ def log_record(plan: Plan, rows: NDArray[np.integer], asker: Asker, *, cached: b
         sources=protection.sources,
         fallback=plan.fallback,
         cached=cached,
+        balance=balance and LoggedBalance(balance.target, balance.weight, ranking.divergence),
     )

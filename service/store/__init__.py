@@ -5,7 +5,15 @@ take.
 """
 
 from service.store.backup import back_up, restore
-from service.store.counts import LogColumns, RequirementCount, count_requirements, log_columns, log_span
+from service.store.counts import (
+    BalanceCount,
+    LogColumns,
+    RequirementCount,
+    count_balances,
+    count_requirements,
+    log_columns,
+    log_span,
+)
 from service.store.database import Database, Transaction, now_us
 from service.store.errors import (
     IdempotencyConflictError,
@@ -22,7 +30,7 @@ from service.store.log import LogFilter, LogRow, log_page, logged_ids
 from service.store.migration import check_schema, migrate
 from service.store.models import activate_model, list_models, register_model
 from service.store.pseudonym import Pseudonyms
-from service.store.record import LoggedProtection, LogRecord, Purpose
+from service.store.record import LoggedBalance, LoggedProtection, LogRecord, Purpose
 from service.store.retention import prune_idempotency
 from service.store.runs import (
     Run,
@@ -58,6 +66,7 @@ from service.store.users import (
 )
 
 __all__ = [
+    "BalanceCount",
     "Database",
     "Erased",
     "Exported",
@@ -71,6 +80,7 @@ __all__ = [
     "LogFilter",
     "LogRecord",
     "LogRow",
+    "LoggedBalance",
     "LoggedProtection",
     "Pseudonyms",
     "Purpose",
@@ -93,6 +103,7 @@ __all__ = [
     "cancel_run",
     "check_schema",
     "claim_run",
+    "count_balances",
     "count_requirements",
     "create_key",
     "create_run",

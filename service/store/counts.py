@@ -88,6 +88,29 @@ class RequirementCount:
     lists: int
 
 
+@dataclass(frozen=True, slots=True)
+class BalanceCount:
+    """Lists with the same target and weight."""
+
+    target: str
+    weight: float
+    lists: int
+    before: float | None
+    """Mean divergence of their rankings from the target; None where none of them shows anything."""
+    after: float | None
+    """The same of what was shown."""
+
+
+def count_balances(connection: Connection, wanted: LogFilter, pseudonyms: Pseudonyms) -> list[BalanceCount]:
+    """Count balanced lists by target and weight, the most frequent first. A read."""
+    models = {model.id: model for model in list_models(connection)}
+    ways, count = (log.balance, log.balance_weight), func.count().label("lists")
+    means = (func.avg(log.divergence_before).label("before"), func.avg(log.divergence_after).label("after"))
+    rows = select(*ways, count, *means).where(log.balance.is_not(None), condition(wanted, models, pseudonyms))
+    found = connection.execute(rows.group_by(*ways).order_by(count.desc(), *ways))
+    return [BalanceCount(row.balance, row.balance_weight, row.lists, row.before, row.after) for row in found]
+
+
 def count_requirements(connection: Connection, wanted: LogFilter, pseudonyms: Pseudonyms) -> list[RequirementCount]:
     """Count lists by their attributes, as requested and as applied; the most frequent first. A read."""
     models = {model.id: model for model in list_models(connection)}

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Column, ColumnElement, Connection, Row, and_, false, or_, select, true
 
+from service.balance import Divergence
 from service.store.models import list_models
 from service.store.pseudonym import Pseudonyms
-from service.store.record import Purpose, unpack_names, unpack_sources
+from service.store.record import LoggedBalance, Purpose, unpack_names, unpack_sources
 from service.store.schema import keys, request_log
 from service.store.state_cache import StoredModel
 
@@ -65,6 +66,7 @@ class LogRow:
     cached: bool
     rows: NDArray[np.int32]
     """(n,) rows of the model's catalogue, best first."""
+    balance: LoggedBalance | None
 
     def items(self, catalogue: Sequence[str]) -> list[str]:
         """Item ids, by the ids of the model's catalogue in its order (``bundle.items.ids`` of that version)."""
@@ -169,7 +171,12 @@ def _as_log_row(row: Row[Any], model: StoredModel) -> LogRow:
         row.fallback,
         row.cached,
         np.frombuffer(row.item_rows, "<i4").astype(np.int32, copy=False),
+        None if row.balance is None else LoggedBalance(row.balance, row.balance_weight, _divergence(row)),
     )
+
+
+def _divergence(row: Row[Any]) -> Divergence | None:
+    return None if row.divergence_after is None else Divergence(row.divergence_before, row.divergence_after)
 
 
 def protection_of(row: Row[Any], attributes: Sequence[str]) -> tuple[tuple[str, ...] | None, dict[str, str]]:

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from service.balance import Divergence
 from service.store.pseudonym import Pseudonyms
 
 COLUMNS: Final = (
@@ -25,9 +26,14 @@ COLUMNS: Final = (
     "fallback",
     "cached",
     "item_rows",
+    "balance",
+    "balance_weight",
+    "divergence_before",
+    "divergence_after",
 )
 _LETTER: Final = {"request": "r", "default": "d", "user": "u", "required": "o", "bundle": "b"}
 """The letter in ``sources`` for each source of an attribute; ``o`` is the operator."""
+NOT_BALANCED: Final = (None, None, None, None)
 _SOURCE: Final = {letter: source for source, letter in _LETTER.items()}
 
 
@@ -47,6 +53,15 @@ class Purpose(IntEnum):
     def is_exposure(self) -> bool:
         """Whether the list was shown to somebody."""
         return self <= Purpose.SIMILAR
+
+
+class LoggedBalance(NamedTuple):
+    """The balance of one list."""
+
+    target: str
+    weight: float
+    divergence: Divergence | None
+    """None for a list that shows nothing, and where there was no history to follow."""
 
 
 class LogRecord(NamedTuple):
@@ -74,6 +89,7 @@ class LogRecord(NamedTuple):
     """These three come from a `LoggedProtection`."""
     fallback: str | None = None
     cached: bool = False
+    balance: LoggedBalance | None = None
 
 
 class LoggedProtection(NamedTuple):
@@ -145,4 +161,9 @@ def as_row(record: LogRecord, pseudonyms: Pseudonyms) -> tuple[object, ...]:
         record.fallback,
         record.cached,
         record.items.astype("<i4", copy=False).tobytes(),
+        *(NOT_BALANCED if record.balance is None else _balance(record.balance)),
     )
+
+
+def _balance(balance: LoggedBalance) -> tuple[object, ...]:
+    return balance.target, balance.weight, *(balance.divergence or (None, None))

@@ -17,6 +17,10 @@ def test_groups_are_those_of_the_measures():
 
     assert shares.names == items.item_groups(GROUPS).names == ("comedy", "drama", "war", "no group")
     assert UNGROUPED == items.UNGROUPED
+    coded = ItemShares.coded(["war", "drama", "comedy"], np.array([0, 2, 3, 3, 5]), np.array([1, 2, 1, 0, 0]))
+    assert (coded.names, coded.columns.tolist()) == (shares.names, shares.columns.tolist())
+    assert shares.columns.tolist() == [[0, 1], [1, 4], [3, 4], [2, 4], [4, 4]]
+    assert ItemShares([("z",), ("no group",), ()]).names == items.item_groups([("z",), ("no group",), ()]).names
 
 
 def test_uniform_and_catalogue():

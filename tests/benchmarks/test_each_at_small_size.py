@@ -19,6 +19,7 @@ COMMANDS = sorted(path.stem for path in ROOT.glob("benchmarks/*.py") if '__name_
 SMALL = {
     "afrl_training": "--bases bases --config ml1m-pmf-afrl-reproduce.toml --reference-steps 2 --speed-only",
     "audit_log": "--rows 5000 --seconds 0.2",
+    "balanced": "--users 600 --seconds 1 --rounds 1",
     "data": "--interactions 5000",
     "gpu": "--items 2000",
     "index": "--items 1500 --build-s 5",
@@ -37,10 +38,20 @@ SMALL = {
 """Benchmark → its arguments at a size that takes seconds, in a folder with what `given` puts there."""
 WHOLE = {"guard": "make bench-guard"}
 """Benchmark → how CI runs it whole."""
-NEEDS_WRK = {"million", "scale", "serving"}
+NEEDS_WRK = {"balanced", "million", "scale", "serving"}
 WRITES = {"afrl_training": "afrl_training.json", "paper": "paper-figures.md", "scale_plots": "scale-sizes.svg"}
 """Benchmark → what it leaves, where that is not NAME.json."""
-NOT_IN_BENCH_FULL = {"gpu", "guard", "scale_plots", "afrl_training", "itfr", "paper", "million", "table_quality"}
+NOT_IN_BENCH_FULL = {
+    "balanced",
+    "gpu",
+    "guard",
+    "scale_plots",
+    "afrl_training",
+    "itfr",
+    "paper",
+    "million",
+    "table_quality",
+}
 """They need a GPU, run in CI, draw again what is there, need MovieLens, or take as long as all others together."""
 NO_GPU = "nothing to measure here"
 

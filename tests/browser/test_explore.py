@@ -169,7 +169,9 @@ def test_a_user_that_nobody_knows_is_said_plainly(shop, look):
 def test_a_mistyped_parameter_of_the_address_is_not_passed_over(shop, look):
     page = look(shop, "/?user=u7&sensitve=age")
 
-    expect(page.get_by_role("alert")).to_contain_text("sensitve: this page knows user, sensitive and k")
+    expect(page.get_by_role("alert")).to_contain_text(
+        "sensitve: this page knows user, sensitive, k, balance and balance_weight"
+    )
 
 
 def test_what_is_always_protected_is_on_says_why_and_cannot_be_switched_off(serve, look):
@@ -249,6 +251,7 @@ def many(page):
         "always_protected": [],
         "required": [],
         "default": [names[1]],
+        "balance": {"targets": ["uniform", "history"], "default": None, "weight": 0.5, "max_weight": 1},
     }
     user = {"user": "u1", "model": {"name": "m", "version": "1"}, "k": 10, "reference": [], "lists": lists}
     page.route("**/attributes", lambda route: route.fulfill(json=schema))
@@ -279,3 +282,36 @@ def test_an_empty_list_says_that_nothing_is_left(shop, look):
 
     expect(page.locator("#summary")).to_have_text("Nothing is left to recommend to this user.")
     expect(page.locator("#parts")).not_to_contain_text("NaN")
+
+
+def test_a_balanced_list_is_set_beside_the_same_without_balance(shop, look):
+    page = look(shop, "/?user=u7&sensitive=gender")
+    expect(page.locator(".pair")).to_be_visible()
+    expect(page.get_by_label("Weight")).to_be_hidden()
+
+    page.get_by_label("Balance item groups").select_option("uniform")
+    expect(page.get_by_role("heading", name="Balanced: every group alike, weight 0.50")).to_be_visible()
+    page.get_by_label("Weight").fill("1")
+    expect(page.get_by_role("heading", name="Balanced: every group alike, weight 1.00")).to_be_visible()
+
+    path = "/recommend?user=u7&sensitive=gender&balance=uniform&balance_weight=1"
+    balanced = shop.ask("GET", path)
+    divergence = balanced["balance"]["divergence"]
+    assert items(page, 1) == served(shop, "u7", "gender")
+    assert items(page, 2) == [item["title"] for item in balanced["items"]]
+    assert page.url == f"{shop.url}/?user=u7&sensitive=gender&k=10&balance=uniform&balance_weight=1"
+    expect(page.locator("#parts")).to_contain_text(f"{divergence['after']:.2f}was {divergence['before']:.2f}")
+    assert page.watched.complaints == []
+
+
+def test_a_history_is_refused_under_protection_and_other_targets_are_offered(shop, look):
+    page = look(shop, "/?user=u7&sensitive=gender&balance=history")
+
+    notice = page.get_by_role("alert")
+    expect(notice).to_contain_text("would show what is withheld: gender (request)")
+    notice.get_by_role("button", name="as in the catalogue").click()
+
+    expect(page.get_by_role("heading", name="Balanced: as in the catalogue, weight 0.50")).to_be_visible()
+    expect(notice).to_have_count(0)
+    page.get_by_label("Balance item groups").select_option("Not balanced here")
+    expect(page.get_by_role("heading", name="Protected: gender")).to_be_visible()

@@ -31,6 +31,7 @@ OTHER = {
     "after": 0,
     "user_revision": 1,
     "hidden_revision": 1,
+    "balance": "uniform 0.5 ",
 }
 ANSWER = CachedAnswer(np.array([5, 0, 2_000_000], np.int32), np.array([0.25, -0.5, -1e-6]))
 TEXTS = st.text(max_size=4)
@@ -46,6 +47,7 @@ KEYS = st.builds(
     after=st.none() | st.integers(0, 3),
     user_revision=st.integers(0, 3),
     hidden_revision=st.integers(0, 3),
+    balance=st.none() | TEXTS,
 )
 
 
@@ -54,7 +56,7 @@ def same(found: CachedAnswer | None, answer: CachedAnswer = ANSWER) -> bool:
         return False
     if answer.scores is None or found.scores is None:
         return answer.scores is found.scores
-    return found.scores.tolist() == answer.scores.tolist()
+    return found.scores.tolist() == answer.scores.tolist() and found.divergence == answer.divergence
 
 
 def means(key: AnswerKey) -> tuple[object, ...]:

@@ -31,6 +31,25 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
+class Balance:
+    """What a list was balanced towards, and how far it is from that: KL in nats."""
+
+    target: str
+    weight: float
+    source: str
+    """request or default."""
+    before: float | None
+    """Of the ranking; None where nothing is shown, or there is no history to follow. So is `after`."""
+    after: float | None
+
+    @classmethod
+    def of(cls, page: Json) -> Balance:
+        """Read it from JSON."""
+        told = page["divergence"] or {}
+        return cls(page["target"], page["weight"], page["source"], told.get("before"), told.get("after"))
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One item of a list."""
 
@@ -80,6 +99,8 @@ class Recommendations:
     """Of a session's history."""
     next_cursor: str | None
     """Where the list goes on; None at its end."""
+    balance: Balance | None
+    """None where the list is the ranking as it is."""
     raw: Json = field(repr=False)
 
     @property
@@ -101,6 +122,7 @@ class Recommendations:
             page["fallback"],
             tuple(page.get("unknown_items", ())),
             page["next_cursor"],
+            Balance.of(balance) if (balance := page.get("balance")) else None,
             page,
         )
 

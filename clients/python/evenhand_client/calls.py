@@ -23,6 +23,7 @@ from evenhand_client.errors import Problem
 
 Answer = TypeVar("Answer")
 Fallback = Literal["popular"]
+BalanceTarget = Literal["none", "uniform", "catalogue", "target", "history"]
 LONGEST_QUERY = 2_000
 """Characters of ids in a query string; services and the proxies before them read a few KiB."""
 
@@ -51,6 +52,10 @@ class WholeListOptions(TypedDict, total=False):
     exclude: Sequence[str]
     group: Sequence[str]
     fallback: Fallback | None
+    balance: BalanceTarget | None
+    """What to balance the list towards. None: the operator's default; ``none`` switches that off."""
+    balance_weight: float | None
+    """How much that counts, 0 to 1. None: the operator's."""
 
 
 class ListOptions(WholeListOptions, total=False):
@@ -71,6 +76,8 @@ class Ask:
     group: Sequence[str] = ()
     fallback: Fallback | None = None
     cursor: str | None = None
+    balance: BalanceTarget | None = None
+    balance_weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +102,8 @@ def recommend(ask: Ask) -> Call[Recommendations]:
     for name, ids in (("exclude", ask.exclude), ("group", ask.group)):
         if ids:
             parameters[name] = ",".join(ids)
-    rest = {"fallback": ask.fallback, "cursor": ask.cursor}
-    parameters |= {name: value for name, value in rest.items() if value is not None}
+    rest = {name: getattr(ask, name) for name in ("fallback", "cursor", "balance", "balance_weight")}
+    parameters |= {name: str(value) for name, value in rest.items() if value is not None}
     return Call("GET", "/recommend", Recommendations.of, parameters)
 
 
@@ -207,6 +214,8 @@ def _body(ask: Ask) -> dict[str, Any]:
         "group": list(ask.group),
         "fallback": ask.fallback,
         "cursor": ask.cursor,
+        "balance": ask.balance,
+        "balance_weight": ask.balance_weight,
     }
 
 

@@ -1,5 +1,6 @@
 // What is said of two lists: numbers, a sentence, who asked for the protection, and what each attribute changes.
 
+import { divergenceOf } from "./balance.js";
 import { el, part, table, tiles } from "./elements.js";
 import { keyOf } from "./views.js";
 import { listed, overlap, plural, source } from "./words.js";
@@ -18,19 +19,20 @@ export function numbersOf(reference, list) {
     ],
     ["Jaccard", overlap(list.overlap.jaccard), "items in both lists, of all in either"],
     ["RBO", overlap(list.overlap.rbo), "agreement by rank, the top first"],
+    list.balance && ["Divergence", ...divergenceOf(list.balance)],
     [
       "Attributes protected",
       String(list.applied.length),
       names.length > NAMES ? `${names.slice(0, NAMES)}…` : names || "none",
     ],
-  ]);
+  ].filter(Boolean));
 }
 
 /** What the protection changes, in a sentence. */
 export function summary(reference, list) {
   const stay = staying(list);
   if (!list.items.length) return "Nothing is left to recommend to this user.";
-  if (keyOf(list.sensitive) === keyOf(reference.sensitive))
+  if (keyOf(list.sensitive) === keyOf(reference.sensitive) && !balanced(reference, list))
     return "This is the least that is protected here: both lists are the same. Switch an attribute on to see what changes.";
   if (!stay) return "Not one item stays.";
   const moved = list.items.filter(({ rank, was }) => was && was !== rank).length;
@@ -69,6 +71,9 @@ export function inWords(view, list) {
       : none,
   );
 }
+
+/** Whether what differs is the balance. */
+const balanced = (reference, list) => Boolean(list.balance && !reference.balance);
 
 function staying(list) {
   return list.items.filter(({ was }) => was).length;

@@ -2,15 +2,16 @@
 
 import { inWords, numbersOf, reasons, summary } from "./account.js";
 import { ask } from "./api.js";
+import { setUpBalance, showBalance, targetOf } from "./balance.js";
 import { byId, el } from "./elements.js";
 import { keyNeeded, setUpKey } from "./key.js";
 import { showLists } from "./lists.js";
 import { showMasks } from "./masks.js";
-import { LENGTHS, readPlace, writePlace } from "./place.js";
+import { KNOWN, LENGTHS, readPlace, writePlace } from "./place.js";
 import { attempt, settle } from "./problems.js";
 import { setUpSwitches, showSwitches } from "./switches.js";
 import { setUpUsers, showUser, suggestSome } from "./users.js";
-import { askForLists, keyOf } from "./views.js";
+import { askForBalance, askForLists, keyOf } from "./views.js";
 import { listed, mask } from "./words.js";
 
 let place = readPlace();
@@ -25,6 +26,8 @@ async function begin() {
   const known = schema.attributes.map(({ name }) => name);
   place.sensitive ??= schema.default.length ? schema.default : known.filter((name) => !always().has(name)).slice(0, 1);
   setUpSwitches(schema.attributes, choose);
+  setUpBalance(schema.balance, balance);
+  showBalance(place);
   showLengths();
   await another();
   if (place.unknown.length) byId("notice").append(notUnderstood(place.unknown));
@@ -47,8 +50,13 @@ async function another() {
 /** The lists of the chosen mask beside the least protected ones; asked for where they are not known yet. */
 async function show() {
   showSwitches(place.sensitive, fixed());
+  showBalance(place);
   if (place.user === null) return;
   const turn = (turns += 1);
+  if (place.balance !== null) {
+    await showBalanced(turn);
+    return;
+  }
   if (view?.lists.has(chosen())) settle(byId("notice"));
   else {
     byId("result").setAttribute("aria-busy", "true");
@@ -66,10 +74,21 @@ async function show() {
     showSwitches(place.sensitive, fixed());
   }
   const list = view.lists.get(chosen());
-  if (list) draw(view.reference, list);
+  if (list) draw(view, list);
 }
 
-function draw(reference, list) {
+/** The list of the chosen mask without balance and with it; asked for every time. */
+async function showBalanced(turn) {
+  byId("result").setAttribute("aria-busy", "true");
+  const found = await attempt(byId("notice"), (signal) => askForBalance(place, { plain, signal }), { more: moreWays });
+  if (turn !== turns) return;
+  byId("result").setAttribute("aria-busy", "false");
+  if (found) draw(found, [...found.lists.values()][0]);
+  else empty("No lists to show.");
+}
+
+function draw(view, list) {
+  const { reference } = view;
   byId("result-title").textContent = `User ${view.user}: ${mask(list.sensitive)} protected`;
   byId("summary").textContent = summary(reference, list);
   let [numbers, lists, about] = byId("parts").children;
@@ -77,9 +96,28 @@ function draw(reference, list) {
     byId("parts").replaceChildren((numbers = el("div")), (lists = el("div")), (about = el("div", { class: "more" })));
   numbers.replaceChildren(numbersOf(reference, list));
   showLists(lists, reference, list);
-  const masks = showMasks(view, list, (names) => choose(names.filter((name) => !fixed().has(name))));
   const model = `Model ${view.model.name} ${view.model.version}. ${view.note}`;
-  about.replaceChildren(reasons(list), inWords(view, list), masks, el("p", { class: "part wide hint" }, model));
+  about.replaceChildren(
+    reasons(list),
+    ...(isBalanced(view, list) ? [] : [inWords(view, list), everyMask(view, list)]),
+    el("p", { class: "part wide hint" }, model),
+  );
+}
+
+/** Whether the two lists differ in the balance, and not in the mask. */
+function isBalanced({ reference }, list) {
+  return Boolean(list.balance && !reference.balance);
+}
+
+function everyMask(view, list) {
+  return showMasks(view, list, (names) => choose(names.filter((name) => !fixed().has(name))));
+}
+
+function balance({ balance: target, weight }) {
+  place.balance = target;
+  place.weight = weight;
+  writePlace(place);
+  show();
 }
 
 function choose(names) {
@@ -135,6 +173,10 @@ function moreWays(problem) {
       el("span", { class: "hint" }, hint),
     ];
   }
+  if (problem.code === "balance_reveals")
+    return problem.members.allowed.map((name) =>
+      el("button", { type: "button", onclick: () => balance({ ...place, balance: name }) }, targetOf(name)),
+    );
   const masks = problem.code === "unsupported_requirement" ? problem.members.supported_masks.masks : [];
   return masks.slice(0, 12).map((names) => el("button", { type: "button", onclick: () => choose(names) }, mask(names)));
 }
@@ -144,7 +186,7 @@ function notUnderstood(names) {
     "div",
     { class: "notice", role: "alert" },
     el("h3", {}, "Part of the address means nothing here"),
-    el("p", {}, `${listed(names)}: this page knows user, sensitive and k. Nothing was protected because of it.`),
+    el("p", {}, `${listed(names)}: this page knows ${listed(KNOWN)}. Nothing was protected because of it.`),
   );
 }
 

@@ -1,5 +1,6 @@
 // Two lists of one user side by side, and between them where every item went.
 
+import { targetOf } from "./balance.js";
 import { el } from "./elements.js";
 import { mask } from "./words.js";
 
@@ -14,16 +15,16 @@ let watching = null;
 export function showLists(place, reference, list) {
   const before = tops(place);
   const left = new Set(list.left.map(({ item }) => item));
-  const title = reference.sensitive.length ? `Least protection: ${mask(reference.sensitive)}` : "Nothing protected";
+  const [title, note, secondTitle] = titlesOf(reference, list);
   const first = column(
     title,
-    "as it is without your choice",
+    note,
     reference.items.map((item) =>
       row(item, left.has(item.item) ? "gone" : "", left.has(item.item) ? moved("gone", "left") : null),
     ),
   );
   const second = column(
-    `Protected: ${mask(list.sensitive)}`,
+    secondTitle,
     "and where each item was",
     list.items.map((item) => row(item, "", moveOf(item))),
   );
@@ -37,6 +38,15 @@ export function showLists(place, reference, list) {
   pair.addEventListener("pointerover", (event) => light(pair, event.target.closest("li")?.dataset.item));
   pair.addEventListener("pointerleave", () => light(pair, undefined));
   if (before.size && !still.matches) glide(second, before);
+}
+
+function titlesOf(reference, list) {
+  if (list.balance && !reference.balance) {
+    const towards = `Balanced: ${targetOf(list.balance.target)}, weight ${list.balance.weight.toFixed(2)}`;
+    return [`Protected: ${mask(list.sensitive)}`, "not balanced", towards];
+  }
+  const least = reference.sensitive.length ? `Least protection: ${mask(reference.sensitive)}` : "Nothing protected";
+  return [least, "as it is without your choice", `Protected: ${mask(list.sensitive)}`];
 }
 
 function column(title, note, rows) {

@@ -3,6 +3,10 @@
 import { ask, withQuery } from "./api.js";
 
 const RBO_P = 0.9;
+const LOGGED =
+  "These lists were made for this page: the request log keeps them, and does not count them as shown to the user.";
+const SHOWN =
+  "Without the scope audit: these lists count as shown to the user, and only those looked at are compared.";
 
 /** A mask as a key, whatever the order of its names. */
 export function keyOf(names) {
@@ -25,14 +29,41 @@ export async function askForLists(place, known, schema, { plain, signal }) {
   return found.lists.has(wanted) || known ? found : askForLists(place, found, schema, { plain, signal });
 }
 
+/**
+ * The list of the mask chosen in `place` without balance and with it, as a view like that of `askForLists`; its only
+ * list is the balanced one.
+ */
+export async function askForBalance(place, { plain, signal }) {
+  const { user, k, balance, weight } = place;
+  const sensitive = place.sensitive.join(",");
+  const balanced = { balance, balance_weight: weight };
+  if (!plain) {
+    const path = `/audit/users/${encodeURIComponent(user)}`;
+    const page = await ask(withQuery(path, { k, purpose: "ui", sensitive, ...balanced }), { signal });
+    const list = page.lists.at(-1);
+    return {
+      user,
+      model: page.model,
+      reference: page.lists[0],
+      lists: new Map([[keyOf(list.sensitive), list]]),
+      attributes: page.attributes,
+      note: LOGGED,
+    };
+  }
+  const answer = (more) => ask(withQuery("/recommend", { user, k, sensitive, ...more }), { signal });
+  const [before, after] = await Promise.all([answer({ balance: "none" }), answer(balanced)]);
+  const reference = compared(before, before);
+  const list = compared(after, { items: reference.items });
+  const lists = new Map([[keyOf(list.sensitive), list]]);
+  return { user, model: after.model, reference, lists, attributes: [], note: SHOWN };
+}
+
 function joined(page, known) {
   const lists = new Map(known?.lists);
   for (const list of page.lists) lists.set(keyOf(list.applied.map(({ attribute }) => attribute)), list);
   const reference = known?.reference ?? lists.get(keyOf(page.reference)) ?? page.lists[0];
   const told = new Map([...(known?.attributes ?? []), ...page.attributes].map((one) => [one.attribute, one]));
-  const note =
-    "These lists were made for this page: the request log keeps them, and does not count them as shown to the user.";
-  return { user: page.user, model: page.model, reference, lists, attributes: [...told.values()], note };
+  return { user: page.user, model: page.model, reference, lists, attributes: [...told.values()], note: LOGGED };
 }
 
 /** The same from two answers of GET /recommend, for keys without the audit scope. */
@@ -51,7 +82,7 @@ async function plainLists({ user, sensitive, k }, known, signal) {
     reference,
     lists,
     attributes: [],
-    note: "Without the scope audit: these lists count as shown to the user, and only those looked at are compared.",
+    note: SHOWN,
   };
 }
 
@@ -66,6 +97,7 @@ function compared(page, reference) {
   return {
     sensitive: page.sensitive.applied.map(({ attribute }) => attribute),
     applied: page.sensitive.applied,
+    balance: page.balance,
     items,
     left,
     overlap,

@@ -63,6 +63,7 @@ def test_a_page_has_what_was_answered_newest_first(a_logging_client):
         "fallback": None,
         "cached": False,
         "shown": 2,
+        "balance": None,
         "items": [item["item"] for item in first["items"]],
     }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", personal["time"])

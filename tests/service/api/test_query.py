@@ -54,7 +54,18 @@ def test_a_mistyped_parameter_is_refused_with_the_known_ones():
             "field": "sensitve",
             "value": "gender",
             "reason": "unknown parameter",
-            "allowed": ["user", "sensitive", "k", "exclude_seen", "exclude", "group", "fallback", "cursor"],
+            "allowed": [
+                "user",
+                "sensitive",
+                "k",
+                "exclude_seen",
+                "exclude",
+                "group",
+                "fallback",
+                "cursor",
+                "balance",
+                "balance_weight",
+            ],
         }
     ]
 

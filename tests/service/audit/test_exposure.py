@@ -17,7 +17,8 @@ from bundle import read_bundle, write_bundle
 from service.api.request_context import new_request_id
 from service.audit import count as counting
 from service.audit import exposure
-from service.store import LogRecord, Purpose, Store, create_key, register_model
+from service.balance import Divergence
+from service.store import LoggedBalance, LogRecord, Purpose, Store, create_key, register_model
 
 EVEN, ODD = "even", "odd"
 
@@ -60,6 +61,26 @@ def test_shares_are_those_of_the_places_that_items_had(a_served):
     }
     assert (page["total_variation"], page["parity"], page["clients"]) == (None, None, None)
     assert (page["withheld"], page["not_counted"]) == ([], [])
+
+
+def test_balanced_lists_are_counted_by_target_and_weight_with_what_that_did(a_served):
+    client = a_served()
+    one, other = (LoggedBalance("uniform", 0.5, Divergence(*pair)) for pair in ((1.0, 0.25), (2.0, 0.75)))
+    empty = LoggedBalance("history", 1.0, None)
+    client.log(
+        {"user": "u0", "balance": one},
+        {"purpose": Purpose.SESSION, "balance": other},
+        {"user": "u1", "balance": one, "purpose": Purpose.UI},
+        {"user": "u1", "balance": empty},
+        {"user": "u1"},
+    )
+
+    page = asked(client)
+
+    assert page["balances"] == [
+        {"target": "uniform", "weight": 0.5, "lists": 2, "divergence": {"before": 1.5, "after": 0.5}},
+        {"target": "history", "weight": 1.0, "lists": 1, "divergence": None},
+    ]
 
 
 def test_only_what_somebody_was_shown_counts(a_served):

@@ -246,7 +246,8 @@ def test_lists_of_two_models_are_never_put_side_by_side(a_recommender, a_model):
                 return Logged(f"{len(made):032x}", made[-1])
 
             desk.first = desk.model
-            lists = await side_by_side("u0", 3, [(), ("gender",), ("age",)], ask)
+            queries = [UserQuery("u0", sensitive=mask, k=3) for mask in ((), ("gender",), ("age",))]
+            lists = await side_by_side(queries, ask)
 
             assert len(made) == 6
             assert {one.made.model.version for one in lists} == {"1"}
@@ -256,7 +257,7 @@ def test_lists_of_two_models_are_never_put_side_by_side(a_recommender, a_model):
                 return Logged("0" * 32, await desk.recommend(query, Purpose.AUDIT))
 
             with pytest.raises(OutdatedError):
-                await side_by_side("u0", 3, [(), ("gender",)], restless)
+                await side_by_side(queries[:2], restless)
 
     asyncio.run(story())
 

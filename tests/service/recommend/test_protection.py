@@ -14,6 +14,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from balance import targets
+from balance.calibration import calibrated
+from balance.shares import ItemShares
 from service.model.active import ServedModel
 from service.store import (
     Interaction,
@@ -35,6 +38,7 @@ POLICIES = {
     "nothing is demanded": {},
     "a default": {"default": "gender"},
     "required": {"required": "age", "default": "occupation"},
+    "lists are balanced": {"required": "gender", "balance": "catalogue", "balance_weight": 0.3},
 }
 
 items = st.integers(0, ITEMS - 1).map("i{}".format)
@@ -49,6 +53,7 @@ asked = st.fixed_dictionaries(
         "exclude_seen": st.booleans(),
         "group": st.sampled_from([[], ["even"], ["even", "odd"]]),
         "fallback": st.sampled_from([None, "popular"]),
+        "balance": st.sampled_from([None, None, "none", "uniform", "catalogue", "history"]),
     }
 )
 steps = st.one_of(
@@ -163,26 +168,61 @@ class World:
                 drop |= {f"i{row}" for row in self.bundle.seen.of(self.bundle.users.row[user])}
         left = [item for item in self.bundle.items.ids if item not in drop]
         left = [item for item in left if not query["group"] or ("even", "odd")[int(item[1:]) % 2] in query["group"]]
+        balance = query["balance"] or self.policy.get("balance", "none")
+        if balance == "history" and why:
+            reasons = [{"attribute": name, "source": why[name]} for name in ATTRIBUTES if name in why]
+            assert (page["code"], page["applied"], page["status"]) == ("balance_reveals", reasons, 422)
+            return
         popular = not known and not history
         order = by_popularity if popular else self.order_of(user if known else tuple(history), frozenset(why))
-        expected = sorted(left, key=order)[before : before + query["k"]]
+        ranked = sorted(left, key=order)
+        met = {f"i{row}" for row in self.bundle.seen.of(self.bundle.users.row[user])} if known else set()
+        met |= {*history, *(self.met.get(user, ()) if user not in self.erased else ())}
+        expected = self.balanced(ranked, [-order(item)[0] for item in ranked], balance, met)[
+            before : before + query["k"]
+        ]
 
         assert {entry["attribute"]: entry["source"] for entry in page["sensitive"]["applied"]} == why
+        assert (page["balance"] and page["balance"]["target"]) == (None if balance == "none" else balance)
         assert (page["fallback"], page["model"]["version"]) == ("popular" if popular else None, self.version)
         assert [item["item"] for item in page["items"]] == expected
         assert [item["rank"] for item in page["items"]] == [*range(before + 1, before + 1 + len(expected))]
         logged_user = None if user in self.erased else user
-        self.shown.append((page["request_id"], purpose, why, expected, logged_user))
+        self.shown.append((page["request_id"], purpose, why, expected, logged_user, balance))
 
     def order_of(self, whose, protected):
         scores = scores_of(self.version, whose, protected, self)
         return lambda item: (-scores[int(item[1:])], int(item[1:]))
 
+    def balanced(self, ranked, scores, balance, met):
+        """The order of all items that are left: fewer than a pool has."""
+        shares = ItemShares(self.bundle.items.groups)
+        rows = np.array([[int(item[1:]) for item in ranked]], np.int64)
+        history = np.array(sorted(int(item[1:]) for item in met), np.int64)
+        target = {
+            "none": lambda: None,
+            "uniform": lambda: targets.uniform(shares),
+            "catalogue": lambda: targets.catalogue(shares),
+            "history": lambda: targets.of_items(shares, history),
+        }[balance]()
+        if target is None or not ranked:
+            return ranked
+        weight = np.array([self.policy.get("balance_weight", 0.5)])
+        order = calibrated(rows, np.array([scores], float), shares, target[None], weight, len(ranked))
+        return [ranked[place] for place in order[0]]
+
     def check_log(self):
         catalogue = self.bundle.items.ids
         logged = {row.request_id: row for row in self.client.logged()}
         found = [
-            (row.request_id, row.purpose, dict(row.applied), row.items(catalogue), row.user_key)
+            (
+                row.request_id,
+                row.purpose,
+                dict(row.applied),
+                row.items(catalogue),
+                row.user_key,
+                row.balance.target if row.balance else "none",
+            )
             for row in logged.values()
         ]
         assert sorted(found, key=lambda row: row[0]) == sorted(self.shown, key=lambda row: row[0])
@@ -209,14 +249,14 @@ def scores_of(version, whose, protected, world):
 
 
 def by_popularity(item):
-    return -int(item[1:])
+    return (-int(item[1:]),)
 
 
 def path_of(query):
     parts = {name: ",".join(query[name]) for name in ("exclude", "group") if query[name]}
     parts |= {"user": query["user"], "k": query["k"], "exclude_seen": str(query["exclude_seen"]).lower()}
     parts |= {"sensitive": ",".join(query["sensitive"])} if query["sensitive"] is not None else {}
-    parts |= {"fallback": query["fallback"]} if query["fallback"] else {}
+    parts |= {name: query[name] for name in ("fallback", "balance") if query[name]}
     return "/recommend?" + "&".join(f"{name}={value}" for name, value in parts.items())
 
 

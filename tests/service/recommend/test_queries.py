@@ -17,8 +17,12 @@ OTHER = {
     "group": ("drama",),
     "fallback": "popular",
     "cursor": "a cursor",
+    "balance": "uniform",
+    "balance_weight": 0.25,
 }
 """For each field another value than the default."""
+RESOLVED = {"sensitive", "fallback", "balance", "balance_weight"}
+"""What they come to is in the cache's key beside the options."""
 
 
 def test_both_kinds_of_personal_lists_may_be_asked_for_the_same():
@@ -31,6 +35,6 @@ def test_a_cursor_is_bound_to_every_parameter(field):
     assert replace(QUERY, **{field: OTHER[field]}).asked != QUERY.asked
 
 
-@pytest.mark.parametrize("field", sorted(OTHER.keys() - {"cursor", "sensitive", "fallback"}))
+@pytest.mark.parametrize("field", sorted(OTHER.keys() - {"cursor", *RESOLVED}))
 def test_cached_lists_differ_in_every_option(field):
     assert replace(QUERY, **{field: OTHER[field]}).options != QUERY.options

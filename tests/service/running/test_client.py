@@ -49,6 +49,15 @@ def test_every_method_is_answered_with_its_value(a_client):
     whole = [item.item for one in evenhand.pages("u0", k=4) for item in one.items]
     assert whole == [item.item for item in evenhand.recommend("u0", k=100).items]
     assert len(whole) == 11
+    even = evenhand.recommend("u0", k=4, balance="uniform", balance_weight=1)
+    assert (page.balance, even.balance.target, even.balance.weight, even.balance.source) == (
+        None,
+        "uniform",
+        1,
+        "request",
+    )
+    assert 0 <= even.balance.after <= even.balance.before
+    assert len({item.item for one in evenhand.pages("u0", k=4, balance="uniform") for item in one.items}) == 11
     session = evenhand.recommend_session(["i1", "nothing"], sensitive=["age"], k=2)
     assert (session.user, session.unknown_items, session.protected) == (None, ("nothing",), {"age"})
     assert len(evenhand.similar("i1", k=2).items) == 2

@@ -1,0 +1,151 @@
+"""Lists balanced towards a target, made from the best items of their ranking; in the worker thread.
+
+The ranking is cut into *pools* of one size, and each is ordered anew by `balance.calibration`, as a list of its own. So
+all items come once, in one order that pages go through, and a page costs what its own pool costs (docs/decisions/0056).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balance.calibration import calibrated, divergence
+from balance.shares import ItemShares
+from balance.targets import TargetError, catalogue, named, of_items, uniform
+from bundle import Groups
+from service.balance import Balance, BalancePolicy, BalanceTarget, Divergence
+from service.errors import StartError
+from service.index import Ranking
+
+POOL = 200
+"""Fewest items of a pool: with so many, weight 1 leaves a tenth of the divergence on MovieLens-1M (docs/results)."""
+PAGES = 4
+"""Fewest pages of a pool."""
+
+
+class Towards(NamedTuple):
+    """How to balance a page."""
+
+    target: NDArray[np.float64]
+    """(G,) a distribution over the item groups."""
+    weight: float
+    shares: ItemShares
+    """The groups of the catalogue's items."""
+    shown: int
+    """Items on the pages before."""
+    page: int
+    """Items on the page."""
+
+    @property
+    def pool(self) -> int:
+        """Items of a pool: whole pages, so that none lies in two pools."""
+        return self.page * max(PAGES, -(-POOL // self.page))
+
+    @property
+    def first(self) -> int:
+        """Place in the ranking of the first item of this page's pool."""
+        return self.shown - self.shown % self.pool
+
+    @property
+    def depth(self) -> int:
+        """How many items of the ranking are needed: the last one tells that it goes on behind the pool."""
+        return self.first + self.pool + 1
+
+
+class Targets:
+    """The targets of one model that are the same for everybody."""
+
+    def __init__(self, shares: ItemShares, policy: BalancePolicy) -> None:
+        """Work them out.
+
+        Raises:
+            StartError: the operator's target names a group that no item of this bundle is in, or is none.
+        """
+        self._shares = shares
+        self._known: dict[BalanceTarget, NDArray[np.float64]] = {
+            "uniform": uniform(shares),
+            "catalogue": catalogue(shares),
+        }
+        if policy.shares is not None:
+            try:
+                self._known["target"] = named(shares, policy.shares)
+            except TargetError as error:
+                raise StartError(f"EVENHAND_BALANCE_TARGET: {error}") from error
+
+    def towards(
+        self, balance: Balance, history: Sequence[NDArray[np.integer] | Sequence[int]], shown: int, page: int
+    ) -> Towards | None:
+        """How to balance a page; None where there is no history to follow.
+
+        Args:
+            balance: as resolved.
+            history: item rows of the user, in parts; looked at for `history` alone.
+            shown: items on the pages before.
+            page: items on the page.
+        """
+        target: NDArray[np.float64] | None
+        if balance.target == "history":
+            parts = [np.asarray(part, np.int64) for part in history]
+            target = of_items(self._shares, np.unique(np.concatenate([np.zeros(0, np.int64), *parts])))
+        else:
+            target = self._known[balance.target]
+        return None if target is None else Towards(target, balance.weight, self._shares, shown, page)
+
+
+def item_shares(groups: Sequence[Sequence[str]]) -> ItemShares:
+    """The groups of a bundle's items."""
+    column = Groups.of(groups)
+    return ItemShares.coded(column.names, column.indptr, column.places)
+
+
+def balanced(rankings: Sequence[Ranking], wanted: Sequence[Towards]) -> list[Ranking]:
+    """The pages of some rankings.
+
+    Args:
+        rankings: from their beginning, `Towards.depth` items of each or all that there are.
+        wanted: how to balance each.
+
+    Returns:
+        For each the page and, where the list goes on, one item more; a function of the ranking and the wish alone.
+    """
+    pages: dict[int, Ranking] = {}
+    alike: dict[tuple[int, int, int, int], list[int]] = {}
+    for place, towards in enumerate(wanted):
+        kind = (id(towards.shares), towards.first, towards.shown, towards.page)
+        alike.setdefault(kind, []).append(place)
+    for places in alike.values():
+        made = _pages([rankings[place] for place in places], [wanted[place] for place in places])
+        pages.update(zip(places, made, strict=True))
+    return [pages[place] for place in range(len(rankings))]
+
+
+def _pages(rankings: Sequence[Ranking], wanted: Sequence[Towards]) -> list[Ranking]:
+    """The same of one catalogue, and of pages at one place."""
+    size, first, shares = wanted[0].pool, wanted[0].first, wanted[0].shares
+    before = wanted[0].shown - first
+    end = before + wanted[0].page
+    rows, scores = np.full((len(rankings), size + 1), -1, np.int64), np.zeros((len(rankings), size + 1))
+    for place, ranking in enumerate(rankings):
+        found = ranking.rows[first : first + size + 1]
+        rows[place, : len(found)], scores[place, : len(found)] = found, ranking.scores[first : first + size + 1]
+    targets = np.array([towards.target for towards in wanted])
+    weights = np.array([towards.weight for towards in wanted])
+    order = calibrated(rows[:, :size], scores[:, :size], shares, targets, weights, end)
+    at = np.arange(len(rows))[:, None]
+    left = rows >= 0
+    left[at, order] = False  # -1 is the item behind the pool, which is not there where the pool is not full
+    more = left.argmax(axis=1)[:, None]
+    there = order[:, before:] >= 0
+    lengths = there.sum(axis=1) + left[at, more][:, 0]
+    places = np.concatenate([order[:, before:], more], axis=1)
+    page, scores = rows[at, places], scores[at, places]
+    chosen = np.where(there, page[:, :-1], -1)
+    both = divergence(np.concatenate([rows[:, before:end], chosen]), shares, np.concatenate([targets, targets]))
+    told = [Divergence(*pair) for pair in both.reshape(2, -1).T.tolist()]
+    return [
+        Ranking(page[place, :length], scores[place, :length], told[place] if length else None)
+        for place, length in enumerate(lengths.tolist())
+    ]
