@@ -105,3 +105,14 @@ def test_one_attribute_is_its_own_intersection_and_none_is_refused():
 def test_groups_that_do_not_exist_are_refused():
     with pytest.raises(ShapeError):
         Groups(("a",), np.array([0, 1]))
+
+
+def test_small_classes_of_a_declared_order_are_measured_with_a_neighbour():
+    labels = np.repeat([0, 1, 2], [10, 50, 60])
+    classes = ("none", "school", "college")
+
+    ordered, _ = by_class("education", labels, classes, ordered=True)
+    unordered, _ = by_class("education", labels, classes)
+
+    assert ordered.names == ("none to school", "college")
+    assert unordered.names == ("college", "other")

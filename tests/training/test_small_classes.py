@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -13,6 +15,7 @@ from measure.labels import in_order
 from measure.report import render_markdown
 from measure.split import TRAIN
 from training.__main__ import main
+from training.card.views import population_of
 from training.config import read_config
 from training.data.classes import run_names
 from training.data.config import DATA_CONFIG
@@ -268,6 +271,17 @@ def test_training_names_what_was_merged_in_manifest_card_and_report(version):
     assert "merged: country: 'other' (60 users) stands for LU, NO, SE" in summary(bundle.card)
     page = render_markdown({"bundle": bundle.description.facts(), "card": bundle.card})
     assert "| country | other | LU, NO, SE | 60 |" in page
+
+
+def test_audits_go_by_the_order_that_the_manifest_declares(version):
+    bundle = read_bundle(version)
+
+    population = population_of(bundle, bundle.audit)
+
+    assert [population.in_order(name) for name in ("country", "education", "code")] == [False, True, True]
+    undeclared = replace(population, ordered={"code": None})  # as of a bundle before schema 5
+    assert [undeclared.in_order(name) for name in ("country", "education", "code")] == [False, False, True]
+    assert not replace(population, ordered={"code": False}).in_order("code")
 
 
 def test_the_check_says_what_training_merges(shop, config, version, capsys):
