@@ -67,21 +67,11 @@ def divergence(
         `measure.fairness.exposure.rows_of`.
     """
     shown = shares.exposure(lists, discount(lists.shape[1]))
-    total = shown.sum(axis=1, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mixed = (1 - alpha) * (shown / total) + alpha * targets
-        terms = np.where(targets > 0, targets * np.log(targets / mixed), 0.0)
-    found: NDArray[np.float64] = np.maximum(terms.sum(axis=1), 0.0)  # rounding alone can go below
-    return np.where(total[:, 0] > 0, found, np.nan)
-
-
-def scaled(scores: NDArray[np.float64], filled: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Scores of each row brought to [0, 1] over its filled places; 0 where they are all the same."""
-    low = np.where(filled, scores, np.inf).min(axis=1, keepdims=True, initial=np.inf)
-    high = np.where(filled, scores, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
-    width = high - low
-    spread = np.isfinite(width) & (width > 0)
-    found: NDArray[np.float64] = np.where(spread, (scores - low) / np.where(spread, width, 1.0), 0.0)
+    total = shown.sum(axis=1)
+    mixed = (1 - alpha) * (shown / np.where(total > 0, total, 1.0)[:, None]) + alpha * targets
+    ratios = np.divide(targets, mixed, out=np.ones(targets.shape), where=targets > 0)
+    found: NDArray[np.float64] = np.maximum((targets * np.log(ratios)).sum(axis=1), 0.0)  # rounding alone can go below
+    found[total == 0] = np.nan
     return found
 
 
@@ -93,37 +83,54 @@ def _calibrated(
     weights: NDArray[np.float64],
     count: int,
 ) -> NDArray[np.intp]:
-    width = candidates.shape[1]
+    lists, width = candidates.shape
     filled = candidates >= 0
-    values = np.empty((shares.columns.shape[1] + 1, *candidates.shape))
-    kept = values[0]  # the first term of B3
-    kept[:] = np.where(filled, (1 - weights[:, None]) * scaled(np.where(filled, scores, 0.0), filled), -np.inf)
-    pull = np.zeros((len(candidates), len(shares) + 1))  # the last group is none, and gains nothing
+    left = filled.sum(axis=1)
+    values = np.empty((shares.columns.shape[1] + 1, lists, width))
+    kept, best = values[0], np.empty((lists, width))
+    kept[:] = _weighed(scores, left, weights)  # the first term of B3
+    kept[~filled] = -np.inf
+    pull = np.zeros((lists, len(shares) + 1))  # the last group is none, and gains nothing
     np.multiply(weights[:, None], targets, out=pull[:, :-1])
-    mixed = np.where(pull > 0, ALPHA, 1.0)  # what pulls nothing may be divided by anything
-    np.multiply(mixed[:, :-1], np.where(targets > 0, targets, 1.0), out=mixed[:, :-1])
-    shown = np.zeros(pull.shape)  # (1 - ALPHA) x exposure of the list so far
-    places = shares.columns[candidates] + (pull.shape[1] * np.arange(len(candidates)))[:, None, None]  # (B, P, L) of it
+    mixed = np.ones(pull.shape)  # what pulls nothing may be divided by anything
+    np.multiply(ALPHA, targets, out=mixed[:, :-1], where=targets > 0)
+    shown = np.zeros(pull.shape)  # (1 - ALPHA) x exposure of each group in each list so far
     given = (1 - ALPHA) * shares.kinds
     kinds = shares.kind[candidates]
-    gains = np.empty((len(given), *pull.shape))
-    cells = places.transpose(2, 0, 1) + pull.size * kinds
-    each, of_each = given[kinds].reshape(-1), places.reshape(-1, places.shape[2])
+    places = shares.by_column.take(candidates, axis=1, mode="wrap")  # -1 is the last row: that of no item
+    places = places + pull.shape[1] * np.arange(lists)[:, None]  # (L, B, P) of `shown`
+    gains, x = np.empty((len(given), *pull.shape)), np.empty(pull.shape)
+    cells = places + pull.size * kinds
+    places, each, exposed = places.reshape(len(places), -1), given[kinds].reshape(-1), shown.reshape(-1)
+    table, sums, rest = gains.reshape(-1), values[1:], kept.reshape(-1)
     ranks = discount(count)
-    steps = zip(ranks, ranks[:, None, None, None] * given[:, None, None], np.cumsum(ranks).tolist(), strict=True)
-    chosen = np.empty((count, len(candidates)), np.intp)
-    first, best = width * np.arange(len(candidates)), np.empty(candidates.shape)
-    for place, (weight, more, total) in zip(chosen, steps, strict=True):
-        np.divide(more, shown + total * mixed, out=gains)
-        gains += 1.0
-        np.log(gains, out=gains)
-        gains *= pull  # B4
-        gains.take(cells, out=values[1:], mode="clip")
+    totals = np.multiply.outer(np.cumsum(ranks), mixed)
+    more = ranks[:, None, None, None] * given[:, None, None]
+    chosen = np.empty((count, lists), np.intp)
+    first = width * np.arange(lists)
+    for rank, weight in enumerate(ranks.tolist()):
+        np.add(totals[rank], shown, out=x)
+        np.divide(more[rank], x, out=gains)
+        np.log1p(gains, out=gains)
+        np.multiply(gains, pull, out=gains)  # B4
+        table.take(cells, out=sums, mode="clip")
         np.add.reduce(values, axis=0, out=best)  # B3, but for what all candidates share
-        best.argmax(axis=1, out=place)
-        at = place + first
-        shown.reshape(-1)[of_each[at]] += (weight * each[at])[:, None]
-        kept.reshape(-1)[at] = -np.inf
+        at = best.argmax(axis=1, out=chosen[rank]) + first
+        exposed[places.take(at, axis=1)] += weight * each.take(at)
+        rest[at] = -np.inf
     found = chosen.T.copy()
-    found[np.arange(count) >= filled.sum(axis=1)[:, None]] = -1
+    found[np.arange(count) >= left[:, None]] = -1
+    return found
+
+
+def _weighed(
+    scores: NDArray[np.float64], left: NDArray[np.integer], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(1 - w) s, s the score brought to [0, 1] from the last candidate to the first; 0 where all are the same."""
+    if not scores.shape[1]:
+        return scores
+    low = scores[np.arange(len(scores)), np.maximum(left, 1) - 1]
+    width = scores[:, 0] - low
+    factor = np.divide(1 - weights, width, out=np.zeros(len(scores)), where=width > 0)
+    found: NDArray[np.float64] = (scores - low[:, None]) * factor[:, None]
     return found

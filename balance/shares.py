@@ -6,6 +6,7 @@ Letters: I items, G item groups, L groups of the item with the most, C different
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,11 @@ class ItemShares:
         place = {name: number for number, name in enumerate(names)}
         places = np.array([place[name] for each in groups for name in each], np.int64)
         self._lay_out(names, np.cumsum([0, *map(len, groups)]), places)
+
+    @cached_property
+    def by_column(self) -> NDArray[np.int32]:
+        """(L, I + 1) `columns`, for those who look up one after the other."""
+        return np.ascontiguousarray(self.columns.T)
 
     @classmethod
     def coded(cls, names: Sequence[str], indptr: NDArray[np.integer], places: NDArray[np.integer]) -> ItemShares:

@@ -21,7 +21,9 @@ from service.errors import StartError
 from service.index import Ranking
 
 POOL = 200
-"""Fewest items of a pool: with so many, weight 1 leaves a tenth of the divergence on MovieLens-1M (docs/results)."""
+"""Items of a pool at weight 1: so many leave a tenth of the divergence on MovieLens-1M (benchmarks/results)."""
+LEAST = 0.5
+"""Weight up to which half of them are enough: the less a target counts, the nearer are the items that can come up."""
 PAGES = 4
 """Fewest pages of a pool."""
 
@@ -42,7 +44,8 @@ class Towards(NamedTuple):
     @property
     def pool(self) -> int:
         """Items of a pool: whole pages, so that none lies in two pools."""
-        return self.page * max(PAGES, -(-POOL // self.page))
+        wanted = round(POOL * max(LEAST, self.weight))
+        return self.page * max(PAGES, -(-wanted // self.page))
 
     @property
     def first(self) -> int:
@@ -112,9 +115,9 @@ def balanced(rankings: Sequence[Ranking], wanted: Sequence[Towards]) -> list[Ran
         For each the page and, where the list goes on, one item more; a function of the ranking and the wish alone.
     """
     pages: dict[int, Ranking] = {}
-    alike: dict[tuple[int, int, int, int], list[int]] = {}
+    alike: dict[tuple[int, int, int, int, int], list[int]] = {}
     for place, towards in enumerate(wanted):
-        kind = (id(towards.shares), towards.first, towards.shown, towards.page)
+        kind = (id(towards.shares), towards.pool, towards.first, towards.shown, towards.page)
         alike.setdefault(kind, []).append(place)
     for places in alike.values():
         made = _pages([rankings[place] for place in places], [wanted[place] for place in places])

@@ -132,7 +132,7 @@ def test_a_popular_list_is_balanced_too(client):
 @pytest.mark.parametrize("k", [5, 7, 60])
 def test_pages_go_through_one_balanced_order_pool_by_pool(a_client, k):
     client = a_client(items=60)
-    path = f"/recommend?user=u0&sensitive=age&balance=uniform&balance_weight=0.7&k={k}"
+    path = f"/recommend?user=u0&sensitive=age&balance=uniform&balance_weight=1&k={k}"
     ranking = client.items("/recommend?user=u0&sensitive=age&k=60")
     found, cursor = [], None
     while True:

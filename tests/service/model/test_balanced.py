@@ -55,9 +55,21 @@ def test_a_list_ends_where_nothing_is_left(a_model):
         assert (page.divergence is None) == (left == 0)
 
 
-@pytest.mark.parametrize(("page", "pool"), [(1, 200), (7, 203), (10, 200), (50, 200), (51, 204), (1000, 4000)])
-def test_no_page_lies_in_two_pools(page, pool):
-    towards = Towards(np.ones(1), 0.5, None, 0, page)
+@pytest.mark.parametrize(
+    ("page", "weight", "pool"),
+    [
+        (1, 1, 200),
+        (7, 1, 203),
+        (10, 1, 200),
+        (10, 0.75, 150),
+        (10, 0.5, 100),
+        (10, 0, 100),
+        (51, 1, 204),
+        (500, 0, 2000),
+    ],
+)
+def test_no_page_lies_in_two_pools(page, weight, pool):
+    towards = Towards(np.ones(1), weight, None, 0, page)
 
     assert towards.pool == pool
     for number in range(12):
