@@ -55,7 +55,10 @@ class ItemShares:
         self.names = tuple(names[place] for place in order)
         """G names, ascending, `UNGROUPED` last."""
         rows = np.repeat(np.arange(items), np.diff(indptr))
-        rows, groups = np.divmod(np.unique(rows * (len(names) + 1) + number[places]), len(names) + 1)
+        pairs = rows * (len(names) + 1) + number[places]
+        pairs = np.sort(pairs)
+        pairs = pairs[np.append(pairs[:1] >= 0, pairs[1:] != pairs[:-1])]  # as np.unique, which hashes and is slower
+        rows, groups = np.divmod(pairs, len(names) + 1)
         alone = np.flatnonzero(np.bincount(rows, minlength=items) == 0)
         if len(alone):
             if UNGROUPED not in self.names:
@@ -67,10 +70,11 @@ class ItemShares:
         self.columns = np.full((items + 1, int(counts.max(initial=1))), len(self.names), np.int32)
         """(I + 1, L) groups of each item, G where it has no more; the last row is of no item."""
         self.columns[rows, np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)] = groups
-        sizes, kind = np.unique(np.append(counts, 1), return_inverse=True)
+        counts = np.append(counts, 1)
+        sizes = np.flatnonzero(np.bincount(counts))
         self.kinds = 1.0 / sizes
         """(C,) the different shares that an item's groups have."""
-        self.kind = kind.astype(np.int32)
+        self.kind = np.searchsorted(sizes, counts).astype(np.int32)
         """(I + 1,) which of them each item has."""
 
     def __len__(self) -> int:

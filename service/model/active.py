@@ -71,12 +71,12 @@ class ServedModel:
 
 
 def check_targets(model: Model, policy: Policy) -> None:
-    """Refuse a bundle without the item groups of the operator's target.
+    """Refuse a bundle without the item groups of the operator's target; lay groups out where lists need them at once.
 
     Raises:
         StartError: names them.
     """
-    if policy.balance.shares is not None:
+    if policy.balance.shares is not None or policy.balance.default is not None:
         Targets(model.item_shares, policy.balance)
 
 

@@ -83,6 +83,7 @@ def as_answered(client, row, options):
             ("--sensitive", "gender", "--sensitive", "age", "--k", 3, "--no-exclude-seen"),
         ),
         ("group=odd&fallback=popular", ("--group", "odd", "--fallback", "popular")),
+        ("balance=uniform&balance_weight=0.8", ("--balance", "uniform", "--balance-weight", "0.8")),
     ],
 )
 @pytest.mark.parametrize("out", ["lists.parquet", "lists.ndjson"])
@@ -167,6 +168,28 @@ def test_lists_are_in_the_log_as_shown(a_client, a_bundle_folder, lists, url, ch
     assert client.get("/audit/exposure?by=gender").json()["lists"] == 5
 
 
+def test_balanced_lists_are_logged_with_what_that_did(a_client, a_bundle_folder, lists, url):
+    folder = a_bundle_folder(items=40, seen={"u0": ["i1", "i2"]})
+
+    lists(folder, "--database", url, "--log", "--balance", "history", "--balance-weight", "1")
+
+    client = a_client(folder=folder, settings={"database_url": url, "cache": "off"})
+    for row in client.get("/audit/requests?limit=100").json()["requests"]:
+        answer = client.get(f"/recommend?user={row['user']}&balance=history&balance_weight=1").json()
+        del answer["balance"]["source"]
+        assert (row["balance"], row["items"]) == (answer["balance"], [each["item"] for each in answer["items"]])
+        assert (row["balance"]["divergence"] is None) == (row["user"] != "u0")
+
+
+def test_a_stored_requirement_forbids_lists_that_follow_histories(lists, a_bundle_folder, url, changed):
+    changed(url, (put_requirement, "u4", ["age"]))
+
+    status, _, _, error = lists(a_bundle_folder(), "--balance", "history", "--database", url)
+
+    assert status == 2
+    assert "1 stored requirements of users cannot be met; user 'u4': balance=history would show" in error
+
+
 def test_a_list_that_a_change_overtakes_while_others_are_made_is_made_again(
     a_client, a_bundle_folder, lists, url, monkeypatch, changed
 ):
@@ -205,6 +228,9 @@ def test_a_list_that_a_change_overtakes_while_others_are_made_is_made_again(
         (("--k", "0"), "--k is 0; it can be 1 to 1000"),
         (("--k", "1001"), "--k is 1001"),
         (("--group", "neither"), "no item is in group 'neither'"),
+        (("--balance", "history", "--sensitive", "age"), "would show what is withheld: age (request)"),
+        (("--balance", "target"), "this service has no target of its own"),
+        (("--balance-weight", "0.5"), "name a `balance`"),
         (("--users", "people.txt"), "people.txt, line 2: no user 'nobody'"),
         (("--users", "twice.txt"), "twice.txt, line 3: user 'u1' is in line 1 already"),
         (("--users", "gap.txt"), "gap.txt, line 2: no user id"),
