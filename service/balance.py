@@ -20,6 +20,7 @@ SharedTarget = Literal["uniform", "catalogue", "target"]
 BalanceTarget = Literal[SharedTarget, "history"]
 AskedBalance = Literal[BalanceTarget, "none"]
 BalanceSource = Literal["request", "default"]
+DEFAULT_WEIGHT = 0.5
 MOST_GROUPS = 10_000
 """Groups that the operator's file may name."""
 
@@ -55,7 +56,7 @@ class BalancePolicy:
 
     default: SharedTarget | None = None
     """Where a request names no target; None for the ranking."""
-    weight: float = 0.5
+    weight: float = DEFAULT_WEIGHT
     """Where a request names no weight."""
     most: float = 1.0
     """The largest weight that a request may name."""
@@ -130,7 +131,7 @@ def balance_policy(default: SharedTarget | None, weight: float | None, most: flo
     shares = None if file is None else _read(file)
     text = json.dumps(shares, sort_keys=True)
     digest = "" if shares is None else blake2b(text.encode(), digest_size=16).hexdigest()
-    return BalancePolicy(default, min(0.5, most) if weight is None else weight, most, shares, digest)
+    return BalancePolicy(default, min(DEFAULT_WEIGHT, most) if weight is None else weight, most, shares, digest)
 
 
 def _read(file: Path) -> dict[str, float]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bundle import Description
 from measure.masks import Mask, supported_masks
+from service.balance import DEFAULT_WEIGHT
 from service.errors import UnknownAttributeError, UnsupportedRequirementError
 
 Profile = Literal["quick", "full"]
@@ -33,6 +34,8 @@ Metric = Literal[
 ]
 """`measure.audit.METRICS`, which a test holds this against: importing that would load all of scikit-learn."""
 METRICS: tuple[Metric, ...] = get_args(Metric)
+NOT_OF_LISTS: frozenset[Metric] = frozenset({"accuracy", "leakage", "parts"})
+"""Measured on vectors, which no balance changes."""
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 Names = Annotated[tuple[Name, ...], Field(max_length=64)]
@@ -66,6 +69,18 @@ class AuditRequest(BaseModel):
         Annotated[int, Field(ge=1, le=2**31 - 1)] | None,
         Field(description="Audit users to look at, at most; drawn by the seed. Null: all."),
     ] = None
+    balance: Annotated[
+        Literal["uniform", "catalogue"] | None,
+        Field(
+            description="Lists under a mask are balanced so, as requests with this `balance` get them; where no "
+            "metrics are named, only those of lists are measured, and the audit as a whole is not judged. Null: they "
+            "are not.",
+        ),
+    ] = None
+    balance_weight: Annotated[
+        Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None,
+        Field(description="How much the target counts. Null: .5, where there is a balance."),
+    ] = None
     seed: Annotated[
         Annotated[int, Field(ge=0, le=2**31 - 1)] | None,
         Field(description="Of all that is drawn: the same gives the same numbers. Null: that of the training run."),
@@ -88,6 +103,9 @@ class DecidedRequest(BaseModel):
     """In the order of `METRICS`."""
     users: int | None
     """None for all."""
+    balance: Literal["uniform", "catalogue"] | None
+    balance_weight: float | None
+    """None where there is no balance."""
     seed: int
     version: str
 
@@ -100,12 +118,16 @@ def resolve(request: AuditRequest, bundle: Description) -> DecidedRequest:
         UnsupportedRequirementError: it has no list for exactly that mask.
     """
     masks = all_masks(bundle) if request.masks is None else _in_order(request.masks, bundle)
-    metrics = METRICS if request.metrics is None else request.metrics
+    every = METRICS if request.balance is None else tuple(name for name in METRICS if name not in NOT_OF_LISTS)
+    metrics = every if request.metrics is None else request.metrics
+    weight = DEFAULT_WEIGHT if request.balance_weight is None else request.balance_weight
     return DecidedRequest(
         profile=request.profile,
         masks=tuple(masks),
         metrics=tuple(metric for metric in METRICS if metric in metrics),
         users=request.users,
+        balance=request.balance,
+        balance_weight=weight if request.balance else None,
         seed=bundle.seeds["run"] if request.seed is None else request.seed,
         version=bundle.version,
     )
@@ -116,7 +138,9 @@ def as_arguments(request: Mapping[str, Any]) -> list[str]:
     masks = ";".join(",".join(mask) for mask in request["masks"])
     lists = [f"--masks={masks}", f"--metrics={','.join(request['metrics'])}"]
     users = [] if request["users"] is None else ["--users", str(request["users"])]
-    return ["--profile", request["profile"], "--seed", str(request["seed"]), *lists, *users]
+    target = request.get("balance")  # absent in requests that were stored by earlier versions
+    balance = ["--balance", target, "--balance-weight", str(request["balance_weight"])] if target else []
+    return ["--profile", request["profile"], "--seed", str(request["seed"]), *lists, *users, *balance]
 
 
 def all_masks(bundle: Description) -> tuple[Mask, ...]:

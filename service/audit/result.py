@@ -13,6 +13,7 @@ from measure.power import power
 from measure.profiles import PROFILES
 from service.audit.request import AuditRequest, all_masks, resolve
 from service.audit.subject import ServedSubject, population_of
+from service.balance import Balance
 from service.errors import NoAuditDataError
 from service.model.loaded import Model
 
@@ -63,7 +64,9 @@ def make_result(
         for line in _what_they_can_show(population, thresholds):
             tell(line)
     profile = PROFILES[wanted.profile]
-    subject = ServedSubject(model, population, population.needed(profile.fit_rows, wanted.seed))
+    target, weight = wanted.balance, wanted.balance_weight
+    balance = None if target is None or weight is None else Balance(target, weight, "request")
+    subject = ServedSubject(model, population, population.needed(profile.fit_rows, wanted.seed), balance)
     what = Wanted(wanted.masks, profile, frozenset(wanted.metrics), wanted.seed)
     card = measure(subject, what, workers=workers, progress=progress)
     seconds = {metric: round(value, 3) for metric, value in card.pop("seconds").items()}

@@ -14,7 +14,9 @@ from bundle import Audit, ExactReranker
 from measure.audit.subject import Lists, Population, Subject
 from measure.masks import Mask
 from measure.scoring import Scorer, to_unit
+from service.balance import NO_BALANCE, Balance
 from service.index import Ranking, SearchBatch
+from service.model.balanced import Targets
 from service.model.inference import BundleUser, Task, compute
 from service.model.loaded import Model
 
@@ -26,9 +28,24 @@ _NOTHING = np.zeros(0, np.int32)
 class ServedSubject(Subject):
     """The users and lists of one model."""
 
-    def __init__(self, model: Model, population: Population, rows: NDArray[np.int64] | None = None) -> None:
-        """Take a model and its `population_of`; with rows (n,) these users alone are U, in that order."""
+    def __init__(
+        self,
+        model: Model,
+        population: Population,
+        rows: NDArray[np.int64] | None = None,
+        balance: Balance | None = None,
+    ) -> None:
+        """Take a model and its `population_of`.
+
+        Args:
+            model: as it serves.
+            population: everybody.
+            rows: (n,) these users alone are U, in that order.
+            balance: of lists under a mask, those of user vectors stay as they are; a target that is the same for
+                everybody.
+        """
         self._model = model
+        self._balance = balance
         self._rows = np.arange(len(population.split)) if rows is None else rows
         population = population.only(self._rows)
         bundle = model.bundle
@@ -68,17 +85,22 @@ class ServedSubject(Subject):
         if mask is None:
             return super()._made(mask, count, drop_seen)
         flags = self._model.bundle.description.mask(mask)
+        towards = self._balance and Targets(self._model.item_shares, NO_BALANCE).towards(self._balance, (), 0, count)
         found: list[Ranking] = []
         for places in self._blocks():
             rows = self._rows[places].tolist()
             found += compute(
-                [Task(self._model, BundleUser(row, flags), self._dropped(row, drop_seen), count, None) for row in rows]
+                [
+                    Task(self._model, BundleUser(row, flags), self._dropped(row, drop_seen), count, None, towards)
+                    for row in rows
+                ]
             )
         return _as_lists(found, count)
 
     def _begins_as(self, longer: int, count: int) -> bool:
-        """An approximate index looks further for any longer list."""
-        return super()._begins_as(longer, count) if self._model.index_report.exact else longer == count
+        """An approximate index looks further for any longer list, and a balanced one is chosen from a larger pool."""
+        plain = self._balance is None and self._model.index_report.exact
+        return super()._begins_as(longer, count) if plain else longer == count
 
     def _dropped(self, row: int, drop_seen: bool) -> NDArray[np.int32]:
         return self._model.bundle.seen.of(row) if drop_seen else _NOTHING
@@ -113,5 +135,6 @@ def _as_lists(rankings: Sequence[Ranking], count: int) -> Lists:
     """(U, count) item rows, -1 where fewer items are left."""
     lists = np.full((len(rankings), count), -1, np.int32)
     for row, ranking in enumerate(rankings):
-        lists[row, : len(ranking.rows)] = ranking.rows
+        shown = ranking.rows[:count]  # a balanced ranking has one item more where it goes on
+        lists[row, : len(shown)] = shown
     return lists

@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TypeVar
 
-from service.command_line.arguments import positive
+from service.command_line.arguments import positive, share
 from service.errors import StartError
 
+ASKED = ("profile", "masks", "metrics", "users", "balance", "balance_weight", "seed")
 Number = TypeVar("Number", int, float)
 
 
@@ -24,6 +25,10 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--masks", metavar="SETS", help='attributes to protect, like "gender;gender,age;" (all sets)')
     parser.add_argument("--metrics", metavar="NAMES", help="comma-separated (everything)")
     parser.add_argument("--users", metavar="N", type=int, help="audit users to look at, at most (all)")
+    parser.add_argument(
+        "--balance", choices=("uniform", "catalogue"), help="attack lists that are balanced so, and measure lists alone"
+    )
+    parser.add_argument("--balance-weight", metavar="W", type=share, help="how much that counts, 0 to 1 (.5)")
     parser.add_argument("--seed", metavar="N", type=int, help="of all that is drawn (that of the training run)")
     parser.add_argument(
         "--workers", metavar="N", type=positive, help="processes side by side (EVENHAND_AUDIT_WORKERS, else 1)"
@@ -56,7 +61,7 @@ def _audit(options: argparse.Namespace) -> int:
     from service.settings import read_audit_settings
 
     settings = read_audit_settings()
-    asked = {name: getattr(options, name) for name in ("profile", "masks", "metrics", "users", "seed")}
+    asked = {name: getattr(options, name) for name in ASKED}
     workers = settings.audit_workers if "audit_workers" in settings.model_fields_set else 1
     outcome = audit(
         options.bundle,

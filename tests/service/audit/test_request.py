@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from bundle import SupportedMasks
 from measure.audit import METRICS
 from service.audit.request import METRICS as OURS
-from service.audit.request import AuditRequest, resolve
+from service.audit.request import AuditRequest, as_arguments, resolve
 from service.errors import UnknownAttributeError, UnsupportedRequirementError
 
 THREE = ("gender", "age", "occupation")
@@ -40,6 +40,20 @@ def test_masks_and_metrics_come_in_one_order_each_once(a_bundle):
     assert wanted.masks == ((), ("gender",), ("occupation",), ("gender", "age"))
     assert wanted.metrics == ("accuracy", "parts")
     assert resolve(AuditRequest.model_validate(wanted.model_dump()), described(a_bundle)) == wanted
+
+
+def test_an_audit_of_balanced_lists_measures_lists(a_bundle):
+    wanted = resolve(AuditRequest(balance="uniform"), described(a_bundle))
+    plain = resolve(AuditRequest(balance_weight=0.5), described(a_bundle))
+
+    assert (wanted.balance, wanted.balance_weight) == ("uniform", 0.5)
+    assert set(METRICS) - set(wanted.metrics) == {"accuracy", "leakage", "parts"}
+    assert (plain.balance, plain.balance_weight, plain.metrics) == (None, None, METRICS)
+    named = AuditRequest(balance="uniform", balance_weight=0.25, metrics=("accuracy", "lists"))
+    assert resolve(named, described(a_bundle)).metrics == ("accuracy", "lists")
+    words = as_arguments(resolve(named, described(a_bundle)).model_dump(mode="json"))
+    assert words[-4:] == ["--balance", "uniform", "--balance-weight", "0.25"]
+    assert "--balance" not in as_arguments({**plain.model_dump(mode="json"), "balance": None})
 
 
 def test_what_is_given_stays(a_bundle):

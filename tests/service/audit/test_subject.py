@@ -9,6 +9,7 @@ import pytest
 
 from bundle import write_bundle
 from service.audit.subject import ServedSubject, population_of
+from service.balance import Balance
 from service.model.inference import compute
 from service.model.loaded import load_model
 from service.recommend.queries import UserQuery
@@ -49,6 +50,23 @@ async def test_lists_are_those_that_requests_are_answered_with(a_recommender, op
             for row, user in enumerate(desk.model.bundle.users.ids):
                 query = UserQuery(user, sensitive=mask, k=5, exclude_seen=drop_seen)
                 answer = await desk.recommend(query)
+
+                assert without_gaps(lists)[row] == answer.ranking.rows.tolist()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("drop_seen", [True, False])
+async def test_balanced_lists_are_those_that_requests_are_answered_with(a_recommender, drop_seen):
+    async with a_recommender(seen=SEEN, items=60) as desk:
+        model = desk.model
+        balance = Balance("uniform", 0.8, "request")
+        subject = ServedSubject(model, population_of(model, model.bundle.audit), balance=balance)
+
+        for k in (5, 3):
+            lists = subject.lists(("gender",), k, drop_seen=drop_seen)
+            for row, user in enumerate(model.bundle.users.ids):
+                asked = {"sensitive": ("gender",), "k": k, "exclude_seen": drop_seen}
+                answer = await desk.recommend(UserQuery(user, balance="uniform", balance_weight=0.8, **asked))
 
                 assert without_gaps(lists)[row] == answer.ranking.rows.tolist()
 
