@@ -45,7 +45,11 @@ class InfeasibleError(RerankError):
     """No choice of lists keeps within a tolerance."""
 
     def __init__(self, wanted: float, tolerance: float, reachable: tuple[float, float] | None = None) -> None:
-        within = "no lists reach it" if reachable is None else f"lists reach {reachable[0]:.6g} to {reachable[1]:.6g}"
+        within = (
+            "no lists within it were found"
+            if reachable is None
+            else f"lists reach {reachable[0]:.6g} to {reachable[1]:.6g}"
+        )
         super().__init__(f"a gap of {wanted:g} ± {tolerance:g} is asked for; {within}")
         self.wanted = wanted
         self.tolerance = tolerance

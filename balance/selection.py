@@ -22,7 +22,7 @@ FIRST, MOST = 300, 20_000
 """Candidates that are left open at first, and at most."""
 GAP = 1e-6
 """How far below the best one a choice may be, as a share of its value, before the program is stopped."""
-TIME_S = 60.0
+TIME_S = 10.0
 """For one integer program."""
 
 
@@ -48,7 +48,7 @@ def select(relevance: Floats, sums: Sequence[Sum], k: int, gap: float = GAP, tim
         time_s: see `TIME_S`; what was found by then is returned.
 
     Raises:
-        InfeasibleError: no choice keeps the sums that must hold.
+        InfeasibleError: no choice that keeps the sums that must hold was found.
     """
     if not sums:
         chosen = top(relevance, k)
@@ -65,7 +65,7 @@ def select(relevance: Floats, sums: Sequence[Sum], k: int, gap: float = GAP, tim
     found: Selection | None = None
     while True:
         opened = margins <= reach
-        made = _program(relevance, sums, start, opened, gap, time_s)
+        made = _program(relevance, sums, start, opened, gap * abs(best.bound), time_s)
         if made is not None and (found is None or made.value > found.value):
             found = Selection(made.chosen, made.value, best.bound)
         whole = int(opened.sum()) >= most
@@ -76,7 +76,7 @@ def select(relevance: Floats, sums: Sequence[Sum], k: int, gap: float = GAP, tim
             if missing <= gap * abs(found.value) or (margins <= missing).sum() > MOST:
                 return found
             reach = missing
-        elif whole:
+        elif whole or int(opened.sum()) > MOST:
             worst = next(each for each in sums if np.isinf(each.price))
             raise InfeasibleError(worst.wanted, worst.tolerance)
         else:
@@ -88,10 +88,10 @@ def _program(
     sums: Sequence[Sum],
     start: NDArray[np.bool_],
     opened: NDArray[np.bool_],
-    gap: float,
+    near: float,
     time_s: float,
 ) -> Selection | None:
-    """The best choice where only some candidates are open; None where there is none, or none was found in time."""
+    """The best choice where only some candidates are open, or one worth ``near`` less; None where none is found."""
     users, places = np.nonzero(opened)
     rows, row_of = np.unique(users, return_inverse=True)
     count, m = len(users), len(sums)
@@ -112,12 +112,13 @@ def _program(
         low, high = scale * (-each.tolerance - off), scale * (each.tolerance - off)
         constraints.append(LinearConstraint(matrix, [-np.inf, low], [high, np.inf]))
     costs = [each.price if np.isfinite(each.price) else 0.0 for each in sums]
+    worth = max(float(np.abs(relevance[start & opened]).sum()), 1e-12)  # what the program's own gap is a share of
     found = milp(
         np.concatenate([-relevance[opened], costs]),
         integrality=np.concatenate([np.ones(count), np.zeros(m)]),
         bounds=Bounds(0, np.concatenate([np.ones(count), np.full(m, np.inf)])),
         constraints=constraints,
-        options={"mip_rel_gap": gap, "time_limit": time_s},
+        options={"mip_rel_gap": near / worth, "time_limit": time_s},
     )
     if found.x is None:
         return None

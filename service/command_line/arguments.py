@@ -24,3 +24,11 @@ def share(text: str) -> float:
     if not 0 <= number <= 1:
         raise ValueError
     return number
+
+
+def amount(text: str) -> float:
+    """Read a finite number from 0 on, as argparse wants it."""
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise ValueError
+    return number

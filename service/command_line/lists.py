@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from service.command_line.arguments import names, positive, share
+from service.command_line.arguments import amount, names, positive, share
+from service.errors import StartError
+
+if TYPE_CHECKING:
+    from service.lists.reranking import RerankAsked
 
 
 def add_lists(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +44,7 @@ def add_lists(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--balance-weight", metavar="W", type=share, help="how much that counts, 0 to 1 (EVENHAND_BALANCE_WEIGHT)"
     )
+    add_reranking(parser.add_argument_group("re-ranking of all lists at once"))
     parser.add_argument(
         "--database",
         metavar="URL",
@@ -47,6 +53,48 @@ def add_lists(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log", action="store_true", help="record the lists in its request log, as shown")
     parser.add_argument("--threads", metavar="N", type=positive, help="that make lists (one for each core)")
     parser.set_defaults(run=_lists)
+
+
+def add_reranking(parser: argparse._ArgumentGroup) -> None:
+    """Take a re-ranker and what it is to do."""
+    parser.add_argument(
+        "--rerank",
+        choices=("uof", "cpfair", "tfrom"),
+        help="uof: two groups of users have about equally good lists; tfrom: item groups get quotas of exposure; "
+        "cpfair: both, as prices",
+    )
+    parser.add_argument(
+        "--rerank-candidates", metavar="N", type=positive, default=100, help="items of each user to choose from (100)"
+    )
+    parser.add_argument(
+        "--rerank-users",
+        metavar="activity|ATTRIBUTE",
+        help="the two groups of users (uof, cpfair); refused where anything is protected",
+    )
+    parser.add_argument(
+        "--rerank-gap", metavar="X", type=share, help="largest gap (uof), as a share of that without, 0 to 1"
+    )
+    parser.add_argument("--rerank-consumers", metavar="X", type=amount, help="price of the gap (cpfair: 1)")
+    parser.add_argument(
+        "--rerank-producers", metavar="X", type=amount, help="price of being off the target (cpfair: 1)"
+    )
+    parser.add_argument(
+        "--rerank-target",
+        choices=("uniform", "catalogue", "target"),
+        help="of item groups (cpfair, tfrom: catalogue); target: EVENHAND_BALANCE_TARGET",
+    )
+
+
+def _reranker(options: argparse.Namespace) -> RerankAsked | None:
+    from service.lists.reranking import RerankAsked
+
+    names = ("users", "gap", "consumers", "producers", "target")
+    given = {name: getattr(options, f"rerank_{name}") for name in names}
+    if options.rerank is None:
+        if named := [name for name, value in given.items() if value is not None]:
+            raise StartError(f"--rerank-{named[0]} says how to re-rank, and there is no --rerank")
+        return None
+    return RerankAsked(kind=options.rerank, candidates=options.rerank_candidates, **given)
 
 
 def _lists(options: argparse.Namespace) -> int:
@@ -69,6 +117,7 @@ def _lists(options: argparse.Namespace) -> int:
             out=options.out,
             database=options.database,
             log=options.log,
+            rerank=_reranker(options),
             threads=options.threads,
         ),
     )

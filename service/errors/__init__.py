@@ -6,6 +6,7 @@
     ├── UnknownAttributeError         422  the bundle was not trained on that attribute
     ├── UnsupportedRequirementError   422  the bundle has no list for exactly these attributes
     ├── BalanceRevealsError           422  the balance would put back what is withheld
+    │   └── RerankRevealsError             so would a re-ranker by groups of users (`python -m service lists`)
     ├── UnknownUserError              404  the bundle does not know that user
     ├── UnknownItemError              404  nor that item
     ├── UnknownGroupError             422  nor that group of items
@@ -53,6 +54,7 @@ from service.errors.lists import (
     BalanceRevealsError,
     NoHistoryError,
     PinnedRequirementError,
+    RerankRevealsError,
     SessionsUnsupportedError,
     StaleCursorError,
     UnknownAttributeError,
@@ -109,6 +111,7 @@ __all__ = [
     "QueueFullError",
     "RateLimitedError",
     "RequirementsUnmetError",
+    "RerankRevealsError",
     "RunNotDoneError",
     "ServiceError",
     "SessionsUnsupportedError",

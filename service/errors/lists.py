@@ -66,6 +66,22 @@ class BalanceRevealsError(ServiceError):
         self.allowed = list(allowed)
 
 
+class RerankRevealsError(BalanceRevealsError):
+    """Lists that depend on the group their user is in show what the protection withholds."""
+
+    def __init__(self, kind: str, users: str, protected: Mapping[str, str]) -> None:
+        names = ", ".join(f"{name} ({source})" for name, source in protected.items())
+        ServiceError.__init__(
+            self,
+            f"--rerank {kind} by {users} would make lists by users' groups, and show what is withheld: {names}; "
+            "without --rerank-users it would not",
+        )
+        self.field = "rerank_users"
+        self.value = users
+        self.applied = [{"attribute": name, "source": source} for name, source in protected.items()]
+        self.allowed = []
+
+
 class UnknownUserError(ServiceError):
     """The bundle does not know this user."""
 

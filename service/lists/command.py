@@ -22,7 +22,9 @@ from service.lists.files import check_name, whole_file
 from service.lists.maker import ListMaker
 from service.lists.parts import Parts
 from service.lists.people import ALL, digest, read_people
+from service.lists.reranking import RerankAsked, Reranker, check_options, check_withheld
 from service.lists.run import Run
+from service.lists.second_stage import rerank
 from service.lists.stored import Stored, database_to_use, open_stored
 from service.model.active import ServedModel
 from service.model.loaded import Model, load_model
@@ -51,6 +53,8 @@ class Asked:
     database: str | None = None
     """See `database_to_use`."""
     log: bool = False
+    rerank: RerankAsked | None = None
+    """A re-ranker of all lists at once; None for lists as requests get them."""
     threads: int | None = None
     """None for as many as there are cores; for one where a GPU or another machine searches."""
 
@@ -58,7 +62,7 @@ class Asked:
     def options(self) -> dict[str, object]:
         """The parameters of every request."""
         names = ("sensitive", "k", "exclude_seen", "group", "fallback", "balance", "balance_weight")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | ({"balance": "none"} if self.rerank else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,10 @@ def make_lists(settings: Settings, asked: Asked) -> Outcome:
     policy = operator_policy(settings)
     if not 1 <= asked.k <= settings.max_k:
         raise StartError(f"--k is {asked.k}; it can be 1 to {settings.max_k} (EVENHAND_MAX_K)")
+    if asked.rerank is not None:
+        check_options(asked.rerank, asked.k)
+        if asked.balance not in (None, "none") or asked.balance_weight is not None:
+            raise StartError("--rerank and --balance both say how lists are ordered: give one of them")
     check_name(asked.out)
     named = None if asked.users == ALL else read_people(Path(asked.users))
     with ExitStack() as stack, _refusals(asked):
@@ -97,16 +105,24 @@ def make_lists(settings: Settings, asked: Asked) -> Outcome:
         ask = partial(UserQuery, **asked.options)  # type: ignore[arg-type]
         threads = asked.threads or (len(os.sched_getaffinity(0)) if model.index.device == "cpu" else 1)
         maker = stack.enter_context(closing(ListMaker(served, ask, stored.known, threads)))
+        reranker = None if asked.rerank is None else Reranker(asked.rerank, served, asked.k)
         people = model.bundle.users.ids if named is None else named
         _check_people(people, stored, served, maker, asked)
         parts = stack.enter_context(closing(Parts(asked.out, _facts(model, policy, people, database, asked))))
-        run = Run(people, maker, stored, parts)
+        run = first = Run(people, maker, stored, parts)
+        if reranker is not None:
+            more = partial(ask, k=reranker.candidates)
+            wide = stack.enter_context(closing(ListMaker(served, more, stored.known, threads, scored=True)))
+            first = Run(people, wide, stored, parts.inside("candidates"))
         gc.freeze()  # full collections would walk through all that is loaded by now, and it stays
         stack.callback(gc.unfreeze)
-        there = run.made
+        there = first.made
         try:
             with _bar("lists", people, there) as shown:
-                run.make(shown.update)
+                first.make(shown.update)
+            if reranker is not None and asked.rerank is not None and run.made < len(people):  # all of it, or nothing
+                with _bar(asked.rerank.kind, people) as shown:
+                    rerank(first, run, asked.rerank, reranker, shown.update)
             facts = {"name": model.name, "version": model.version, "content_hash": model.content_hash}
             with (
                 _bar("file", people) as shown,
@@ -116,7 +132,10 @@ def make_lists(settings: Settings, asked: Asked) -> Outcome:
         except KeyboardInterrupt:
             return Outcome(BROKEN_OFF, (f"broken off; the same command goes on from {parts.folder}",))
         parts.remove()
-    return Outcome(0, tuple(_summary(asked, database, people, count, there, time.perf_counter() - started)))
+    lines = [*_summary(asked, database, people, count, there, time.perf_counter() - started)]
+    if asked.rerank is not None and run.again:
+        lines.append(f"- not re-ranked, as a change has overtaken them, but as a request gets them: {run.again:,}")
+    return Outcome(0, tuple(lines))
 
 
 def _checked(bundle: Path, policy: Policy, asked: Asked) -> Path:
@@ -129,6 +148,7 @@ def _checked(bundle: Path, policy: Policy, asked: Asked) -> Path:
     check_policy(manifest, policy)
     requirement = resolve(manifest, policy, asked.sensitive)
     resolve_balance(policy.balance, asked.balance, asked.balance_weight, requirement.sources)
+    check_withheld(asked.rerank, requirement.sources)
     return folder
 
 
@@ -150,6 +170,7 @@ def _check_people(people: Sequence[str], stored: Stored, served: ServedModel, ma
             try:
                 resolved = served.resolve(asked.sensitive, state.requirement)
                 served.balance(asked.balance, asked.balance_weight, resolved.requirement)
+                check_withheld(asked.rerank, resolved.requirement.sources)
             except (UnsupportedRequirementError, BalanceRevealsError) as error:
                 unmet.append(f"user {user!r:.80}: {error}")
     if unmet:
@@ -162,6 +183,7 @@ def _facts(
     """All that the lists depend on but the stored state."""
     return {
         **asked.options,
+        **({} if asked.rerank is None else asked.rerank.facts),
         "bundle": f"{model.name}/{model.version} {model.content_hash}",
         "policy": [policy.default, policy.required, policy.pinned],
         "balance_policy": [policy.balance.default, policy.balance.weight, policy.balance.digest],

@@ -20,13 +20,21 @@ from service.store import StateCache
 BLOCK = 256
 """Users whose lists a thread makes together; a list does not depend on its company, and memory does."""
 Items: TypeAlias = CachedAnswer
-"""Of one list, without scores."""
+"""Of one list."""
 
 
 class ListMaker:
     """Makes the lists of one command."""
 
-    def __init__(self, served: ServedModel, ask: Callable[[str], UserQuery], known: StateCache, threads: int) -> None:
+    def __init__(
+        self,
+        served: ServedModel,
+        ask: Callable[[str], UserQuery],
+        known: StateCache,
+        threads: int,
+        *,
+        scored: bool = False,
+    ) -> None:
         """Start the threads.
 
         Args:
@@ -34,11 +42,13 @@ class ListMaker:
             ask: a user → what is asked for them.
             known: the stored state, as of when a plan is made.
             threads: how many make lists.
+            scored: whether lists come with scores.
         """
         self._served = served
         self._ask = ask
         self._known = known
         self._cursors = Cursors(None, ttl_s=1)
+        self._scored = scored
         self._pool = ThreadPoolExecutor(threads, "lists", initializer=use_one_thread)
 
     def plan(self, user: str) -> Plan | None:
@@ -61,19 +71,21 @@ class ListMaker:
         Returns:
             For each plan its items; None where vectors allow no comparison, which is a request's 500.
         """
-        return self._pool.submit(_lists, plans)
+        return self._pool.submit(_lists, plans, self._scored)
 
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown(cancel_futures=True)
 
 
-def _lists(plans: Sequence[Plan]) -> list[Items | None]:
+def _lists(plans: Sequence[Plan], scored: bool) -> list[Items | None]:
     try:
         rankings = compute([plan.task for plan in plans])
     except ArithmeticError:  # of one of them: `FairVectorError`, `ScoreError`
-        return [None] if len(plans) == 1 else [items for plan in plans for items in _lists([plan])]
-    pairs = zip(plans, rankings, strict=True)
-    return [
-        CachedAnswer(ranking.rows[: plan.query.k].astype(np.int32), None, ranking.divergence) for plan, ranking in pairs
-    ]
+        return [None] if len(plans) == 1 else [items for plan in plans for items in _lists([plan], scored)]
+    made: list[Items | None] = []
+    for plan, ranking in zip(plans, rankings, strict=True):
+        k = plan.query.k
+        scores = ranking.scores[:k] if scored else None
+        made.append(CachedAnswer(ranking.rows[:k].astype(np.int32), scores, ranking.divergence))
+    return made

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 from service.errors import OutdatedError
 from service.lists.files import ListsFile, Rows
 from service.lists.maker import BLOCK, Items, ListMaker
-from service.lists.parts import Part, Parts
+from service.lists.parts import Part, PartFiles
 from service.lists.stored import Stored
 from service.recommend.plan import Plan
 from service.recommend.queries import UserQuery
@@ -45,7 +45,7 @@ class Run:
     """The lists of some users."""
 
     def __init__(
-        self, people: Sequence[str], maker: ListMaker, stored: Stored, parts: Parts, part_size: int = PART
+        self, people: Sequence[str], maker: ListMaker, stored: Stored, parts: PartFiles, part_size: int = PART
     ) -> None:
         """Put together what takes part."""
         self._people = people
@@ -53,18 +53,21 @@ class Run:
         self._stored = stored
         self._parts = parts
         self._size = part_size
-        self._numbers = range(-(-len(people) // part_size))
+        self.numbers = range(-(-len(people) // part_size))
+        """Of the parts."""
+        self.again = 0
+        """Lists that were made again, as what they depend on had changed."""
 
     @property
     def made(self) -> int:
         """Users whose part is there."""
-        return sum(len(self._users(number)) for number in self._numbers if self._parts.has(number))
+        return sum(len(self.users(number)) for number in self.numbers if self._parts.has(number))
 
     def make(self, tell: Told) -> None:
         """Make the parts that are not there."""
-        for number in self._numbers:
+        for number in self.numbers:
             if not self._parts.has(number):
-                users = self._users(number)
+                users = self.users(number)
                 self._stored.refresh()
                 items: list[Items | None] = [None] * len(users)
                 revision, _ = self._listed(users, items, 0)
@@ -75,8 +78,8 @@ class Run:
         """Write all lists, and log them if so; how many they are."""
         self._stored.refresh()
         count = 0
-        for number in self._numbers:
-            settled = self._settled(number, log)
+        for number in self.numbers:
+            _, settled = self.settled(number, log=log)
             file.write(
                 Rows(
                     [listed.user for listed in settled],
@@ -86,18 +89,26 @@ class Run:
                 )
             )
             count += len(settled)
-            tell(len(self._users(number)))
+            tell(len(self.users(number)))
         return count
 
-    def _settled(self, number: int, log: bool) -> list[Listed]:
-        """The lists of one part as they stand now; their records are durable, if so."""
+    def refresh(self) -> None:
+        """Read what has changed in the stored state."""
+        self._stored.refresh()
+
+    def keep(self, number: int, part: Part) -> None:
+        """Take a part that was made elsewhere."""
+        self._parts.write(number, part)
+
+    def settled(self, number: int, *, log: bool) -> tuple[int, list[Listed]]:
+        """The lists of one part as they stand now, with the state's revision; their records are durable, if so."""
         part = self._parts.read(number)
         assert part is not None  # noqa: S101  `make` has made it
         revision = part.revision
         for _ in range(ATTEMPTS):
-            revision, settled = self._listed(self._users(number), part.items, revision)
+            revision, settled = self._listed(self.users(number), part.items, revision)
             if not log or not self._stored.log([self._record(listed) for listed in settled]):
-                return settled
+                return revision, settled
         raise OutdatedError("what these lists depend on keeps changing")
 
     def _listed(self, users: Sequence[str], items: list[Items | None], revision: int) -> tuple[int, list[Listed]]:
@@ -124,6 +135,7 @@ class Run:
                 and (items[place] is None or not max(plan.user_revision, plan.hidden_revision) <= revision <= now)
             ]
             plans += block
+            self.again += sum(items[place] is not None for place in old)
             if old:
                 begun.append((old, self._maker.start([plan for place in old if (plan := plans[place]) is not None])))
         for places, made in begun:
@@ -142,5 +154,6 @@ class Run:
         request_id = blake2b(facts.encode(), digest_size=16).hexdigest()
         return log_record(plan, listed.items, Asker(request_id, Purpose.BATCH), cached=False)
 
-    def _users(self, number: int) -> Sequence[str]:
+    def users(self, number: int) -> Sequence[str]:
+        """Whom a part is of."""
         return self._people[number * self._size : (number + 1) * self._size]

@@ -16,7 +16,7 @@ from balance.calibration import calibrated, divergence
 from balance.shares import ItemShares
 from balance.targets import TargetError, catalogue, named, of_items, uniform
 from bundle import Groups
-from service.balance import Balance, BalancePolicy, BalanceTarget, Divergence
+from service.balance import Balance, BalancePolicy, BalanceTarget, Divergence, SharedTarget
 from service.errors import StartError
 from service.index import Ranking
 
@@ -77,6 +77,16 @@ class Targets:
                 self._known["target"] = named(shares, policy.shares)
             except TargetError as error:
                 raise StartError(f"EVENHAND_BALANCE_TARGET: {error}") from error
+
+    def shared(self, name: SharedTarget) -> NDArray[np.float64]:
+        """One of them, (G,).
+
+        Raises:
+            StartError: it is the operator's, and there is none.
+        """
+        if name not in self._known:
+            raise StartError("there is no EVENHAND_BALANCE_TARGET, which `target` stands for")
+        return self._known[name]
 
     def towards(
         self, balance: Balance, history: Sequence[NDArray[np.integer] | Sequence[int]], shown: int, page: int

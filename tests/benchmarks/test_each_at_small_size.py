@@ -27,6 +27,7 @@ SMALL = {
     "lists": "--users 300 --items 500 --lists 200 --rounds 1",
     "million": "--users 400 --items 100 --seconds 1 --rounds 1",
     "paper": "--configs . --out out --bases bases --weights 0.1",
+    "reranking": "bundles/small --candidates 15",
     "scale": "--items 600 --attributes --tastes clustered --users 400 --seconds 1 --rounds 1",
     "scale_plots": "",
     "serving": "--users 600 --seconds 1 --rounds 1",
@@ -51,6 +52,7 @@ NOT_IN_BENCH_FULL = {
     "paper",
     "million",
     "table_quality",
+    "reranking",
 }
 """They need a GPU, run in CI, draw again what is there, need MovieLens, or take as long as all others together."""
 NO_GPU = "nothing to measure here"
@@ -119,7 +121,7 @@ def given(tmp_path):
 
 def prepared(name: str, folder: Path) -> None:
     """Put there what a benchmark starts from."""
-    if name == "storage":
+    if name in ("storage", "reranking"):
         trained = run("-m", "training", "run", "small.toml", "--out", "bundles", "--device", "cpu", folder=folder)
         assert trained.returncode == 0, trained.stderr
     if name == "itfr":
