@@ -27,22 +27,31 @@ def draw_masks(count: int, attributes: int, rng: torch.Generator) -> Tensor:
     return masks
 
 
-def fit_mix(encoder: JointLatticeEncoder, u: Tensor, ridge: float, rng: torch.Generator) -> None:
-    """J8: ridge regression of û on what random masks leave, up to `MASKS_PER_USER` for each user.
+def fit_told(encoder: JointLatticeEncoder, u: Tensor, ridge: float, rng: torch.Generator) -> None:
+    """J8: ridge regression of the scores left on the z that random masks leave."""
+    def rows(parts, masks, block):
+        keep = (~masks)[:, encoder._owner].double()
+        return encoder.left(parts, masks).double(), encoder.scores(encoder.whiten(encoder.at_mean_length(block))).double() * keep
+    _regress(encoder.told, encoder, u, ridge, rng, rows)
 
-    Args:
-        encoder: everything but `mix` is fitted.
-        u: (U, d) user vectors.
-        ridge: penalty, in units of features with variance 1.
-        rng: of masks.
-    """
-    width, masks_each = encoder.width, min(MASKS_PER_USER, max(1, ROWS_AT_MOST // len(u)))
-    gram, cross = torch.zeros(width + 1, width + 1, dtype=torch.double), torch.zeros(width + 1, u.shape[1]).double()
+
+def fit_mix(encoder: JointLatticeEncoder, u: Tensor, ridge: float, rng: torch.Generator) -> None:
+    """J8: ridge regression of û on what random masks leave."""
+    def rows(parts, masks, block):
+        return encoder.features(parts, masks).double(), encoder.at_mean_length(block).double()
+    _regress(encoder.mix, encoder, u, ridge, rng, rows)
+
+
+def _regress(affine, encoder, u, ridge, rng, rows) -> None:
+    width, out = affine.weight.shape
+    masks_each = min(MASKS_PER_USER, max(1, ROWS_AT_MOST // len(u)))
+    gram, cross = torch.zeros(width + 1, width + 1, dtype=torch.double), torch.zeros(width + 1, out).double()
     for block in torch.split(u, BLOCK):
-        parts, wanted = encoder.split(block), encoder.at_mean_length(block).double()
+        parts = encoder.split(block)
         for _ in range(masks_each):
             masks = draw_masks(len(block), encoder.attribute_count, rng)
-            x = torch.nn.functional.pad(encoder.features(parts, masks), (0, 1), value=1.0).double()
+            x, wanted = rows(parts, masks, block)
+            x = torch.nn.functional.pad(x, (0, 1), value=1.0)
             gram += x.T @ x
             cross += x.T @ wanted
     count = gram[-1, -1]
@@ -51,5 +60,5 @@ def fit_mix(encoder: JointLatticeEncoder, u: Tensor, ridge: float, rng: torch.Ge
     centred = gram[:-1, :-1] - count * mean[:, None] * mean
     goal = cross[:-1] - mean[:, None] * cross[-1]
     weight = torch.linalg.solve(centred + torch.diag(ridge * spread), goal)
-    encoder.mix.weight.copy_(weight)
-    encoder.mix.bias.copy_(cross[-1] / count - mean @ weight)
+    affine.weight.copy_(weight)
+    affine.bias.copy_(cross[-1] / count - mean @ weight)
