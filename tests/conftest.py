@@ -201,7 +201,7 @@ def make_encoder(kind: str, users: int = 200, d: int = 32) -> tuple[FairEncoder,
     user = Part(name="user", attributes=names, taken="none_protected")
     parts = {"filters": filter_parts(names), "mask_filters": mask_filter_parts(), "ffvae": ffvae_parts(names)}
     parts |= {"afrl": everyone + each, "table": []}
-    parts |= {"lattice": [*everyone, *each, user], "joint_lattice": [*everyone, *all_but, user]}
+    parts |= {"lattice": [*everyone, *each, user], "joint_lattice": [*everyone, *each, *all_but, user]}
     sizes = {
         "afrl": {"split": [d, 2 * d, d], "combine": [4 * d, 8 * d, 4 * d, d]},
         "ffvae": {"latents": [d, 8, 8, 8], "encode": [d, 2 * d, 2 * d + 48], "decode": [d + 24, 2 * d, d]},

@@ -1,16 +1,16 @@
-"""The joint lattice (docs/algorithms/lattice.md): a rest without the attributes, and what each says beside all others.
+"""The joint lattice (docs/algorithms/lattice.md): a rest without the attributes, and what their scores say besides.
 
     û   = u at the mean length             the ranking of items does not depend on it
     w   = whitened û                       σ = scores(w), n coordinates, a few for each attribute
     y   = û in the metric of the scores    |y - y'|² is how far apart the scores of two users are
     r   = y made independent of all σ      the shared part, in every mask
-    z_a = the scores of a less their mean given all others; for each attribute in turn, the z of all others together are
-          made independent of its score    taken where a is not protected
-    u*  = linear in r, the z taken, each with each attribute protected, the mask, and r times the leading z taken, at the
-          mean length
+    z_a = σ_a beside the scores of all others    taken where a is not protected
+    e_a = σ of all others beside σ_a             taken where a alone is protected
+    u*  = linear in r, the σ expected from the z and e taken, the mask, and r times the leading of these σ, at the mean
+          length
 
 Leading coordinates are the first ones of an attribute. Covariances are moved by these alone, means by all coordinates.
-All masks that protect `a` see r and the z of the others, and nothing else.
+All masks that protect `a` see r, the z of the others and e_a, and nothing else: together independent of σ_a.
 
 Letters: B batch, d dimensions, P parts, M attributes, n score coordinates, K bins, Q quantiles.
 """
@@ -21,16 +21,16 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bundle.manifest import Part
 from bundle.networks.encoder import expect, sizes_of
-from bundle.networks.lattice_layers import Affine, Independent, MeanGivenScores, Scores
+from bundle.networks.lattice_layers import Affine, Beside, Independent, Scores
 from bundle.networks.set_parts import SetParts
 
 
 class JointLatticeEncoder(SetParts):
-    """r has all d numbers. Between r and u one part for each attribute, where there are several."""
+    """r has all d numbers. Between r and u a z for each attribute; then an e for each, from three attributes on."""
 
     length: Tensor
     _owner: Tensor
@@ -38,43 +38,30 @@ class JointLatticeEncoder(SetParts):
     def __init__(
         self, attributes: Sequence[str], parts: Sequence[Part], dimensions: int, sizes: Mapping[str, Sequence[int]]
     ) -> None:
-        m = len(attributes)
-        coordinates, leading, (hidden, bins, quantiles, sweeps, rounds) = sizes_of(
-            sizes, coordinates=m, leading=m, layers=5
-        )
-        few_enough = all(some <= count for some, count in zip(leading, coordinates, strict=True))
+        super().__init__(attributes, parts)
+        m = self.attribute_count
+        counts, leading, (hidden, bins, quantiles, sweeps) = sizes_of(sizes, coordinates=m, leading=m, layers=4)
+        few_enough = all(some <= count for some, count in zip(leading, counts, strict=True))
         expect("encoder.sizes.leading, no more than the coordinates", True, few_enough)
-        ends = list(accumulate(coordinates, initial=0))
-        first = [start + place for start, some in zip(ends, leading, strict=False) for place in range(some)]
-        super().__init__(attributes, parts, coordinates, dimensions, first)
-        n = self.n
+        n = sum(counts)
         expect("encoder.sizes.coordinates, sum below the dimensions", True, n < dimensions)
         expect("encoder.sizes.layers, bins and quantiles at least 2", True, min(bins, quantiles) >= 2)
-        expect("the other parts' attributes", [[name] for name in attributes if m > 1], [p.attributes for p in parts[1:-1]])
-        self.own = [range(*each) for each in pairwise(ends)] if m > 1 else []
-        """Of each part between r and u, the places of its coordinates."""
-        self.others = [[place for place in range(n) if place not in own] for own in self.own]
+        sets = [part.attributes for part in parts[1:-1]]
+        expect("the other parts' attributes", sets_of(attributes), sets)
+
+        places = [range(start, end) for start, end in pairwise(accumulate(counts, initial=0))]
+        first = [place for own, some in zip(places, leading, strict=False) for place in own[:some]]
+        self._multiplied = first if sets else []
+        self._constant("_owner", torch.tensor([which for which, own in enumerate(places) for _ in own]))
         self.register_buffer("length", torch.ones(1))
-        self._constant("_owner", torch.tensor([which for which, count in enumerate(coordinates) for _ in range(count)]))
         self.whiten = Affine(dimensions, dimensions)
         self.scores = Scores(dimensions, hidden, n, quantiles)
         self.metric = Affine(dimensions, dimensions)
         self.shared = Independent(n, first, dimensions, bins, sweeps)
-        self.beside = nn.ModuleList(MeanGivenScores(n - len(own), len(own)) for own in self.own)
-        self.without = nn.ModuleList(
-            Independent(len(own), range(some), n - len(own), bins, sweeps)
-            for _ in range(rounds)
-            for own, some in zip(self.own, leading, strict=False)
-        )
-        if self.own:
-            self.told = Affine(n * (1 + m), n)
-        self.mix = Affine(self.width, dimensions)
-
-    @property
-    def width(self) -> int:
-        """How many `features` there are."""
-        m = self.attribute_count
-        return self.rest + (self.n if self.own else 0) + m + len(self._multiplied) * self.rest
+        if sets:
+            self.beside = Beside(places, leading, bins, sweeps, all_but=len(sets) > m)
+            self.expected = Affine(len(sets) // m * n * (1 + m), n)
+        self.mix = Affine(dimensions + (n if sets else 0) + m + len(self._multiplied) * dimensions, dimensions)
 
     def at_mean_length(self, x: Tensor) -> Tensor:
         """(B, d) → (B, d), every row as long as user vectors are on average; a row of zeros stays one."""
@@ -82,41 +69,44 @@ class JointLatticeEncoder(SetParts):
         return x * (self.length / lengths.clamp_min(1e-12))
 
     def split(self, u: Tensor) -> Tensor:
-        """(B, d) → (B, P, d); a z_a has zeros where the coordinates of others would be."""
+        """(B, d) → (B, P, d); z and e have zeros where the coordinates of other attributes would be."""
         at_length = self.at_mean_length(u)
         sigma = self.scores(self.whiten(at_length))
-        beside = self.each_beside(sigma)
-        z = sigma.new_zeros(len(u), len(self.own), self.n)
-        for place, own in enumerate(self.own):
-            z[:, place, own.start : own.stop] = beside[:, own.start : own.stop]
-        return self.parts_of(u, self.shared(self.metric(at_length), sigma), z)
-
-    def each_beside(self, sigma: Tensor) -> Tensor:
-        """(B, n) scores → (B, n), what those of each attribute say beside those of all others."""
-        z = sigma.clone()
-        for own, others, mean in zip(self.own, self.others, self.beside, strict=True):
-            z[:, own.start : own.stop] = mean(sigma[:, own.start : own.stop], sigma[:, others])
-        for step, independent in enumerate(self.without):
-            own, others = self.own[step % len(self.own)], self.others[step % len(self.own)]
-            z[:, others] = independent(z[:, others], sigma[:, own.start : own.stop])
-        return z
+        rest = self.shared(self.metric(at_length), sigma)
+        return self.parts_of(u, rest, self.beside(sigma) if self._multiplied else sigma.new_zeros(len(u), 0, 0))
 
     def left(self, parts: Tensor, mask: Tensor) -> Tensor:
-        """(B, n (1 + M)): the z that the mask leaves, and these once more for each attribute, where it is protected."""
-        shown = mask.to(parts.dtype)
-        z = parts[:, 1:-1, : self.n].sum(1) * (1 - shown)[:, self._owner]
-        return torch.cat([z, (z[:, None, :] * shown[:, :, None]).flatten(1)], dim=1)
+        """What a mask leaves of the scores: z, e, and both again for each attribute, where it is protected.
+
+        Args:
+            parts: (B, P, d).
+            mask: (B, M).
+
+        Returns:
+            (B, (1 + M) · 2n), or n in place of 2n where there is no e.
+        """
+        m, n = self.attribute_count, len(self._owner)
+        taken = parts[:, 1:-1, :n] * self.gate(mask)[:, 1:-1, None]
+        each = torch.cat([kind.sum(1) for kind in torch.split(taken, m, 1)], 1)
+        protected = mask.to(parts.dtype)
+        return torch.cat([each, (each[:, None, :] * protected[:, :, None]).flatten(1)], 1)
 
     def features(self, parts: Tensor, mask: Tensor) -> Tensor:
-        """What a mask leaves; (B, `width`)."""
-        rest, shown = parts[:, 0], mask.to(parts.dtype)
-        if not self.own:
-            return torch.cat([rest, shown, rest.new_zeros(len(rest), len(self._multiplied) * self.rest)], dim=1)
-        sigma = self.told(self.left(parts, mask)) * (1 - shown)[:, self._owner]
-        products = (sigma[:, self._multiplied, None] * rest[:, None, :]).flatten(1)
-        return torch.cat([rest, sigma, shown, products], dim=1)
+        """What `mix` is linear in: r, the scores expected, the mask, r times those that lead."""
+        rest, protected = parts[:, 0], mask.to(parts.dtype)
+        if not self._multiplied:
+            return torch.cat([rest, protected], 1)
+        sigma = self.expected(self.left(parts, mask)) * (1 - protected)[:, self._owner]
+        products = sigma[:, self._multiplied, None] * rest[:, None, :]
+        return torch.cat([rest, sigma, protected, products.flatten(1)], 1)
 
     def combine(self, parts: Tensor, mask: Tensor) -> Tensor:
         """Linear in the features, at the mean length; u itself where nothing is protected."""
         fair = self.at_mean_length(self.mix(self.features(parts, mask)))
         return torch.where(mask.any(1, keepdim=True), fair, parts[:, -1])
+
+
+def sets_of(attributes: Sequence[str]) -> list[list[str]]:
+    """The attributes of each part between r and u: each alone; then all but each, where that is another set."""
+    alone = [[name] for name in attributes] if len(attributes) > 1 else []
+    return alone + ([[name for name in attributes if name != own] for own in attributes] if len(attributes) > 2 else [])

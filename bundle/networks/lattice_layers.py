@@ -111,6 +111,11 @@ class MeanGivenScores(nn.Module):
         products = sigma[:, self._first] * sigma[:, self._second]
         return torch.cat([torch.ones_like(sigma[:, :1]), sigma, products], dim=1)
 
+    def has_first(self, count: int) -> Tensor:
+        """(1 + n + n(n + 1)/2,) which terms have one of the first ``count`` coordinates in them."""
+        n = int(self._second[-1]) + 1
+        return torch.cat([torch.zeros(1, dtype=torch.bool), torch.arange(n) < count, self._first < count])
+
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """(B, d) and (B, n) → (B, d)."""
         return x - self.terms(sigma) @ self.weight
@@ -133,3 +138,57 @@ class Independent(nn.Module):
         moved = self.transports(self.mean(x, sigma), sigma[:, self._order])
         left: Tensor = self.mean_again(moved, sigma)
         return left
+
+
+class Beside(nn.Module):
+    """What the scores of some attributes say beside those of the others.
+
+    For each attribute a, z of all others and e_a are together independent of σ_a. So z_a has to be independent of many
+    scores at once, and for each of them together with other z: in turns, as transports go over coordinates.
+    """
+
+    def __init__(
+        self, places: Sequence[range], leading: Sequence[int], bins: int, sweeps: int, *, all_but: bool
+    ) -> None:
+        """Build it.
+
+        Args:
+            places: of each attribute, where its coordinates are among all n.
+            leading: of each attribute, how many of them covariances are moved by.
+            bins: of a coordinate.
+            sweeps: of the transports over coordinates, and of the turns over attributes.
+            all_but: whether there are e.
+        """
+        super().__init__()
+        self.places = list(places)
+        n = places[-1].stop
+        self.others = [[place for place in range(n) if place not in own] for own in places]
+        pairs = list(zip(places, leading, strict=False))
+        self.means = nn.ModuleList(MeanGivenScores(n - len(own), len(own)) for own in places)
+        self.turns = nn.ModuleList(
+            Independent(len(own), range(some), n - len(own), bins, sweeps) for _ in range(sweeps) for own, some in pairs
+        )
+        self.all_but = nn.ModuleList(
+            Independent(n, range(some), n - len(own), bins, sweeps) for own, some in pairs if all_but
+        )
+
+    def turn(self, step: int) -> tuple[range, list[int]]:
+        """The places of the attribute whose turn it is, and of all others."""
+        return self.places[step % len(self.places)], self.others[step % len(self.places)]
+
+    def forward(self, sigma: Tensor) -> Tensor:
+        """(B, n) → (B, M or 2M, n): each z, then each e, with zeros in the places of other attributes."""
+        z = torch.zeros_like(sigma)
+        for own, others, mean in zip(self.places, self.others, self.means, strict=True):
+            z[:, own] = mean(sigma[:, own], sigma[:, others])
+        for step, independent in enumerate(self.turns):
+            own, others = self.turn(step)
+            z[:, others] = independent(z[:, others], sigma[:, own])
+        parts = sigma.new_zeros(len(sigma), len(self.places) + len(self.all_but), sigma.shape[1])
+        for place, own in enumerate(self.places):
+            parts[:, place, own] = z[:, own]
+        for step, independent in enumerate(self.all_but):
+            own, others = self.turn(step)
+            by = torch.cat([sigma[:, own], z[:, others]], 1)
+            parts[:, len(self.places) + step, others] = independent(sigma[:, others], by)
+        return parts

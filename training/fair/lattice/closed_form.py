@@ -42,7 +42,9 @@ def fit_metric(affine: Affine, u: Matrix, items: Matrix) -> None:
     set_affine(affine, weight, -u.mean(0) @ weight)
 
 
-def fit_independent(module: Independent, x: Matrix, sigma: Matrix, config: LatticeConfig) -> Matrix:
+def fit_independent(
+    module: Independent, x: Matrix, sigma: Matrix, config: LatticeConfig, of: int | None = None
+) -> Matrix:
     """J4 - J6: the mean given σ, the covariances (not at strength 0), and the mean once more.
 
     Args:
@@ -50,20 +52,21 @@ def fit_independent(module: Independent, x: Matrix, sigma: Matrix, config: Latti
         x: (U, d), to be made independent.
         sigma: (U, n), of these.
         config: strength, ridge, sweeps, shrinkage.
+        of: as in `fit_mean`.
 
     Returns:
         What is left of x on these users.
     """
-    x = fit_mean(module.mean, x, sigma, config.ridge)
+    x = fit_mean(module.mean, x, sigma, config.ridge, of)
     if config.strength:
         by = sigma[:, module.transported]
         x = fit_transports(module.transports, x, by, config.sweeps, config.shrink * x.shape[1])
     else:
         skip_transports(module.transports)
-    return fit_mean(module.mean_again, x, sigma, config.ridge)
+    return fit_mean(module.mean_again, x, sigma, config.ridge, of)
 
 
-def fit_mean(given: MeanGivenScores, x: Matrix, sigma: Matrix, ridge: float) -> Matrix:
+def fit_mean(given: MeanGivenScores, x: Matrix, sigma: Matrix, ridge: float, of: int | None = None) -> Matrix:
     """J4, J6: ridge regression of x on φ(σ), all coordinates together; gives x less it, with the mean that x had.
 
     Jointly, because steps for one coordinate after the other undo each other's work.
@@ -73,12 +76,16 @@ def fit_mean(given: MeanGivenScores, x: Matrix, sigma: Matrix, ridge: float) -> 
         x: (U, d).
         sigma: (U, n).
         ridge: penalty of all terms but the constant.
+        of: take away the terms with one of so many first coordinates in them, so that x may still tell the others, but
+            the same of them whatever these are; None for all terms.
     """
     terms = given.terms(torch.from_numpy(sigma)).numpy()
     penalty = ridge * np.eye(terms.shape[1])
     penalty[0, 0] = 0
     weight = np.linalg.solve(terms.T @ terms + penalty, terms.T @ x)
-    weight[0] -= x.mean(0)
+    if of is not None:
+        weight[~given.has_first(of).numpy()] = 0
+    weight[0] = -terms[:, 1:].mean(0) @ weight[1:]
     given.weight.copy_(torch.from_numpy(weight))
     return np.asarray(x - terms @ weight)
 

@@ -14,21 +14,21 @@ from torch import Tensor
 
 from bundle import Network, Part, build_encoder
 from bundle.networks import JointLatticeEncoder
+from bundle.networks.joint_lattice import sets_of
 from bundle.networks.lattice_layers import Affine, Scores
 from measure.masks import Mask
 from training.errors import ConfigError
-from training.fair.lattice.closed_form import Matrix, fit_independent, fit_mean, fit_metric, fit_whitening
+from training.fair.lattice.beside import fit_beside
+from training.fair.lattice.closed_form import fit_independent, fit_metric, fit_whitening
 from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.given_back import give_back
 from training.fair.lattice.scores import coordinates_of, cross_fitted, distil, leading, stacked
-from training.fair.lattice.utility import fit_mix, fit_told
+from training.fair.lattice.utility import fit_expected, fit_mix
 from training.fair.select import Shown
 
 log = logging.getLogger(__name__)
 
 QUANTILES = 64
-ROUNDS = 1
-"""Of J7."""
 PATIENCE = 3
 """Times that more coordinates may show no less than fewer did, before the ones that showed least are taken."""
 TEACHERS = 2
@@ -166,7 +166,7 @@ def _fit(
     with torch.no_grad():
         sigma = scores(w).double().numpy()
         parts = lattice_parts(attributes)
-        layers = [config.hidden, config.bins, QUANTILES, config.sweeps, ROUNDS]
+        layers = [config.hidden, config.bins, QUANTILES, config.sweeps]
         numbers = {
             "coordinates": list(counts),
             "leading": list(map(min, counts, map(leading, log_p))),
@@ -181,27 +181,11 @@ def _fit(
         left = fit_independent(encoder.shared, y.numpy(), sigma, config)  # J4 - J6
         owner = np.repeat(np.arange(len(counts)), counts)
         give_back(encoder.shared, sigma, left, labels, owner, config.differ_at_most)
-        fit_each_beside(encoder, sigma, config)  # J7
-        if encoder.own:
-            fit_told(encoder, frame.at_length.float(), config.mix_ridge, rng)
+        if len(attributes) > 1:
+            fit_beside(encoder.beside, sigma, config)  # J7
+            fit_expected(encoder, frame.at_length.float(), config.mix_ridge, rng)
         fit_mix(encoder, frame.at_length.float(), config.mix_ridge, rng)  # J8
     return encoder, sizes, parts
-
-
-def fit_each_beside(encoder: JointLatticeEncoder, sigma: Matrix, config: LatticeConfig) -> None:
-    """J7: what each attribute's scores say beside those of all others.
-
-    Args:
-        encoder: its `beside` and `without` take the constants.
-        sigma: (U, n).
-        config: ridge, sweeps, shrinkage.
-    """
-    z = sigma.copy()
-    for own, others, mean in zip(encoder.own, encoder.others, encoder.beside, strict=True):
-        z[:, own] = fit_mean(mean, sigma[:, own], sigma[:, others], config.ridge)
-    for step, independent in enumerate(encoder.without):
-        own, others = encoder.own[step % len(encoder.own)], encoder.others[step % len(encoder.own)]
-        z[:, others] = fit_independent(independent, z[:, others], sigma[:, own], config)
 
 
 def _most_shown(show: Show, encoder: JointLatticeEncoder, attributes: Sequence[str]) -> dict[str, Shown]:
@@ -219,10 +203,9 @@ def _told(found: Lattice) -> str:
 
 
 def lattice_parts(attributes: Sequence[str]) -> list[Part]:
-    """The rest; for each attribute a part of all others; u itself. One attribute needs no part of its own."""
-    sets = [[name] for name in attributes] if len(attributes) > 1 else []
+    """The rest; a part of each attribute, and one of all others; u itself. One attribute needs none of its own."""
     return [
         Part(name="shared", attributes=[], taken="always"),
-        *(Part(name="+".join(names), attributes=names, taken="none_protected") for names in sets),
+        *(Part(name="+".join(names), attributes=names, taken="none_protected") for names in sets_of(attributes)),
         Part(name="base", attributes=list(attributes), taken="none_protected"),
     ]
