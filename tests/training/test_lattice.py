@@ -86,6 +86,15 @@ def test_an_attribute_that_is_not_protected_stays(world, lattice):
     assert leaked(fair(encoder, u, ("gender",)), labels, "age") > 0.7
 
 
+def test_so_does_one_beside_two_that_are(world, lattice):
+    u, _, labels = world
+    encoder = lattice.encoder
+
+    assert leaked(fair(encoder, u, ("age", "occupation")), labels, "gender") > 0.75
+    assert leaked(fair(encoder, u, ("age", "occupation")), labels, "age") < 0.62
+    assert leaked(fair(encoder, u, ("gender", "age")), labels, "gender") < 0.66
+
+
 def test_all_masks_that_protect_an_attribute_show_no_more_together(world, lattice):
     u, _, labels = world
     encoder = lattice.encoder
@@ -263,7 +272,7 @@ def test_users_who_hardly_differ_are_left_where_they_are(rank, alike):
         fair_vectors = found.encoder.combine(split, torch.tensor([[True, False]]).expand(50, -1))
     assert fair_vectors.isfinite().all()
     assert split[:, :-1].abs().max() < 30
-    assert all(each.transports.maps.abs().max() < 3 for each in (found.encoder.shared, *found.encoder.without))
+    assert all(each.transports.maps.abs().max() < 3 for each in (found.encoder.shared, *found.encoder.beside.turns))
 
 
 def test_one_attribute_has_no_part_of_its_own(world):
@@ -328,14 +337,20 @@ def test_every_other_drawn_mask_protects_one_attribute_and_the_rest_any():
     assert (codes[~alone][1:] - 1000).abs().max() < 120
 
 
-def test_a_mask_that_protects_two_attributes_shows_the_rest_alone(world, lattice):
+def test_a_mask_shows_what_each_attribute_left_says_beside_all_others(world, lattice):
     u, _, _ = world
+    masks = torch.tensor([[True, False, False], [True, True, False], [True, True, True]])
     with torch.no_grad():
         split = lattice.encoder.split(torch.from_numpy(u))
-        taken = lattice.encoder.gate(torch.tensor([[True, False, False], [True, True, False], [True, True, True]]))
+        taken = lattice.encoder.gate(masks)
 
-    names = [part.name for part in lattice.parts]
-    assert names == ["shared", "age+occupation", "gender+occupation", "gender+age", "base"]
-    assert taken.tolist() == [[True, True, False, False, False], *[[True, False, False, False, False]] * 2]
-    assert torch.all(split[:, 1, 0] == 0)
-    assert torch.all(split[:, 1, 1:3].std(0) > 0.3)
+    names = np.array([part.name for part in lattice.parts])
+    alone = ["gender", "age", "occupation"]
+    assert names.tolist() == ["shared", *alone, "age+occupation", "gender+occupation", "gender+age", "base"]
+    assert names[taken[0]].tolist() == ["shared", "age", "occupation", "age+occupation"]
+    assert names[taken[1]].tolist() == ["shared", "occupation"]
+    assert names[taken[2]].tolist() == ["shared"]
+    assert split[:, 1:7, :3].std(0).gt(0.3).tolist() == [
+        *np.eye(3, dtype=bool).tolist(),
+        *(~np.eye(3, dtype=bool)).tolist(),
+    ]
