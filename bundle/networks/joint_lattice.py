@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bundle.manifest import Part
 from bundle.networks.encoder import expect, sizes_of
@@ -33,7 +33,6 @@ class JointLatticeEncoder(SetParts):
     """r has all d numbers. Between r and u a z for each attribute; then an e for each, from three attributes on."""
 
     length: Tensor
-    _owner: Tensor
 
     def __init__(
         self, attributes: Sequence[str], parts: Sequence[Part], dimensions: int, sizes: Mapping[str, Sequence[int]]
@@ -43,7 +42,7 @@ class JointLatticeEncoder(SetParts):
         counts, leading, (hidden, bins, quantiles, sweeps) = sizes_of(sizes, coordinates=m, leading=m, layers=4)
         few_enough = all(some <= count for some, count in zip(leading, counts, strict=True))
         expect("encoder.sizes.leading, no more than the coordinates", True, few_enough)
-        n = sum(counts)
+        self.n = n = sum(counts)
         expect("encoder.sizes.coordinates, sum below the dimensions", True, n < dimensions)
         expect("encoder.sizes.layers, bins and quantiles at least 2", True, min(bins, quantiles) >= 2)
         sets = [part.attributes for part in parts[1:-1]]
@@ -52,7 +51,6 @@ class JointLatticeEncoder(SetParts):
         places = [range(start, end) for start, end in pairwise(accumulate(counts, initial=0))]
         first = [place for own, some in zip(places, leading, strict=False) for place in own[:some]]
         self._multiplied = first if sets else []
-        self._constant("_owner", torch.tensor([which for which, own in enumerate(places) for _ in own]))
         self.register_buffer("length", torch.ones(1))
         self.whiten = Affine(dimensions, dimensions)
         self.scores = Scores(dimensions, hidden, n, quantiles)
@@ -85,18 +83,17 @@ class JointLatticeEncoder(SetParts):
         Returns:
             (B, (1 + M) · 2n), or n in place of 2n where there is no e.
         """
-        m, n = self.attribute_count, len(self._owner)
-        taken = parts[:, 1:-1, :n] * self.gate(mask)[:, 1:-1, None]
-        each = torch.cat([kind.sum(1) for kind in torch.split(taken, m, 1)], 1)
-        protected = mask.to(parts.dtype)
-        return torch.cat([each, (each[:, None, :] * protected[:, :, None]).flatten(1)], 1)
+        taken = parts[:, 1:-1, : self.n] * self.gate(mask)[:, 1:-1, None]
+        each = taken.reshape(len(parts), -1, self.attribute_count, self.n).sum(2).flatten(1)
+        flags = nn.functional.pad(mask.to(parts.dtype), (1, 0), value=1.0)
+        return (flags[:, :, None] * each[:, None, :]).flatten(1)
 
     def features(self, parts: Tensor, mask: Tensor) -> Tensor:
         """What `mix` is linear in: r, the scores expected, the mask, r times those that lead."""
         rest, protected = parts[:, 0], mask.to(parts.dtype)
         if not self._multiplied:
             return torch.cat([rest, protected], 1)
-        sigma = self.expected(self.left(parts, mask)) * (1 - protected)[:, self._owner]
+        sigma = self.expected(self.left(parts, mask))
         products = sigma[:, self._multiplied, None] * rest[:, None, :]
         return torch.cat([rest, sigma, protected, products.flatten(1)], 1)
 
