@@ -23,7 +23,7 @@ from measure.perceptron import probabilities
 
 Settings = Mapping[str, float]
 
-_LOGISTIC_STEPS = 40  # of many columns, later ones fit what is there by chance
+_LOGISTIC_STEPS = 15  # of many columns, later ones fit what is there by chance
 _LOGISTIC_TOLERANCE = 1e-3
 _SVM_TOLERANCE = 0.01  # ten times libsvm's: the order of the scores is the same, a third of the time is saved
 _KERNEL_ROWS = 5_000  # up to here the kernel is one product of matrices, 200 MB at most
