@@ -1,32 +1,31 @@
 """How well attackers recover one attribute from one kind of features: one row of the card.
 
 Every attacker is fitted in two ways, both tested on audit users: (a) by repeated stratified cross-validation inside
-the audit set, (b) on the train users. Its AUC is the worse of the two, folded at .5; the row's leakage is that of the
-strongest attacker, to be read beside what permuted labels give (``permutation95``).
+the audit set, (b) on the train users; some in a third, (c) on train users and the audit users of other folds together.
+Its AUC is the worst of them, folded at .5; the row's leakage is that of the strongest attacker, to be read beside what
+permuted labels give (``permutation95``).
 
 A number from here bounds leakage from below: another attacker may find more.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedKFold
 
-from measure.attackers import Attempt, attack
-from measure.auc import columns, fold, macro_auc, midranks
+from measure.auc import fold, macro_auc
 from measure.errors import OutOfRangeError, OverlapError, ShapeError
-from measure.features import Features, Forms, Prepared, forms_of, prepare
+from measure.features import Features, Forms, forms_of, prepare
 from measure.labels import RARE_BELOW, Labels, Merge, merge_rare
 from measure.profiles import Profile
-from measure.resampling import bootstrap_interval, permutation_null
+from measure.resampling import bootstrap_interval, permutation_null, strays
 from measure.tuning import DEFAULTS, Tuned
+from measure.ways import BOTH_FOLDS, WAYS, ByAttacker, Way, cross_validated, fitted_on_both, fitted_on_train
 
 FORMS = ("plain", "whitened")
 """What the card calls the forms of joined features."""
-Way = Literal["cross_validated", "fitted_on_train"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Users:
 
 @dataclass(frozen=True)
 class Attacked:
-    """An attacker's result. ``auc`` and ``ci95`` are folded at .5 and of the worse ``way``; the two ways are not.
+    """An attacker's result. ``auc`` and ``ci95`` are folded at .5 and of the worst ``way``; the ways are not folded.
 
     Where the features have several forms, each of these is of the worst one.
     """
@@ -47,17 +46,17 @@ class Attacked:
     auc: float
     ci95: tuple[float, float]
     way: Way
-    cross_validated: float
-    fitted_on_train: float | None
+    cross_validated: float | None = None
+    fitted_on_train: float | None = None
+    fitted_on_both: float | None = None
     form: int = 0
     """Which form of the features gave ``auc``."""
 
     def as_row(self) -> dict[str, Any]:
         """Shape it for the card; attackers that were not run are absent."""
         row: dict[str, Any] = {"auc": self.auc, "ci95": list(self.ci95), "way": self.way}
-        row["cross_validated"] = self.cross_validated
-        if self.fitted_on_train is not None:
-            row["fitted_on_train"] = self.fitted_on_train
+        found = {each: getattr(self, each) for each in WAYS}
+        row |= {each: auc for each, auc in found.items() if auc is not None}
         if self.form:
             row["form"] = FORMS[self.form]
         return row
@@ -147,19 +146,17 @@ def leakage(
     train = _train_rows(users, merged)
     truth = merged[audit]
 
-    inside, outside = [], []
+    ways: dict[Way, list[ByAttacker]] = {way: [] for way in WAYS}
     for prepared in map(prepare, forms_of(features)):
-        inside.append(_cross_validated(prepared.rows(audit), truth, profile, tuned, seed))
-        outside.append(_fitted_on_train(prepared, merged, audit, train, profile, tuned, seed))
-    learned_inside, learned_outside = ([each for form in way for each in form.values()] for way in (inside, outside))
-    null = permutation_null(learned_inside, learned_outside, truth, profile.permutations, seed)
+        shared = prepared, merged, audit, train, profile, tuned, seed
+        ways["cross_validated"].append(cross_validated(prepared.rows(audit), truth, profile, tuned, seed))
+        ways["fitted_on_train"].append(fitted_on_train(*shared))
+        ways["fitted_on_both"].append(fitted_on_both(*shared))
+    inside = dict(zip(WAYS, (1.0, 0.0, _inside(len(audit), len(train))), strict=True))
+    sets = [(scores, strays(inside[way])) for way, forms in ways.items() for form in forms for scores in form.values()]
+    null = permutation_null(sets, truth, profile.permutations, seed)
 
-    found = {
-        name: _worst(
-            [form[name] for form in inside], [form[name] for form in outside if form], truth, profile.bootstrap, seed
-        )
-        for name in profile.attackers
-    }
+    found = {name: _worst(name, ways, truth, profile.bootstrap, seed) for name in profile.attackers}
     top = max(result.auc for result in found.values())
     return Leakage(
         attribute=attribute,
@@ -194,74 +191,29 @@ def refitted_null(
     return strongest
 
 
-def _cross_validated(
-    users: Prepared, truth: NDArray[np.int64], profile: Profile, tuned: Tuned, seed: int
-) -> dict[str, NDArray[np.float64]]:
-    """Way (a): out-of-fold scores, as ranks within their fold (folds are scaled alike), summed over repeats."""
-    class_count = int(truth.max()) + 1
-    scores = {name: np.zeros((len(truth), columns(class_count))) for name in profile.attackers}
-    for repeat in range(profile.repeats):
-        folds = StratifiedKFold(profile.folds, shuffle=True, random_state=_seed(seed, repeat))
-        for number, (fitting, held) in enumerate(folds.split(truth, truth)):
-            attempt = _attempt(users, truth, fitting, held, class_count, profile, _seed(seed, repeat, number))
-            for name in profile.attackers:
-                if not repeat or name not in profile.once:
-                    ranks = midranks(attack(name, attempt, tuned.settings[name]))
-                    scores[name][held] += (ranks - 0.5) / len(held)
-    return scores
-
-
-def _fitted_on_train(
-    users: Prepared,
-    merged: NDArray[np.int64],
-    audit: NDArray[np.intp],
-    train: NDArray[np.intp],
-    profile: Profile,
-    tuned: Tuned,
-    seed: int,
-) -> dict[str, NDArray[np.float64]]:
-    """Way (b): scores of attackers that learned from train users; empty where there are none to learn from."""
-    if not len(train):
-        return {}
-    class_count = int(merged.max()) + 1
-    attempt = _attempt(users, merged, train, audit, class_count, profile, _seed(seed, profile.repeats))
-    return {name: attack(name, attempt, tuned.settings[name]) for name in profile.attackers}
-
-
-def _attempt(
-    users: Prepared,
-    labels: NDArray[np.int64],
-    fitting: NDArray[np.intp],
-    held: NDArray[np.intp],
-    class_count: int,
-    profile: Profile,
-    seed: int,
-) -> Attempt:
-    if len(fitting) > profile.fit_rows:
-        fitting = np.sort(np.random.default_rng(seed).choice(fitting, profile.fit_rows, replace=False))
-    base = users.rows(fitting)
-    scored = users.rows(held).scaled(base)
-    return Attempt(base.scaled(base), labels[fitting], scored, class_count, seed, profile.members)
-
-
 def _worst(
-    inside: Sequence[NDArray[np.float64]],
-    outside: Sequence[NDArray[np.float64]],
-    truth: NDArray[np.int64],
-    resamples: int,
-    seed: int,
+    name: str, ways: Mapping[Way, Sequence[ByAttacker]], truth: NDArray[np.int64], resamples: int, seed: int
 ) -> Attacked:
-    """Of the ways and the forms, the ones that give away most; scores of each form, by way (b) there may be none."""
-    by_fold, by_train = ([macro_auc(scores, truth) for scores in way] for way in (inside, outside))
-    tried: list[tuple[Way, int, NDArray[np.float64], float]] = [
-        *(("cross_validated", *each) for each in zip(range(len(inside)), inside, by_fold, strict=True)),
-        *(("fitted_on_train", *each) for each in zip(range(len(outside)), outside, by_train, strict=True)),
-    ]
-    way, form, scores, auc = max(tried, key=lambda each: fold(each[3]))
-    interval = bootstrap_interval(scores, truth, resamples, seed)
+    """Of an attacker's ways and forms, those that give away most; ways that it was not fitted in have no scores."""
+    scores = {
+        (way, place): form[name] for way, forms in ways.items() for place, form in enumerate(forms) if name in form
+    }
+    aucs = {key: macro_auc(each, truth) for key, each in scores.items()}
+    worst = max(aucs, key=lambda key: fold(aucs[key]))
+    way, form = worst
     return Attacked(
-        float(fold(auc)), interval, way, max(by_fold, key=fold), max(by_train, key=fold, default=None), form
+        auc=float(fold(aucs[worst])),
+        ci95=bootstrap_interval(scores[worst], truth, resamples, seed),
+        way=way,
+        form=form,
+        **{each: max((auc for (of, _), auc in aucs.items() if of == each), key=fold, default=None) for each in ways},
     )
+
+
+def _inside(audit: int, train: int) -> float:
+    """Share of audit users among those that way (c) learns from."""
+    learned = audit * (1 - 1 / BOTH_FOLDS)
+    return learned / (learned + train)
 
 
 def _train_rows(users: Users, merged: NDArray[np.int64]) -> NDArray[np.intp]:
@@ -282,7 +234,3 @@ def _check(features: Features | Forms, labels: Labels, users: Users) -> None:
             raise OutOfRangeError(what, int(rows.max()), 0, n - 1)
     if users.train is not None and (shared := len(np.intersect1d(users.audit, users.train))):
         raise OverlapError("audit", "train", shared)
-
-
-def _seed(*keys: int) -> int:
-    return int(np.random.default_rng(list(keys)).integers(2**31 - 100))

@@ -43,29 +43,37 @@ def bootstrap_interval(scores: Scores, labels: Labels, resamples: int, seed: int
     return float(low), float(high)
 
 
+def strays(inside: float) -> float:
+    """How much further than fixed scores those stray that were learned from these users to a share in [0, 1].
+
+    With y'(K y + L z), z the labels of others: variance 2 |K|² + |L|² where |K|² : |L|² is the ratio of the users.
+    """
+    return float((1 + inside * (LEARNED_INSIDE**2 - 1)) ** 0.5)
+
+
 def permutation_null(
-    inside: Sequence[Scores], outside: Sequence[Scores], labels: Labels, permutations: int, seed: int
+    sets: Sequence[tuple[Scores, float]], labels: Labels, permutations: int, seed: int
 ) -> NDArray[np.float64]:
     """Leakage of the strongest of several attackers where there is nothing to find, ascending; shape (permutations,).
 
     One shuffled label vector meets all score sets, so the maximum keeps their dependence on each other.
 
     Args:
-        inside: out-of-fold scores of each attacker that learned from these users, shape (n, K).
-        outside: scores of each attacker that learned from others, shape (n, K).
+        sets: scores of each attacker in each way, shape (n, K), and how much further than fixed ones they stray, as
+            `strays` tells.
         labels: shape (n,), dealt at random.
         permutations: how often.
         seed: of the shuffles.
     """
-    ranks = np.stack([midranks(scores) for scores in (*inside, *outside)])
-    spread = np.repeat([LEARNED_INSIDE, 1.0], [len(inside), len(outside)])
+    ranks = np.stack([midranks(scores) for scores, _ in sets])
+    spread = np.array([further for _, further in sets])
     rng = np.random.default_rng(seed)
     size = max(1, _BLOCK_VALUES // len(labels))
     strongest = []
     for start in range(0, permutations, size):
         shuffled = rng.permuted(np.tile(labels, (min(size, permutations - start), 1)), axis=1)
-        strays = spread * (fold(permuted_macro_auc(ranks, shuffled)) - 0.5)
-        strongest.append(np.minimum(0.5 + strays.max(axis=1), 1.0))
+        away = spread * (fold(permuted_macro_auc(ranks, shuffled)) - 0.5)
+        strongest.append(np.minimum(0.5 + away.max(axis=1), 1.0))
     return np.sort(np.concatenate(strongest))
 
 

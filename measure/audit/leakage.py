@@ -114,8 +114,8 @@ class Attacks:
             "attributes": list(self._population.names),
             "labels": "train users only" if self._population.strict else "all users: transductive",
             **_light(self._population),
-            "score": "macro one-vs-rest AUC of scores, .5 + |AUC - .5|, the worse of cross-validated and fitted on "
-            "train",
+            "score": "macro one-vs-rest AUC of scores, .5 + |AUC - .5|, the worst of cross-validated, fitted on "
+            "train and, of some, fitted on both",
             "lists": "items as served: float64 scores rounded to 1e-6, ties by item row",
             "settings": {name: dict(sorted(tuned.settings.items())) for name, tuned in settings.items()},
             "not_tuned": [name for name, tuned in settings.items() if not tuned.aucs],

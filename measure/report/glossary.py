@@ -22,7 +22,8 @@ _OF_LEAKAGE = (
     (
         "Strongest attacker",
         "Logistic regression, neural networks (MLP), boosted trees, nearest neighbours (kNN) and RBF-SVM, as far as "
-        "the profile runs them, are each fitted in two ways: among audit users (cross-validated), and on train users. "
+        "the profile runs them, are each fitted in two ways: among audit users (cross-validated), and on train users; "
+        "some in a third, on both together. "
         "The one that finds most is reported.",
     ),
     (

@@ -59,7 +59,13 @@ def attackers(card: Card) -> Section:
         for each in row.attackers:
             cells = [name(row.attribute), name(words.attacker(each.name))]
             cells += [auc(each.auc, strong=each.name == row.attacker), number(words.interval(each.ci))]
-            cells += [auc(each.cross_validated), auc(each.fitted_on_train), auc(row.bound), number(words.count(row.n))]
+            cells += [
+                auc(each.cross_validated),
+                auc(each.fitted_on_train),
+                auc(each.fitted_on_both),
+                auc(row.bound),
+                number(words.count(row.n)),
+            ]
             body.append(cells)
     columns = [
         "Attribute",
@@ -68,12 +74,13 @@ def attackers(card: Card) -> Section:
         "95\u00a0% interval",
         "cross-validated",
         "fitted on train",
+        "on both",
         "Permuted 95\u00a0%",
         "n",
     ]
     text = (
-        f"With {words.listed(card.widest)} protected. The AUC is the worse of the two ways of fitting, below chance "
-        "counted as above; the two ways are given as they came out."
+        f"With {words.listed(card.widest)} protected. The AUC is the worst of the ways of fitting, below chance "
+        "counted as above; the ways are given as they came out."
     )
     figure = Figure(
         "AUC by attacker", panels, key_of(panels, ("bar strong", "strongest attacker"), ("bar weak", "other attackers"))

@@ -114,7 +114,7 @@ def _attackers(found: Mapping[str, Any]) -> Iterator[Attacker]:
         values = table(entry)
         auc = number(values.get("auc"))
         if auc is not None:
-            ways = number(values.get("cross_validated")), number(values.get("fitted_on_train"))
+            ways = [number(values.get(way)) for way in ("cross_validated", "fitted_on_train", "fitted_on_both")]
             yield Attacker(clean(name), auc, pair(values.get("ci95")), *ways)
 
 

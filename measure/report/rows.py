@@ -40,13 +40,14 @@ class AccuracyRow:
 
 @dataclass(frozen=True)
 class Attacker:
-    """The result of one attacker; the two ways are not folded at .5."""
+    """The result of one attacker; the ways are not folded at .5."""
 
     name: str
     auc: float
     ci: tuple[float, float] | None
     cross_validated: float | None
     fitted_on_train: float | None
+    fitted_on_both: float | None
 
 
 @dataclass(frozen=True)

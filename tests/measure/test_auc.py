@@ -120,7 +120,7 @@ def test_the_null_of_several_attackers_lies_above_the_null_of_one():
     labels = (np.arange(400) % 2).astype(np.int64)
     sets = [np.random.default_rng(seed).normal(size=(400, 1)) for seed in range(5)]
 
-    one, five = (permutation_null([], chosen, labels, 500, seed=0) for chosen in (sets[:1], sets))
+    one, five = (permutation_null([(each, 1.0) for each in chosen], labels, 500, seed=0) for chosen in (sets[:1], sets))
 
     # one AUC at chance has sd √((n+1) / 12pq) = .0289, so its folded 95 % point is .5 + 1.96 × .0289
     assert np.percentile(one, 95) == pytest.approx(0.5567, abs=0.006)

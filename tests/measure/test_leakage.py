@@ -65,6 +65,21 @@ def test_fitting_on_train_users_finds_what_the_audit_users_do_not_show(a_populat
     assert found.auc == found.fitted_on_train
 
 
+def test_train_and_audit_users_together_show_what_neither_shows_alone(a_population):
+    twins = a_population(width=24)
+    audit, train = twins.users.audit, twins.users.train
+    for some, others in ((audit[:100], train[:100]), (audit[100:200], audit[200:])):
+        twins.features[some] = twins.features[others] + 1e-3
+        twins.labels[some] = twins.labels[others]
+
+    found = attack(twins, profile=replace(BRISK, attackers=("knn", "logistic"), both=("knn",))).attackers
+
+    assert found["knn"].way == "fitted_on_both"
+    assert found["knn"].auc > max(found["knn"].cross_validated, found["knn"].fitted_on_train) + 0.05
+    assert "fitted_on_both" in found["knn"].as_row()
+    assert "fitted_on_both" not in found["logistic"].as_row()
+
+
 def test_an_attacker_that_learned_it_the_wrong_way_round_counts_too(a_population):
     upside_down = a_population(signal=2.5)
     upside_down.features[upside_down.users.train] *= -1
@@ -262,6 +277,16 @@ def test_where_there_is_nothing_to_find_few_sets_look_as_if_there_were(a_populat
 
     assert 0.01 <= (found < 0.05).mean() <= 0.09  # with nothing made up for what is learned inside: .12 - .20
     assert (found < 0.01).mean() <= 0.03
+    assert 0.4 <= (found < 0.5).mean() <= 0.6
+
+
+def test_so_do_few_where_train_and_audit_users_are_taken_together(a_population):
+    alone = replace(BRISK, attackers=("logistic",), both=("logistic",), bootstrap=1)
+    sets = [a_population(audit=120, train=240, width=16, seed=seed) for seed in range(150)]
+
+    found = np.array([attack(each, profile=alone, seed=seed).permutation_p for seed, each in enumerate(sets)])
+
+    assert (found < 0.05).mean() <= 0.09
     assert 0.4 <= (found < 0.5).mean() <= 0.6
 
 
