@@ -67,9 +67,8 @@ class Traces:
         population = subject.population
         train = np.flatnonzero(population.split == TRAIN)[: profile.fit_rows]
         self._train = {name: train[known[train] >= 0] for name, known in labels.items()}
-        self._labels = {
-            name: merged for name, known in labels.items() if (merged := _merged(known, self._train[name])) is not None
-        }
+        found = {name: _merged(known, self._train[name], population.in_order(name)) for name, known in labels.items()}
+        self._labels = {name: merged for name, merged in found.items() if merged is not None}
         self._users = np.flatnonzero(~population.folded_in)
         if len(self._users) > USERS_AT_MOST:
             drawn = np.random.default_rng(seed).choice(self._users, USERS_AT_MOST, replace=False)
@@ -121,9 +120,9 @@ class Traces:
         return attack("logistic", attempt, tuned.settings["logistic"])
 
 
-def _merged(labels: NDArray[np.int64], train: NDArray[np.intp]) -> NDArray[np.int64] | None:
+def _merged(labels: NDArray[np.int64], train: NDArray[np.intp], ordered: bool) -> NDArray[np.int64] | None:
     """(U,) classes that train users are enough to learn; nothing where there are no two."""
     try:
-        return merge_rare(labels, train).apply(labels)
+        return merge_rare(labels, train, ordered=ordered).apply(labels)
     except MeasureError:
         return None
