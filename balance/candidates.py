@@ -54,6 +54,16 @@ class Candidates:
         within("k", k, 1, self.items.shape[1])
 
 
+def scaled(scores: NDArray[np.floating[Any]], filled: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Scores of each row brought to [0, 1] over its filled places; 0 where all are the same, and in empty places."""
+    low = np.where(filled, scores, np.inf).min(axis=1, keepdims=True)
+    high = np.where(filled, scores, -np.inf).max(axis=1, keepdims=True)
+    spread = filled & (high > low)
+    found: NDArray[np.float64] = np.zeros(scores.shape)
+    np.divide(scores - np.where(filled, low, 0.0), high - low, out=found, where=spread)
+    return found
+
+
 def in_order(relevance: NDArray[np.floating[Any]], chosen: NDArray[np.bool_], k: int) -> Places:
     """Order what was chosen, (n, C) with k of each user or fewer: the most relevant first, ties by place."""
     keys = np.where(chosen, -np.asarray(relevance, np.float64), np.inf)

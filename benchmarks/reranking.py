@@ -26,8 +26,8 @@ from command import ROOT, Command
 from machine import circumstances, sentence
 from numpy.typing import NDArray
 
-from balance.calibration import calibrated, scaled
-from balance.candidates import Candidates
+from balance.calibration import calibrated
+from balance.candidates import Candidates, scaled
 from balance.cpfair import Consumers, Producers, two_sided
 from balance.errors import InfeasibleError
 from balance.pct import solve_tilt, tilted

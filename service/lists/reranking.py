@@ -14,8 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from balance.calibration import scaled
-from balance.candidates import Candidates, Places
+from balance.candidates import Candidates, Places, scaled
 from balance.cpfair import Consumers, Producers, two_sided
 from balance.errors import RerankError
 from balance.tfrom import tfrom_offline

@@ -7,7 +7,7 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from balance.candidates import Candidates, in_order
+from balance.candidates import Candidates, in_order, scaled
 from balance.cpfair import Consumers, Producers, two_sided
 from balance.errors import GroupsError, InfeasibleError, OutOfRangeError, ShapeError
 from balance.shares import ItemShares
@@ -169,3 +169,10 @@ def test_arguments_that_do_not_fit_are_refused(change, error, says):
 def test_candidates_that_are_none_are_refused(items, relevance, error):
     with pytest.raises(error):
         Candidates(items, relevance)
+
+
+def test_scores_are_brought_to_0_to_1_over_what_is_there():
+    scores = np.array([[-2.0, -3.0, -6.0, 9.0], [5.0, 5.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
+    filled = np.array([[True, True, True, False], [True, True, False, False], [False] * 4])
+
+    assert scaled(scores, filled).tolist() == [[1, 0.75, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
