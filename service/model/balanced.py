@@ -24,8 +24,10 @@ POOL = 200
 """Items of a pool at weight 1: so many leave a tenth of the divergence on MovieLens-1M (benchmarks/results)."""
 LEAST = 0.5
 """Weight up to which half of them are enough: the less a target counts, the nearer are the items that can come up."""
-PAGES = 4
-"""Fewest pages of a pool."""
+PAGES, MOST = 4, 400
+"""A pool has so many pages at least, unless these are more items than it may have for their sake."""
+CHOSEN = 100
+"""Places of a pool that are chosen one by one; the rest of it follows in the order of the ranking."""
 
 
 class Towards(NamedTuple):
@@ -44,8 +46,8 @@ class Towards(NamedTuple):
     @property
     def pool(self) -> int:
         """Items of a pool: whole pages, so that none lies in two pools."""
-        wanted = round(POOL * max(LEAST, self.weight))
-        return self.page * max(PAGES, -(-wanted // self.page))
+        wanted = max(round(POOL * max(LEAST, self.weight)), min(PAGES * self.page, MOST))
+        return self.page * -(-wanted // self.page)
 
     @property
     def first(self) -> int:
@@ -146,7 +148,9 @@ def _pages(rankings: Sequence[Ranking], wanted: Sequence[Towards]) -> list[Ranki
         rows[place, : len(found)], scores[place, : len(found)] = found, ranking.scores[first : first + size + 1]
     targets = np.array([towards.target for towards in wanted])
     weights = np.array([towards.weight for towards in wanted])
-    order = calibrated(rows[:, :size], scores[:, :size], shares, targets, weights, end)
+    order = calibrated(rows[:, :size], scores[:, :size], shares, targets, weights, min(end, CHOSEN))
+    if end > CHOSEN:
+        order = np.concatenate([order, _rest(rows[:, :size] >= 0, order, end - CHOSEN)], axis=1)
     at = np.arange(len(rows))[:, None]
     left = rows >= 0
     left[at, order] = False  # -1 is the item behind the pool, which is not there where the pool is not full
@@ -162,3 +166,12 @@ def _pages(rankings: Sequence[Ranking], wanted: Sequence[Towards]) -> list[Ranki
         Ranking(page[place, :length], scores[place, :length], told[place] if length else None)
         for place, length in enumerate(lengths.tolist())
     ]
+
+
+def _rest(filled: NDArray[np.bool_], order: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """(B, count) places that are filled and not in (B, n) ``order``, as they come; -1 where there are no more."""
+    left = np.append(filled, np.zeros((len(filled), 1), np.bool_), axis=1)  # the last one is for -1
+    left[np.arange(len(left))[:, None], order] = False
+    places = np.argsort(~left, axis=1, kind="stable")[:, :count]
+    places[np.arange(count) >= left.sum(axis=1)[:, None]] = -1
+    return places

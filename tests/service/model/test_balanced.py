@@ -43,6 +43,25 @@ def test_a_balanced_list_is_the_same_alone_and_in_any_company(a_model, monkeypat
     assert [shown(one) for one in together] == [shown(compute([task])[0]) for task in tasks]
 
 
+def test_behind_the_places_that_are_chosen_a_pool_is_in_the_order_of_the_ranking(a_model, monkeypatch):
+    model = a_model(items=80)
+    targets = Targets(model.item_shares, BalancePolicy())
+    ask = Task(model, BundleUser(0, (False, False)), NOTHING, 80, None)
+    ranking = compute([ask])[0].rows.tolist()
+
+    def first(k):
+        towards = targets.towards(Balance("uniform", 1.0, "request"), (), 0, k)
+        return compute([ask._replace(k=k + 1, towards=towards)])[0].rows[:k].tolist()
+
+    whole = first(70)
+    monkeypatch.setattr("service.model.balanced.CHOSEN", 6)
+    some = first(70)
+
+    assert some[:6] == whole[:6]
+    assert some[6:] == [row for row in ranking if row not in some[:6]][:64] != whole[6:]
+    assert first(4) == whole[:4]
+
+
 def test_a_list_ends_where_nothing_is_left(a_model):
     model = a_model(items=80)
     targets = Targets(model.item_shares, BalancePolicy())
@@ -65,7 +84,9 @@ def test_a_list_ends_where_nothing_is_left(a_model):
         (10, 0.5, 100),
         (10, 0, 100),
         (51, 1, 204),
-        (500, 0, 2000),
+        (100, 1, 400),
+        (150, 0, 450),
+        (500, 0, 500),
     ],
 )
 def test_no_page_lies_in_two_pools(page, weight, pool):
