@@ -31,6 +31,8 @@ QUICK_MS = 0.5
 """While an exact search takes a request at most this long, no item is missed to save time."""
 FASTER = 2.0
 """Factor by which an approximate search must be faster."""
+CLUSTERS = 4
+"""Items that FAISS needs to make lists of."""
 FEWEST = SPARSE * WINDOWS[0]
 """Fewest items for an approximate index: scoring fewer of them all is quicker."""
 APPROXIMATE_KINDS: tuple[Kind, ...] = ("ivf", "hnsw", "milvus")
@@ -121,6 +123,8 @@ class _Choice:
         ms = search_ms(self._ranker, plain_sample(self._vectors, (1 + TIMED) * TOGETHER))
         if ms <= QUICK_MS:
             return self.exactly(f"comparing every item takes a request {ms:.2g} ms, and {QUICK_MS:g} ms may be")
+        if len(self._vectors) < CLUSTERS:  # however busy the machine is that they seem slow on
+            return self.exactly(f"there is nothing to gain on {len(self._vectors)} items")
         sample = draw(SAMPLE)
         if not len(sample.fair):
             return self.exactly(UNMEASURABLE)

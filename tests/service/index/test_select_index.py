@@ -53,6 +53,13 @@ def test_a_small_catalogue_is_searched_exactly_and_nothing_else_is_built():
     assert "comparing every item takes a request" in opened.report.reason
 
 
+@pytest.mark.parametrize("items", [1, 3, 4, 12])
+def test_a_busy_machine_does_not_stop_the_start_of_a_tiny_catalogue(monkeypatch, items):
+    monkeypatch.setattr(select_index, "QUICK_MS", 0.0)
+
+    assert open_index(clustered(items=items, d=4), "cpu").report.exact
+
+
 def test_where_exact_search_is_slow_lists_are_learned_and_serve(monkeypatch):
     slow(monkeypatch, torch=20.0, ivf=0.1)
 
