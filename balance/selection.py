@@ -102,16 +102,17 @@ def _program(
             _padded(sparse.csr_array((np.ones(count), (row_of, np.arange(count))), (len(rows), count)), m), taken, taken
         )
     ]
+    costs = np.array([each.price if np.isfinite(each.price) else 0.0 for each in sums])
     for place, each in enumerate(sums):
         weights, off = each.weights[opened], float(each.weights[kept].sum()) - each.wanted
         scale = 1 / max(float(np.abs(weights).max(initial=0)), 1e-12)
         beyond = np.zeros((2, m))
         if np.isfinite(each.price):
             beyond[:, place] = [-1, 1]
-        matrix = sparse.csr_array(np.column_stack([np.tile(weights, (2, 1)), beyond]) * scale)
+        costs[place] /= scale  # what is beyond is counted in the largest weight, too
+        matrix = sparse.csr_array(np.column_stack([np.tile(weights * scale, (2, 1)), beyond]))
         low, high = scale * (-each.tolerance - off), scale * (each.tolerance - off)
         constraints.append(LinearConstraint(matrix, [-np.inf, low], [high, np.inf]))
-    costs = [each.price if np.isfinite(each.price) else 0.0 for each in sums]
     worth = max(float(np.abs(relevance[start & opened]).sum()), 1e-12)  # what the program's own gap is a share of
     found = milp(
         np.concatenate([-relevance[opened], costs]),

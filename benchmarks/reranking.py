@@ -9,7 +9,9 @@ itself, as in the public code of UOF: nobody has it who serves. *N@10* is over t
 between the 5 % most active users and the others, or women and men, *by score* that of lists' scores, in the mean's;
 *deviation* is Σ |share of exposure − target| over item groups. Below, tilts of PCT are solved for users' candidates
 under each mask: total variation between the mean of users' targets and the target, with a tilt for each mask and with
-that of no mask for all. Writes reranking.json, and the tables of reranking.md.
+that of no mask for all; and lists of ten under {gender}, seen items kept, are attacked by logistic
+regressions. Writes
+reranking.json, and the tables of reranking.md.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import numpy as np
 from command import ROOT, Command
 from machine import circumstances, sentence
 from numpy.typing import NDArray
+from reranking_leakage import leaks, leaks_table
 
 from balance.calibration import calibrated
 from balance.candidates import Candidates, scaled
@@ -216,6 +219,7 @@ def main() -> None:
         "hit_at_candidates": float(people.liked.any(axis=1).mean()),
         "rows": rows,
         "tilts": tilts(bundle, views, given.candidates),
+        "leaks": leaks(bundle, views, "gender", given.candidates, K),
     }
     write(given.results, result)
 
@@ -224,7 +228,11 @@ def write(folder: Path, result: Mapping[str, Any]) -> None:
     """Put numbers and tables into the folder; what else is on the page stays."""
     (folder / "reranking.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     path = folder / "reranking.md"
-    tables = {"lists": lists_table(result), "tilts": tilts_table(result["tilts"])}
+    tables = {
+        "lists": lists_table(result),
+        "tilts": tilts_table(result["tilts"]),
+        "leaks": leaks_table(result["leaks"]),
+    }
     page = (
         path.read_text("utf-8")
         if path.exists()
