@@ -43,6 +43,8 @@ def calibrated(
     Source:
         Steck, *Calibrated Recommendations*, RecSys 2018, algorithm of section 4 with equations 3 - 5 and 8.
     """
+    if not candidates.shape[1]:
+        return np.full((len(candidates), count), -1, np.intp)
     step = max(1, TABLE // max(len(shares) * len(shares.kinds), candidates.shape[1] * shares.columns.shape[1]))
     parts = [
         _calibrated(candidates[rows], scores[rows], shares, targets[rows], weights[rows], count)
@@ -127,8 +129,6 @@ def _weighed(
     scores: NDArray[np.float64], left: NDArray[np.integer], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """(1 - w) s, s the score brought to [0, 1] from the last candidate to the first; 0 where all are the same."""
-    if not scores.shape[1]:
-        return scores
     low = scores[np.arange(len(scores)), np.maximum(left, 1) - 1]
     width = scores[:, 0] - low
     factor = np.divide(1 - weights, width, out=np.zeros(len(scores)), where=width > 0)

@@ -124,5 +124,8 @@ def test_nothing_to_order():
     none = calibrated(np.zeros((0, 3), int), np.zeros((0, 3)), shares, np.zeros((0, 4)), np.zeros(0), 2)
     empty = calibrated(np.full((1, 3), -1), np.zeros((1, 3)), shares, np.full((1, 4), 0.25), np.array([0.5]), 2)
 
+    narrow = calibrated(np.zeros((1, 0), int), np.zeros((1, 0)), shares, np.full((1, 4), 0.25), np.array([0.5]), 2)
+
     assert none.shape == (0, 2)
+    assert narrow.tolist() == [[-1, -1]]
     assert empty.tolist() == [[-1, -1]]
