@@ -22,7 +22,7 @@ from measure.labels import RARE_BELOW, Labels, Merge, merge_rare
 from measure.profiles import Profile
 from measure.resampling import bootstrap_interval, permutation_null, strays
 from measure.tuning import DEFAULTS, Tuned
-from measure.ways import BOTH_FOLDS, WAYS, ByAttacker, Way, cross_validated, fitted_on_both, fitted_on_train
+from measure.ways import FEW_FOLDS, WAYS, ByAttacker, Way, cross_validated, fitted_on_both, fitted_on_train
 
 FORMS = ("plain", "whitened")
 """What the card calls the forms of joined features."""
@@ -212,7 +212,7 @@ def _worst(
 
 def _inside(audit: int, train: int) -> float:
     """Share of audit users among those that way (c) learns from."""
-    learned = audit * (1 - 1 / BOTH_FOLDS)
+    learned = audit * (1 - 1 / FEW_FOLDS)
     return learned / (learned + train)
 
 

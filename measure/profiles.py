@@ -30,7 +30,7 @@ class Profile:
     lists: tuple[int, ...] = (10,)
     """Lengths of the recommended lists that are attacked besides vectors."""
     once: tuple[str, ...] = ()
-    """Attackers that are cross-validated once whatever ``repeats`` says: dear ones that are rarely the strongest."""
+    """Attackers that are cross-validated once, in 3 folds, whatever else is said: dear ones, rarely the strongest."""
     both: tuple[str, ...] = ()
     """Attackers that are fitted on train and audit users together as well."""
     protected_only: bool = False
@@ -66,6 +66,6 @@ FULL = Profile(
     once=("boosting", "svm"),
     both=("logistic", "mlp", "knn"),
 )
-"""Seconds for a row: every attacker, fitted six or fourteen times."""
+"""Seconds for a row: every attacker, fitted four or fourteen times."""
 
 PROFILES = {profile.name: profile for profile in (QUICK, PROTECTED, FULL)}

@@ -22,7 +22,8 @@ WAYS: tuple[Way, ...] = get_args(Way)
 ByAttacker = dict[str, NDArray[np.float64]]
 """Attacker → (n, K) scores of the audit users, columns as in `measure.auc`; what was not run is absent."""
 
-BOTH_FOLDS = 3
+FEW_FOLDS = 3
+"""Of attackers that are dear and rarely the strongest, and of those that learn from train users besides."""
 
 
 def cross_validated(users: Prepared, truth: NDArray[np.int64], profile: Profile, tuned: Tuned, seed: int) -> ByAttacker:
@@ -37,13 +38,15 @@ def cross_validated(users: Prepared, truth: NDArray[np.int64], profile: Profile,
     """
     class_count = int(truth.max()) + 1
     scores = {name: np.zeros((len(truth), columns(class_count))) for name in profile.attackers}
-    for repeat in range(profile.repeats):
-        folds = StratifiedKFold(profile.folds, shuffle=True, random_state=_seed(seed, repeat))
-        for number, (fitting, held) in enumerate(folds.split(truth, truth)):
+    often = [name for name in profile.attackers if name not in profile.once]
+    once = [name for name in profile.attackers if name in profile.once]
+    rounds = [*((often, profile.folds) for _ in range(profile.repeats)), (once, min(FEW_FOLDS, profile.folds))]
+    for repeat, (names, count) in enumerate(rounds):
+        folds = StratifiedKFold(count, shuffle=True, random_state=_seed(seed, repeat))
+        for number, (fitting, held) in enumerate(folds.split(truth, truth) if names else ()):
             attempt = _attempt(users, truth, fitting, held, class_count, profile, _seed(seed, repeat, number))
-            for name in profile.attackers:
-                if not repeat or name not in profile.once:
-                    scores[name][held] += _ranked(name, attempt, tuned)
+            for name in names:
+                scores[name][held] += _ranked(name, attempt, tuned)
     return scores
 
 
@@ -91,7 +94,7 @@ def fitted_on_both(
         return {}
     truth, class_count = merged[audit], int(merged.max()) + 1
     scores = {name: np.zeros((len(audit), columns(class_count))) for name in profile.both}
-    folds = StratifiedKFold(BOTH_FOLDS, shuffle=True, random_state=_seed(seed, profile.repeats + 1))
+    folds = StratifiedKFold(FEW_FOLDS, shuffle=True, random_state=_seed(seed, profile.repeats + 1))
     for number, (fitting, held) in enumerate(folds.split(truth, truth)):
         known = np.concatenate([train, audit[fitting]])
         drawn = _seed(seed, profile.repeats + 1, number)
