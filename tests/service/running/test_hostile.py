@@ -31,6 +31,8 @@ GOOD = {
     "prefix": "u",
     "limit": "2",
     "by": "gender",
+    "balance": "uniform",
+    "balance_weight": "0.5",
     "since": "2026-01-01T00:00:00Z",
     "until": "2026-12-31T00:00:00Z",
     "attribute": "gender",
@@ -50,6 +52,8 @@ NEAR: dict[str, object] = {
     "time": "2026-01-01T00:00:00Z",
     "rating": 4.5,
     "cursor": "",
+    "balance": "uniform",
+    "balance_weight": 0.5,
 }
 """Fields that some body has, as it should have them."""
 MARGIN_MB = 40
