@@ -141,6 +141,8 @@ def test_it_writes_the_result_and_two_reports_and_says_the_verdict(command, a_me
         "users": None,
         "seed": 4,
         "version": "1",
+        "balance": None,
+        "balance_weight": None,
     }
     assert result["card"].keys() == result["measured"]["seconds"].keys() == {"accuracy", "leakage"}
     assert (tmp_path / "out" / "report.html").read_text().startswith("<!doctype html>")
