@@ -17,6 +17,10 @@ MIXED = 0.01
 """Share of the system's target in each user's own shares, so that everybody can be moved towards every group."""
 STEPS = 100
 """Newton steps at most; some ten are needed."""
+LONGEST_STEP = 2.0
+"""By how much a step may change any group's λ: the ratio of two shares then changes by less than e^4."""
+ROUNDING = 1e-14
+"""How much a value may differ by rounding, relative to it: near the end steps gain less."""
 TOLERANCE = 1e-10
 """Largest difference between the mean of the users' targets and the system's, in any group."""
 
@@ -56,10 +60,13 @@ def solve_tilt(own: NDArray[np.floating[Any]], target: NDArray[np.floating[Any]]
             break
         curvature = np.diag(shares.mean(axis=0)) - shares.T @ shares / len(shares)
         step = np.linalg.lstsq(curvature, -off, rcond=None)[0]  # flat along (1, …, 1), which changes nothing
+        step *= min(
+            1.0, LONGEST_STEP / max(float(np.abs(step).max()), 1e-300)
+        )  # beyond it the curvature is another one
         size, slope = 1.0, float(off @ step)
-        while True:  # P3 is convex: a short enough step goes down
+        while True:  # P3 is convex: a short enough step goes down, but for what rounding makes of its value
             next_value, next_shares = _dual(logs, tilt + size * step, wanted)
-            if next_value <= value + 1e-4 * size * slope or size < 1e-6:
+            if next_value <= value + 1e-4 * size * slope + ROUNDING * abs(value) or size < 1e-6:
                 break
             size /= 2
         tilt, value, shares = tilt + size * step, next_value, next_shares

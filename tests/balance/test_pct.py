@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
@@ -21,6 +21,7 @@ def shares(users, groups, seed=0):
 
 @settings(max_examples=30, deadline=None)
 @given(users=st.integers(1, 40), groups=st.integers(1, 8), seed=st.integers(0, 99), empty=st.booleans())
+@example(users=1, groups=5, seed=84, empty=False)
 def test_both_margins_are_exact(users, groups, seed, empty):
     own = shares(users, groups, seed)
     target = np.random.default_rng(seed + 1).dirichlet(np.ones(groups))
