@@ -93,11 +93,9 @@ def resolve_balance(
         BalanceRevealsError: the target comes from the user's history, and something is protected.
     """
     target = asked or policy.default
-    if target is None:
+    if target is None or target == "none":
         if weight is not None:
             raise _invalid("balance_weight", weight, "there is nothing to weigh: name a `balance`", policy.targets)
-        return None
-    if target == "none":
         return None
     if target not in policy.targets:
         raise _invalid("balance", target, "this service has no target of its own", policy.targets)
@@ -137,8 +135,8 @@ def balance_policy(default: SharedTarget | None, weight: float | None, most: flo
 def _read(file: Path) -> dict[str, float]:
     """The operator's shares; whether a bundle has the groups, each bundle says."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        found = json.loads(file.read_text(encoding="utf-8"), parse_int=float)  # with 400 digits it is infinite
+    except (OSError, ValueError, RecursionError) as error:
         raise StartError(f"EVENHAND_BALANCE_TARGET: {file} cannot be read: {error}") from error
     numbers = found.values() if isinstance(found, dict) else ()
     sound = all(isinstance(share, int | float) and not isinstance(share, bool) for share in numbers)

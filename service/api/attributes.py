@@ -20,7 +20,7 @@ async def attributes(request: Request) -> Response:
     parse(NoParameters, request.scope["query_string"])
     recommender = state_of(request).runtime.recommender
     description, policy = recommender.model.bundle.description, recommender.policy
-    balance = policy.balance
+    balance, always = policy.balance, [*policy.required, *description.always_protected]
     page: AttributesPage = {
         "attributes": [
             {"name": one.name, "classes": one.classes, "merged": one.merged} for one in description.attributes
@@ -30,7 +30,7 @@ async def attributes(request: Request) -> Response:
         "required": list(policy.required),
         "default": list(policy.default),
         "balance": {
-            "targets": list(balance.targets),
+            "targets": [name for name in balance.targets if name != "history" or not always],
             "default": balance.default,
             "weight": balance.weight,
             "max_weight": balance.most,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, NoReturn, TypeVar
 
 from fastapi import Request
@@ -121,6 +122,8 @@ def _is_field(part: int | str) -> bool:
 def _error(field: str, value: object, reason: str) -> dict[str, Any]:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)[:MAX_ECHO] if abs(value) < 10**MAX_ECHO else None
+    if isinstance(value, float) and not isfinite(value):  # 1e400, which the answer cannot say in JSON
+        value = None
     if isinstance(value, str) and len(value) > MAX_ECHO:
         value = value[:MAX_ECHO] + "…"
     return {"field": field[:MAX_ECHO], "value": value, "reason": reason[:300]}

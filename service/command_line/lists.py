@@ -64,7 +64,7 @@ def add_reranking(parser: argparse._ArgumentGroup) -> None:
         "cpfair: both, as prices",
     )
     parser.add_argument(
-        "--rerank-candidates", metavar="N", type=positive, default=100, help="items of each user to choose from (100)"
+        "--rerank-candidates", metavar="N", type=positive, help="items of each user to choose from (100)"
     )
     parser.add_argument(
         "--rerank-users",
@@ -88,13 +88,13 @@ def add_reranking(parser: argparse._ArgumentGroup) -> None:
 def _reranker(options: argparse.Namespace) -> RerankAsked | None:
     from service.lists.reranking import RerankAsked
 
-    names = ("users", "gap", "consumers", "producers", "target")
-    given = {name: getattr(options, f"rerank_{name}") for name in names}
+    names = ("candidates", "users", "gap", "consumers", "producers", "target")
+    given = {name: value for name in names if (value := getattr(options, f"rerank_{name}")) is not None}
     if options.rerank is None:
-        if named := [name for name, value in given.items() if value is not None]:
-            raise StartError(f"--rerank-{named[0]} says how to re-rank, and there is no --rerank")
+        if given:
+            raise StartError(f"--rerank-{next(iter(given))} says how to re-rank, and there is no --rerank")
         return None
-    return RerankAsked(kind=options.rerank, candidates=options.rerank_candidates, **given)
+    return RerankAsked(kind=options.rerank, **given)
 
 
 def _lists(options: argparse.Namespace) -> int:

@@ -304,6 +304,13 @@ def test_a_balanced_list_is_set_beside_the_same_without_balance(shop, look):
     assert page.watched.complaints == []
 
 
+def test_the_choice_says_that_the_operator_balances_by_default(serve, look):
+    page = look(serve(balance="uniform"), "/?user=u5&sensitive=gender&balance=none")
+
+    expect(page.locator("#parts")).to_contain_text("from “every group alike”")
+    expect(page.locator("#balance option:checked")).to_have_text("As by default: every group alike")
+
+
 def test_a_history_is_refused_under_protection_and_other_targets_are_offered(shop, look):
     page = look(shop, "/?user=u7&sensitive=gender&balance=history")
 

@@ -63,6 +63,7 @@ def test_a_history_is_never_the_default(monkeypatch):
     [
         (None, "cannot be read"),
         ("{", "cannot be read"),
+        ("[" * 100_000, "cannot be read"),
         ("[]", "must hold item groups and their shares"),
         ("{}", "must hold item groups"),
         ('{"a": "b"}', "must hold item groups"),
@@ -83,3 +84,10 @@ def test_settings_that_contradict_each_other_refuse_the_start():
         balance_policy("target", None, 1.0, None)
     with pytest.raises(StartError, match=r"EVENHAND_BALANCE_WEIGHT is 0\.9, above EVENHAND_BALANCE_WEIGHT_MAX, 0\.5"):
         balance_policy("uniform", 0.9, 0.5, None)
+
+
+def test_a_share_of_hundreds_of_digits_is_as_large_as_numbers_get(tmp_path):
+    file = tmp_path / "target.json"
+    file.write_text(f'{{"a": 1{"0" * 400}, "b": 1}}')
+
+    assert balance_policy(None, None, 1.0, file).shares == {"a": float("inf"), "b": 1.0}  # which each bundle refuses

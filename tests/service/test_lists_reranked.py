@@ -259,6 +259,7 @@ def test_re_ranked_lists_are_in_the_log_as_shown(a_client, a_bundle_folder, list
     ("words", "complaint"),
     [
         (("--rerank-gap", 0.5), "--rerank-gap says how to re-rank, and there is no --rerank"),
+        (("--rerank-candidates", 50), "--rerank-candidates says how to re-rank, and there is no --rerank"),
         (("--rerank", "uof"), "--rerank uof needs --rerank-users and --rerank-gap"),
         (("--rerank", "tfrom", "--rerank-users", "gender"), "--rerank-users is nothing to --rerank tfrom, which takes"),
         (("--rerank", "tfrom", "--rerank-candidates", 3), "--rerank-candidates is 3; it can be --k, 10, to 1000"),

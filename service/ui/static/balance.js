@@ -13,11 +13,11 @@ const NAMES = {
 export const targetOf = (name) => NAMES[name] ?? name;
 
 /** Build the controls from GET /attributes; `choose({balance, weight})` is told of every choice. */
-export function setUpBalance({ targets, weight, max_weight: most }, choose) {
+export function setUpBalance({ targets, default: usual, weight, max_weight: most }, choose) {
   const target = byId("balance");
   const slider = byId("balance-weight");
   target.replaceChildren(
-    el("option", { value: "" }, "Not balanced here"),
+    el("option", { value: "" }, usual ? `As by default: ${targetOf(usual)}` : "Not balanced here"),
     ...targets.map((name) => el("option", { value: name }, targetOf(name))),
   );
   slider.max = most;

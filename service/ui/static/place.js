@@ -16,7 +16,7 @@ export function readPlace() {
     user: query.get("user") || null,
     sensitive: query.has("sensitive") ? [...new Set(sensitive.split(",").filter(Boolean))] : null,
     k: Number.isInteger(k) && k >= 1 && k <= 1000 ? k : 10,
-    balance: query.get("balance") || null,
+    balance: query.get("balance")?.replace(/^none$/, "") || null,
     weight: query.has("balance_weight") && weight >= 0 && weight <= 1 ? weight : null,
     unknown: [...new Set(query.keys())].filter((name) => !KNOWN.includes(name)),
   };

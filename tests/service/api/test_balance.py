@@ -195,6 +195,7 @@ def test_cached_answers_are_those_of_the_same_balance(client):
         ("balance=uniform&balance=catalogue", "balance", "once"),
         ("balance=target", "balance", "no target of its own"),
         ("balance_weight=0.5", "balance_weight", "name a `balance`"),
+        ("balance=none&balance_weight=0.5", "balance_weight", "name a `balance`"),
         ("balance=uniform&balance_weight=1.5", "balance_weight", "less than or equal to 1"),
         ("balance=uniform&balance_weight=nan", "balance_weight", "finite"),
         ("balance=uniform&balance_weight=0.9", "balance_weight", "at most 0.8"),
@@ -228,6 +229,13 @@ def test_the_operator_sets_default_weight_and_target(a_client, tmp_path):
         "weight": 0.9,
         "max_weight": 1.0,
     }
+
+
+@pytest.mark.parametrize(("settings", "bundle"), [({"required": "age"}, {}), ({}, {"always_protected": ("gender",)})])
+def test_a_history_is_not_on_offer_where_something_is_always_protected(a_client, settings, bundle):
+    page = a_client(settings=settings, **bundle).get("/attributes").json()
+
+    assert page["balance"]["targets"] == ["uniform", "catalogue"]
 
 
 def test_a_version_without_the_groups_of_the_target_is_not_activated(a_client, a_bundle_folder, tmp_path):

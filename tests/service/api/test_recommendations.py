@@ -419,6 +419,13 @@ class TestSession:
 
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_body")
 
+    @pytest.mark.parametrize("field", ["k", "balance_weight"])
+    def test_a_number_that_json_cannot_say_is_not_sent_back(self, client, field):
+        answer = client.post("/recommend/session", f'{{"history": ["i1"], "{field}": 1e400}}')
+
+        (error,) = answer.json()["errors"]
+        assert (error["field"], error["value"]) == (field, None)
+
     def test_a_body_must_say_that_it_is_json(self, client):
         answer = client.post("/recommend/session", {"history": ["i1"]}, **{"content-type": "text/plain"})
 
