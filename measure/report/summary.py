@@ -152,11 +152,11 @@ def _what_it_is(card: Card) -> list[str]:
     known = names([entry["name"] for entry in tables(bundle.get("attributes")) if "name" in entry])
     if not known:
         return []
-    base = f" on a {words.clean(bundle['base_model'])} base model" if bundle.get("base_model") else ""
+    base = f" on the base model {words.clean(bundle['base_model'])}" if bundle.get("base_model") else ""
     method = (
         f"The bundle uses the method {words.clean(bundle['method'])}{base}" if bundle.get("method") else "The bundle"
     )
-    source = f", trained on {words.clean(data['source'])}" if data.get("source") else ""
+    source = f". Its data: {words.clean(data['source'])}" if data.get("source") else ""
     return [f"{method}{source}. {_requests(card, known)}"]
 
 

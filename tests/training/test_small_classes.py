@@ -201,6 +201,9 @@ def test_a_declared_order_is_that_of_the_classes(shop):
 def test_a_value_that_the_order_lacks_is_refused(shop):
     with pytest.raises(DataError, match=r"users.csv, row 14, column 'education': 'college' is not one of `ordered`"):
         load(data(education={"ordered": ["none", "school"]}), shop)
+    options = {"ordered": ["none", "school", "college"], "merged": {"edge": ["none", "college"]}}
+    with pytest.raises(DataError, match=r"is, as `merged`, not one of `ordered`; allowed: none, school, college"):
+        load(data(education=options), shop)
 
 
 def test_declared_merges_are_read_as_one_class(shop):
@@ -221,6 +224,7 @@ def test_declared_merges_are_read_as_one_class(shop):
         ({"ordered": ["low", "low"]}, "each once"),
         ({"edges": [1], "ordered": ["under 1", "1+"]}, "edges put classes in order"),
         ({"merged": {"x": ["a"], "y": ["a"]}}, "merged has 'a' in two classes"),
+        ({"merged": {"x": []}}, "at least 1 item"),
         ({"merged": {"x": ["a"], "a": ["b"]}}, "merged puts the class 'a' into another one"),
         ({"classes_at_least": 0}, "greater than 0"),
     ],

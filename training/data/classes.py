@@ -53,7 +53,8 @@ def encode(
         values = values.replace(classes_of)
     if config.ordered:
         unknown = ~values.is_in(list(config.ordered))
-        table.refuse(unknown, column, "is not one of `ordered`", allowed=", ".join(config.ordered))
+        problem = "is, as `merged`, not one of `ordered`" if config.merged else "is not one of `ordered`"
+        table.refuse(unknown, column, problem, allowed=", ".join(config.ordered))
         known = config.ordered
     classes = tuple(known) if known is not None else ordered(values.drop_nulls().unique().to_list())
     if len(classes) > MAX_CLASSES:

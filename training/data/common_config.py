@@ -40,7 +40,7 @@ class AttributeConfig(Frozen):
     """The classes from low to high. Absent: numbers and ranges, like 17, 18-24 and 56+, stand in their order, other
     classes in none; false: numbers are codes, and stand in none either."""
 
-    merged: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    merged: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
     """Class → the values, or the ranges that `edges` cut, that are this class together."""
 
     classes_at_least: PositiveInt | None = None
