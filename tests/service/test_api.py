@@ -34,6 +34,7 @@ def test_a_recommendation_has_exactly_the_promised_shape(client):
                 {"attribute": "age", "source": "request"},
             ],
         },
+        "balance": None,
         "items": [{"item": item["item"], "rank": item["rank"], "title": item["title"]} for item in page["items"]],
         "fallback": None,
         "next_cursor": page["next_cursor"],
