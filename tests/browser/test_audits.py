@@ -56,6 +56,8 @@ def test_a_full_audit_is_started_watched_and_read(audits, look):
         "users": None,
         "seed": 0,
         "version": "2",
+        "balance": None,
+        "balance_weight": None,
     }
     word = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive", "not_judged": "Not judged"}[
         verdict["overall"]

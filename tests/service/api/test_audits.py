@@ -94,6 +94,8 @@ def test_a_run_is_queued_with_everything_decided_and_found_under_its_location(a_
             "users": None,
             "seed": 3,
             "version": "7",
+            "balance": None,
+            "balance_weight": None,
         },
         "created": page["created"],
         "started": None,
