@@ -15,7 +15,7 @@ def test_a_backup_under_load_is_restored(tmp_path, a_model, a_record, logged):
     copy = tmp_path / "copy.db"
 
     async def before():
-        store = Store(url)
+        store = Store(url, deadline_s=60)
         store.start()
         model = await a_model(store)
         records = [a_record(model) for _ in range(2000)]
