@@ -23,6 +23,7 @@ from typing import Any
 import httpx
 import numpy as np
 import psycopg
+import pyarrow.parquet as pq
 import pytest
 import torch
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from pydantic import SecretStr
 
 from bundle import Bundle, write_bundle
+from service.__main__ import main
 from service.api import create_app
 from service.api.request_context import new_request_id
 from service.logs import make_logger
@@ -482,3 +484,34 @@ async def until(condition: Callable[[], bool], within_s: float = 60.0) -> float:
 def eventually() -> Callable[..., Awaitable[float]]:
     """`until`: waits for a condition, generously: machines are busy."""
     return until
+
+
+@pytest.fixture
+def ready_sqlite(tmp_path: Path) -> str:
+    """A database with the present schema."""
+    database = Database(f"sqlite:///{tmp_path}/evenhand.db")
+    migrate(database)
+    database.close()
+    return f"sqlite:///{tmp_path}/evenhand.db"
+
+
+@pytest.fixture
+def lists(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, list[dict[str, Any]] | None, str, str]]:
+    """Runs `service lists` in a folder of its own: exit status, the file's rows, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*words: object, out: str = "lists.ndjson") -> tuple[int, list[dict[str, Any]] | None, str, str]:
+        status = main(["lists", *map(str, words), "--out", out])
+        written = capsys.readouterr()
+        return status, _rows(tmp_path / out) if status == 0 else None, written.out, written.err
+
+    return command
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    if path.suffix == ".parquet":
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        return rows
+    return [json.loads(line) for line in path.read_text().splitlines()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -13,52 +12,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from bundle import SupportedMasks, write_bundle
-from service.__main__ import main
 from service.lists import run as lists_run
 from service.lists.maker import ListMaker
 from service.lists.parts import Parts
 from service.store import (
-    Database,
     Interaction,
     Pseudonyms,
     add_interactions,
     erase_user,
     hide_item,
-    migrate,
     put_requirement,
 )
 
 ROOT = Path(__file__).parents[2]
 SEEN = {"u0": ["i1", "i2"], "u1": ["i3"], "u5": [f"i{row}" for row in range(10)]}
-
-
-@pytest.fixture
-def url(tmp_path):
-    """A database with the present schema."""
-    database = Database(f"sqlite:///{tmp_path}/evenhand.db")
-    migrate(database)
-    database.close()
-    return f"sqlite:///{tmp_path}/evenhand.db"
-
-
-@pytest.fixture
-def lists(tmp_path, capsys, monkeypatch):
-    """Runs the command in a folder of its own: exit status, the file's rows, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def command(*words, out="lists.ndjson"):
-        status = main(["lists", *map(str, words), "--out", out])
-        written = capsys.readouterr()
-        rows = read(tmp_path / out) if status == 0 else None
-        return status, rows, written.out, written.err
-
-    return command
-
-
-def read(path):
-    if path.suffix == ".parquet":
-        return pq.read_table(path).to_pylist()
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def as_answered(client, row, options):
@@ -88,12 +55,12 @@ def as_answered(client, row, options):
 )
 @pytest.mark.parametrize("out", ["lists.parquet", "lists.ndjson"])
 def test_lists_are_those_that_requests_get(
-    a_client, a_bundle_folder, lists, url, monkeypatch, options, words, out, changed
+    a_client, a_bundle_folder, lists, ready_sqlite, monkeypatch, options, words, out, changed
 ):
     monkeypatch.setenv("EVENHAND_REQUIRED", "age")
     monkeypatch.setenv("EVENHAND_DEFAULT", "gender")
     changed(
-        url,
+        ready_sqlite,
         (hide_item, "i4", True),
         (add_interactions, [Interaction("u2", "i5", 0), Interaction("u2", "i6", 0), Interaction("new", "i7", 0)]),
         (erase_user, "u3", Pseudonyms(None)),
@@ -103,9 +70,9 @@ def test_lists_are_those_that_requests_get(
     people = [f"u{row}" for row in range(6)] + ["new"]
     Path("people.txt").write_text("".join(f"{user}\r\n" for user in people))
 
-    status, rows, said, _ = lists(folder, "--users", "people.txt", "--database", url, *words, out=out)
+    status, rows, said, _ = lists(folder, "--users", "people.txt", "--database", ready_sqlite, *words, out=out)
 
-    client = a_client(folder=folder, settings={"database_url": url, "cache": "off"})
+    client = a_client(folder=folder, settings={"database_url": ready_sqlite, "cache": "off"})
     assert status == 0
     kept = people if "--fallback" in words else [user for user in people if user != "u3"]
     assert [row["user"] for row in rows] == kept
@@ -123,27 +90,27 @@ def test_everybody_is_in_the_file_and_no_score(lists, a_bundle_folder):
 
 
 def test_the_database_is_that_of_the_service_unless_it_is_said_otherwise(
-    lists, a_bundle_folder, url, monkeypatch, changed
+    lists, a_bundle_folder, ready_sqlite, monkeypatch, changed
 ):
     folder = a_bundle_folder()
-    changed(url, (erase_user, "u3", Pseudonyms(None)))
-    monkeypatch.setenv("EVENHAND_DATABASE_URL", url)
+    changed(ready_sqlite, (erase_user, "u3", Pseudonyms(None)))
+    monkeypatch.setenv("EVENHAND_DATABASE_URL", ready_sqlite)
 
     assert [len(lists(folder, *words)[1]) for words in ((), ("--database", "none"))] == [5, 6]
     monkeypatch.delenv("EVENHAND_DATABASE_URL")
     Path("state").mkdir()
-    Path(url.removeprefix("sqlite:///")).rename("state/evenhand.db")
+    Path(ready_sqlite.removeprefix("sqlite:///")).rename("state/evenhand.db")
     assert len(lists(folder)[1]) == 5
 
 
 def test_a_service_may_run_from_the_database_that_is_read_and_not_from_one_that_is_logged_to(
-    a_client, a_bundle_folder, lists, url
+    a_client, a_bundle_folder, lists, ready_sqlite
 ):
     folder = a_bundle_folder()
-    a_client(folder=folder, settings={"database_url": url})
+    a_client(folder=folder, settings={"database_url": ready_sqlite})
 
-    assert lists(folder, "--database", url)[0] == 0
-    status, _, _, error = lists(folder, "--database", url, "--log", out="other.ndjson")
+    assert lists(folder, "--database", ready_sqlite)[0] == 0
+    status, _, _, error = lists(folder, "--database", ready_sqlite, "--log", out="other.ndjson")
 
     assert status == 2
     assert "serves from" in error
@@ -151,13 +118,13 @@ def test_a_service_may_run_from_the_database_that_is_read_and_not_from_one_that_
     assert not Path("other.ndjson").exists()
 
 
-def test_lists_are_in_the_log_as_shown(a_client, a_bundle_folder, lists, url, changed):
+def test_lists_are_in_the_log_as_shown(a_client, a_bundle_folder, lists, ready_sqlite, changed):
     folder = a_bundle_folder(seen=SEEN)
-    changed(url, (put_requirement, "u4", ["gender"]), (erase_user, "u3", Pseudonyms(None)))
+    changed(ready_sqlite, (put_requirement, "u4", ["gender"]), (erase_user, "u3", Pseudonyms(None)))
 
-    _, rows, _, _ = lists(folder, "--database", url, "--log", "--sensitive", "age", "--k", 4)
+    _, rows, _, _ = lists(folder, "--database", ready_sqlite, "--log", "--sensitive", "age", "--k", 4)
 
-    client = a_client(folder=folder, settings={"database_url": url})
+    client = a_client(folder=folder, settings={"database_url": ready_sqlite})
     logged = client.get("/audit/requests?limit=100").json()["requests"]
     assert {row["user"]: row["items"] for row in logged} == {row["user"]: row["items"] for row in rows}
     assert {row["user"]: row["applied"] for row in logged}["u4"] == [
@@ -168,12 +135,12 @@ def test_lists_are_in_the_log_as_shown(a_client, a_bundle_folder, lists, url, ch
     assert client.get("/audit/exposure?by=gender").json()["lists"] == 5
 
 
-def test_balanced_lists_are_logged_with_what_that_did(a_client, a_bundle_folder, lists, url):
+def test_balanced_lists_are_logged_with_what_that_did(a_client, a_bundle_folder, lists, ready_sqlite):
     folder = a_bundle_folder(items=40, seen={"u0": ["i1", "i2"]})
 
-    lists(folder, "--database", url, "--log", "--balance", "history", "--balance-weight", "1")
+    lists(folder, "--database", ready_sqlite, "--log", "--balance", "history", "--balance-weight", "1")
 
-    client = a_client(folder=folder, settings={"database_url": url, "cache": "off"})
+    client = a_client(folder=folder, settings={"database_url": ready_sqlite, "cache": "off"})
     for row in client.get("/audit/requests?limit=100").json()["requests"]:
         answer = client.get(f"/recommend?user={row['user']}&balance=history&balance_weight=1").json()
         del answer["balance"]["source"]
@@ -181,17 +148,17 @@ def test_balanced_lists_are_logged_with_what_that_did(a_client, a_bundle_folder,
         assert (row["balance"]["divergence"] is None) == (row["user"] != "u0")
 
 
-def test_a_stored_requirement_forbids_lists_that_follow_histories(lists, a_bundle_folder, url, changed):
-    changed(url, (put_requirement, "u4", ["age"]))
+def test_a_stored_requirement_forbids_lists_that_follow_histories(lists, a_bundle_folder, ready_sqlite, changed):
+    changed(ready_sqlite, (put_requirement, "u4", ["age"]))
 
-    status, _, _, error = lists(a_bundle_folder(), "--balance", "history", "--database", url)
+    status, _, _, error = lists(a_bundle_folder(), "--balance", "history", "--database", ready_sqlite)
 
     assert status == 2
     assert "1 stored requirements of users cannot be met; user 'u4': balance=history would show" in error
 
 
 def test_a_list_that_a_change_overtakes_while_others_are_made_is_made_again(
-    a_client, a_bundle_folder, lists, url, monkeypatch, changed
+    a_client, a_bundle_folder, lists, ready_sqlite, monkeypatch, changed
 ):
     folder = a_bundle_folder(seen=SEEN)
     made = ListMaker.start
@@ -206,14 +173,14 @@ def test_a_list_that_a_change_overtakes_while_others_are_made_is_made_again(
     def overtaken(self, plans):
         found = made(self, plans)
         if (way := next(ways, None)) is not None:
-            changed(url, way())
+            changed(ready_sqlite, way())
         return found
 
     monkeypatch.setattr(lists_run.Run.__init__, "__defaults__", (2,))
     monkeypatch.setattr(ListMaker, "start", overtaken)
-    status, rows, _, _ = lists(folder, "--database", url, "--sensitive", "")
+    status, rows, _, _ = lists(folder, "--database", ready_sqlite, "--sensitive", "")
 
-    client = a_client(folder=folder, settings={"database_url": url, "cache": "off"})
+    client = a_client(folder=folder, settings={"database_url": ready_sqlite, "cache": "off"})
     assert status == 0
     assert [row["user"] for row in rows] == ["u0", "u2", "u3", "u4", "u5"]
     assert rows[0]["applied"] == ["age"]
@@ -285,17 +252,17 @@ def test_settings_bound_lists_as_they_bound_requests(lists, a_bundle_folder, mon
 
 
 def test_stored_requirements_that_cannot_be_met_are_refused_and_named(
-    lists, a_bundle_folder, url, monkeypatch, changed
+    lists, a_bundle_folder, ready_sqlite, monkeypatch, changed
 ):
     folder = a_bundle_folder(supported_masks=SupportedMasks(kind="list", masks=[["gender"], ["age"]]))
-    changed(url, (put_requirement, "u4", ["age"]), (put_requirement, "stranger", ["age"]))
+    changed(ready_sqlite, (put_requirement, "u4", ["age"]), (put_requirement, "stranger", ["age"]))
     monkeypatch.setattr(lists_run.Run, "make", lambda *_: pytest.fail("lists were made"))
 
     for asked, complaint in [
         ("gender,age", ""),
         ("gender", "1 stored requirements of users cannot be met; user 'u4': "),
     ]:
-        status, _, _, error = lists(folder, "--sensitive", asked, "--database", url)
+        status, _, _, error = lists(folder, "--sensitive", asked, "--database", ready_sqlite)
 
         assert status == 2
         assert f"evenhand: {complaint}this bundle has no list that protects exactly: gender (request), age" in error
@@ -354,10 +321,10 @@ PLACES = [
 
 
 def test_a_run_that_is_killed_goes_on_and_nothing_is_made_or_logged_twice(
-    lists, a_client, a_bundle_folder, url, tmp_path
+    lists, a_client, a_bundle_folder, ready_sqlite, tmp_path
 ):
     folder = a_bundle_folder(users=40, seen=SEEN)
-    words = ["--sensitive", "age", "--database", url, "--out", "killed.parquet", "--log"]
+    words = ["--sensitive", "age", "--database", ready_sqlite, "--out", "killed.parquet", "--log"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     left, made = [], []
     for place in PLACES:
@@ -370,9 +337,9 @@ def test_a_run_that_is_killed_goes_on_and_nothing_is_made_or_logged_twice(
     assert "40 of 40 users were done before" in done.stdout
     assert [len(paths) for paths in made] == [2, 5, 5, 0]
     assert made[0].items() <= made[1].items() == made[2].items()
-    rows = read(tmp_path / "killed.parquet")
+    rows = pq.read_table(tmp_path / "killed.parquet").to_pylist()
     assert rows == lists(folder, "--sensitive", "age", out="whole.parquet")[1]
-    client = a_client(folder=folder, settings={"database_url": url})
+    client = a_client(folder=folder, settings={"database_url": ready_sqlite})
     logged = client.get("/audit/requests?limit=100").json()["requests"]
     assert [(row["user"], row["items"]) for row in logged[::-1]] == [(row["user"], row["items"]) for row in rows]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import stat
 from pathlib import Path
 
@@ -11,39 +10,15 @@ import pytest
 
 from balance.shares import ItemShares, discount
 from bundle import write_bundle
-from service.__main__ import main
 from service.errors import BalanceRevealsError, RerankRevealsError
 from service.lists import command
 from service.lists.maker import ListMaker
 from service.lists.reranking import RerankAsked, Reranker, check_withheld
-from service.store import Database, Interaction, Pseudonyms, add_interactions, erase_user, hide_item, migrate
+from service.store import Interaction, Pseudonyms, add_interactions, erase_user, hide_item
 from service.store import put_requirement as require
 
 TFROM = ("--rerank", "tfrom", "--rerank-candidates", 12, "--k", 4)
 UOF = ("--rerank", "uof", "--rerank-candidates", 12, "--rerank-gap", 0.2, "--k", 4, "--sensitive", "")
-
-
-@pytest.fixture
-def url(tmp_path):
-    """A database with the present schema."""
-    database = Database(f"sqlite:///{tmp_path}/evenhand.db")
-    migrate(database)
-    database.close()
-    return f"sqlite:///{tmp_path}/evenhand.db"
-
-
-@pytest.fixture
-def lists(tmp_path, capsys, monkeypatch):
-    """Runs the command in a folder of its own: exit status, the file's rows, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words, out="lists.ndjson"):
-        status = main(["lists", *map(str, words), "--out", out])
-        written = capsys.readouterr()
-        rows = [json.loads(line) for line in Path(out).read_text().splitlines()] if status == 0 else None
-        return status, rows, written.out, written.err
-
-    return run
 
 
 def off(rows, target=(0.5, 0.5)):
@@ -110,7 +85,9 @@ def test_two_groups_of_users_have_lists_that_are_alike(a_client, a_bundle, tmp_p
     assert kind == "cpfair" or all(kept[user] for user in np.flatnonzero(groups != better))
 
 
-def test_activity_counts_what_the_bundle_and_the_service_have_seen(a_bundle_folder, lists, url, changed, monkeypatch):
+def test_activity_counts_what_the_bundle_and_the_service_have_seen(
+    a_bundle_folder, lists, ready_sqlite, changed, monkeypatch
+):
     found = []
     whole = Reranker.places
 
@@ -119,24 +96,24 @@ def test_activity_counts_what_the_bundle_and_the_service_have_seen(a_bundle_fold
         return whole(self, users, met, items, scores)
 
     monkeypatch.setattr(Reranker, "places", looked_at)
-    changed(url, (add_interactions, [Interaction("u1", "i5", 0), Interaction("u1", "i6", 0)]))
+    changed(ready_sqlite, (add_interactions, [Interaction("u1", "i5", 0), Interaction("u1", "i6", 0)]))
     folder = a_bundle_folder(users=30, items=40, seen={"u1": ["i1"], "u2": ["i1", "i2"]})
 
-    assert lists(folder, *UOF, "--rerank-users", "activity", "--database", url)[0] == 0
+    assert lists(folder, *UOF, "--rerank-users", "activity", "--database", ready_sqlite)[0] == 0
     assert (found[0]["u1"], found[0]["u2"], found[0]["u3"]) == (3, 2, 0)
 
 
 @pytest.mark.parametrize("users", ["gender", "activity"])
 @pytest.mark.parametrize("protect", ["request", "default", "required", "user"])
 def test_groups_of_users_are_refused_where_anything_is_protected(
-    a_bundle_folder, lists, url, changed, monkeypatch, users, protect
+    a_bundle_folder, lists, ready_sqlite, changed, monkeypatch, users, protect
 ):
     monkeypatch.setattr(ListMaker, "start", lambda *_: pytest.fail("lists were made"))
-    words = [*UOF[:-2], "--rerank-users", users, "--database", url]
+    words = [*UOF[:-2], "--rerank-users", users, "--database", ready_sqlite]
     if protect == "request":
         words += ["--sensitive", "age"]
     elif protect == "user":
-        changed(url, (require, "u2", ["age"]))
+        changed(ready_sqlite, (require, "u2", ["age"]))
     else:
         monkeypatch.setenv(f"EVENHAND_{protect.upper()}", "age")
 
@@ -159,17 +136,17 @@ def test_the_refusal_has_the_code_of_balance():
 
 
 def test_a_requirement_that_is_stored_while_candidates_are_made_is_refused_too(
-    a_bundle_folder, lists, url, changed, monkeypatch
+    a_bundle_folder, lists, ready_sqlite, changed, monkeypatch
 ):
     made = ListMaker.start
 
     def overtaken(self, plans):
         found = made(self, plans)
-        changed(url, (require, "u0", ["age"]))
+        changed(ready_sqlite, (require, "u0", ["age"]))
         return found
 
     monkeypatch.setattr(ListMaker, "start", overtaken)
-    status, _, _, error = lists(a_bundle_folder(), *UOF, "--rerank-users", "gender", "--database", url)
+    status, _, _, error = lists(a_bundle_folder(), *UOF, "--rerank-users", "gender", "--database", ready_sqlite)
 
     assert status == 2
     assert "show what is withheld: age (user)" in error
@@ -177,20 +154,20 @@ def test_a_requirement_that_is_stored_while_candidates_are_made_is_refused_too(
 
 
 def test_what_changes_after_the_re_ranking_is_as_a_request_gets_it(
-    a_client, a_bundle_folder, lists, url, changed, monkeypatch
+    a_client, a_bundle_folder, lists, ready_sqlite, changed, monkeypatch
 ):
     whole = command.rerank
 
     def overtaken(*given):
         whole(*given)
-        changed(url, (require, "u0", ["age"]), (erase_user, "u1", Pseudonyms(None)))
+        changed(ready_sqlite, (require, "u0", ["age"]), (erase_user, "u1", Pseudonyms(None)))
 
     monkeypatch.setattr(command, "rerank", overtaken)
     folder = a_bundle_folder(users=30, items=40, seed=5)
 
-    status, rows, said, _ = lists(folder, *TFROM, "--sensitive", "", "--database", url)
+    status, rows, said, _ = lists(folder, *TFROM, "--sensitive", "", "--database", ready_sqlite)
 
-    client = a_client(folder=folder, settings={"database_url": url, "cache": "off"})
+    client = a_client(folder=folder, settings={"database_url": ready_sqlite, "cache": "off"})
     answer = client.get("/recommend?user=u0&k=4&sensitive=").json()
     assert status == 0
     assert rows[0]["applied"] == ["age"]
@@ -199,11 +176,11 @@ def test_what_changes_after_the_re_ranking_is_as_a_request_gets_it(
     assert "as a request gets them: 1\n" in said
 
 
-def test_hidden_items_and_erasures_before_the_re_ranking_count_for_it(a_bundle_folder, lists, url, changed):
-    changed(url, (hide_item, "i4", True), (erase_user, "u1", Pseudonyms(None)))
+def test_hidden_items_and_erasures_before_the_re_ranking_count_for_it(a_bundle_folder, lists, ready_sqlite, changed):
+    changed(ready_sqlite, (hide_item, "i4", True), (erase_user, "u1", Pseudonyms(None)))
     folder = a_bundle_folder(users=30, items=40, seed=5)
 
-    _, rows, said, _ = lists(folder, *TFROM, "--database", url, "--fallback", "popular")
+    _, rows, said, _ = lists(folder, *TFROM, "--database", ready_sqlite, "--fallback", "popular")
 
     assert all("i4" not in row["items"] for row in rows)
     assert rows[1] == {"user": "u1", "applied": [], "items": ["i39", "i38", "i37", "i36"], "fallback": "popular"}
@@ -245,12 +222,12 @@ def interrupted(*_, **__):
     raise KeyboardInterrupt
 
 
-def test_re_ranked_lists_are_in_the_log_as_shown(a_client, a_bundle_folder, lists, url):
+def test_re_ranked_lists_are_in_the_log_as_shown(a_client, a_bundle_folder, lists, ready_sqlite):
     folder = a_bundle_folder(users=30, items=40)
 
-    _, rows, _, _ = lists(folder, *TFROM, "--database", url, "--log")
+    _, rows, _, _ = lists(folder, *TFROM, "--database", ready_sqlite, "--log")
 
-    client = a_client(folder=folder, settings={"database_url": url})
+    client = a_client(folder=folder, settings={"database_url": ready_sqlite})
     logged = client.get("/audit/requests?limit=100").json()["requests"]
     assert {row["user"]: row["items"] for row in logged} == {row["user"]: row["items"] for row in rows}
 
