@@ -156,6 +156,18 @@ def test_escape_closes_the_suggestions_and_keeps_what_was_typed(shop, look):
     expect(field).to_have_attribute("aria-expanded", "false")
 
 
+def test_what_is_typed_before_the_page_knows_the_attributes_stays(shop, look):
+    held = []
+    page = look(shop, "/", prepare=lambda page: page.route("**/attributes", lambda one: held.append(one)))
+    page.get_by_role("combobox", name="User").fill("u44")
+    expect(page.get_by_role("option", name="u445")).to_be_visible()
+
+    held.pop().continue_()
+
+    expect(page.get_by_role("heading", name="Whose lists?")).to_be_visible()
+    expect(page.get_by_role("combobox", name="User")).to_have_value("u44")
+
+
 def test_a_user_that_nobody_knows_is_said_plainly(shop, look):
     page = look(shop, "/?user=nobody&sensitive=gender")
 

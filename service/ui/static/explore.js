@@ -36,7 +36,6 @@ async function begin() {
 /** Another user, another length, or another service: what was known is not any more. */
 async function another() {
   view = null;
-  showUser(place.user);
   showSwitches(place.sensitive, always());
   byId("welcome").hidden = place.user !== null;
   if (place.user === null) {
@@ -204,6 +203,7 @@ byId("k").addEventListener("change", () => {
 });
 setUpUsers((user) => {
   place.user = user;
+  showUser(user);
   writePlace(place, { step: true });
   another();
 });
@@ -211,6 +211,7 @@ addEventListener("popstate", () => {
   const { sensitive } = place;
   place = readPlace();
   place.sensitive ??= sensitive;
+  showUser(place.user);
   showLengths();
   another();
 });
@@ -218,4 +219,5 @@ setUpKey(() => {
   plain = false;
   begin();
 });
+showUser(place.user); // now, not after an answer: what is typed meanwhile stays
 begin();
