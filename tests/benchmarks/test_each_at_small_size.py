@@ -34,6 +34,7 @@ SMALL = {
     "serving": "--users 600 --seconds 1 --rounds 1",
     "storage": "bundles/small",
     "store": "--rows 5000 --seconds 0.2",
+    "strict_methods": "--configs . --out out --bases pmf --salts d --quick",
     "table_quality": "--config ml1m-pmf-afrl-reproduce.toml --seeds 5",
     "tables": "--sizes 60x40x2000 600x200x3000 --seconds 0.2",
 }
@@ -41,7 +42,12 @@ SMALL = {
 WHOLE = {"guard": "make bench-guard"}
 """Benchmark → how CI runs it whole."""
 NEEDS_WRK = {"balanced", "million", "scale", "serving"}
-WRITES = {"afrl_training": "afrl_training.json", "paper": "paper-figures.md", "scale_plots": "scale-sizes.svg"}
+WRITES = {
+    "afrl_training": "afrl_training.json",
+    "paper": "paper-figures.md",
+    "scale_plots": "scale-sizes.svg",
+    "strict_methods": "strict-methods.md",
+}
 """Benchmark → what it leaves, where that is not NAME.json."""
 NOT_IN_BENCH_FULL = {
     "balanced",
@@ -55,6 +61,7 @@ NOT_IN_BENCH_FULL = {
     "million",
     "table_quality",
     "reranking",
+    "strict_methods",
 }
 """They need a GPU, run in CI, draw again what is there, need MovieLens, or take as long as all others together."""
 NO_GPU = "nothing to measure here"
@@ -96,6 +103,7 @@ ITFR = (
     .split("[fair]")[0]
     + '[fair]\nmethod = "lattice"\n'
 )
+LATTICE = RUN.format(name="lattice", mode="strict").split("[fair]")[0] + '[fair]\nmethod = "lattice"\n'
 CONFIGS = {"ml1m-pmf-afrl-reproduce": "reproduce", "small": "strict"}
 """Configuration → its mode."""
 
@@ -128,6 +136,8 @@ def prepared(name: str, folder: Path) -> None:
         assert trained.returncode == 0, trained.stderr
     if name == "itfr":
         (folder / "itfr.toml").write_text(ITFR)
+    if name == "strict_methods":
+        (folder / "ml1m-pmf-lattice.toml").write_text(LATTICE)
     if name == "scale_plots":
         shutil.copy(ROOT / "benchmarks/results/scale.json", folder)
 
