@@ -12,6 +12,7 @@ from measure.features import prepare
 from measure.leakage import Users, leakage
 from measure.profiles import Profile
 from measure.trace import coordinates, trace
+from training.fair.lattice.beginning import begin
 from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.fit import fit_lattice
 
@@ -41,9 +42,9 @@ def test_strengths_of_the_lattice_come_in_the_order_of_their_leakage():
     protected = torch.ones((USERS, 1), dtype=torch.bool)
 
     traces, leaks = [], []
+    begun = begin(u, items, known, (3,), LatticeConfig().folds, seed=3)
     for strength in (0, 1, 2):
-        config = LatticeConfig(strength=strength)
-        encoder = fit_lattice(u, items, known, ("region",), (3,), config, seed=3).encoder
+        encoder = fit_lattice(begun, ("region",), LatticeConfig(strength=strength)).encoder
         with torch.no_grad():
             fair = encoder.combine(encoder.split(torch.from_numpy(u)), protected).numpy()
         traces.append(trace(fair, scores, seed=0))

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from bundle import Network, Part, build_encoder
 from bundle.networks import JointLatticeEncoder
 from bundle.networks.joint_lattice import sets_of
-from bundle.networks.lattice_layers import Affine, Scores
+from bundle.networks.lattice_layers import Scores
 from measure.masks import Mask
 from training.errors import ConfigError
+from training.fair.lattice.beginning import Beginning
 from training.fair.lattice.beside import fit_beside
-from training.fair.lattice.closed_form import fit_independent, fit_metric, fit_whitening
+from training.fair.lattice.closed_form import fit_independent
 from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.given_back import give_back
-from training.fair.lattice.scores import coordinates_of, cross_fitted, distil, leading, stacked
+from training.fair.lattice.scores import coordinates_of, distil, leading
 from training.fair.lattice.utility import fit_expected, fit_mix
 from training.fair.select import Shown
 
@@ -31,8 +29,6 @@ log = logging.getLogger(__name__)
 QUANTILES = 64
 PATIENCE = 3
 """Times that more coordinates may show no less than fewer did, before the ones that showed least are taken."""
-TEACHERS = 2
-"""Rounds of teachers: the second sees what the first found of all attributes."""
 Show = Callable[[JointLatticeEncoder, Mask], Mapping[str, Shown]]
 """(a fitted encoder, a mask) → of each protected attribute that can be checked, what users show whose labels were not
 fitted on."""
@@ -54,48 +50,31 @@ class Lattice(NamedTuple):
 
 
 def fit_lattice(
-    users: NDArray[np.float32],
-    items: NDArray[np.float32],
-    labels: NDArray[np.int16],
+    begun: Beginning,
     attributes: Sequence[str],
-    classes: Sequence[int],
     config: LatticeConfig,
-    seed: int,
     show: Show = lambda encoder, mask: {},
 ) -> Lattice:
     """Fit the encoder; seconds for thousands of users.
 
     Args:
-        users: (U, d) user vectors; all of them may be used, they carry no label.
-        items: (I, d) item vectors.
-        labels: (U, M), -1 for those not to be learned from.
+        begun: the users, measured in their frame, and what teachers find of them.
         attributes: their names.
-        classes: number of classes of each.
         config: the strength and the rest.
-        seed: of every draw.
         show: what users show where an attribute alone is protected, and where all are; what shows too much is withheld
             further.
 
     Raises:
         ConfigError: so many coordinates that nothing of the vector is left.
     """
-    rng = torch.Generator().manual_seed(seed)
-    counts = coordinates(config.strength, classes, users.shape[1], len(users))
-    with torch.no_grad():
-        frame = _Frame.of(users, items)  # J1
-        w = frame.whiten(frame.at_length.float())
-    log_p: list[Tensor] = []
-    for _ in range(TEACHERS):  # J2: the first from w alone
-        seen = stacked(w, log_p) if log_p else w
-        log_p = [
-            cross_fitted(seen, labels[:, index].astype(np.int64), number, config.folds, rng)
-            for index, number in enumerate(classes)
-        ]
-    if config.strength and sum(enough := list(map(max, counts, map(leading, log_p)))) < users.shape[1]:
+    users, dimensions = begun.w.shape
+    counts = coordinates(config.strength, begun.classes, dimensions, users)
+    if config.strength and sum(enough := list(map(max, counts, map(leading, begun.log_p)))) < dimensions:
         counts = enough
+    rng = begun.generator()
     most, best, fruitless = config.select_users_show_at_most, None, 0
     while True:
-        encoder, network, parts = _fit(frame, w, log_p, labels, attributes, counts, config, rng)
+        encoder, network, parts = _fit(begun, attributes, counts, config, rng)
         found = Lattice(encoder, network, parts, _most_shown(show, encoder, attributes))
         log.info("fair: lattice of %d parts, coordinates %s, select users show %s", len(parts), counts, _told(found))
         excess = found.excess(most)
@@ -106,8 +85,8 @@ def fit_lattice(
             count + max(1, count // 4) if excess.get(name, 0) > 0 else count
             for name, count in zip(attributes, counts, strict=True)
         ]
-        more = [min(count, number - 1, len(users) - 1) for count, number in zip(more, classes, strict=True)]
-        if more == counts or sum(more) >= users.shape[1] or fruitless == PATIENCE:
+        more = [min(count, number - 1, users - 1) for count, number in zip(more, begun.classes, strict=True)]
+        if more == counts or sum(more) >= dimensions or fruitless == PATIENCE:
             return best
         counts = more
 
@@ -126,40 +105,15 @@ def coordinates(strength: int, classes: Sequence[int], dimensions: int, users: i
     return counts
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """J1: what users are measured in, before any label is looked at."""
-
-    length: float
-    at_length: Tensor
-    """(U, d) float64, user vectors at the mean length."""
-    whiten: Affine
-    metric: Affine
-
-    @classmethod
-    def of(cls, users: NDArray[np.float32], items: NDArray[np.float32]) -> _Frame:
-        """Of all users that may be fitted on, and all items."""
-        d = users.shape[1]
-        lengths = np.linalg.norm(users.astype(np.float64), axis=1)
-        length = float(lengths.mean())
-        at_length = users * (length / np.maximum(lengths, 1e-12))[:, None]
-        whiten, metric = Affine(d, d), Affine(d, d)
-        fit_whitening(whiten, at_length)
-        fit_metric(metric, at_length, items.astype(np.float64))
-        return cls(length, torch.from_numpy(at_length), whiten, metric)
-
-
 def _fit(
-    frame: _Frame,
-    w: Tensor,
-    log_p: Sequence[Tensor],
-    labels: NDArray[np.int16],
+    begun: Beginning,
     attributes: Sequence[str],
     counts: Sequence[int],
     config: LatticeConfig,
     rng: torch.Generator,
 ) -> tuple[JointLatticeEncoder, Network, list[Part]]:
     """Everything behind the teachers, for these many coordinates of each attribute."""
+    frame, w, log_p = begun.frame, begun.w, begun.log_p
     targets = [coordinates_of(each, count) for each, count in zip(log_p, counts, strict=True)]
     scores = Scores(w.shape[1], config.hidden, sum(counts), QUANTILES)
     distil(scores, w, torch.cat(targets, 1), rng)  # J3
@@ -180,7 +134,7 @@ def _fit(
         y = frame.at_length @ frame.metric.weight.double() + frame.metric.bias.double()
         left = fit_independent(encoder.shared, y.numpy(), sigma, config)  # J4 - J6
         owner = np.repeat(np.arange(len(counts)), counts)
-        give_back(encoder.shared, sigma, left, labels, owner, config.differ_at_most)
+        give_back(encoder.shared, sigma, left, begun.labels, owner, config.differ_at_most)
         if len(attributes) > 1:
             fit_beside(encoder.beside, sigma, config)  # J7
             fit_expected(encoder, frame.at_length.float(), config.mix_ridge, rng)

@@ -11,6 +11,7 @@ from bundle import FairEncoder, left_alone
 from training.base.contract import Base
 from training.experiment import Experiment, allowed_labels, evenly
 from training.fair.contract import Fair
+from training.fair.lattice.beginning import begin
 from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.fit import Lattice, fit_lattice
 from training.fair.pareto_front import measure_front
@@ -32,13 +33,9 @@ def train_lattice(experiment: Experiment, base: Base, config: LatticeConfig) -> 
 
     def fit_with(chosen: LatticeConfig) -> Lattice:
         return fit_lattice(
-            base.users[met, :varying],
-            base.items[:, :varying],
-            labels[met],
+            begun,
             experiment.attributes,
-            experiment.class_counts,
             chosen,
-            experiment.seed,
             lambda fitted, mask: show(left_alone(fitted, base.constants), mask),
         )
 
@@ -47,6 +44,8 @@ def train_lattice(experiment: Experiment, base: Base, config: LatticeConfig) -> 
         return left_alone(fit_with(chosen).encoder, base.constants)
 
     with held_to(1):  # thousands of steps too small to share: two threads would mostly wait for each other
+        vectors = base.users[met, :varying], base.items[:, :varying]
+        begun = begin(*vectors, labels[met], experiment.class_counts, config.folds, experiment.seed)
         found = fit_with(config)
         front = measure_front(experiment, base, config.front, strength_alone)
     fair = left_alone(found.encoder, base.constants)
