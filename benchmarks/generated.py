@@ -85,6 +85,7 @@ def generated_bundle(version: int = 1, size: Size | None = None) -> Bundle:
             tuple((f"genre {row % GENRES}",) for row in range(size.items)),
             np.bincount(seen.indices, minlength=size.items).astype(np.int64),
             items,
+            np.zeros(size.items, np.bool_),
         ),
         users=Users(tuple(map(str, range(size.users))), _split(encoder, base, len(parts))),
         encoder=encoder,

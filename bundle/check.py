@@ -138,6 +138,7 @@ def check_values(manifest: Manifest, bundle: Bundle, arrays: dict[str, Arrays]) 
     items = len(bundle.items.ids)
     _check_range("popularity", bundle.items.popularity, 0, np.iinfo(np.int64).max, ITEM_TABLE)
     _check_csr(bundle.seen.indptr, bundle.seen.indices, items)
+    _check_cold(bundle)
     bundle.history.check()
     _check_masks(manifest, bundle.encoder)
     if audit := bundle.audit:
@@ -215,6 +216,15 @@ def _check_csr(indptr: NDArray[np.int64], indices: NDArray[np.int32], items: int
     rising[starts[(starts > 0) & (starts < len(indices))] - 1] = True
     if not rising.all():
         raise DamagedError(file, "indices", "sorted and unique within a user", f"not at {int(np.argmin(rising))}")
+
+
+def _check_cold(bundle: Bundle) -> None:
+    """Nobody has touched a cold item."""
+    cold = bundle.items.cold
+    if count := int(np.count_nonzero(bundle.items.popularity[cold])):
+        raise DamagedError(ITEM_TABLE, "popularity of cold items", 0, f"{count} of them above 0")
+    if cold.any() and (count := int(cold[bundle.seen.indices].sum())):
+        raise DamagedError("seen.safetensors", "indices", "no cold items", f"{count} of them")
 
 
 def _check_masks(manifest: Manifest, encoder: FairEncoder) -> None:

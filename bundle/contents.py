@@ -35,6 +35,8 @@ class Items:
     """(I,) training positives of each item."""
     vectors: NDArray[np.float32]
     """(I, d)."""
+    cold: NDArray[np.bool_]
+    """(I,) whether nobody had touched it: its vector comes from its features alone."""
 
     @cached_property
     def row(self) -> Mapping[str, int]:

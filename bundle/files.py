@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from os import fstat
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,16 @@ from safetensors import SafetensorError, safe_open
 
 from bundle.columns import Groups, Texts, numbers
 from bundle.errors import DamagedError, UnsupportedError
-from bundle.layout import CARD, ITEM_COLUMNS, ITEM_TABLE, MANIFEST, USER_COLUMNS, USER_TABLE, Arrays
+from bundle.layout import (
+    CARD,
+    ITEM_COLUMNS,
+    ITEM_COLUMNS_BEFORE_6,
+    ITEM_TABLE,
+    MANIFEST,
+    USER_COLUMNS,
+    USER_TABLE,
+    Arrays,
+)
 from bundle.manifest import SCHEMA_VERSIONS, FileSpec, Manifest, manifest_hash
 from bundle.mapped import map_arrays
 
@@ -85,12 +94,28 @@ def read_arrays(folder: Path, name: str, spec: FileSpec) -> Arrays:
             raise DamagedError(name, "contents", "a safetensors file", str(error)) from None
 
 
-def read_items(folder: Path, rows: int | None) -> tuple[Texts, Texts, Groups, NDArray[np.int64]]:
-    """items.parquet: ids, titles, groups, popularity."""
-    table = _read_table(folder, ITEM_TABLE, ITEM_COLUMNS, rows)
-    ids, titles, groups, popularity = (table[name].combine_chunks() for name in ITEM_COLUMNS.names)
-    _equal(ITEM_TABLE, "empty values in groups", 0, groups.flatten().null_count)
-    return Texts(ids), Texts(titles), Groups.of_lists(groups), numbers(popularity)
+class ItemColumns(NamedTuple):
+    """What items.parquet holds."""
+
+    ids: Texts
+    titles: Texts
+    groups: Groups
+    popularity: NDArray[np.int64]
+    cold: NDArray[np.bool_]
+    """None of them before schema 6."""
+
+
+def read_items(folder: Path, manifest: Manifest) -> ItemColumns:
+    """items.parquet."""
+    columns = ITEM_COLUMNS if manifest.schema_version >= 6 else ITEM_COLUMNS_BEFORE_6
+    table = _read_table(folder, ITEM_TABLE, columns, manifest.files[ITEM_TABLE].rows)
+    found = {name: table[name].combine_chunks() for name in columns.names}
+    _equal(ITEM_TABLE, "empty values in groups", 0, found["groups"].flatten().null_count)
+    cold = np.zeros(table.num_rows, np.bool_)
+    if "cold" in found:
+        cold = numbers(found["cold"].cast(pa.uint8())).astype(np.bool_)
+    groups = Groups.of_lists(found["groups"])
+    return ItemColumns(Texts(found["id"]), Texts(found["title"]), groups, numbers(found["popularity"]), cold)
 
 
 def read_users(folder: Path, rows: int | None) -> Texts:

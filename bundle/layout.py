@@ -51,8 +51,11 @@ ITEM_COLUMNS = pa.schema(
         "title": pa.string(),
         "groups": pa.list_(pa.field("element", pa.string())),
         "popularity": pa.int64(),
+        "cold": pa.bool_(),
     }
 )
+ITEM_COLUMNS_BEFORE_6 = ITEM_COLUMNS.remove(ITEM_COLUMNS.get_field_index("cold"))
+"""Of bundles that have no cold items."""
 USER_COLUMNS = pa.schema({"id": pa.string()})
 
 SERVED = frozenset(name for name in ARRAY_FILES if not name.startswith(f"{AUDIT}/"))

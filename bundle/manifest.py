@@ -14,11 +14,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from bundle.limits import ATTRIBUTE_NAME, FEWEST_CLASSES, LARGEST_SIZE, MOST_ATTRIBUTES, MOST_CLASSES, MOST_SIZES
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """The version that is written."""
-SCHEMA_VERSIONS = (2, 3, 4, 5)
+SCHEMA_VERSIONS = (2, 3, 4, 5, 6)
 """The versions that are read: 3 added parts in float16, 4 constant dimensions and bundles that read no history, 5 the
-order of classes, and what merged ones stand for."""
+order of classes, and what merged ones stand for, 6 cold items."""
 
 AttributeName = Annotated[str, StringConstraints(pattern=f"^{ATTRIBUTE_NAME}$")]
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]

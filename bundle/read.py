@@ -20,7 +20,7 @@ from bundle.contents import Audit, Bundle, Items, Seen, Users
 from bundle.errors import BundleNotFoundError, DamagedError
 from bundle.files import read_arrays, read_card, read_items, read_manifest, read_users
 from bundle.history import History, history_kind
-from bundle.layout import AUDIT_FILES, ENCODER, HISTORY, ITEM_TABLE, MANIFEST, RERANKER, USER_TABLE, Arrays
+from bundle.layout import AUDIT_FILES, ENCODER, HISTORY, MANIFEST, RERANKER, USER_TABLE, Arrays
 from bundle.manifest import Manifest
 from bundle.mapped import let_go, tensor_over
 from bundle.networks import FairEncoder, MlpReranker, build_reranker, encoder_of
@@ -96,8 +96,8 @@ def _load(folder: Path, manifest: Manifest, names: Sequence[str]) -> tuple[Bundl
 
 
 def _items(folder: Path, manifest: Manifest, arrays: Arrays) -> Items:
-    ids, titles, groups, popularity = read_items(folder, manifest.files[ITEM_TABLE].rows)
-    return Items(ids, titles, groups, popularity, arrays["vectors"])
+    found = read_items(folder, manifest)
+    return Items(found.ids, found.titles, found.groups, found.popularity, arrays["vectors"], found.cold)
 
 
 def _encoder(manifest: Manifest, weights: Arrays) -> FairEncoder:

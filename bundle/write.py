@@ -98,6 +98,7 @@ def _item_table(items: Items) -> pa.Table:
         "title": Texts.of(items.titles).array,
         "groups": [list(groups) for groups in items.groups],
         "popularity": items.popularity,
+        "cold": items.cold,
     }
     return pa.table(columns, schema=ITEM_COLUMNS)
 

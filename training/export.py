@@ -24,6 +24,7 @@ from bundle import (
     Seen,
     Users,
 )
+from training.base.cold import ColdVectors
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.errors import ConfigError
@@ -34,13 +35,14 @@ HALF = np.finfo(np.float16)
 _BLOCK_USERS = 65_536
 
 
-def export(config: RunConfig, experiment: Experiment, fair: Fair) -> Bundle:
+def export(config: RunConfig, experiment: Experiment, fair: Fair, cold: ColdVectors | None = None) -> Bundle:
     """Put a bundle together; its card is still empty.
 
     Args:
         config: the run.
         experiment: what was trained on.
         fair: fitted; its parts of every user are taken here, once.
+        cold: vectors of the dataset's cold items, which stand behind the others.
 
     Raises:
         ConfigError: `export.parts` cannot hold them.
@@ -53,7 +55,7 @@ def export(config: RunConfig, experiment: Experiment, fair: Fair) -> Bundle:
     train_counts = np.bincount(held_out.train_indices, minlength=len(dataset.items))
     return Bundle(
         description=_describe(config, dataset, fair),
-        items=Items(dataset.items, dataset.titles, dataset.groups, train_counts.astype(np.int64), base.items),
+        items=_items(dataset, train_counts.astype(np.int64), base.items, cold),
         users=Users(dataset.users, stored(parts, config.export.parts)),
         encoder=encoder,
         history=base.history,
@@ -69,6 +71,24 @@ def export(config: RunConfig, experiment: Experiment, fair: Fair) -> Bundle:
             positive=positive,
         ),
         reranker=base.reranker,
+    )
+
+
+def _items(
+    dataset: Dataset, popularity: NDArray[np.int64], vectors: NDArray[np.float32], cold: ColdVectors | None
+) -> Items:
+    if cold is None:
+        return Items(
+            dataset.items, dataset.titles, dataset.groups, popularity, vectors, np.zeros(len(vectors), np.bool_)
+        )
+    new = dataset.cold
+    return Items(
+        (*dataset.items, *new.ids),
+        (*dataset.titles, *new.titles),
+        (*dataset.groups, *new.groups),
+        np.concatenate([popularity, np.zeros(len(new.ids), np.int64)]),
+        np.concatenate([vectors, cold.vectors]),
+        np.arange(len(dataset.items) + len(new.ids)) >= len(dataset.items),
     )
 
 
@@ -135,7 +155,7 @@ def _describe(config: RunConfig, dataset: Dataset, fair: Fair) -> Description:
             source=dataset.source,
             fingerprint=dataset.fingerprint,
             users=len(dataset.users),
-            items=len(dataset.items),
+            items=len(dataset.items) + len(dataset.cold.ids),
             interactions=len(dataset.indices),
         ),
         code_revision=_revision(),

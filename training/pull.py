@@ -23,7 +23,7 @@ from training.data.split import split_users
 from training.data.told import Told
 from training.data.toml_text import toml_file
 from training.data.trained_on import trained_on
-from training.data.write import TableFormat, write_tables
+from training.data.write import TableFormat, write_features, write_tables
 from training.errors import ConfigError, DataError
 
 CONFIG = "run.toml"
@@ -38,7 +38,7 @@ def pull(
     data: Path | None = None,
     table_format: TableFormat = "parquet",
 ) -> Mapping[str, int]:
-    """Write interactions, users and items, and `CONFIG`: the bundle's own configuration with these tables as its data.
+    """Write interactions, users, items, their features, and `CONFIG`: the bundle's own, with these as its data.
 
     Args:
         bundle: since when; what it was trained on is taken from it.
@@ -52,12 +52,17 @@ def pull(
         How many rows came from where, in words.
 
     Raises:
-        ConfigError: no configuration is known, or a file exists; nothing is written.
+        ConfigError: no configuration is known, item features are not to be had, or a file exists; nothing is written.
         DataError: ``data`` is not what the bundle was trained on.
         EvaluationError: the bundle alone does not suffice.
     """
     config = config or _of_card(bundle)
     read = _as_read(bundle, config, data)
+    if read.modalities and data is None:
+        problem = "is needed: this bundle was trained with item features, which no bundle keeps"
+        raise ConfigError(
+            "--data", problem, value=", ".join(read.modalities), allowed="the data that it was trained on"
+        )
     trained = trained_on(bundle) if data is None else _the_same(load(read, data), bundle, data)
     merged = merge(trained, told, read.positive_at_least, counted := _counted(read))
     attributes = {each.name: _as_it_is(each) | counted.get(each.name, {}) for each in trained.attributes}
@@ -73,6 +78,9 @@ def pull(
     target = out / CONFIG
     if target.exists():
         raise ConfigError("out", "exists already; nothing was written", value=target.name)
+    if trained.modalities:
+        named["modalities"] = write_features(trained, out)
+        named |= {"cold": read.cold}
     write_tables(merged.tables, out, table_format)
     target.write_text(toml_file(config.model_dump(mode="json", exclude={"data"}) | {"data": named}), encoding="utf-8")
     return merged.counts

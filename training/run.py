@@ -11,6 +11,7 @@ import torch
 from bundle import write_bundle
 from measure.profiles import PROFILES
 from training import parallel
+from training.base.cold import cold_vectors, features_card
 from training.base.train import train_base
 from training.base.vectors import VectorsConfig, bring
 from training.card import make_card
@@ -76,13 +77,15 @@ def run(
         if not parallel.is_first():
             return None
         with stage("export"):
-            draft = export(config, experiment, fair)
+            cold = cold_vectors(experiment, fair.base)
+            draft = export(config, experiment, fair, cold)
         with stage("card"):
             card = make_card(draft, PROFILES[config.profile], config.threads or None, config.audit_users)
         card |= {"left_out": dict(dataset.left_out), "run": config.model_dump(mode="json")}
         card |= {"data": chosen.model_dump(mode="json")} | ({"front": fair.front} if fair.front else {})
         card |= {"leakage_check": fair.checked} if fair.checked else {}
         card |= {"merged_classes": merged} if merged else {}
+        card |= features_card(dataset, cold)
         if unmeasured := unmeasured_on_select(experiment):
             card |= {"unmeasured_on_select": unmeasured}
         with stage("bundle"):

@@ -31,7 +31,15 @@ def summary(card: Mapping[str, Any]) -> str:
         for attribute, classes in card.get("merged_classes", {}).items()
         for name, each in classes.items()
     ]
-    return "\n".join([*_accuracy(card["accuracy"]), *_leakage(card["leakage"]), *merged, *select])
+    cold = [_cold(of)] if (of := card.get("cold_items")) else []
+    return "\n".join([*_accuracy(card["accuracy"]), *_leakage(card["leakage"]), *merged, *cold, *select])
+
+
+def _cold(items: Row) -> str:
+    said = f"cold items: {items['served']:,} served by their features"
+    if "explained" not in items:
+        return f"{said}, by the base's own map"
+    return f"{said} (the map explains {items['explained']:.1%} of the vectors of {items['fitted_on']:,} others)"
 
 
 def _accuracy(accuracy: Row) -> list[str]:

@@ -82,5 +82,5 @@ class Catalogues:
 def _items(folder: Path, manifest: Manifest) -> VersionItems:
     """Ids and groups, where the file is the very one that the content hash was made of."""
     check_hashes(folder, manifest, [ITEM_TABLE])
-    ids, _, groups, _ = read_items(folder, manifest.files[ITEM_TABLE].rows)
-    return VersionItems(ids, groups)
+    items = read_items(folder, manifest)
+    return VersionItems(items.ids, items.groups)

@@ -20,6 +20,7 @@ SMALL = {
     "afrl_training": "--bases bases --config ml1m-pmf-afrl-reproduce.toml --reference-steps 2 --speed-only",
     "audit_log": "--rows 5000 --seconds 0.2",
     "balanced": "--users 600 --seconds 1 --rounds 1",
+    "cold_items": "--config cold.toml --seeds 1",
     "countries": "--users 400 --items 100",
     "data": "--interactions 5000",
     "gpu": "--items 2000",
@@ -44,6 +45,7 @@ WHOLE = {"guard": "make bench-guard"}
 NEEDS_WRK = {"balanced", "million", "scale", "serving"}
 WRITES = {
     "afrl_training": "afrl_training.json",
+    "cold_items": "cold-items.json",
     "paper": "paper-figures.md",
     "scale_plots": "scale-sizes.svg",
     "strict_methods": "strict-methods.md",
@@ -55,6 +57,7 @@ NOT_IN_BENCH_FULL = {
     "guard",
     "scale_plots",
     "afrl_training",
+    "cold_items",
     "countries",
     "itfr",
     "paper",
@@ -104,6 +107,12 @@ ITFR = (
     + '[fair]\nmethod = "lattice"\n'
 )
 LATTICE = RUN.format(name="lattice", mode="strict").split("[fair]")[0] + '[fair]\nmethod = "lattice"\n'
+COLD = (
+    RUN.format(name="cold", mode="strict")
+    .replace("items = 40", 'items = 120\nmodalities = { looks = {}, genres = { text = "groups" } }')
+    .split("[base]")[0]
+    + '[base]\nmodel = "als"\ndimensions = 8\n'
+)
 CONFIGS = {"ml1m-pmf-afrl-reproduce": "reproduce", "small": "strict"}
 """Configuration → its mode."""
 
@@ -134,6 +143,8 @@ def prepared(name: str, folder: Path) -> None:
     if name in ("storage", "reranking"):
         trained = run("-m", "training", "run", "small.toml", "--out", "bundles", "--device", "cpu", folder=folder)
         assert trained.returncode == 0, trained.stderr
+    if name == "cold_items":
+        (folder / "cold.toml").write_text(COLD)
     if name == "itfr":
         (folder / "itfr.toml").write_text(ITFR)
     if name == "strict_methods":

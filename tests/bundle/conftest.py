@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from bundle.layout import ITEM_COLUMNS, USER_COLUMNS
+from bundle.layout import ITEM_COLUMNS, ITEM_COLUMNS_BEFORE_6, USER_COLUMNS
 from bundle.manifest import content_hash, manifest_hash
 
 
@@ -55,6 +55,13 @@ class Forger:
         """Replace columns of items.parquet."""
         table = pq.read_table(folder / "items.parquet")
         self.table(folder, "items.parquet", pa.table(table.to_pydict() | columns, schema=ITEM_COLUMNS))
+
+    def as_of(self, folder: Path, schema: int) -> None:
+        """Turn a bundle into one of an older schema, as far as its files go."""
+        if schema < 6:
+            table = pq.read_table(folder / "items.parquet")
+            self.table(folder, "items.parquet", table.select(ITEM_COLUMNS_BEFORE_6.names))
+        self.edit(folder, lambda manifest: manifest.update(schema_version=schema))
 
     def users(self, folder: Path, ids: list[str | None]) -> None:
         """Replace the ids of users.parquet."""

@@ -20,7 +20,7 @@ def test_a_manifest_says_what_a_class_stands_for(a_bundle_folder, forger):
 
 def test_a_manifest_without_order_and_merges_has_none(a_bundle_folder, forger):
     folder = a_bundle_folder()
-    forger.edit(folder, lambda manifest: manifest.update(schema_version=4))
+    forger.as_of(folder, 4)
     forger.edit(folder, lambda manifest: [manifest["attributes"][0].pop(field) for field in ("ordered", "merged")])
 
     attribute = read_bundle(folder).description.attributes[0]

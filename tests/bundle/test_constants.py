@@ -70,7 +70,7 @@ def test_more_constant_dimensions_than_there_are_dimensions_are_refused(constant
 
 def test_a_manifest_without_the_field_has_none(a_bundle_folder, forger):
     folder = a_bundle_folder()
-    forger.edit(folder, lambda manifest: manifest.update(schema_version=3))
+    forger.as_of(folder, 3)
     forger.edit(folder, lambda manifest: manifest.pop("constant_dimensions"))
 
     assert read_bundle(folder).description.constant_dimensions == 0

@@ -75,14 +75,31 @@ def test_half_numbers_that_are_not_finite_are_refused(halved, tmp_path, value):
 def test_a_bundle_of_schema_2_is_read(a_bundle_folder, forger):
     folder = a_bundle_folder()
 
-    forger.edit(folder, lambda manifest: manifest.update(schema_version=2))
+    forger.as_of(folder, 2)
 
     assert read_bundle(folder).users.parts.dtype == np.float32
 
 
+@pytest.mark.parametrize("schema", [2, 3, 4, 5])
+def test_a_bundle_of_an_older_schema_has_no_cold_items(a_bundle_folder, forger, schema):
+    folder = a_bundle_folder()
+
+    forger.as_of(folder, schema)
+
+    assert not read_bundle(folder).items.cold.any()
+
+
+def test_a_bundle_of_an_older_schema_with_the_column_is_refused(a_bundle_folder, forger):
+    folder = a_bundle_folder()
+    forger.edit(folder, lambda manifest: manifest.update({"schema_version": 5}))
+
+    with pytest.raises(DamagedError, match="cold: bool"):
+        read_bundle(folder)
+
+
 def test_what_was_read_from_schema_2_is_written_as_the_newest(a_bundle_folder, forger, tmp_path):
     folder = a_bundle_folder()
-    forger.edit(folder, lambda manifest: manifest.update(schema_version=2))
+    forger.as_of(folder, 2)
     found = read_bundle(folder)
 
     again = write_bundle(replace(found, users=replace(found.users, parts=found.users.parts.astype("f2"))), tmp_path)

@@ -281,13 +281,13 @@ def test_json_without_end_is_refused_before_it_is_parsed(folder, forger, file):
     assert_damaged(folder, file, "size in bytes", "at most 16777216", 16777217)
 
 
-@pytest.mark.parametrize("version", [0, 1, 6, "2", None, [], {"deep": [2]}])
+@pytest.mark.parametrize("version", [0, 1, 7, "2", None, [], {"deep": [2]}])
 def test_an_unknown_schema_version_is_refused_before_anything_else(folder, version):
     (folder / "manifest.json").write_text(json.dumps({"schema_version": version, "unheard": "of"}))
 
     refusal = refusal_of(folder, UnsupportedError)
 
-    assert (refusal.what, refusal.found, refusal.known) == ("schema_version", version, (2, 3, 4, 5))
+    assert (refusal.what, refusal.found, refusal.known) == ("schema_version", version, (2, 3, 4, 5, 6))
 
 
 @pytest.mark.parametrize("version", [True, 2.0])
@@ -495,7 +495,7 @@ def test_a_wrong_shape_is_refused(folder, forger, file, name, change):
 @pytest.mark.parametrize("dtype", ["float16", "uint32", "int8"])
 def test_a_wrong_dtype_is_refused(folder, forger, file, name, dtype):
     if (name, dtype) == ("parts", "float16"):
-        forger.edit(folder, lambda manifest: manifest.update(schema_version=2))  # which had no parts in float16
+        forger.as_of(folder, 2)  # which had no parts in float16
     forger.array(folder, file, name, lambda array: array.astype(dtype))
 
     assert_damaged(folder, file, f"dtype of {name}", found=dtype)
@@ -609,6 +609,8 @@ def test_item_ids_that_repeat_are_refused(folder, forger):
         {"groups": [["even", None]] * 12},
         {"popularity": [None] * 12},
         {"popularity": [-1] * 12},
+        {"cold": [None] * 12},
+        {"cold": [True] * 12},
     ],
     ids=str,
 )

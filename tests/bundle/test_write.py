@@ -32,6 +32,7 @@ def assert_equal(found, expected):
     assert found.card == expected.card
     arrays = [
         (found.items.popularity, expected.items.popularity),
+        (found.items.cold, expected.items.cold),
         (found.items.vectors, expected.items.vectors),
         (found.users.parts, expected.users.parts),
         (found.seen.indptr, expected.seen.indptr),
@@ -65,6 +66,7 @@ def assert_equal(found, expected):
         {"with_audit": False},
         {"users": 0},
         {"items": 0},
+        {"items": 3, "cold": np.array([False, True, True])},
     ],
     ids=str,
 )

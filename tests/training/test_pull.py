@@ -318,3 +318,50 @@ def test_compare_ends_with_0_where_nothing_is_worse_1_where_something_is_and_2_w
     assert main(["compare", str(tmp_path), good]) == 2
     assert main(["compare", good, good, "--leakage-at-most", "0.4"]) == 2
     assert "leakage_at_most" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def featured(tmp_path_factory):
+    """A bundle of ALS with features of items, the last of which is cold; and its data."""
+    folder = tmp_path_factory.mktemp("features")
+    rng = np.random.default_rng(1)
+    rows = [(f"u{user}", f"i{item}") for user in range(60) for item in rng.permutation(29)[:12]]
+    pl.DataFrame(rows, schema=["user", "item"], orient="row").write_parquet(folder / "interactions.parquet")
+    people = {"user": [f"u{user}" for user in range(60)], "gender": ["F", "M"] * 30}
+    pl.DataFrame(people).write_parquet(folder / "users.parquet")
+    ids = [f"i{item}" for item in range(30)]
+    words = ["red", "green", "blue", "small", "large"]
+    told = {"item": ids, "about": [f"{words[item % 5]} {words[item % 3]}" for item in range(30)]}
+    pl.DataFrame(told).write_parquet(folder / "items.parquet")
+    np.save(folder / "features.looks.npy", rng.normal(size=(29, 3)))
+    (folder / "features.looks.txt").write_text("\n".join(ids[1:]) + "\n")
+    config = folder / "config.toml"
+    config.write_text(
+        'name = "shop"\nthreads = 1\nprofile = "protected"\n[data]\nreader = "tables"\n'
+        '[data.modalities]\nlooks = {}\nabout = { text = "about" }\n'
+        '[base]\nmodel = "als"\ndimensions = 4\niterations = 2\nregularization = 3.0\n'
+        '[fair]\nmethod = "lattice"\n'
+    )
+    return run(read_config(config), folder, folder / "bundles", torch.device("cpu")), folder
+
+
+def test_features_are_pulled_from_the_data_and_read_back(featured, told, tmp_path):
+    version, data = featured
+    out = tmp_path / "pulled"
+
+    assert pull(version, told(), out, "--data", str(data)) == 0
+
+    before, after = load(read_config(data / "config.toml").data, data), again(out)
+    assert (after.items, after.cold.ids) == (before.items, ("i29",)) == (before.items, before.cold.ids)
+    for one, other in zip(before.modalities, after.modalities, strict=True):
+        assert (one.name, one.present.tolist()) == (other.name, other.present.tolist())
+        np.testing.assert_array_equal(one.values[one.present], other.values[other.present])
+
+
+def test_a_bundle_alone_has_no_features_to_pull(featured, told, tmp_path, capsys):
+    version, _ = featured
+
+    assert pull(version, told(), tmp_path / "pulled") == 2
+
+    assert "--data: 'about, looks' is needed: this bundle was trained with item features" in capsys.readouterr().err
+    assert not (tmp_path / "pulled").exists()

@@ -58,6 +58,8 @@ class Base:
     """Scores candidates where the model is no inner product."""
     cosine: bool = False
     """Whether only directions count: users and items then have length 1."""
+    cold: NDArray[np.float32] | None = None
+    """(C, d) vectors of cold items, where the model makes them itself of their features."""
 
     @cached_property
     def scorer(self) -> Scorer:

@@ -65,10 +65,22 @@ class TableModel(nn.Module, ABC):
     items: nn.Parameter
     by_item: tuple[str, ...] = ("items",)
     """Names of all tables with a row for each item."""
+    constant_by_item: tuple[str, ...] = ()
+    """Names of buffers with a row for each item: what is known of it, and not trained."""
+    constants: int = 0
+    """How many dimensions of exported users, the last ones, are 1 for everybody: items have biases there."""
 
     @abstractmethod
     def forward(self, users: Tensor, positives: Tensor, negatives: Tensor, rng: torch.Generator) -> Tensor:
         """The loss of (B,) user rows, positive and negative item rows; ``rng`` makes all random draws."""
+
+    def vectors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(U, d) and (I, d) vectors whose inner products are the scores, on the CPU."""
+        return table(self.users), table(self.items)
+
+    def cold_vectors(self) -> NDArray[np.float32] | None:
+        """(C, d) vectors of cold items, where the model makes them itself."""
+        return None
 
 
 class TableStage:
@@ -125,7 +137,8 @@ class TableStage:
         item_rows, pairs = torch.unique(torch.stack([positives, negatives]), return_inverse=True)
         rows = {"users": user_rows, **dict.fromkeys(self._model.by_item, item_rows)}
         taken = self._tables.take(rows)
-        batch = Batch(self._model, taken, rows, users, positives, negatives, own, pairs[0], pairs[1], rng)
+        known = {name: self._model.get_buffer(name).index_select(0, item_rows) for name in self._model.constant_by_item}
+        batch = Batch(self._model, taken | known, rows, users, positives, negatives, own, pairs[0], pairs[1], rng)
         loss = self._objective.loss(batch)
         self._model.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -168,12 +181,15 @@ def train_tables(
     model.cpu().requires_grad_(False).eval()
 
     cosine = objective is not None and objective.unit_length
-    users, items = ((to_unit if cosine else np.asarray)(table(each)) for each in (model.users, model.items))
-    history = fit_fold_in(users, items, *experiment.train, np.flatnonzero(experiment.user_split == SELECT))
+    users, items = ((to_unit if cosine else np.asarray)(each) for each in model.vectors())
+    varying = users.shape[1] - model.constants
+    u, v = users[:, :varying], items[:, :varying]
+    history = fit_fold_in(u, v, *experiment.train, np.flatnonzero(experiment.user_split == SELECT))
     new = np.flatnonzero(experiment.folded_in).tolist()
-    users[new] = history.user_vectors([experiment.held_out.history(row) for row in new], items)
+    u[new] = history.user_vectors([experiment.held_out.history(row) for row in new], v)
     contexts = Contexts(users, np.arange(len(users)), *experiment.train)
-    return Base(name, users, users, items, contexts, history, cosine=cosine)
+    cold = model.cold_vectors()
+    return Base(name, users, users, items, contexts, history, model.constants, cosine=cosine, cold=cold)
 
 
 def table(parameter: nn.Parameter) -> NDArray[np.float32]:

@@ -9,12 +9,14 @@ import torch
 from pydantic import Discriminator, Tag
 
 from training.base.als import AlsConfig, train_als
+from training.base.cold import refuse_few_described
 from training.base.contract import Base
 from training.base.deep import DeepConfig, train_deep
 from training.base.objective.make import refuse_unfit_objective
 from training.base.pmf import PmfConfig, train_pmf
 from training.base.sequence.config import Bert4recConfig, SasrecConfig, SequenceConfig
 from training.base.sequence.train import train_sequence
+from training.base.vbpr import VbprConfig, train_vbpr
 from training.base.vectors import BroughtVectors, VectorsConfig, take_vectors
 from training.errors import ConfigError
 from training.experiment import Experiment
@@ -29,6 +31,7 @@ BaseConfig = Annotated[
     Annotated[AlsConfig, Tag("als")]
     | Annotated[PmfConfig, Tag("pmf")]
     | Annotated[DeepConfig, Tag("deep")]
+    | Annotated[VbprConfig, Tag("vbpr")]
     | Annotated[SasrecConfig, Tag("sasrec")]
     | Annotated[Bert4recConfig, Tag("bert4rec")]
     | Annotated[VectorsConfig, Tag("vectors")],
@@ -45,11 +48,20 @@ def positives_needed(config: BaseConfig) -> int:
 
 
 def refuse_unfit_base(experiment: Experiment, config: BaseConfig) -> None:
-    """Refuse an objective that this data cannot be trained for.
+    """Refuse an objective that this data cannot be trained for, and cold items that cannot get a vector.
 
     Raises:
         ConfigError: it names the key.
+        TooLittleDataError: too few items have features.
     """
+    if experiment.dataset.cold.ids and isinstance(config, DeepConfig):
+        problem = "scores items by a network that reads no features, so cold items cannot be served"
+        allowed = "data.cold = 'drop', or another base"
+        raise ConfigError("base.model", problem, value=config.model, allowed=allowed)
+    if isinstance(config, VbprConfig) and not experiment.dataset.modalities:
+        raise ConfigError("base.model", "needs item features", value=config.model, allowed="with data.modalities")
+    if experiment.dataset.cold.ids or isinstance(config, VbprConfig):
+        refuse_few_described(experiment)
     if isinstance(config, PmfConfig):
         refuse_unfit_objective(experiment, config.objective)
 
@@ -81,6 +93,8 @@ def train_base(
             return train_als(experiment, config, checkpoint, device)
         case PmfConfig():
             return train_pmf(experiment, config, checkpoint, device)
+        case VbprConfig():
+            return train_vbpr(experiment, config, checkpoint, device)
         case DeepConfig():
             return train_deep(experiment, config, checkpoint, device)
         case SasrecConfig() | Bert4recConfig():

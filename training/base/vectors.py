@@ -24,7 +24,8 @@ from measure.split import SELECT
 from training.base.contract import Base, Contexts
 from training.base.foldin import fit_fold_in
 from training.data.codes import Rows
-from training.data.vector_file import Vectors, VectorTable, read_vectors
+from training.data.raw import Vectors
+from training.data.vector_file import VectorTable, read_vectors
 from training.data.vector_ids import VectorIds
 from training.errors import ConfigError, DataError
 from training.experiment import Experiment

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -10,12 +11,16 @@ from numpy.typing import NDArray
 from bundle.limits import FEWEST_CLASSES, MOST_ATTRIBUTES
 from training.data.classes import encode, stand_in_order
 from training.data.common_config import AttributeConfig
-from training.data.dataset import NAME_ALLOWED, UNKNOWN, Attribute, Dataset, can_name
+from training.data.dataset import NAME_ALLOWED, UNKNOWN, Attribute, ColdItems, Dataset, can_name
 from training.data.gather import NOTHING_MET, Gathered, gather
+from training.data.modality import Features, have_any, of_items, refuse_unknown
 from training.data.narrow import among, core_of, of_groups
 from training.data.raw import RawTables, Table
 from training.data.vector_ids import VectorIds
 from training.errors import DataError
+
+ITEMS_KNOWN = "ids of the items table, or of an interaction"
+COLD = "cold items, which have features and nobody touched"
 
 
 def assemble(
@@ -27,6 +32,8 @@ def assemble(
     only_groups: Sequence[str] = (),
     core: int = 1,
     classes_at_least: int = 1,
+    features: Sequence[Features] = (),
+    cold: Literal["keep", "drop"] = "keep",
 ) -> Dataset:
     """Join the tables, drop users with few positives, then items without a positive.
 
@@ -40,6 +47,8 @@ def assemble(
         only_groups: where some are named, items in exactly one of them are kept, as if no others were there.
         core: positives that users and items need among each other.
         classes_at_least: train users that a class needs, where its attribute does not say; they are not counted here.
+        features: of items.
+        cold: whether items with features that nobody touched are kept, apart from the others.
 
     Raises:
         DataError: tables that contradict each other, a threshold without ratings, an attribute with one class, a group
@@ -55,6 +64,8 @@ def assemble(
     fewest = {name: config.classes_at_least or classes_at_least for name, config in chosen.items()}
 
     met = gather(raw.interactions, users, positive_at_least) if raw.interactions.columns else NOTHING_MET
+    touched = met.ids if vectors is None else pl.concat([met.ids, vectors.items]).unique(maintain_order=True)
+    refuse_unknown(features, pl.concat([touched, raw.items.frame["item"]]).unique(maintain_order=True), ITEMS_KNOWN)
     outside = {"items of none or several of the groups wanted": raw.items.frame.height}
     raw = replace(raw, items=of_groups(raw.items, only_groups))
     outside["items of none or several of the groups wanted"] -= raw.items.frame.height
@@ -88,9 +99,21 @@ def assemble(
     place[listed] = np.arange(len(listed), dtype=np.int32)
     indptr, order = _by_user(met.users, kept, len(users))
 
+    new = _cold(raw.items, touched, features)
+    untouched = "items that nobody touched"
+    if new.len():
+        left_out |= {untouched: left_out.get(untouched, 0) - new.len()}
+        left_out |= {} if cold == "keep" else {f"{COLD}: cold = 'drop'": new.len()}
+        left_out = {what: count for what, count in left_out.items() if count > 0}
+    new = new if cold == "keep" else new.clear()
+
     unliked = len(met.ids) - len(listed)
     catalogue = met.ids[listed]
-    known = catalogue.to_frame("item").join(raw.items.frame, on="item", how="left", maintain_order="left")
+    everything = pl.concat([catalogue, new])
+    known = everything.to_frame("item").join(raw.items.frame, on="item", how="left", maintain_order="left")
+    titles = tuple(known["title"].fill_null("").to_list())
+    groups = tuple(tuple(groups or ()) for groups in known["groups"].to_list())
+    warm = len(catalogue)
     named = [
         _used(raw.users, name, chosen[name], fewest[name], classes, labels[kept])
         for name, (classes, labels) in labelled.items()
@@ -98,8 +121,8 @@ def assemble(
     return Dataset(
         users=tuple(users[kept].to_list()),
         items=tuple(catalogue.to_list()),
-        titles=tuple(known["title"].fill_null("").to_list()),
-        groups=tuple(tuple(groups or ()) for groups in known["groups"].to_list()),
+        titles=titles[:warm],
+        groups=groups[:warm],
         attributes=tuple(attribute for attribute, _ in named),
         labels=np.array([labels for _, labels in named], dtype=np.int16).reshape(len(named), len(kept)).T.copy(),
         indptr=indptr,
@@ -107,7 +130,16 @@ def assemble(
         positive=met.positive[order],
         source=f"{raw.source}; {_threshold(positive_at_least)}; {whose}",
         left_out=left_out | ({"items without a positive": unliked} if unliked else {}),
+        modalities=tuple(of_items(each, everything) for each in features),
+        cold=ColdItems(tuple(new.to_list()), titles[warm:], groups[warm:]),
     )
+
+
+def _cold(items: Table, touched: pl.Series, features: Sequence[Features]) -> pl.Series:
+    """Ids of the items of the table that have features and that nobody has touched, in order."""
+    ids = items.frame["item"]
+    ids = ids.filter(~ids.is_in(touched.implode()) & pl.Series(have_any(features, ids), dtype=pl.Boolean))
+    return ids.gather(id_order(ids)) if len(ids) else ids
 
 
 def _of_kept(met: Gathered, users: NDArray[np.bool_]) -> Gathered:

@@ -32,6 +32,7 @@ def describe(dataset: Dataset, train: NDArray[np.bool_] | None = None) -> str:
         f"interactions  {seen:,} ({seen / users:.1f} per user, density {seen / users / items:.2%})",
         f"positives     {positives:,} ({positives / users:.1f} per user)",
     ]
+    lines += _features(dataset)
     lines += [f"left out      {what}: {count:,}" for what, count in dataset.left_out.items()]
     for column, attribute in enumerate(dataset.attributes):
         labels = dataset.labels[:, column]
@@ -50,6 +51,17 @@ def describe(dataset: Dataset, train: NDArray[np.bool_] | None = None) -> str:
         ]
     warnings = _warnings(dataset) + ([] if train is None else _not_learned(dataset, train))
     return "\n".join([*lines, "", *(f"warning: {warning}" for warning in warnings)]).rstrip() + "\n"
+
+
+def _features(dataset: Dataset) -> list[str]:
+    """A line for each modality, and how many items have features alone."""
+    items, cold = len(dataset.items), len(dataset.cold.ids)
+    lines = [f"cold items    {cold:,}, with features and without interactions"] if cold else []
+    for each in dataset.modalities:
+        met, new = (int(each.present[part].sum()) for part in (slice(items), slice(items, None)))
+        have = f"{met:,} of {items:,} items ({met / items:.1%})" + (f", {new:,} of {cold:,} cold ones" if cold else "")
+        lines.append(f"modality      {each.name}: {each.values.shape[1]} numbers, {have} have it; {each.source}")
+    return lines
 
 
 def as_toml(config: MovieLensConfig | TablesConfig | GeneratedConfig) -> str:

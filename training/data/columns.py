@@ -9,6 +9,8 @@ from training.data.raw import Table
 from training.errors import DataError
 
 MAX_TEXT_CHARACTERS = 1000
+MAX_PROSE_CHARACTERS = 100_000
+"""Of what is read to be encoded, and never shown."""
 
 CONTROL = r"[\p{Cc}\p{Zl}\p{Zp}\u{202A}-\u{202E}\u{2066}-\u{2069}]"
 """Control characters, line and paragraph separators, and what turns the direction of writing."""
@@ -32,16 +34,34 @@ def id_column(table: Table, name: str) -> pl.Series:
     return ids
 
 
-def text_column(table: Table, name: str, missing: Collection[str] = ()) -> pl.Series:
+def text_column(table: Table, name: str, missing: Collection[str] = (), most: int = MAX_TEXT_CHARACTERS) -> pl.Series:
     """Read text, a space in place of line ends and tabs; null where the cell is missing, blank or one of `missing`.
+
+    Args:
+        table: rows of a file.
+        name: the column.
+        missing: words that say that nothing is known.
+        most: characters of a cell.
 
     Raises:
         DataError: a text is too long or has control characters.
     """
     text = _as_text(table, name, allowed="text or numbers").str.replace_all(BREAKS, " ")
-    refuse_control(table, name, text)
+    refuse_control(table, name, text, most)
     stripped = text.str.strip_chars()
     return stripped.set(stripped.is_in(["", *missing]), None)
+
+
+def prose_column(table: Table, name: str, missing: Collection[str] = ()) -> pl.Series:
+    """Read text that is encoded and never shown, so that it may be long; lists of text are joined by spaces.
+
+    Raises:
+        DataError: as `text_column`.
+    """
+    column = table.column(name)
+    if isinstance(column.dtype, pl.List) and column.dtype.inner == pl.String:
+        table = Table(table.file, column.list.join(" ").to_frame(), table.unit, table.before)
+    return text_column(table, name, missing, MAX_PROSE_CHARACTERS)
 
 
 def named_missing(table: Table, name: str, missing: Collection[str]) -> int:
@@ -50,14 +70,14 @@ def named_missing(table: Table, name: str, missing: Collection[str]) -> int:
     return int(texts.is_in([word for word in missing if word.strip()]).sum())
 
 
-def refuse_control(table: Table, name: str, text: pl.Series) -> None:
+def refuse_control(table: Table, name: str, text: pl.Series, most: int = MAX_TEXT_CHARACTERS) -> None:
     """Raise on text that would be unsafe to print or to put in a page.
 
     Raises:
         DataError: a text is too long or has control characters.
     """
-    wrong = text.str.contains(CONTROL) | (text.str.len_chars() > MAX_TEXT_CHARACTERS)
-    allowed = f"at most {MAX_TEXT_CHARACTERS} characters, no control characters"
+    wrong = text.str.contains(CONTROL) | (text.str.len_chars() > most)
+    allowed = f"at most {most} characters, no control characters"
     table.refuse(wrong, name, "is not plain text", allowed=allowed, values=text)
 
 

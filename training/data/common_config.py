@@ -4,9 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     FiniteFloat,
     PositiveInt,
@@ -16,12 +14,8 @@ from pydantic import (
 
 from bundle.limits import FEWEST_CLASSES
 from training.data.dataset import NAME_ALLOWED, can_name
-
-
-class Frozen(BaseModel):
-    """A table of a configuration: read once, and a key that it does not know is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from training.data.frozen import Frozen
+from training.data.modality_config import Modalities
 
 
 class AttributeConfig(Frozen):
@@ -131,6 +125,13 @@ class CommonConfig(Frozen):
     """Train users that a class of an attribute needs; absent: none are merged. Ordered classes with fewer are merged
     with a neighbour, others into one class of the rest, which may still have fewer. Where that would leave no two
     classes, each stays."""
+
+    modalities: Modalities = Field(default_factory=dict)
+    """Item features by name; none where absent."""
+
+    cold: Literal["keep", "drop"] = "keep"
+    """What becomes of items that have features and that nobody has touched: `keep` gives them a vector made of their
+    features and serves them; `drop` leaves them out."""
 
     held_out: HeldOutShares | None = None
     """Absent: the last positive of a user tests, the one before it validates."""

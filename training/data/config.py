@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, FiniteFloat, PositiveInt, TypeAdapter
 
-from training.data.common_config import AttributeConfig, Attributes, CommonConfig, Frozen
+from training.data.common_config import AttributeConfig, Attributes, CommonConfig
 from training.data.csv_form import TEXT_ENDINGS, CsvForm
+from training.data.frozen import Frozen
 from training.data.generated_config import GeneratedConfig
 from training.data.text_blocks import unpacked_name
 
@@ -47,6 +48,10 @@ class MovieLensConfig(_FromFiles):
         default_factory=lambda: {"gender": {}, "age": {}, "occupation": {}}, validate_default=True
     )
     """Any of gender, age, occupation, in the order wanted; sets without users have none of them."""
+
+    extras: str | None = None
+    """Folder, from that of the data on, with plots and audio of MovieLens-1M: `movies_extrainfos.dat` gives modalities
+    the text `plot`, `neo-mmlgcn/audio_items.npy` with `item_map.tsv` is the modality `audio`."""
 
 
 def _table_file(name: str) -> str:

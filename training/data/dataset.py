@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bundle import limits
+from training.data.modality import Modality
 
 RESERVED = ("all", "none", "nothing", "shared", "accuracy")
 """What reports and verdicts call masks, a part, and what they judge besides attributes."""
@@ -46,6 +47,21 @@ class Attribute:
             raise ValueError(f"attribute name {self.name!r}; allowed: {NAME_ALLOWED}")
 
 
+@dataclass(frozen=True)
+class ColdItems:
+    """Items with features that nobody has touched, C of them; training never meets them.
+
+    Attributes:
+        ids: (C,), in the same kind of order as those of the others.
+        titles: (C,); '' where unknown.
+        groups: (C,); empty where unknown.
+    """
+
+    ids: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Users, items, labels and interactions, all addressed by row.
@@ -62,6 +78,8 @@ class Dataset:
         positive: bool (nnz,); False where the item is only seen.
         source: where it came from, in words.
         left_out: what of the files is not in here, in words, and how many.
+        modalities: features of items, (I + C,) rows each: those of `items`, then the cold ones; by name.
+        cold: items besides, for which there are features alone.
     """
 
     users: tuple[str, ...]
@@ -75,12 +93,16 @@ class Dataset:
     positive: NDArray[np.bool_]
     source: str
     left_out: Mapping[str, int] = field(default_factory=dict)
+    modalities: tuple[Modality, ...] = ()
+    cold: ColdItems = ColdItems()
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) over ids, classes, labels and interactions; not over titles, groups or source."""
+        """SHA-256 (hex) over ids, classes, labels, interactions and features; not over titles, groups or source."""
         digest = hashlib.sha256()
-        words = [self.users, self.items, [(a.name, a.classes) for a in self.attributes]]
+        words: list[object] = [self.users, self.items, [(a.name, a.classes) for a in self.attributes]]
+        if self.modalities:
+            words += [self.cold.ids, [each.fingerprint for each in self.modalities]]
         arrays = [self.labels.astype("<i2"), self.indptr.astype("<i8"), self.indices.astype("<i4"), self.positive]
         for part in (json.dumps(words).encode(), *(array.tobytes() for array in arrays)):
             digest.update(len(part).to_bytes(8, "little"))

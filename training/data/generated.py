@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from measure.labels import in_order
 from training.data.dataset import UNKNOWN
 from training.data.generated_config import GeneratedAttribute, GeneratedConfig
-from training.data.raw import Interactions, RawTables, Table
+from training.data.raw import Interactions, RawTables, Table, Vectors, texts_of
 from training.data.synthetic_interactions import COLUMNS as MEETING_COLUMNS
 from training.data.synthetic_interactions import DIMENSIONS, meetings
 
@@ -24,6 +24,8 @@ GENRES = (
     "Drama", "Fantasy", "Horror", "Musical", "Mystery", "Romance",
 )  # fmt: skip
 INTERACTIONS = "generated interactions"
+NOISE = 0.3
+"""Of a feature, where what the item is has size 1."""
 CORRELATION = 0.7
 """Between an attribute and the one it follows, as a Gaussian copula."""
 
@@ -38,7 +40,9 @@ def generate(config: GeneratedConfig) -> RawTables:
     taste = rng.standard_normal((config.users, DIMENSIONS))
     for name, attribute in config.attributes.items():
         taste += attribute.strength * _directions(attribute, rng)[codes[name]]
-    genres, items = _items(config, rng)
+    centres = rng.standard_normal((len(GENRES), DIMENSIONS))
+    genres, items = _items(config.items, centres, rng)
+    unmet = _items(config.cold_items, centres, np.random.default_rng([config.seed, 2]))
 
     def interactions() -> Iterator[Table]:
         before = 0
@@ -49,13 +53,17 @@ def generate(config: GeneratedConfig) -> RawTables:
     user_ids = [str(row + 1) for row in range(config.users)]
     hiding = np.random.default_rng([config.seed, 1])
     labels = {name: _labels(of, codes[name], hiding) for name, of in config.attributes.items()}
+    genres += unmet[0]
     titles = [f"{groups[0]} {row + 1}" for row, groups in enumerate(genres)]
-    item_ids = [str(row + 1) for row in range(config.items)]
+    item_ids = [str(row + 1) for row in range(len(genres))]
+    listed = Table("generated items", pl.DataFrame({"item": item_ids, "title": titles, "groups": genres}))
     return RawTables(
         interactions=Interactions(INTERACTIONS, MEETING_COLUMNS, interactions),
         users=Table("generated users", pl.DataFrame({"user": user_ids, **labels})),
-        items=Table("generated items", pl.DataFrame({"item": item_ids, "title": titles, "groups": genres})),
+        items=listed,
         source=f"generated from seed {config.seed}",
+        texts=texts_of(listed),
+        vectors=_features(config, listed.frame["item"], np.concatenate([items, unmet[1]])),
     )
 
 
@@ -91,10 +99,26 @@ def _labels(attribute: GeneratedAttribute, codes: NDArray[np.int64], rng: np.ran
     return pl.Series(names, dtype=pl.String)
 
 
-def _items(config: GeneratedConfig, rng: np.random.Generator) -> tuple[list[list[str]], NDArray[np.float64]]:
-    """Draw one to three genres per item, and item vectors (I, DIMENSIONS) around the mean of their genres."""
-    centres = rng.standard_normal((len(GENRES), DIMENSIONS))
-    chosen = [sorted(rng.permutation(len(GENRES))[: rng.integers(1, 4)].tolist()) for _ in range(config.items)]
-    means = np.stack([centres[rows].mean(axis=0) for rows in chosen])
+def _items(
+    count: int, centres: NDArray[np.float64], rng: np.random.Generator
+) -> tuple[list[list[str]], NDArray[np.float64]]:
+    """Draw one to three genres per item, and item vectors (count, DIMENSIONS) around the mean of their genres."""
+    chosen = [sorted(rng.permutation(len(GENRES))[: rng.integers(1, 4)].tolist()) for _ in range(count)]
+    means = np.array([centres[rows].mean(axis=0) for rows in chosen]).reshape(count, DIMENSIONS)
     vectors = means + 0.5 * rng.standard_normal(means.shape)
     return [[GENRES[row] for row in rows] for rows in chosen], vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def _features(config: GeneratedConfig, ids: pl.Series, items: NDArray[np.float64]) -> dict[str, Vectors]:
+    """Show what items are, (n, DIMENSIONS), in every modality that is no text: turned, with noise, for some items.
+
+    Taste has a direction for each class of an attribute, so what a user meets shows the attribute in these too.
+    """
+    found = {}
+    for name in sorted(name for name, of in config.modalities.items() if of.text is None):
+        rng = np.random.default_rng([config.seed, 3, *name.encode()])
+        turned = items @ rng.standard_normal((DIMENSIONS, DIMENSIONS))
+        values = (turned + NOISE * rng.standard_normal(turned.shape)).astype(np.float32)
+        there = rng.random(len(ids)) >= config.featureless
+        found[name] = Vectors(f"generated {name}", ids.filter(pl.Series(there)), values[there])
+    return found

@@ -4,7 +4,8 @@ from typing import Literal, Self
 
 from pydantic import Field, FiniteFloat, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from training.data.common_config import AttributeName, CommonConfig, Frozen
+from training.data.common_config import AttributeName, CommonConfig
+from training.data.frozen import Frozen
 
 
 class GeneratedAttribute(Frozen):
@@ -54,6 +55,12 @@ class GeneratedConfig(CommonConfig):
 
     interactions_per_user: int = Field(default=60, ge=1)
     """Mean over users; at most half of the items."""
+
+    cold_items: int = Field(default=0, ge=0, le=1_000_000)
+    """Further items, which nobody meets."""
+
+    featureless: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of all items that lack a modality, drawn for each."""
 
     popularity_skew: NonNegativeFloat = 0.7
     """How unequal items are before taste is looked at; 0 makes them equal."""

@@ -10,9 +10,11 @@ from training.data.assemble import assemble
 from training.data.common_config import AttributeConfig, CommonConfig
 from training.data.config import AutoConfig, DataConfig, MovieLensConfig, TablesConfig
 from training.data.dataset import Dataset
+from training.data.features import features_in, features_of
 from training.data.generated import generate
 from training.data.generated_config import GeneratedConfig
 from training.data.movielens import has_users, is_movielens, read_movielens
+from training.data.movielens_extras import with_extras
 from training.data.raw import RawTables
 from training.data.recognise import recognise_tables
 from training.data.tables import read_tables
@@ -51,6 +53,8 @@ def load(config: DataConfig, folder: Path | None, vectors: VectorIds | None = No
         chosen.only_groups,
         chosen.core,
         chosen.classes_at_least,
+        features_of(chosen, folder, raw),
+        chosen.cold,
     )
 
 
@@ -80,6 +84,8 @@ def choose(
         return MovieLensConfig.model_validate({"reader": "movielens", **said})
     if not folder.is_dir():
         raise DataError(folder.name, "is not a folder")
+    if isinstance(config, AutoConfig) and "modalities" not in said and (features := features_in(folder)):
+        said["modalities"] = features
     if is_movielens(folder) and not said.keys() & set(FOLDER_ALONE):
         fields = {"reader": "movielens", **said}
         if not has_users(folder) and said.get("attributes") is None:
@@ -115,6 +121,8 @@ def read(
         raise DataError(folder.name, "is not a folder")
     if isinstance(config, MovieLensConfig):
         raw = read_movielens(folder, config.missing)
+        if config.extras is not None:
+            raw = with_extras(raw, folder / config.extras, config.missing)
     else:
         raw = read_tables(folder, config, interactions_wanted=interactions_wanted)
     return replace(raw, interactions=replace(raw.interactions, drop_unknown=config.unknown_users == "drop"))

@@ -92,8 +92,13 @@ def _users(trained: Dataset, counted: Collection[str]) -> pl.DataFrame:
 
 
 def _items(trained: Dataset, posted: pl.Series, hidden: pl.Series) -> pl.DataFrame:
+    cold = trained.cold
     known = pl.DataFrame(
-        {"item": trained.items, "title": trained.titles, "groups": [list(groups) for groups in trained.groups]},
+        {
+            "item": [*trained.items, *cold.ids],
+            "title": [*trained.titles, *cold.titles],
+            "groups": [list(groups) for groups in (*trained.groups, *cold.groups)],
+        },
         schema={"item": pl.String, "title": pl.String, "groups": pl.List(pl.String)},
     )
     new = posted.unique(maintain_order=True)

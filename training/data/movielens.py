@@ -1,13 +1,14 @@
 """MovieLens-1M, -10M and -100K in the files GroupLens publishes; later sets are tables (`recognise.py`)."""
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from training.data.columns import id_column, number_column, refuse_control, text_column
 from training.data.lines import line_batches, read_lines
-from training.data.raw import Interactions, RawTables, Table, no_users
+from training.data.raw import Interactions, RawTables, Table, no_users, texts_of
 from training.errors import DataError
 
 GENDERS = ("F", "M")
@@ -52,7 +53,7 @@ def has_users(folder: Path) -> bool:
 
 
 def read_movielens(folder: Path, missing: Collection[str] = ()) -> RawTables:
-    """Read whichever of the sets the folder holds.
+    """Read whichever of the sets the folder holds; titles and groups of items are texts too.
 
     Args:
         folder: the files.
@@ -61,6 +62,11 @@ def read_movielens(folder: Path, missing: Collection[str] = ()) -> RawTables:
     Raises:
         DataError: neither is there, or a file is malformed.
     """
+    raw = _read(folder, missing)
+    return replace(raw, texts=texts_of(raw.items))
+
+
+def _read(folder: Path, missing: Collection[str]) -> RawTables:
     if (folder / "ratings.dat").is_file():
         return _read_1m(folder, missing) if has_users(folder) else _read_10m(folder)
     if (folder / "u.data").is_file():

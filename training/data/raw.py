@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NoReturn
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from training.errors import DataError, shown
 
@@ -86,6 +88,23 @@ class Interactions:
         return cls(table.file, tuple(table.frame.columns), lambda: iter([table]))
 
 
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """One table of vectors: users or items.
+
+    Attributes:
+        file: its name, as messages show it.
+        ids: String (n,), each once.
+        values: float32 (n, d).
+        biases: float32 (n,), None where there are none.
+    """
+
+    file: str
+    ids: pl.Series
+    values: NDArray[np.float32]
+    biases: NDArray[np.float32] | None = None
+
+
 @dataclass(frozen=True)
 class RawTables:
     """Checked columns under fixed names.
@@ -97,6 +116,8 @@ class RawTables:
         source: where they came from, in words.
         classes: for an attribute whose classes are known beforehand, all of them in order.
         left_out: what of the files is not in here, in words, and how many.
+        texts: by the name of a column, what is written of items: item and text (String), null where nothing is.
+        vectors: item features that the reader itself brings, by modality.
     """
 
     interactions: Interactions
@@ -105,6 +126,8 @@ class RawTables:
     source: str
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    texts: Mapping[str, Table] = field(default_factory=dict)
+    vectors: Mapping[str, Vectors] = field(default_factory=dict)
 
 
 def require_column(file: str, name: str, columns: Iterable[str]) -> None:
@@ -117,6 +140,13 @@ def require_column(file: str, name: str, columns: Iterable[str]) -> None:
     if name not in there:
         named = [shown(column) for column in there[:MAX_SHOWN]] + ["…"] * (len(there) > MAX_SHOWN)
         raise DataError(file, "is not a column", value=name, allowed=", ".join(named))
+
+
+def texts_of(items: Table) -> dict[str, Table]:
+    """Give the titles and groups of an items table as texts; '' is none."""
+    written = {"title": pl.col("title"), "groups": pl.col("groups").list.join(" ")}
+    columns = {name: pl.when(text != "").then(text).alias("text") for name, text in written.items()}
+    return {name: Table(items.file, items.frame.select("item", text), items.unit) for name, text in columns.items()}
 
 
 def no_users(file: str) -> Table:

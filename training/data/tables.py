@@ -6,7 +6,15 @@ from pathlib import Path
 
 import polars as pl
 
-from training.data.columns import group_column, id_column, named_missing, number_column, only_whole, text_column
+from training.data.columns import (
+    group_column,
+    id_column,
+    named_missing,
+    number_column,
+    only_whole,
+    prose_column,
+    text_column,
+)
 from training.data.config import ItemsTable, TablesConfig
 from training.data.csv_form import CsvForm
 from training.data.files import TableFile, find_table, open_table, require_table
@@ -26,12 +34,15 @@ def read_tables(folder: Path, config: TablesConfig, *, interactions_wanted: bool
         path = require_table(folder, named.file, "interactions")
         interactions = _interactions(open_table(path, named.csv or config.csv), config)
     users, left_out = _users(folder, config)
+    written = sorted({of.text for of in config.modalities.values() if of.text is not None})
+    items, texts = _items(folder, config.items, config.csv, config.missing, written)
     return RawTables(
         interactions=interactions,
         users=users,
-        items=_items(folder, config.items, config.csv, config.missing),
+        items=items,
         source="three tables",
         left_out=left_out,
+        texts=texts,
     )
 
 
@@ -122,21 +133,28 @@ def _users(folder: Path, config: TablesConfig) -> tuple[Table, Mapping[str, int]
     return Table(table.file, pl.DataFrame([ids, *texts])), left_out
 
 
-def _items(folder: Path, config: ItemsTable, form: CsvForm, missing: Collection[str]) -> Table:
-    path = find_table(folder, config.file, "items")
+def _items(
+    folder: Path, config: ItemsTable, form: CsvForm, missing: Collection[str], written: Sequence[str]
+) -> tuple[Table, dict[str, Table]]:
+    """Read ids, titles and groups, and the columns of text that modalities are made of."""
+    path = require_table(folder, config.file, "items") if written else find_table(folder, config.file, "items")
     if path is None:
-        return no_items()
+        return no_items(), {}
     file = open_table(path, config.csv or form)
     named = {"item": config.item}
     for name, column in (("title", config.title), ("groups", config.groups)):
         if column is not None or name in file.columns:
             named[name] = column or name
-    table = file.whole(list(dict.fromkeys(named.values())))
+    table = file.whole(list(dict.fromkeys([*named.values(), *written])))
     ids = id_column(table, config.item).alias("item")
+    texts = {
+        name: Table(file.name, pl.DataFrame([ids, prose_column(table, name, missing).alias("text")]))
+        for name in written
+    }
     empty = no_items().frame.clear(ids.len())
     title, groups = empty["title"].fill_null(""), empty["groups"]
     if "title" in named:
         title = text_column(table, named["title"], missing).fill_null("").alias("title")
     if "groups" in named:
         groups = group_column(table, named["groups"], config.separator, missing).alias("groups")
-    return Table(table.file, pl.DataFrame([ids, title, groups]))
+    return Table(table.file, pl.DataFrame([ids, title, groups])), texts

@@ -9,7 +9,11 @@ def toml_table(name: str, fields: Mapping[str, Any]) -> str:
     """Write a table and the tables in it; what is None is left out."""
     plain = {key: value for key, value in fields.items() if value is not None and not isinstance(value, Mapping)}
     inner = {key: value for key, value in fields.items() if isinstance(value, Mapping)}
-    short = {key: value for key, value in inner.items() if not value or name.endswith(".attributes") or key == "csv"}
+    short = {
+        key: value
+        for key, value in inner.items()
+        if not value or name.endswith((".attributes", ".modalities")) or key == "csv"
+    }
     lines = [f"[{name}]", *(f"{_key(key)} = {_value(value)}" for key, value in (plain | short).items())]
     tables = [toml_table(f"{name}.{_key(key)}", value) for key, value in inner.items() if key not in short]
     return "\n\n".join(["\n".join(lines), *tables])

@@ -1,7 +1,6 @@
 """Vectors that another library trained: Parquet, .npy or safetensors beside a file of ids, or word2vec text."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from safetensors.numpy import load_file
 from training.data.columns import id_column
 from training.data.csv_form import CsvForm
 from training.data.files import open_table
-from training.data.raw import Table, require_column
+from training.data.raw import Table, Vectors, require_column
 from training.errors import DataError
 
 
@@ -43,23 +42,6 @@ class VectorTable(BaseModel):
 FINITE = "finite numbers, within float32"
 
 
-@dataclass(frozen=True, eq=False)
-class Vectors:
-    """One table of vectors: users or items.
-
-    Attributes:
-        file: its name, as messages show it.
-        ids: String (n,), each once.
-        values: float32 (n, d).
-        biases: float32 (n,), None where there are none.
-    """
-
-    file: str
-    ids: pl.Series
-    values: NDArray[np.float32]
-    biases: NDArray[np.float32] | None
-
-
 def read_vectors(folder: Path, config: VectorTable) -> Vectors:
     """Read one table.
 
@@ -79,12 +61,12 @@ def read_vectors(folder: Path, config: VectorTable) -> Vectors:
     if not values.shape[1]:
         raise DataError(path.name, "dimensions", value=0, allowed="1 or more")
     if config.biases is not None and path.suffix != ".parquet":
-        biases = _matrix(folder / config.biases, None, 1)
+        biases = matrix(folder / config.biases, None, 1)
     file = Table(path.name, pl.DataFrame({"id": ids}))
     file.refuse(~ids.is_first_distinct(), "id", "stands in an earlier row too", allowed="one row for each id")
     if biases is not None and len(biases) != len(ids):
         raise DataError(config.biases or path.name, "biases", value=len(biases), allowed=f"{len(ids)}, one for each id")
-    return Vectors(path.name, ids, _finite(path.name, values), None if biases is None else _finite(path.name, biases))
+    return Vectors(path.name, ids, finite(path.name, values), None if biases is None else finite(path.name, biases))
 
 
 def _parquet(path: Path, config: VectorTable) -> tuple[pl.Series, NDArray[Any], NDArray[Any] | None]:
@@ -126,14 +108,19 @@ def _arrays(path: Path, config: VectorTable) -> tuple[pl.Series, NDArray[Any], N
     """A matrix, and its ids in a text file: one a line, in the order of the rows."""
     if config.ids is None:
         raise DataError(path.name, "says nothing of ids", allowed="base.…ids = a text file, one id a line")
-    values = _matrix(path, config.tensor, 2)
+    values = matrix(path, config.tensor, 2)
     lines = _lines(path.parent / config.ids)
     if len(lines) != len(values):
         raise DataError(config.ids, "ids", value=len(lines), allowed=f"{len(values)}, one for each row of {path.name}")
     return id_column(Table(config.ids, pl.DataFrame({"id": lines}), "line"), "id"), values, None
 
 
-def _matrix(path: Path, tensor: str | None, dimensions: int) -> NDArray[Any]:
+def matrix(path: Path, tensor: str | None, dimensions: int) -> NDArray[Any]:
+    """Read an array of so many dimensions from .npy or .safetensors.
+
+    Raises:
+        DataError: the file is missing, or holds something else.
+    """
     try:
         array = _only(path, load_file(path), tensor) if path.suffix == ".safetensors" else np.load(path)
     except (OSError, ValueError, EOFError, SafetensorError) as error:  # ValueError: a pickle, which is never run
@@ -185,7 +172,12 @@ def _lines(path: Path) -> list[str]:
     return [line.removesuffix("\r") for line in lines]
 
 
-def _finite(file: str, values: NDArray[Any]) -> NDArray[np.float32]:
+def finite(file: str, values: NDArray[Any]) -> NDArray[np.float32]:
+    """Turn numbers (n, …) into float32.
+
+    Raises:
+        DataError: one is not finite, or beyond float32; names the row.
+    """
     with np.errstate(over="ignore"):
         single = values.astype(np.float32)
     wrong = ~np.isfinite(single)

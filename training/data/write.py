@@ -9,6 +9,7 @@ import polars as pl
 from pyarrow import parquet
 from tqdm import tqdm
 
+from training.data.dataset import Dataset
 from training.data.raw import RawTables
 from training.errors import ConfigError
 
@@ -38,6 +39,25 @@ def write_tables(raw: RawTables, folder: Path, table_format: TableFormat = "csv"
         with _unfinished(paths[stem]) as draft, tqdm(desc=stem, unit="row", unit_scale=True, disable=None) as bar:
             (_write_csv if table_format == "csv" else _write_parquet)(_counted(frames, bar), draft)
     return tuple(paths.values())
+
+
+def write_features(dataset: Dataset, folder: Path) -> dict[str, dict[str, str]]:
+    """Write the features of all items, cold ones too, as vectors; return what a configuration says to read them.
+
+    Raises:
+        ConfigError: one of the files exists.
+    """
+    ids = pl.Series("item", [*dataset.items, *dataset.cold.ids], dtype=pl.String)
+    files = {each.name: f"features.{each.name}.parquet" for each in dataset.modalities}
+    for name in files.values():
+        if (folder / name).exists():
+            raise ConfigError("out", "exists already; nothing was written", value=name)
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in dataset.modalities:
+        vectors = pl.Series("vector", each.values[each.present], dtype=pl.Array(pl.Float32, each.values.shape[1]))
+        with _unfinished(folder / files[each.name]) as draft:
+            pl.DataFrame([ids.filter(pl.Series(each.present)), vectors]).write_parquet(draft)
+    return {name: {"file": file} for name, file in files.items()}
 
 
 def _write_csv(frames: Iterable[pl.DataFrame], path: Path) -> None:
