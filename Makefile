@@ -18,7 +18,7 @@ $(READY): pyproject.toml clients/python/pyproject.toml constraints.txt
 	@echo "==> Creating $(VENV) and installing the pinned packages (a few minutes the first time)"
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "python3 cannot create environments here: install its venv package (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,serve,audit,test]' --editable clients/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,serve,audit,traces,test]' --editable clients/python
 	@touch $@
 
 format: $(READY)    ## Rewrite files the way the formatter likes
@@ -53,7 +53,7 @@ bench: $(READY)    ## The serving budgets as ratios to a bare route, in one run 
 	@$(BIN)/python benchmarks/serving.py
 
 bench-full: $(READY)    ## Every benchmark that a CPU is enough for, into benchmarks/results (an hour; needs wrk)
-	@for name in serving scale index lists storage store audit_log data tables; do \
+	@for name in serving scale index lists storage store audit_log data tables traces; do \
 		echo "==> benchmarks/$$name.py" && $(BIN)/python benchmarks/$$name.py || exit; \
 	done
 

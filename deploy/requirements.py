@@ -8,7 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-EXTRAS = {"cpu": ("serve", "audit"), "gpu": ("serve", "audit", "gpu")}
+EXTRAS = {"cpu": ("serve", "audit", "traces"), "gpu": ("serve", "audit", "traces", "gpu")}
 
 
 def requirements(pyproject: Path, target: str) -> list[str]:

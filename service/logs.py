@@ -69,8 +69,8 @@ def make_logger(level: str) -> structlog.typing.FilteringBoundLogger:
     return bound
 
 
-def adopt_uvicorn() -> None:
-    """Give the web server's own warnings the same shape. Its access log stays off: paths hold user ids."""
+def adopt_libraries() -> None:
+    """Give warnings of web server and tracing the same shape. The access log stays off: paths hold user ids."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -81,7 +81,8 @@ def adopt_uvicorn() -> None:
             ],
         )
     )
-    server = logging.getLogger("uvicorn")
-    server.handlers = [handler]
-    server.propagate = False
-    server.setLevel(logging.WARNING)
+    for name in ("uvicorn", "opentelemetry"):
+        library = logging.getLogger(name)
+        library.handlers = [handler]
+        library.propagate = False
+        library.setLevel(logging.WARNING)

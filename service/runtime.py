@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import shutil
 from collections.abc import Mapping
 from functools import partial
@@ -32,6 +34,7 @@ from service.replica_events import ReplicaEvents
 from service.requirement import check_policy, operator_policy
 from service.settings import Settings
 from service.store import Store, StoredModel, register_model
+from service.traces import open_traces
 from service.upkeep import Upkeep
 
 NEEDED = frozenset({"worker", "store"})
@@ -56,8 +59,8 @@ class Runtime:
         """Open the database; blocks. Nothing runs before `start`.
 
         Raises:
-            StartError: the bundle cannot do what the settings demand, or the database, the secret or Redis's URL
-                cannot be used.
+            StartError: the bundle cannot do what the settings demand, or the database, the secret, Redis's URL or an
+                OTEL_* variable cannot be used.
             StoreUnavailableError: the database is lost.
         """
         policy = operator_policy(settings)
@@ -70,6 +73,7 @@ class Runtime:
         self.draining = False
         """Whether the process was told to end: it answers, but wants no more requests."""
         self.metrics = metrics = Metrics()
+        self.traces = open_traces(os.environ)
         self.link = (
             RedisClient(settings.redis_url.get_secret_value(), budget_s=settings.redis_timeout_ms / 1e3)
             if settings.redis_url
@@ -171,6 +175,8 @@ class Runtime:
         await self.cache.close()
         if self.link is not None:
             await self.link.close()
+        if self.traces is not None:
+            await asyncio.to_thread(self.traces.close)
 
     @property
     def troubles(self) -> dict[str, str | None]:

@@ -12,7 +12,7 @@ import uvicorn
 
 from service.api import State, create_app
 from service.errors import StartError
-from service.logs import adopt_uvicorn, make_logger
+from service.logs import adopt_libraries, make_logger
 from service.model.folder import folder_to_serve, glance
 from service.model.loaded import load_model
 from service.settings import Settings
@@ -46,7 +46,7 @@ def serve(settings: Settings) -> int:
     _check_address(settings, has_keys=not state.runtime.gate.is_open)
     if settings.metrics_port is not None:
         state.runtime.metrics.listen(settings.host, settings.metrics_port)
-    adopt_uvicorn()
+    adopt_libraries()
     # What is loaded by now stays: walking it in every full collection would stop all requests for a tenth of a second.
     gc.collect()
     gc.freeze()

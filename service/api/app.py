@@ -92,7 +92,7 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
     app = _routed(lifespan=lifespan)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CROSS_ORIGIN)
-    app.add_middleware(RequestMiddleware, metrics=runtime.metrics, log=log)
+    app.add_middleware(RequestMiddleware, metrics=runtime.metrics, log=log, traces=runtime.traces)
     app.state.evenhand = State(
         runtime=runtime,
         log=log,

@@ -1,8 +1,9 @@
-"""Around every request: its own id, its metrics, its log line, and a problem after an unexpected error."""
+"""Around every request: its own id, its metrics, its log line, its trace, and a problem after an unexpected error."""
 
 from __future__ import annotations
 
-from time import perf_counter
+from asyncio import get_running_loop
+from time import monotonic
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
@@ -12,6 +13,7 @@ from service.api.problems import problem_response
 from service.api.request_context import RequestContext, new_request_id, put_context
 from service.errors import InternalError
 from service.metrics import Metrics
+from service.traces import Answered, Traces
 
 QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
 """Asked every few seconds by machines; logged at debug."""
@@ -31,10 +33,11 @@ CLIENT_GONE = 499
 class RequestMiddleware:
     """Pure ASGI. The id is always ours: one that a client sends could repeat or forge a line of the log."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, log: FilteringBoundLogger) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, log: FilteringBoundLogger, traces: Traces | None) -> None:
         self._app = app
         self._metrics = metrics
         self._log = log
+        self._traces = traces
         self._in_flight = 0
         metrics.in_flight.set_function(lambda: self._in_flight)
 
@@ -43,7 +46,7 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = perf_counter()
+        began = monotonic()
         context = RequestContext(new_request_id())
         put_context(scope, context)
         keep_slashes(scope)
@@ -68,7 +71,10 @@ class RequestMiddleware:
             await problem_response(error, context.request_id)(scope, receive, send_with_id)
         finally:
             self._in_flight -= 1
-            self._record(context, _route(scope), scope["method"], perf_counter() - started)
+            ended = monotonic()
+            self._record(context, _route(scope), scope["method"], ended - began)
+            if self._traces is not None:  # in the next turn: the answer is written at the end of this one
+                get_running_loop().call_soon(_trace, self._traces, scope, context, began, ended)
 
     def _record(self, context: RequestContext, route: str, method: str, seconds: float) -> None:
         status = context.status or CLIENT_GONE
@@ -79,6 +85,7 @@ class RequestMiddleware:
         level = (
             "error" if status == 500 else "warning" if status > 500 else "debug" if route in QUIET_ROUTES else "info"
         )
+        done = None if context.made is None else context.made.computed
         getattr(self._log, level)(
             "request",
             request_id=context.request_id,
@@ -90,9 +97,23 @@ class RequestMiddleware:
             protected=context.protected,
             bundle=context.bundle,
             total_ms=round(1e3 * seconds, 3),
-            queue_ms=context.queue_ms and round(context.queue_ms, 3),
-            compute_ms=context.compute_ms and round(context.compute_ms, 3),
+            queue_ms=done and round(done.queue_ms, 3),
+            compute_ms=done and round(done.compute_ms, 3),
         )
+
+
+def _trace(traces: Traces, scope: Scope, context: RequestContext, began: float, ended: float) -> None:
+    """Tell of a request, unless it is a probe. Attributes are counted, as in metrics, and not named."""
+    if _route(scope) in QUIET_ROUTES:
+        return
+    facts: dict[str, str | int | bool] = {"evenhand.request_id": context.request_id}
+    if (made := context.made) is not None:
+        facts["evenhand.bundle"] = context.bundle or ""
+        facts["evenhand.protected"] = len(context.protected or ())
+        facts["evenhand.cached"] = made.cached
+    route, status = getattr(scope.get("route"), "path", None), context.status or CLIENT_GONE
+    answered = Answered(scope["method"], route, status, began, ended, context.refused, facts)
+    traces.request(scope["headers"], answered, made.stages if made is not None else ())
 
 
 def _route(scope: Scope) -> str:

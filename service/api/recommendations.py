@@ -202,7 +202,7 @@ async def _counted(state: State, query: AnyQuery, asker: Asker) -> Recommendatio
 def _note(context: RequestContext, made: Recommendation) -> None:
     context.protected = tuple(made.requirement.sources)
     context.bundle = f"{made.model.name}/{made.model.version}"
-    context.queue_ms, context.compute_ms = made.queue_ms, made.compute_ms
+    context.made = made
 
 
 def _sees_scores(state: State, caller: Caller) -> bool:

@@ -11,6 +11,8 @@ from typing import Any
 
 from starlette.requests import Request
 
+from service.recommend.recommender import Recommendation
+
 _KEY = "evenhand.context"
 _random = random.Random()  # ids are no secrets, so no system call for each
 os.register_at_fork(after_in_child=_random.seed)
@@ -34,8 +36,8 @@ class RequestContext:
     """Code of the problem."""
     protected: tuple[str, ...] | None = None
     bundle: str | None = None
-    queue_ms: float | None = None
-    compute_ms: float | None = None
+    made: Recommendation | None = None
+    """The list that is the answer, where it is one."""
     key: str | None = None
     """Name of the API key."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from service.index import Position, Ranking, SearchBatch
 from service.model import encoder
 from service.model.balanced import Towards, balanced
 from service.model.loaded import Model
+from service.stages import Stage
 
 
 class BundleUser(NamedTuple):
@@ -68,18 +70,24 @@ class Task(NamedTuple):
         return self if self.towards is None else self._replace(k=self.towards.depth, after=None)
 
 
-def compute(tasks: Sequence[Task]) -> list[Ranking]:
-    """A ranking for each task, in order: parts → combine → search, and where it is wished, balance."""
-    rankings = _ranked([task.ranked for task in tasks])
+def compute(tasks: Sequence[Task], stages: list[Stage] | None = None) -> list[Ranking]:
+    """A ranking for each task, in order: parts → combine → search, and where it is wished, balance.
+
+    ``stages`` gets the times of *encode*, *search* and *balance*; with tasks of two models the first two twice.
+    """
+    stages = [] if stages is None else stages
+    rankings = _ranked([task.ranked for task in tasks], stages)
     wishes = [(place, task.towards) for place, task in enumerate(tasks) if task.towards is not None]
     if wishes:
+        began = monotonic()
         places, towards = zip(*wishes, strict=True)
         for place, page in zip(places, balanced([rankings[place] for place in places], towards), strict=True):
             rankings[place] = page
+        stages.append(Stage("balance", began, monotonic()))
     return rankings
 
 
-def _ranked(tasks: Sequence[Task]) -> list[Ranking]:
+def _ranked(tasks: Sequence[Task], stages: list[Stage]) -> list[Ranking]:
     rankings: dict[int, Ranking] = {}
     personal: dict[int, list[int]] = {}
     for place, task in enumerate(tasks):
@@ -92,7 +100,7 @@ def _ranked(tasks: Sequence[Task]) -> list[Ranking]:
                 personal.setdefault(id(task.model), []).append(place)
     for places in personal.values():
         chosen = [tasks[place] for place in places]
-        rankings.update(zip(places, _personal(chosen[0].model, chosen), strict=True))
+        rankings.update(zip(places, _personal(chosen[0].model, chosen, stages), strict=True))
     return [rankings[place] for place in range(len(tasks))]
 
 
@@ -102,12 +110,16 @@ def use_one_thread() -> None:
     index.use_one_thread()
 
 
-def _personal(model: Model, tasks: Sequence[Task]) -> list[Ranking]:
+def _personal(model: Model, tasks: Sequence[Task], stages: list[Stage]) -> list[Ranking]:
     """Parts → combine → search: lists of one model, by fair vectors."""
+    began = monotonic()
     masks = [task.basis.mask for task in tasks if isinstance(task.basis, BundleUser | History)]
     fair = model.encoder.fair_vectors([_user(model, task.basis) for task in tasks], masks)
+    encoded = monotonic()
     rows = ([task.dropped for task in tasks], [task.k for task in tasks], [task.after for task in tasks])
-    return model.ranker.top(SearchBatch(fair, *rows))
+    rankings = model.ranker.top(SearchBatch(fair, *rows))
+    stages += (Stage("encode", began, encoded), Stage("search", encoded, monotonic()))
+    return rankings
 
 
 def _user(model: Model, basis: Basis) -> int | encoder.UserVector:

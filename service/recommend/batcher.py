@@ -15,6 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from service.errors import DeadlineError, StoppingError
 from service.metrics import Metrics
+from service.stages import Stage
 from service.thread_queue import Queued, ThreadQueue
 
 BEAT_S = 1.0
@@ -29,12 +30,25 @@ Answer = TypeVar("Answer")
 
 
 class Computed(NamedTuple, Generic[Answer]):
-    """An answer, and how long it took."""
+    """An answer, and when it was made: `monotonic` seconds."""
 
     answer: Answer
-    queue_ms: float
-    compute_ms: float
-    """Time of the whole batch that this answer was part of."""
+    asked: float
+    started: float
+    """When the whole batch that this answer was part of left the queue."""
+    ended: float
+    stages: Sequence[Stage]
+    """Of that batch."""
+
+    @property
+    def queue_ms(self) -> float:
+        """Time that the task waited."""
+        return 1e3 * (self.started - self.asked)
+
+    @property
+    def compute_ms(self) -> float:
+        """Time of the whole batch."""
+        return 1e3 * (self.ended - self.started)
 
 
 class _Asked(NamedTuple, Generic[Task, Answer]):
@@ -50,7 +64,7 @@ class Batcher(Generic[Task, Answer]):
 
     def __init__(
         self,
-        compute: Callable[[Sequence[Task]], Sequence[Answer]],
+        compute: Callable[[Sequence[Task], list[Stage]], Sequence[Answer]],
         metrics: Metrics,
         *,
         prepare: Callable[[], None],
@@ -62,7 +76,7 @@ class Batcher(Generic[Task, Answer]):
         """Nothing runs before `start`.
 
         Args:
-            compute: answers to tasks, in order; called in the worker thread.
+            compute: answers to tasks, in order, and adds the stages that it went through; called in the worker thread.
             metrics: where batch sizes and waits are counted.
             prepare: called first in the worker thread.
             pass_on: called there with the results of `submit_then`; passes them to a thread that tells their waiters.
@@ -155,8 +169,9 @@ class Batcher(Generic[Task, Answer]):
     def _answer(self, batch: Sequence[Queued[_Asked[Task, Answer]]]) -> None:
         """Compute and deliver a batch; after a failure each row alone, so that a failing row fails no other."""
         started = monotonic()
+        stages: list[Stage] = []
         try:
-            answers = self._compute([queued.work.task for queued in batch])
+            answers = self._compute([queued.work.task for queued in batch], stages)
             works = [
                 queued.work.then and queued.work.then(answer) for queued, answer in zip(batch, answers, strict=True)
             ]
@@ -167,11 +182,10 @@ class Batcher(Generic[Task, Answer]):
             for queued in batch:
                 self._answer([queued])
             return
-        took = monotonic() - started
-        self._metrics.compute_seconds.observe(took)
-        compute_ms = 1e3 * took
+        ended = monotonic()
+        self._metrics.compute_seconds.observe(ended - started)
         done = [
-            Computed(answer, 1e3 * (started - queued.waiter.since), compute_ms)
+            Computed(answer, queued.waiter.since, started, ended, stages)
             for queued, answer in zip(batch, answers, strict=True)
         ]
         self._deliver(batch, done, works)

@@ -7,6 +7,7 @@ record is durable. Where the user's state or the hidden items have changed by th
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +19,12 @@ from service.metrics import Metrics
 from service.model.active import ActiveModel, ServedModel
 from service.model.inference import BundleUser, Task, compute, use_one_thread
 from service.model.loaded import Model
-from service.recommend.batcher import Batcher
+from service.recommend.batcher import Batcher, Computed
 from service.recommend.cursor import Cursors
 from service.recommend.plan import Plan, plan_list
 from service.recommend.queries import AnyQuery, PopularQuery, SimilarQuery
 from service.requirement import Policy, Requirement, covering_mask
+from service.stages import Stage
 from service.store import LoggedBalance, LogRecord, Purpose, Store, now_us
 
 ATTEMPTS = 5
@@ -43,9 +45,25 @@ class Recommendation(NamedTuple):
     plan: Plan
     ranking: Ranking
     next_cursor: str | None
-    cached: bool
-    queue_ms: float | None
-    compute_ms: float | None
+    computed: Computed[Ranking] | None
+    """None where the list was in the cache."""
+    recorded: float
+    """`monotonic` time at which its record was on its way to the log."""
+    durable: float
+    """`monotonic` time at which it was there."""
+
+    @property
+    def cached(self) -> bool:
+        """Whether the list was made before."""
+        return self.computed is None
+
+    @property
+    def stages(self) -> list[Stage]:
+        """Where its time went, as far as others than the event loop had it."""
+        commit = Stage("commit", self.recorded, self.durable)
+        if (made := self.computed) is None:
+            return [commit]
+        return [Stage("queue", made.asked, made.started), *made.stages, commit]
 
     @property
     def model(self) -> Model:
@@ -67,11 +85,10 @@ class _Made(NamedTuple):
     """Up to k + 1 items: the extra one tells that the list continues."""
 
     ranking: Ranking
-    cached: bool
+    computed: Computed[Ranking] | None
+    recorded: float
     stale: bool
     """Whether the record was refused, because the user's state or the hidden items have changed."""
-    queue_ms: float | None = None
-    compute_ms: float | None = None
 
 
 class Recommender:
@@ -125,7 +142,7 @@ class Recommender:
                 rows, scores, divergence = made.ranking
                 shown = Ranking(rows[: query.k], scores[: query.k], divergence)
                 cursor = self._next_cursor(plan, made.ranking)
-                return Recommendation(plan, shown, cursor, made.cached, made.queue_ms, made.compute_ms)
+                return Recommendation(plan, shown, cursor, made.computed, made.recorded, monotonic())
             self._metrics.outdated.inc()
         raise OutdatedError("what this answer depends on keeps changing")
 
@@ -136,8 +153,9 @@ class Recommender:
             return None
         scores = np.full(len(kept.rows), np.nan) if kept.scores is None else kept.scores
         ranking = Ranking(kept.rows.astype(np.int64), scores, kept.divergence)
+        recorded = monotonic()
         stale = await self._store.log([log_record(plan, ranking, asker, cached=True)])
-        return _Made(ranking, True, bool(stale))
+        return _Made(ranking, None, recorded, bool(stale))
 
     async def _from_worker(self, key: AnswerKey, plan: Plan, asker: Asker) -> _Made:
         """A new list, after its record is durable or refused."""
@@ -150,7 +168,7 @@ class Recommender:
         ranking = done.answer
         scores = ranking.scores if self._with_scores else None
         self._cache.put(key, CachedAnswer(ranking.rows.astype(np.int32), scores, ranking.divergence))
-        return _Made(ranking, False, bool(stale), done.queue_ms, done.compute_ms)
+        return _Made(ranking, done, done.ended, bool(stale))
 
     def _next_cursor(self, plan: Plan, ranking: Ranking) -> str | None:
         k = plan.query.k

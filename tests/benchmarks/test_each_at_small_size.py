@@ -38,11 +38,12 @@ SMALL = {
     "strict_methods": "--configs . --out out --bases pmf --salts d --quick",
     "table_quality": "--config ml1m-pmf-afrl-reproduce.toml --seeds 5",
     "tables": "--sizes 60x40x2000 600x200x3000 --seconds 0.2",
+    "traces": "--users 600 --seconds 1 --rounds 1",
 }
 """Benchmark → its arguments at a size that takes seconds, in a folder with what `given` puts there."""
 WHOLE = {"guard": "make bench-guard"}
 """Benchmark → how CI runs it whole."""
-NEEDS_WRK = {"balanced", "million", "scale", "serving"}
+NEEDS_WRK = {"balanced", "million", "scale", "serving", "traces"}
 WRITES = {
     "afrl_training": "afrl_training.json",
     "cold_items": "cold-items.json",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ every_pod = pytest.mark.parametrize("kind", sorted(PODS))
 needs_kubectl = pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
 
 
-def built(folder: str) -> dict[str, Any]:
+def built(folder: str | Path) -> dict[str, Any]:
     """What `kubectl apply -k` would send: objects by their kind."""
     done = subprocess.run(["kubectl", "kustomize", FOLDER / folder], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -299,3 +300,19 @@ def test_the_gpu_overlay_asks_for_a_gpu_and_leaves_the_rest_as_it_is():
     assert {name: part for name, part in container.items() if name not in changed} == {
         name: part for name, part in plain.items() if name not in changed
     }
+
+
+@needs_kubectl
+def test_the_kustomization_of_the_manual_builds(tmp_path):
+    shutil.copytree(FOLDER, tmp_path / "evenhand/deploy/kubernetes")
+    block = MANUAL.split("## Kubernetes\n")[1].split("`kustomization.yaml` of your own")[1].split("\n\n")[1]
+    (tmp_path / "kustomization.yaml").write_text(textwrap.dedent(block))
+
+    found = built(tmp_path)
+
+    (container,) = found["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.example/evenhand:cpu-0.1.0"
+    assert {"EVENHAND_BUNDLE", "EVENHAND_REQUIRED", "EVENHAND_DATABASE_URL"} <= {
+        each["name"] for each in container["env"]
+    }
+    assert {each["metadata"]["namespace"] for each in found.values()} == {"shop"}

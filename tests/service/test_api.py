@@ -206,9 +206,9 @@ def test_a_full_queue_and_a_late_answer_are_503_with_retry_after(an_app, run_app
             loop = asyncio.get_running_loop()
             compute = recommender._batcher._compute
 
-            def slow(tasks):
+            def slow(*batch):
                 asyncio.run_coroutine_threadsafe(block.wait(), loop).result(10)
-                return compute(tasks)
+                return compute(*batch)
 
             monkeypatch.setattr(recommender._batcher, "_compute", slow)
             asked = [asyncio.create_task(http.get("/recommend?user=u0")) for _ in range(2)]

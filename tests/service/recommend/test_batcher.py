@@ -14,6 +14,7 @@ from service.errors import DeadlineError, QueueFullError, StoppingError
 from service.metrics import Metrics
 from service.recommend import batcher as module
 from service.recommend.batcher import Batcher
+from service.stages import Stage
 from service.thread_queue import Queued, ThreadQueue
 
 
@@ -30,11 +31,12 @@ class Bench:
         options["pass_on"] = lambda queued: self.relay(queued)
         self.batcher: Batcher[int, int] = Batcher(self.compute, self.metrics, **options)
 
-    def compute(self, tasks: Sequence[int]) -> list[int]:
+    def compute(self, tasks: Sequence[int], stages: list[Stage]) -> list[int]:
         self.gate.wait(10)
         self.batches.append(list(tasks))
         if 13 in tasks:
             raise ArithmeticError("thirteen")
+        stages.append(Stage("square", 1.0, 2.0))
         return [task * task for task in tasks]
 
     async def answer(self, task: int) -> int:
@@ -213,6 +215,8 @@ def test_an_answer_goes_on_to_the_next_thread_and_is_told_with_what_becomes_of_i
 
             computed, outcome = await waiting
             assert (computed.answer, outcome) == (25, "written")
+            assert computed.stages == [Stage("square", 1.0, 2.0)]
+            assert computed.asked <= computed.started <= computed.ended
             assert await bench.answer(3) == 9  # others go no further
             assert len(bench.relayed) == 1
 

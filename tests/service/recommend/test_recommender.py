@@ -151,9 +151,9 @@ async def held(desk: Desk) -> AsyncIterator[asyncio.Event]:
     """Hold the worker until the event is set, whatever it is given."""
     gate, loop, compute = asyncio.Event(), asyncio.get_running_loop(), desk.recommender._batcher._compute
 
-    def wait_first(tasks):
+    def wait_first(*batch):
         asyncio.run_coroutine_threadsafe(gate.wait(), loop).result(10)
-        return compute(tasks)
+        return compute(*batch)
 
     desk.recommender._batcher._compute = wait_first
     try:

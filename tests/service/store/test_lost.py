@@ -25,7 +25,7 @@ class Load:
         self.refused: list[UnavailableError] = []
         self._ended = False
         worker = {"max_batch": 64, "queue_size": 100, "deadline_s": 2.0, "prepare": lambda: None}
-        self._worker = Batcher(lambda records: records, Metrics(), pass_on=store.log_from_worker, **worker)
+        self._worker = Batcher(lambda records, _: records, Metrics(), pass_on=store.log_from_worker, **worker)
         self._worker.start()
 
         async def relayed(record):
