@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from measure.report import words
-from measure.report.json_access import names, number, table, tables
+from measure.report.json_access import count, names, number, table, tables
 from measure.report.page import Block, Cell, Facts, Heading, Section, Table
 from measure.report.rows import Card
 from measure.report.tables import name
@@ -37,6 +37,7 @@ def facts(card: Card) -> Section:
         blocks += [
             Table("Classes that were merged before training, and what tells them apart is not measured", titles, stands)
         ]
+    blocks += _features(card)
     seconds = _seconds(card)
     if rows := list(_request(card)):
         blocks += [Heading("What was asked for"), Facts(rows)]
@@ -81,6 +82,20 @@ def _merged(card: Card) -> Iterator[list[Cell]]:
             users = card.merged_users.get((attribute, merged))
             told = words.MISSING if users is None else words.count(users)
             yield [name(attribute), name(merged), name(", ".join(names(of))), digits(told)]
+
+
+def _features(card: Card) -> Iterator[Block]:
+    """Tell what items are known by, and how many have nothing else."""
+    if card.modalities:
+        body = []
+        for each in card.modalities:
+            have, of, dimensions = (words.count(count(each.get(key))) for key in ("items", "of", "dimensions"))
+            told = [name(words.clean(each.get(key, ""))) for key in ("name", "source")]
+            body.append([*told, digits(dimensions), digits(f"{have} of {of}")])
+        yield Table("Item features", ["Modality", "From", "Numbers", "Items that have it"], body)
+    if rows := list(_flat(card.cold_items)):
+        yield Heading("Cold items, which nobody had touched: their vectors come from features")
+        yield Facts(rows)
 
 
 def _request(card: Card) -> Iterator[tuple[str, str]]:

@@ -38,6 +38,8 @@ def read(report: Mapping[str, Any]) -> Card:
         request=table(report.get("request")),
         run=table(report.get("measured")),
         merged_users=dict(_merged_users(card.get("merged_classes"))),
+        modalities=tuple(tables(card.get("modalities"))),
+        cold_items=table(card.get("cold_items")),
     )
 
 

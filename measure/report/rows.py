@@ -166,6 +166,10 @@ class Card:
     """When it was measured, and how long each part of it took."""
     merged_users: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """Attribute and class → users, of classes that stand for several of the data's."""
+    modalities: tuple[Mapping[str, Any], ...] = ()
+    """Item features, as the card has them."""
+    cold_items: Mapping[str, Any] = field(default_factory=dict)
+    """Items served by their features alone, as the card counts them."""
 
     @property
     def leakage_at_most(self) -> float | None:

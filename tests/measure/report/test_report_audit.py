@@ -551,3 +551,18 @@ def test_an_audit_promises_nothing(a_result):
 
     for word in ("debias", "unbiased", "guarantee"):
         assert word not in told
+
+
+def test_item_features_and_cold_items_are_told_where_the_card_has_them(a_result):
+    plain, result = render_markdown(a_result()), a_result()
+    plot = {"name": "plot|x", "source": "plot of items.csv", "dimensions": 64, "items": 3677, "of": 3709}
+    result["card"] |= {"modalities": [plot, {"name": "audio"}, 7], "cold_items": {"served": 1177, "map": "ridge"}}
+
+    markdown = render_markdown(result)
+
+    assert "Item features" not in plain
+    assert "Cold items" not in plain
+    assert "| plot\\|x | plot of items.csv | 64 | 3,677 of 3,709 |" in markdown
+    facts = chapter(markdown, "Model card")
+    assert "Cold items, which nobody had touched" in facts
+    assert "1,177" in facts
