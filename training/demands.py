@@ -19,7 +19,7 @@ from training.data.small_classes import merge_small
 from training.data.split import MIN_POSITIVES, NOTHING, hold_out, split_users
 from training.errors import TooLittleDataError
 from training.experiment import Experiment
-from training.fair.train import refuse_unfit
+from training.fair.train import chooses_by_held_out, refuse_unfit
 
 FEWEST_ITEMS = 2
 
@@ -30,8 +30,8 @@ def experiment_of(config: RunConfig, dataset: Dataset, vectors: BroughtVectors |
     Args:
         config: the run.
         dataset: what it is trained on.
-        vectors: the base's, where they were brought. The lattice alone, without a front, then does without held-out
-            positives: what they would have measured, the card does not have.
+        vectors: the base's, where they were brought. Methods that choose nothing by held-out positives then do without
+            them: what they would have measured, the card does not have.
 
     Raises:
         TooLittleDataError: the data has too little of something; says of what, how much, and how much is needed.
@@ -58,7 +58,7 @@ def experiment_of(config: RunConfig, dataset: Dataset, vectors: BroughtVectors |
     refuse_unfit(experiment, config.base, config.fair, vectors)
     _refuse_few_items(dataset)
     refuse_unfit_base(experiment, config.base)
-    if vectors is None or config.fair.method != "lattice" or config.fair.front:
+    if vectors is None or chooses_by_held_out(config.fair):
         _refuse_few_held_out(experiment)
     _refuse_few_labels(experiment, positives_needed(config.base))
     return experiment

@@ -29,6 +29,7 @@ SMALL = {
     "lists": "--users 300 --items 500 --lists 200 --rounds 1",
     "million": "--users 400 --items 100 --seconds 1 --rounds 1",
     "paper": "--configs . --out out --bases bases --weights 0.1",
+    "pot_au": "--config pot-au.toml --out out --bases als --only D2D --steps 2",
     "reranking": "bundles/small --candidates 15",
     "scale": "--items 600 --attributes --tastes clustered --users 400 --seconds 1 --rounds 1",
     "scale_plots": "",
@@ -48,6 +49,7 @@ WRITES = {
     "afrl_training": "afrl_training.json",
     "cold_items": "cold-items.json",
     "paper": "paper-figures.md",
+    "pot_au": "pot-au.json",
     "scale_plots": "scale-sizes.svg",
     "strict_methods": "strict-methods.md",
 }
@@ -62,6 +64,7 @@ NOT_IN_BENCH_FULL = {
     "countries",
     "itfr",
     "paper",
+    "pot_au",
     "million",
     "table_quality",
     "reranking",
@@ -107,6 +110,9 @@ ITFR = (
     .split("[fair]")[0]
     + '[fair]\nmethod = "lattice"\n'
 )
+POT_AU = RUN.format(name="pot-au", mode="reproduce").split("[fair]")[0] + (
+    '[fair]\nmethod = "pot_au"\nprotect = ["gender"]\n'
+)
 LATTICE = RUN.format(name="lattice", mode="strict").split("[fair]")[0] + '[fair]\nmethod = "lattice"\n'
 COLD = (
     RUN.format(name="cold", mode="strict")
@@ -148,6 +154,8 @@ def prepared(name: str, folder: Path) -> None:
         (folder / "cold.toml").write_text(COLD)
     if name == "itfr":
         (folder / "itfr.toml").write_text(ITFR)
+    if name == "pot_au":
+        (folder / "pot-au.toml").write_text(POT_AU)
     if name == "strict_methods":
         (folder / "ml1m-pmf-lattice.toml").write_text(LATTICE)
     if name == "scale_plots":

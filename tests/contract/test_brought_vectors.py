@@ -214,7 +214,7 @@ async def test_without_interactions_nothing_is_seen_accuracy_is_absent_and_sessi
     assert not bundle.card["accuracy"].get("by_mask")
 
 
-def test_without_interactions_only_the_lattice_can_be_fitted(alone, tmp_path):
+def test_without_interactions_what_needs_them_cannot_be_fitted(alone, tmp_path):
     folder, vectors, _ = alone
 
     with pytest.raises((ConfigError, DataError)) as refused:
@@ -230,6 +230,18 @@ def test_without_interactions_what_is_chosen_by_accuracy_is_refused(tables, alon
 
     with pytest.raises(TooLittleDataError, match="positives"):
         run(a_config(vectors, fair=fair), folder, tmp_path / "out", CPU)
+
+
+def test_vectors_that_are_there_forget_an_attribute_without_any_interaction(tables, alone, tmp_path):
+    folder, _, _ = alone
+    vectors, _ = of_als(folder, *tables[1:])
+    fair = {"method": "pot_au", "protect": ["gender"], "learning_rate": 0.02, "schedule": {"epochs": 3}}
+
+    bundle = read_bundle(run(a_config(vectors, mode="reproduce", fair=fair), folder, tmp_path / "out", CPU))
+
+    assert bundle.description.always_protected == ["gender"]
+    assert bundle.description.history.kind == "none"
+    assert not np.allclose(np.asarray(bundle.users.part(0, np.arange(9))), bundle.audit.base[:9])
 
 
 def test_ids_in_one_table_only_are_counted_and_named(tables, tmp_path, caplog):

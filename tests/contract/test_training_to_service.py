@@ -33,6 +33,7 @@ DEEP = EPOCHS | {"model": "deep", "candidates": 20}
 SASREC = EPOCHS | {"model": "sasrec", "length": 10, "batch": 64}
 PFREC = {"method": "pfrec", "prompts": 2, "bottleneck": 2, "batch": 64, "moments": 1, "schedule": SCHEDULE}
 FFVAE = {"method": "ffvae", "hidden": 16, "batch": 64, "schedule": SCHEDULE}
+POT_AU = {"method": "pot_au", "learning_rate": 0.02, "batch": 64, "schedule": {"epochs": 5}}
 METHODS = {
     "als-lattice": (ALS, {"method": "lattice"}),
     "als-afrl": (ALS, AFRL),
@@ -50,6 +51,9 @@ METHODS = {
     "sasrec-pfrec-some-masks": (SASREC, PFREC | {"masks": [["age"], ["gender", "age", "occupation"]]}),
     "sasrec-pfrec-user-prompts": (SASREC, PFREC | {"user_prompts": True}),
     "deep-afrl": (DEEP, AFRL),
+    "pmf-pot-au": (PMF, POT_AU | {"protect": ["gender"]}),
+    "deep-pot-au": (DEEP, POT_AU | {"distance": "u2u"}),
+    "sasrec-pot-au": (SASREC, POT_AU | {"protect": ["age", "occupation"]}),
     "pmf-afrl-float16": (PMF, AFRL, "float16"),
     "pmf-lattice-float16": (PMF, {"method": "lattice"}, "float16"),
     "sasrec-pfrec-float16": (SASREC, PFREC, "float16"),
@@ -64,7 +68,7 @@ def trained(request, tmp_path_factory):
     config = RunConfig.model_validate(
         {
             "name": "contract",
-            "mode": "reproduce" if method.get("user_prompts") else "strict",
+            "mode": "reproduce" if method.get("user_prompts") or method["method"] == "pot_au" else "strict",
             "data": {"reader": "generated", "users": 200, "items": 80, "interactions_per_user": 20},
             "base": base_model,
             "fair": method,

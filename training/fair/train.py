@@ -27,11 +27,15 @@ from training.fair.lattice.fit import coordinates, lattice_parts
 from training.fair.lattice.train import train_lattice
 from training.fair.pfrec.config import PfrecConfig
 from training.fair.pfrec.train import refuse_unfit_pfrec, train_pfrec
+from training.fair.pot_au.config import PotAuConfig
+from training.fair.pot_au.train import refuse_unfit_pot_au, train_pot_au
 from training.fair.select import unmeasured_on_select
 from training.fair.sm.config import SmConfig
 from training.fair.sm.train import sm_network, train_sm
 
-FairConfig = Annotated[AfrlConfig | FfvaeConfig | LatticeConfig | PfrecConfig | SmConfig, Field(discriminator="method")]
+FairConfig = Annotated[
+    AfrlConfig | FfvaeConfig | LatticeConfig | PfrecConfig | PotAuConfig | SmConfig, Field(discriminator="method")
+]
 
 
 def refuse_unfit(
@@ -59,8 +63,15 @@ def refuse_unfit(
                 coordinates(strength, classes, d, len(experiment.dataset.users))
         case PfrecConfig():
             refuse_unfit_pfrec(names, base.model, experiment.mode, config)
+        case PotAuConfig():
+            refuse_unfit_pot_au(experiment, config)
         case SmConfig():
             sm_network(config.variant, names, d)
+
+
+def chooses_by_held_out(config: FairConfig) -> bool:
+    """Whether the method chooses something by how it ranks held-out positives."""
+    return not isinstance(config, PotAuConfig) and not (isinstance(config, LatticeConfig) and not config.front)
 
 
 def _refuse_part_names(parts: Sequence[Part], method: str) -> None:
@@ -96,5 +107,7 @@ def train_fair(experiment: Experiment, base: Base, config: FairConfig, work: Pat
             return train_lattice(experiment, base, config)
         case PfrecConfig():
             return train_pfrec(experiment, base, config, work, device)
+        case PotAuConfig():
+            return train_pot_au(experiment, base, config, work, device)
         case SmConfig():
             return train_sm(experiment, base, config, work, device)
