@@ -2,7 +2,7 @@
 
 from bundle.columns import Groups, Texts, missing
 from bundle.contents import Audit, Bundle, Items, Parts, Seen, Users
-from bundle.errors import BundleError
+from bundle.errors import BundleError, said
 from bundle.history import FoldIn, History, NoHistory, SequenceEncoder
 from bundle.manifest import (
     SCHEMA_VERSION,
@@ -51,6 +51,7 @@ __all__ = [
     "left_alone",
     "missing",
     "read_bundle",
+    "said",
     "tensor_over",
     "write_bundle",
 ]

@@ -11,7 +11,9 @@ Every error keeps the file's name and both values: what was expected and what wa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 class BundleError(Exception):
@@ -66,6 +68,12 @@ class DamagedError(BundleError):
         self.what = what
         self.expected = expected
         self.found = found
+
+
+def said(problem: Mapping[str, Any]) -> str:
+    """The message of one of pydantic's errors, as people read it: without the kind of exception that a check raised."""
+    message: str = problem["msg"]
+    return message.removeprefix("Value error, ")
 
 
 def _shown(value: object) -> str:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
 from bundle.columns import Groups, Texts, numbers
-from bundle.errors import DamagedError, UnsupportedError
+from bundle.errors import DamagedError, UnsupportedError, said
 from bundle.layout import (
     CARD,
     ITEM_COLUMNS,
@@ -61,7 +61,7 @@ def read_manifest(folder: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"]) or "the manifest"
-        raise DamagedError(MANIFEST, where, first["msg"], _short(first["input"])) from None
+        raise DamagedError(MANIFEST, where, said(first), _short(first["input"])) from None
     _equal(MANIFEST, "manifest_hash", listed, found)
     return manifest
 

@@ -7,7 +7,7 @@ protects it. So it is never the operator's default.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -135,7 +135,8 @@ def balance_policy(default: SharedTarget | None, weight: float | None, most: flo
 def _read(file: Path) -> dict[str, float]:
     """The operator's shares; whether a bundle has the groups, each bundle says."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"), parse_int=float)  # with 400 digits it is infinite
+        text = file.read_text(encoding="utf-8-sig")  # some editors put a mark at the beginning
+        found = json.loads(text, parse_int=float, object_pairs_hook=_each_once)  # with 400 digits it is infinite
     except (OSError, ValueError, RecursionError) as error:
         raise StartError(f"EVENHAND_BALANCE_TARGET: {file} cannot be read: {error}") from error
     numbers = found.values() if isinstance(found, dict) else ()
@@ -144,6 +145,15 @@ def _read(file: Path) -> dict[str, float]:
         example = '{"Drama": 0.4, "Comedy": 0.6}'
         raise StartError(f"EVENHAND_BALANCE_TARGET: {file} must hold item groups and their shares, like {example}")
     return {name: float(share) for name, share in found.items()}
+
+
+def _each_once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON, none of whose names is there twice: json takes the last one, whichever was meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
+    return found
 
 
 def _invalid(field: str, value: object, reason: str, allowed: object) -> InvalidQueryError:

@@ -145,6 +145,7 @@ class Runtime:
             kept_at_least=settings.audit_kept_at_least,
             workers=settings.audit_workers,
             priority=settings.audit_priority,
+            balance=policy.balance,
             log=log,
             observe=lambda outcome: metrics.audit_runs.labels(outcome).inc(),
             measured=self._audited,

@@ -20,7 +20,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from service.errors import StartError
+from service.errors import StartError, said
 from service.service_links import is_service_link
 
 PREFIX = "EVENHAND_"
@@ -55,7 +55,30 @@ Origin = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.\[\]:-]
 AuditPriority = Literal["idle", "normal"]
 
 
-class AuditSettings(BaseSettings):
+class BalanceSettings(BaseSettings):
+    """How lists are balanced, those that are shown and those that are audited."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, env_ignore_empty=True, use_attribute_docstrings=True
+    )
+
+    balance: Literal["uniform", "catalogue", "target"] | None = None
+    """What lists are balanced towards where a request has no `balance`; the ranking as it is where not set. `history`
+    cannot be: it would show what a request withholds."""
+
+    balance_weight: Annotated[float, Field(ge=0, le=1)] | None = None
+    """How much the target counts where a request has no `balance_weight`: 0 is the ranking, 1 the target alone; .5, or
+    the largest weight where that is less."""
+
+    balance_weight_max: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Largest `balance_weight` that a request may ask for."""
+
+    balance_target: Path | None = None
+    """JSON file with the shares of `balance=target`, like `{"Drama": 0.4, "Comedy": 0.6}`: item groups of every bundle
+    that is served; what is not named gets nothing."""
+
+
+class AuditSettings(BalanceSettings):
     """What audits are held against and may use. A command leaves its priority to who starts it."""
 
     model_config = SettingsConfigDict(
@@ -107,21 +130,6 @@ class Settings(AuditSettings):
 
     required: AttributeNames = ()
     """Attributes protected in every answer, whatever the request says; comma-separated."""
-
-    balance: Literal["uniform", "catalogue", "target"] | None = None
-    """What lists are balanced towards where a request has no `balance`; the ranking as it is where not set. `history`
-    cannot be: it would show what a request withholds."""
-
-    balance_weight: Annotated[float, Field(ge=0, le=1)] | None = None
-    """How much the target counts where a request has no `balance_weight`: 0 is the ranking, 1 the target alone; .5, or
-    the largest weight where that is less."""
-
-    balance_weight_max: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Largest `balance_weight` that a request may ask for."""
-
-    balance_target: Path | None = None
-    """JSON file with the shares of `balance=target`, like `{"Drama": 0.4, "Comedy": 0.6}`: item groups of every bundle
-    that is served; what is not named gets nothing."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the index searches. `auto` takes a GPU where FAISS can use one; `cuda` refuses to start without.
@@ -277,4 +285,4 @@ def _complaint(problem: dict[str, Any]) -> str:
     name = str(problem["loc"][0])
     if problem["type"] == "missing":
         return f"{PREFIX}{name.upper()} is not set, nor is --{name} given"
-    return f"{PREFIX}{name.upper()} is {problem['input']!r:.200}: {problem['msg']}"
+    return f"{PREFIX}{name.upper()} is {problem['input']!r:.200}: {said(problem)}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from bundle import BundleError, read_bundle
+from bundle import BundleError, read_bundle, said
 from measure.audit import Thresholds
 from measure.profiles import PROFILES
 from measure.split import TRAIN
@@ -96,7 +96,7 @@ def _generate(options: argparse.Namespace) -> None:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        raise ConfigError(key or "sizes", first["msg"], value=sizes.get(key, sizes)) from None
+        raise ConfigError(key or "sizes", said(first), value=sizes.get(key, sizes)) from None
     write_tables(generate(config), options.folder, options.format)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
+from bundle import said
 from bundle.manifest import PlainName
 from training.base.als import AlsConfig
 from training.base.train import BaseConfig
@@ -121,7 +122,7 @@ def _refused(error: ValidationError) -> ConfigError:
         if first["type"] == "union_tag_not_found":
             return ConfigError(key, "is missing")
         return ConfigError(key, "is not known", value=facts["tag"], allowed=known.replace("'", ""))
-    return ConfigError(key, first["msg"], value=first["input"])
+    return ConfigError(key, said(first), value=first["input"])
 
 
 def _set(raw: dict[str, Any], setting: str) -> None:

@@ -54,7 +54,7 @@ def _accuracy(accuracy: Row) -> list[str]:
         lines += [_kept(row, f"{row['n']:,} {who} users: {_mask(row)}", unkept) for row in apart]
     lines += [f"kept is not measured: {each['reason']}" for each in accuracy["protocol"].get("not_measured", ())]
     if held := [row["candidates"]["recall@10"] for row in rows if "candidates" in row]:
-        lines.append(f"{accuracy['protocol']['candidates']} candidates hold {min(held):.1%} of the model's own top 10")
+        lines.append(f"{accuracy['protocol']['candidates']} candidates hold {100 * min(held):.1f} % of the model's own top 10")
     return lines
 
 
@@ -67,7 +67,7 @@ def _kept(row: Row, label: str, unkept: Container[str | None]) -> str:
 
 
 def _share(value: float, base: float) -> str:
-    return f"{value / base:.1%}" if base else "-"
+    return f"{100 * value / base:.1f} %" if base else "-"
 
 
 def _leakage(leakage: Row) -> list[str]:

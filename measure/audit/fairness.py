@@ -94,7 +94,7 @@ def _protocol(context: Context, reference: Answers | None, rows: dict[str, list[
     if "parity" in rows:
         protocol["differential"] = {"alpha": parity.ALPHA, "items": f"shown to at least {AT_LEAST} of the users"}
     if "activity" in rows:
-        protocol["active"] = f"the {SHARE:.0%} of users with the most interactions"
+        protocol["active"] = f"the {100 * SHARE:g} % of users with the most interactions"
     if "clients" in rows:
         protocol["clients"] = {
             "are": "classes of the attribute with the most of them",

@@ -143,10 +143,15 @@ def _kept(looked: LookedUp, thresholds: Thresholds, whole: Missing | None) -> di
         return {"verdict": verdict, "worst": None, "sentence": f"accuracy: not judged: {looked.why}."}
     worst = min(rows, key=lambda row: row.value)
     low, high = worst.ci95
-    said = f"With {', '.join(worst.sensitive) or 'nothing'} protected, {worst.value:.1%} of {worst.what} is kept "
-    said += f"(95 % interval {low:.1%} to {high:.1%}), the least of all masks; {thresholds.kept_at_least:.0%} is "
+    said = f"With {', '.join(worst.sensitive) or 'nothing'} protected, {_percent(worst.value)} of {worst.what} is kept "
+    said += f"(95 % interval {_percent(low)} to {_percent(high)}), the least of all masks; "
+    said += f"{100 * thresholds.kept_at_least:g} % is "
     found = {"sensitive": list(worst.sensitive), "metric": worst.what, "kept": worst.value, "ci95": [low, high]}
     return {"verdict": verdict, "worst": found, "sentence": f"{said}demanded.{_besides(looked)}"}
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
 
 
 def _besides(looked: LookedUp) -> str:

@@ -10,6 +10,8 @@ EDGE = 8
 ROW = 38
 TRACK = 23
 """How far a track lies below its row's top; the label stands above it."""
+BELOW = 16
+"""How far below its row's top a label ends."""
 FOOT = 22
 """Room for the ticks below the last row."""
 LETTERS = 52
@@ -24,18 +26,25 @@ def frame(ident: str, height: float, title: str, said: str, body: Markup) -> Mar
     ).format(ident, WIDTH, height, title, said, body)
 
 
-def grid(axis: Axis, bottom: float) -> Markup:
-    """Draw an axis' ticks as lines down to ``bottom``, their numbers below."""
+def grid(axis: Axis, rows: int) -> Markup:
+    """Draw an axis' ticks as lines beside the tracks of ``rows`` rows, none through their labels; numbers below."""
     parts = []
+    bottom = ROW * rows + 2
     for index, tick in enumerate(axis.ticks):
         x = across(axis, tick)
         anchor = "start" if index == 0 else "end" if index == len(axis.ticks) - 1 else "middle"
         at = {"start": x - EDGE + 2, "end": x + EDGE - 2}.get(anchor, x)
         kind = "grid origin" if abs(tick - axis.origin) < 1e-9 else "grid"
-        line = Markup('<line class="{}" x1="{:.1f}" x2="{:.1f}" y1="16" y2="{}"/>').format(kind, x, x, bottom)
+        line = Markup('<path class="{}" d="{}"/>').format(kind, beside_tracks(x, rows))
         label = Markup('<text class="tick" text-anchor="{}" x="{:.1f}" y="{}">{}</text>')
         parts += [line, label.format(anchor, at, bottom + 14, tick_text(axis, tick))]
     return Markup("").join(parts)
+
+
+def beside_tracks(x: float, rows: int) -> str:
+    """Draw down at ``x``, and leave out the strip of each row that its label stands in: the path of a line."""
+    tops = [ROW * row for row in range(rows)]
+    return "".join(f"M{x:.1f} {top + BELOW}V{top + ROW + (2 if top == tops[-1] else 0)}" for top in tops)
 
 
 def track(y: float) -> Markup:

@@ -110,7 +110,10 @@ def _request(card: Card) -> Iterator[tuple[str, str]]:
             "users",
             "all audit users" if users is None else f"at most {words.count(int(users))} audit users, drawn by seed",
         )
-    yield from _flat({key: value for key, value in card.request.items() if key != "users"})
+    if "balance" in card.request:
+        yield "balance of the lists", words.balance(card.request) or "none: lists as they are ranked"
+    told = ("users", "balance", "balance_weight")
+    yield from _flat({key: value for key, value in card.request.items() if key not in told})
 
 
 def _protocols(card: Card) -> Iterator[Block]:

@@ -3,16 +3,16 @@
 from markupsafe import Markup
 
 from measure.report import words
-from measure.report.drawing import FOOT, ROW, TRACK, across, ends, frame, grid, number, rect, titles, track
+from measure.report.drawing import FOOT, ROW, TRACK, across, beside_tracks, ends, frame, grid, number, rect, titles, track
 from measure.report.figures import Mark, Panel
 
 
 def draw(panel: Panel, ident: str) -> Markup:
     """Draw a panel; ``ident`` is unique in the page."""
     height = ROW * len(panel.marks) + FOOT
-    body = [grid(panel.axis, height - FOOT + 2)]
+    body = [grid(panel.axis, len(panel.marks))]
     if panel.threshold is not None:
-        body.append(_threshold(panel, panel.threshold, height - FOOT + 2))
+        body.append(_threshold(panel, panel.threshold))
     body += [_row(mark, panel, ROW * index) for index, mark in enumerate(panel.marks)]
     said = "; ".join(_hover(mark, panel) for mark in panel.marks)
     if panel.threshold is not None:
@@ -20,10 +20,10 @@ def draw(panel: Panel, ident: str) -> Markup:
     return frame(ident, height, f"{panel.heading}, {panel.note}" if panel.note else panel.heading, said, _all(body))
 
 
-def _threshold(panel: Panel, value: float, bottom: float) -> Markup:
-    line = Markup('<g><title>{}</title><line class="threshold" x1="{:.1f}" x2="{:.1f}" y1="14" y2="{}"/></g>')
-    x = across(panel.axis, value)
-    return line.format(f"threshold {number(panel.axis, value)}", x, x, bottom)
+def _threshold(panel: Panel, value: float) -> Markup:
+    line = Markup('<g><title>{}</title><path class="threshold" d="{}"/></g>')
+    path = beside_tracks(across(panel.axis, value), len(panel.marks))
+    return line.format(f"threshold {number(panel.axis, value)}", path)
 
 
 def _row(mark: Mark, panel: Panel, top: float) -> Markup:

@@ -12,7 +12,7 @@ FEW = 3
 def draw(spread: Spread, ident: str) -> Markup:
     """Draw a spread; ``ident`` is unique in the page."""
     height = ROW * len(spread.lines) + FOOT
-    body = [grid(spread.axis, height - FOOT + 2)]
+    body = [grid(spread.axis, len(spread.lines))]
     body += [_line(line, spread, ROW * index) for index, line in enumerate(spread.lines)]
     said = "; ".join(f"{line.label}: {line.text}" for line in spread.lines)
     return frame(ident, height, f"{spread.heading}, {spread.note}", said, Markup("").join(body))

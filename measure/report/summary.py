@@ -50,6 +50,8 @@ def lead(card: Card) -> list[str]:
     if card.unmeasured:
         told = "; ".join(f"{attribute} ({why})" for attribute, why in card.unmeasured.items())
         paragraphs.insert(0, f"Not measured: {told}. What attackers find of it is not known.")
+    if balance := words.balance(card.request):
+        paragraphs.append(f"The lists of this audit were balanced towards item groups: {balance}.")
     return [*paragraphs, *_what_it_is(card)]
 
 

@@ -81,8 +81,11 @@ def _rule(verdict: Verdict) -> str:
 
 
 def _sentence(judged: Judged) -> str:
-    """Give the sentence without the subject, which stands above it."""
-    return words.capital(judged.sentence.removeprefix(f"{judged.subject}: "))
+    """Give the sentence without the subject and without its verdict, where it begins with that: both stand above it."""
+    rest = judged.sentence.removeprefix(f"{judged.subject}: ")
+    for again in (f"{words.outcome(judged.outcome)}: ", f"{words.outcome(judged.outcome)}; "):
+        rest = rest.removeprefix(again)
+    return words.capital(rest)
 
 
 def _panels(verdict: Verdict) -> list[Panel]:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 MISSING = "–"
 """The sign for a number that was not measured; never zero."""
@@ -162,6 +162,14 @@ def measure(name: str) -> str:
     """Name a number of lists: ndcg@10 is N@10, user_kl is user KL."""
     head, at, tail = name.partition("@")
     return f"{_METRICS.get(head, head.replace('_', ' '))}{at}{tail}"
+
+
+def balance(request: Mapping[str, object]) -> str:
+    """Say what lists were balanced towards: uniform, weight 0.5; nothing where they were not."""
+    target, weight = request.get("balance"), request.get("balance_weight")
+    if target is None or not isinstance(weight, int | float):
+        return ""
+    return f"{clean(target)}, weight {weight:g}"
 
 
 def outcome(name: str) -> str:

@@ -12,7 +12,7 @@ from fastapi import Request
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect
 
-from service.errors import InvalidBodyError, MediaTypeError
+from service.errors import InvalidBodyError, MediaTypeError, said
 
 MAX_ERRORS = 20
 """Errors listed in one problem."""
@@ -106,7 +106,7 @@ def _refuse(constant: str) -> NoReturn:
 
 def _explain(problem: Mapping[str, Any]) -> dict[str, Any]:
     found = problem["input"]
-    reason = OBJECT if problem["type"] in OBJECT_TYPES else problem["msg"]
+    reason = OBJECT if problem["type"] in OBJECT_TYPES else said(problem)
     *outer, last = problem["loc"] or ("",)
     own = problem["type"] == "extra_forbidden"  # a name that the client chose, whatever it looks like
     parts = [*filter(_is_field, outer), *([last] if own or _is_field(last) else [])]

@@ -53,8 +53,8 @@ async def exposure(request: Request) -> Response:
     Exposure falls with the rank in the answer, 1 / log2(1 + rank); items of several groups share theirs. Lists made for
     the web page, audits and probes do not count, nor do those of nobody and of users that the active bundle lacks:
     `not_counted` says how many there are. Classes of few users are merged, or nothing is compared; `withheld` says so.
-    `balances` has all lists that were balanced, those of nobody included, by target and weight, with their mean
-    divergence (KL, nats) before and after.
+    `balances` has all lists that were balanced, by target and weight, with their mean divergence (KL, nats) before and
+    after; those of nobody and of unknown users are among them, and may make them more than `lists`.
 
     The log is counted for one request at a time, in seconds for a million lists; others wait for their turn.
     """

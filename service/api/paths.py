@@ -10,7 +10,7 @@ from annotated_types import MaxLen
 from fastapi import Request
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, ValidationError
 
-from service.errors import InvalidQueryError
+from service.errors import InvalidQueryError, said
 
 
 def _addressable(text: str) -> str:
@@ -54,7 +54,7 @@ def path_id(request: Request, name: str) -> str:
     try:
         return _ID.validate_python(text)
     except ValidationError as error:
-        reason = error.errors(include_url=False)[0]["msg"]
+        reason = said(error.errors(include_url=False)[0])
         raise InvalidQueryError([{"field": name, "value": text[:100], "reason": reason, "allowed": None}]) from None
 
 

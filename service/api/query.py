@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from service.errors import InvalidQueryError, QueryTooLongError
+from service.errors import InvalidQueryError, QueryTooLongError, said
 
 MAX_QUERY_BYTES = 32_768
 MAX_PARAMETERS = 1_000
@@ -133,7 +133,7 @@ def _explain(
 ) -> dict[str, Any]:
     if problem["type"] == "extra_forbidden":
         return _error(name, values[name], "unknown parameter", list(model.model_fields))
-    reason = f"element {problem['loc'][-1] + 1}: {problem['msg']}" if len(problem["loc"]) > 1 else problem["msg"]
+    reason = f"element {problem['loc'][-1] + 1}: {said(problem)}" if len(problem["loc"]) > 1 else said(problem)
     allowed = _allowed(_schema(model)["properties"][name])
     return _error(name, values.get(name), reason, allowed)
 

@@ -97,6 +97,8 @@ class ExposurePage(TypedDict):
     parity: GapPage | None
     clients: ClientsPage | None
     balances: list[BalanceUsePage]
+    """Of all lists that were shown: those of nobody, and of users that the active bundle lacks, are in these and in no
+    other number, so they may add up to more than `lists`."""
     withheld: list[WithheldPage]
     not_counted: list[NotCountedPage]
 

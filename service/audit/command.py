@@ -23,7 +23,8 @@ from measure.errors import MeasureError
 from measure.report import render_html, render_markdown
 from service.audit.request import AuditRequest
 from service.audit.result import make_result
-from service.errors import ServiceError, StartError
+from service.balance import NO_BALANCE, BalancePolicy
+from service.errors import ServiceError, StartError, said
 from service.index import Kind
 from service.model.inference import use_one_thread
 from service.model.loaded import load_model
@@ -57,7 +58,7 @@ def read_request(**given: Any) -> AuditRequest:
     try:
         return AuditRequest.model_validate(values)
     except ValidationError as error:
-        found = [(problem["loc"][0], problem["input"], problem["msg"]) for problem in error.errors()]
+        found = [(problem["loc"][0], problem["input"], said(problem)) for problem in error.errors()]
         raise StartError("; ".join(f"--{name} has {value!r:.80}: {text}" for name, value, text in found)) from None
 
 
@@ -70,6 +71,7 @@ def audit(
     leakage_at_most: float = Thresholds.leakage_at_most,
     kept_at_least: float = Thresholds.kept_at_least,
     index: Kind = "torch",
+    balance: BalancePolicy = NO_BALANCE,
     supervised: bool = False,
 ) -> Outcome:
     """Audit a bundle.
@@ -82,6 +84,7 @@ def audit(
         leakage_at_most: see `Thresholds`.
         kept_at_least: see `Thresholds`.
         index: which kind serves; what is not exact gives other lists.
+        balance: how the operator balances lists; so are the audited ones, unless the request says otherwise.
         supervised: tell standard output what is being done, as lines of JSON, and nothing else; end where nobody reads.
 
     Raises:
@@ -97,7 +100,9 @@ def audit(
         try:
             with shown() as progress:
                 tell = _not_at_all if supervised else _aside
-                result = make_result(model, request, thresholds, workers=workers, progress=progress, tell=tell)
+                result = make_result(
+                    model, request, thresholds, balance, workers=workers, progress=progress, tell=tell
+                )
         except BrokenPipeError:
             return Outcome(ABANDONED, ())
         _write(out / "report.html", render_html(result).encode())

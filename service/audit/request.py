@@ -6,13 +6,13 @@ What a bundle cannot do is refused by name; nothing is left out silently.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from bundle import Description
 from measure.masks import Mask, supported_masks
-from service.balance import DEFAULT_WEIGHT
+from service.balance import NO_BALANCE, BalancePolicy, SharedTarget, resolve_balance
 from service.errors import UnknownAttributeError, UnsupportedRequirementError
 
 Profile = Literal["quick", "full"]
@@ -36,6 +36,8 @@ Metric = Literal[
 METRICS: tuple[Metric, ...] = get_args(Metric)
 NOT_OF_LISTS: frozenset[Metric] = frozenset({"accuracy", "leakage", "parts"})
 """Measured on vectors, which no balance changes."""
+
+AuditedBalance = Literal[SharedTarget, "none"]
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 Names = Annotated[tuple[Name, ...], Field(max_length=64)]
@@ -70,16 +72,16 @@ class AuditRequest(BaseModel):
         Field(description="Audit users to look at, at most; drawn by the seed. Null: all."),
     ] = None
     balance: Annotated[
-        Literal["uniform", "catalogue"] | None,
+        AuditedBalance | None,
         Field(
-            description="Lists under a mask are balanced so, as requests with this `balance` get them; where no "
-            "metrics are named, only those of lists are measured, and the audit as a whole is not judged. Null: they "
-            "are not.",
+            description="Lists under a mask are balanced so, as requests with this `balance` get them; `none`: they "
+            "are not. Where it is named and metrics are not, only those of lists are measured, and the audit as a "
+            "whole is not judged. Null: as the operator balances lists by default, which is what is served.",
         ),
     ] = None
     balance_weight: Annotated[
         Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None,
-        Field(description="How much the target counts. Null: .5, where there is a balance."),
+        Field(description="How much the target counts. Null: the operator's, where there is a balance."),
     ] = None
     seed: Annotated[
         Annotated[int, Field(ge=0, le=2**31 - 1)] | None,
@@ -103,31 +105,39 @@ class DecidedRequest(BaseModel):
     """In the order of `METRICS`."""
     users: int | None
     """None for all."""
-    balance: Literal["uniform", "catalogue"] | None
+    balance: SharedTarget | None
+    """None for lists as ranked."""
     balance_weight: float | None
     """None where there is no balance."""
     seed: int
     version: str
 
 
-def resolve(request: AuditRequest, bundle: Description) -> DecidedRequest:
+def resolve(request: AuditRequest, bundle: Description, policy: BalancePolicy = NO_BALANCE) -> DecidedRequest:
     """Decide the open fields of a request.
 
+    Args:
+        request: what is asked for.
+        bundle: what is to be measured.
+        policy: how the operator balances lists; a target from a user's history cannot be among its defaults.
+
     Raises:
+        InvalidQueryError: there is no such target, or a weight without one or beyond its bound, as in a request.
         UnknownAttributeError: the bundle does not have an attribute of a mask.
         UnsupportedRequirementError: it has no list for exactly that mask.
     """
     masks = all_masks(bundle) if request.masks is None else _in_order(request.masks, bundle)
-    every = METRICS if request.balance is None else tuple(name for name in METRICS if name not in NOT_OF_LISTS)
+    balance = resolve_balance(policy, request.balance, request.balance_weight, {})
+    named = balance is not None and balance.source == "request"
+    every = tuple(name for name in METRICS if name not in NOT_OF_LISTS) if named else METRICS
     metrics = every if request.metrics is None else request.metrics
-    weight = DEFAULT_WEIGHT if request.balance_weight is None else request.balance_weight
     return DecidedRequest(
         profile=request.profile,
         masks=tuple(masks),
         metrics=tuple(metric for metric in METRICS if metric in metrics),
         users=request.users,
-        balance=request.balance,
-        balance_weight=weight if request.balance else None,
+        balance=None if balance is None else cast(SharedTarget, balance.target),
+        balance_weight=None if balance is None else balance.weight,
         seed=bundle.seeds["run"] if request.seed is None else request.seed,
         version=bundle.version,
     )
@@ -139,7 +149,8 @@ def as_arguments(request: Mapping[str, Any]) -> list[str]:
     lists = [f"--masks={masks}", f"--metrics={','.join(request['metrics'])}"]
     users = [] if request["users"] is None else ["--users", str(request["users"])]
     target = request.get("balance")  # absent in requests that were stored by earlier versions
-    balance = ["--balance", target, "--balance-weight", str(request["balance_weight"])] if target else []
+    balance = ["--balance", target or "none"]
+    balance += ["--balance-weight", str(request["balance_weight"])] if target else []
     return ["--profile", request["profile"], "--seed", str(request["seed"]), *lists, *users, *balance]
 
 

@@ -13,8 +13,9 @@ from measure.power import power
 from measure.profiles import PROFILES
 from service.audit.request import AuditRequest, all_masks, resolve
 from service.audit.subject import ServedSubject, population_of
-from service.balance import Balance
+from service.balance import NO_BALANCE, BalancePolicy, resolve_balance
 from service.errors import NoAuditDataError
+from service.model.balanced import Targets
 from service.model.loaded import Model
 
 
@@ -22,6 +23,7 @@ def make_result(
     model: Model,
     request: AuditRequest,
     thresholds: Thresholds,
+    policy: BalancePolicy = NO_BALANCE,
     *,
     workers: int = 1,
     progress: Progress | None = None,
@@ -33,6 +35,7 @@ def make_result(
         model: as it serves.
         request: what to measure; decided here, as far as it leaves something open.
         thresholds: the operator's.
+        policy: how the operator balances lists.
         workers: processes that attack side by side; the numbers are the same for any number.
         progress: told of every step.
         tell: told, before anything is measured, what the audit users of each attribute can show, in a line.
@@ -42,11 +45,12 @@ def make_result(
 
     Raises:
         NoAuditDataError: the bundle came without audit/.
-        UnknownAttributeError, UnsupportedRequirementError: as `resolve` does.
+        InvalidQueryError, UnknownAttributeError, UnsupportedRequirementError: as `resolve` does.
+        StartError: the bundle lacks item groups of the operator's target.
         MeasureError: a worker process died.
     """
     description = model.bundle.description
-    wanted = resolve(request, description)
+    wanted = resolve(request, description, policy)
     audit = model.bundle.audit
     if audit is None:
         raise NoAuditDataError(description.version)
@@ -64,9 +68,9 @@ def make_result(
         for line in _what_they_can_show(population, thresholds):
             tell(line)
     profile = PROFILES[wanted.profile]
-    target, weight = wanted.balance, wanted.balance_weight
-    balance = None if target is None or weight is None else Balance(target, weight, "request")
-    subject = ServedSubject(model, population, population.needed(profile.fit_rows, wanted.seed), balance)
+    balanced = None if wanted.balance is None else resolve_balance(policy, wanted.balance, wanted.balance_weight, {})
+    targets = Targets(model.item_shares, policy)
+    subject = ServedSubject(model, population, population.needed(profile.fit_rows, wanted.seed), balanced, targets)
     what = Wanted(wanted.masks, profile, frozenset(wanted.metrics), wanted.seed)
     card = measure(subject, what, workers=workers, progress=progress)
     seconds = {metric: round(value, 3) for metric, value in card.pop("seconds").items()}

@@ -20,6 +20,7 @@ from bundle import Manifest
 from service.audit.child import Child, signal_name
 from service.audit.request import AuditRequest, as_arguments, resolve
 from service.audit.versions import Versions, check_auditable
+from service.balance import BalancePolicy
 from service.errors import ServiceError, TooManyRunsError, UnavailableError, UnknownRunError
 from service.settings import AuditPriority
 from service.store import (
@@ -74,6 +75,7 @@ class AuditRuns:
         kept_at_least: float,
         workers: int,
         priority: AuditPriority,
+        balance: BalancePolicy,
         log: FilteringBoundLogger,
         observe: Callable[[Ending], None],
         measured: Callable[[StoredModel, Mapping[str, Any]], None],
@@ -87,6 +89,7 @@ class AuditRuns:
             kept_at_least: the operator's threshold.
             workers: processes that one run may keep busy.
             priority: theirs.
+            balance: how the operator balances lists; so are the audited ones, unless a run says otherwise.
             log: for operators.
             observe: told how each run ended that ended here.
             measured: told the results of those that are done.
@@ -98,6 +101,7 @@ class AuditRuns:
         self._options = ["--leakage-at-most", f"{leakage_at_most:g}", "--kept-at-least", f"{kept_at_least:g}"]
         self._options += ["--workers", str(workers)]
         self._priority = priority
+        self._balance = balance
         self._log = log
         self._observe = observe
         self._measured = measured
@@ -124,6 +128,7 @@ class AuditRuns:
             UnknownModelError: no such version.
             ModelRefusedError: its manifest is damaged.
             NoAuditDataError: it came without audit/.
+            InvalidQueryError: there is no such balance.
             UnknownAttributeError: it does not have an attribute of a mask.
             UnsupportedRequirementError: it has no list for exactly that mask.
             TooManyRunsError: too many runs are queued or running.
@@ -131,7 +136,7 @@ class AuditRuns:
         """
         manifest = await asyncio.to_thread(self._versions.manifest, request.version)
         check_auditable(manifest)
-        wanted = resolve(request, manifest).model_dump(mode="json")
+        wanted = resolve(request, manifest, self._balance).model_dump(mode="json")
         run = secrets.token_hex(8)
         if not await self._store.change(_queue, run, wanted, manifest):
             raise TooManyRunsError(OPEN_AT_MOST)

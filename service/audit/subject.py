@@ -34,6 +34,7 @@ class ServedSubject(Subject):
         population: Population,
         rows: NDArray[np.int64] | None = None,
         balance: Balance | None = None,
+        targets: Targets | None = None,
     ) -> None:
         """Take a model and its `population_of`.
 
@@ -43,9 +44,11 @@ class ServedSubject(Subject):
             rows: (n,) these users alone are U, in that order.
             balance: of lists under a mask, those of user vectors stay as they are; a target that is the same for
                 everybody.
+            targets: of the model, the operator's among them; None for those of every model.
         """
         self._model = model
         self._balance = balance
+        self._targets = targets or Targets(model.item_shares, NO_BALANCE)
         self._rows = np.arange(len(population.split)) if rows is None else rows
         population = population.only(self._rows)
         bundle = model.bundle
@@ -85,7 +88,7 @@ class ServedSubject(Subject):
         if mask is None:
             return super()._made(mask, count, drop_seen)
         flags = self._model.bundle.description.mask(mask)
-        towards = self._balance and Targets(self._model.item_shares, NO_BALANCE).towards(self._balance, (), 0, count)
+        towards = self._balance and self._targets.towards(self._balance, (), 0, count)
         found: list[Ranking] = []
         for places in self._blocks():
             rows = self._rows[places].tolist()

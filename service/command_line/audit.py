@@ -26,9 +26,13 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metrics", metavar="NAMES", help="comma-separated (everything)")
     parser.add_argument("--users", metavar="N", type=int, help="audit users to look at, at most (all)")
     parser.add_argument(
-        "--balance", choices=("uniform", "catalogue"), help="attack lists that are balanced so, and measure lists alone"
+        "--balance",
+        choices=("none", "uniform", "catalogue", "target"),
+        help="attack lists that are balanced so, and measure lists alone (EVENHAND_BALANCE, and everything)",
     )
-    parser.add_argument("--balance-weight", metavar="W", type=share, help="how much that counts, 0 to 1 (.5)")
+    parser.add_argument(
+        "--balance-weight", metavar="W", type=share, help="how much that counts, 0 to 1 (EVENHAND_BALANCE_WEIGHT)"
+    )
     parser.add_argument("--seed", metavar="N", type=int, help="of all that is drawn (that of the training run)")
     parser.add_argument(
         "--workers", metavar="N", type=positive, help="processes side by side (EVENHAND_AUDIT_WORKERS, else 1)"
@@ -58,9 +62,11 @@ def _audit(options: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise StartError(f"audits need the package {error.name}: install evenhand with its extra `audit`") from error
 
+    from service.balance import balance_policy
     from service.settings import read_audit_settings
 
     settings = read_audit_settings()
+    bounds = (settings.balance, settings.balance_weight, settings.balance_weight_max, settings.balance_target)
     asked = {name: getattr(options, name) for name in ASKED}
     workers = settings.audit_workers if "audit_workers" in settings.model_fields_set else 1
     outcome = audit(
@@ -71,6 +77,7 @@ def _audit(options: argparse.Namespace) -> int:
         leakage_at_most=_first(options.leakage_at_most, settings.audit_leakage_at_most),
         kept_at_least=_first(options.kept_at_least, settings.audit_kept_at_least),
         index=options.index,
+        balance=balance_policy(*bounds),
         supervised=options.progress,
     )
     for line in outcome.lines:

@@ -48,7 +48,7 @@
 from __future__ import annotations
 
 from service.errors.audits import NoAuditDataError, RunNotDoneError, TooManyRunsError, UnknownRunError
-from service.errors.base import ServiceError, first_line
+from service.errors.base import ServiceError, first_line, said
 from service.errors.keys import InvalidKeyError, MissingKeyError, MissingScopeError, RateLimitedError
 from service.errors.lists import (
     BalanceRevealsError,
@@ -129,4 +129,5 @@ __all__ = [
     "UnsupportedRequirementError",
     "UserSuppressedError",
     "first_line",
+    "said",
 ]

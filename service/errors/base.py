@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 
 def first_line(error: Exception) -> str:
     """What a library's error says, in short."""
     return next(iter(str(error).splitlines()), type(error).__name__)[:200]
+
+
+def said(problem: Mapping[str, Any]) -> str:
+    """The message of one of pydantic's errors, as people read it: without the kind of exception that a check raised."""
+    message: str = problem["msg"]
+    return message.removeprefix("Value error, ")
 
 
 class ServiceError(Exception):

@@ -22,7 +22,7 @@ from service.lists.files import check_name, whole_file
 from service.lists.maker import ListMaker
 from service.lists.parts import Parts
 from service.lists.people import ALL, digest, read_people
-from service.lists.reranking import RerankAsked, Reranker, check_options, check_withheld
+from service.lists.reranking import RerankAsked, Reranker, check_options, check_users, check_withheld
 from service.lists.run import Run
 from service.lists.second_stage import rerank
 from service.lists.stored import Stored, database_to_use, open_stored
@@ -146,6 +146,7 @@ def _checked(bundle: Path, policy: Policy, asked: Asked) -> Path:
     except BundleError as error:
         raise StartError(f"bundle {bundle} is refused: {error}") from error
     check_policy(manifest, policy)
+    check_users(asked.rerank, manifest)
     requirement = resolve(manifest, policy, asked.sensitive)
     resolve_balance(policy.balance, asked.balance, asked.balance_weight, requirement.sources)
     check_withheld(asked.rerank, requirement.sources)

@@ -19,6 +19,7 @@ from balance.cpfair import Consumers, Producers, two_sided
 from balance.errors import RerankError
 from balance.tfrom import tfrom_offline
 from balance.user_fairness import user_fair
+from bundle import Description
 from measure.fairness.activity import by_activity
 from service.balance import SharedTarget
 from service.errors import RerankRevealsError, StartError
@@ -97,6 +98,17 @@ def check_withheld(asked: RerankAsked | None, protected: Mapping[str, str]) -> N
         raise RerankRevealsError(asked.kind, asked.users, protected)
 
 
+def check_users(asked: RerankAsked | None, bundle: Description) -> None:
+    """Refuse groups of users that a bundle does not have.
+
+    Raises:
+        StartError: names those that it has.
+    """
+    two = [each.name for each in bundle.attributes if len(each.classes) == 2]
+    if asked is not None and asked.users is not None and asked.users not in (ACTIVITY, *two):
+        raise StartError(f"--rerank-users is {asked.users!r:.80}; it can be {', '.join([ACTIVITY, *two])}")
+
+
 class Reranker:
     """One re-ranker, ready for all users."""
 
@@ -172,9 +184,7 @@ class Reranker:
 
     def _labels_of(self, name: str) -> NDArray[np.int16]:
         description = self._bundle.description
-        two = [each.name for each in description.attributes if len(each.classes) == 2]
-        if name not in two:
-            raise StartError(f"--rerank-users is {name!r:.80}; it can be {', '.join([ACTIVITY, *two])}")
+        check_users(self._asked, description)
         if self._bundle.audit is None:
             raise StartError(f"--rerank-users {name}: this bundle came without audit/, so nobody's class is known")
         labels: NDArray[Any] = self._bundle.audit.labels

@@ -327,7 +327,8 @@ def test_a_history_is_refused_under_protection_and_other_targets_are_offered(sho
     page = look(shop, "/?user=u7&sensitive=gender&balance=history")
 
     notice = page.get_by_role("alert")
-    expect(notice).to_contain_text("would show what is withheld: gender (request)")
+    expect(notice).to_contain_text("A list that follows the user’s own history would show what is withheld")
+    expect(notice).to_contain_text("Protected here: gender (asked for here).")
     notice.get_by_role("button", name="as in the catalogue").click()
 
     expect(page.get_by_role("heading", name="Balanced: as in the catalogue, weight 0.50")).to_be_visible()

@@ -68,6 +68,7 @@ def test_a_history_is_never_the_default(monkeypatch):
         ("{}", "must hold item groups"),
         ('{"a": "b"}', "must hold item groups"),
         ('{"a": true}', "must hold item groups"),
+        ('{"a": 0.5, "b": 0.25, "a": 0.25}', "cannot be read: 'a' is there twice"),
     ],
 )
 def test_a_file_without_shares_refuses_the_start(tmp_path, text, why):
@@ -77,6 +78,13 @@ def test_a_file_without_shares_refuses_the_start(tmp_path, text, why):
 
     with pytest.raises(StartError, match=f"EVENHAND_BALANCE_TARGET: .*target.json {why}"):
         balance_policy(None, None, 1.0, file)
+
+
+def test_a_mark_at_the_beginning_of_the_file_is_no_part_of_it(tmp_path):
+    file = tmp_path / "target.json"
+    file.write_text('{"a": 1}', encoding="utf-8-sig")
+
+    assert balance_policy(None, None, 1.0, file).shares == {"a": 1.0}
 
 
 def test_settings_that_contradict_each_other_refuse_the_start():

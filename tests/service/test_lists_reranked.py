@@ -248,12 +248,18 @@ def test_re_ranked_lists_are_in_the_log_as_shown(a_client, a_bundle_folder, list
             ("--rerank", "uof", "--rerank-users", "age", "--rerank-gap", 0.5),
             "--rerank-users is 'age'; it can be activity, gender",
         ),
+        (
+            ("--rerank", "cpfair", "--rerank-users", "nope"),
+            "--rerank-users is 'nope'; it can be activity, gender",
+        ),
     ],
 )
 def test_bad_options_are_refused_in_one_line_before_any_list_is_made(
     lists, a_bundle_folder, monkeypatch, words, complaint
 ):
     monkeypatch.setattr(ListMaker, "start", lambda *_: pytest.fail("lists were made"))
+    if "--rerank-users" in words:
+        monkeypatch.setattr("service.lists.command.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
 
     status, _, said, error = lists(a_bundle_folder(), "--sensitive", "", *words)
 

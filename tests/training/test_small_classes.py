@@ -206,6 +206,19 @@ def test_a_value_that_the_order_lacks_is_refused(shop):
         load(data(education=options), shop)
 
 
+def test_merging_a_value_that_the_data_lack_is_refused(shop):
+    with pytest.raises(DataError, match=r"column 'country': has no 'SWE', which `merged` names; allowed: DE, .*SE"):
+        load(data(country={"merged": {"north": ["NO", "SWE"]}}), shop)
+    with pytest.raises(DataError, match=r"column 'code': has no '9', which `merged` names"):
+        load(data(code={"edges": [2, 3], "merged": {"low": ["under 2", "9"]}}), shop)
+
+
+def test_a_class_that_was_merged_before_needs_no_more_the_values_that_it_stands_for(shop):
+    dataset = load(data(country={"merged": {"DE": ["DE", "AT"]}}), shop)
+
+    assert dataset.attributes[0].classes == ("DE", "FR", "IT", "LU", "NO", "SE")
+
+
 def test_declared_merges_are_read_as_one_class(shop):
     dataset = load(data(country={"merged": {"north": ["NO", "SE"]}}), shop)
 
@@ -226,7 +239,10 @@ def test_declared_merges_are_read_as_one_class(shop):
         ({"merged": {"x": ["a"], "y": ["a"]}}, "merged has 'a' in two classes"),
         ({"merged": {"x": []}}, "at least 1 item"),
         ({"merged": {"x": ["a"], "a": ["b"]}}, "merged puts the class 'a' into another one"),
+        ({"merged": {"": ["a"]}}, "at least 1 character"),
+        ({"merged": {"x": [""]}}, "at least 1 character"),
         ({"classes_at_least": 0}, "greater than 0"),
+        ({"classes_at_least": True}, "valid integer"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(attribute, said):

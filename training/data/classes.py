@@ -48,6 +48,7 @@ def encode(
     elif known is not None:
         table.refuse(~values.is_in(list(known)), column, "is not a class", allowed=", ".join(known))
     if config.merged:
+        _refuse_lacking(table, column, config, values, known)
         classes_of = {value: name for name, of in config.merged.items() for value in of}
         known = known and tuple(dict.fromkeys(classes_of.get(value, value) for value in known))
         values = values.replace(classes_of)
@@ -63,6 +64,22 @@ def encode(
     codes = pl.DataFrame({"class": classes, "code": range(len(classes))}, schema={"class": pl.String, "code": pl.Int16})
     labels = values.to_frame("class").join(codes, on="class", how="left", maintain_order="left")["code"]
     return classes, labels.fill_null(UNKNOWN).to_numpy().astype(np.int16)
+
+
+def _refuse_lacking(
+    table: Table, column: str, config: AttributeConfig, values: pl.Series, known: Sequence[str] | None
+) -> None:
+    """What is merged must be in the data, or among the classes that its format or `edges` fix: else it is misspelt.
+
+    Data that come out of a bundle (`data pull`) have the class itself, in place of what it stands for.
+
+    Raises:
+        DataError: it is in neither.
+    """
+    there = list(known) if known is not None else ordered(values.drop_nulls().unique().to_list())
+    if lacking := [value for name, of in config.merged.items() if name not in there for value in of if value not in there]:
+        shown = ", ".join(there[:20]) + (", …" if len(there) > 20 else "")
+        raise DataError(table.file, f"has no {lacking[0]!r}, which `merged` names", column=column, allowed=shown)
 
 
 def _cut(table: Table, column: str, edges: Sequence[float]) -> pl.Series:

@@ -8,6 +8,7 @@ from pydantic import (
     Field,
     FiniteFloat,
     PositiveInt,
+    StringConstraints,
     field_validator,
     model_validator,
 )
@@ -16,6 +17,10 @@ from bundle.limits import FEWEST_CLASSES
 from training.data.dataset import NAME_ALLOWED, can_name
 from training.data.frozen import Frozen
 from training.data.modality_config import Modalities
+
+ClassName = Annotated[str, StringConstraints(min_length=1)]
+Count = Annotated[PositiveInt, Field(strict=True)]
+"""At least 1; `true` is none."""
 
 
 class AttributeConfig(Frozen):
@@ -34,10 +39,10 @@ class AttributeConfig(Frozen):
     """The classes from low to high. Absent: numbers and ranges, like 17, 18-24 and 56+, stand in their order, other
     classes in none; false: numbers are codes, and stand in none either."""
 
-    merged: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    merged: dict[ClassName, Annotated[tuple[ClassName, ...], Field(min_length=1)]] = Field(default_factory=dict)
     """Class → the values, or the ranges that `edges` cut, that are this class together."""
 
-    classes_at_least: PositiveInt | None = None
+    classes_at_least: Count | None = None
     """Absent: `classes_at_least` of all attributes."""
 
     @field_validator("ordered", mode="before")
@@ -112,16 +117,16 @@ class CommonConfig(Frozen):
     positive_at_least: FiniteFloat | None = None
     """Rating from which an interaction is a positive; absent: every interaction is one."""
 
-    min_positives: PositiveInt = 1
+    min_positives: Count = 1
     """Users with fewer positives are left out."""
 
     only_groups: tuple[str, ...] = ()
     """Items in exactly one of these groups are kept, and are then in that one alone; absent: all items."""
 
-    core: PositiveInt = 1
+    core: Count = 1
     """Users and items with fewer positives are left out, in turns, until all have as many."""
 
-    classes_at_least: PositiveInt = 1
+    classes_at_least: Count = 1
     """Train users that a class of an attribute needs; absent: none are merged. Ordered classes with fewer are merged
     with a neighbour, others into one class of the rest, which may still have fewer. Where that would leave no two
     classes, each stays."""

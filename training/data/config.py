@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, FiniteFloat, PositiveInt, TypeAdapter
+from pydantic import AfterValidator, Field, FiniteFloat, TypeAdapter
 
-from training.data.common_config import AttributeConfig, Attributes, CommonConfig
+from training.data.common_config import AttributeConfig, Attributes, CommonConfig, Count
 from training.data.csv_form import TEXT_ENDINGS, CsvForm
 from training.data.frozen import Frozen
 from training.data.generated_config import GeneratedConfig
@@ -42,7 +42,7 @@ class MovieLensConfig(_FromFiles):
 
     reader: Literal["movielens"] = "movielens"
     positive_at_least: FiniteFloat | None = 4.0
-    min_positives: PositiveInt = 10
+    min_positives: Count = 10
 
     attributes: Annotated[Attributes, AfterValidator(_movielens_attributes)] = Field(
         default_factory=lambda: {"gender": {}, "age": {}, "occupation": {}}, validate_default=True

@@ -1,16 +1,7 @@
 // What lists are balanced towards: the choice, its slider, and what is said of it.
 
 import { byId, el } from "./elements.js";
-
-const NAMES = {
-  uniform: "every group alike",
-  catalogue: "as in the catalogue",
-  target: "the operator’s target",
-  history: "the user’s own history",
-};
-
-/** A target in words. */
-export const targetOf = (name) => NAMES[name] ?? name;
+import { targetOf } from "./words.js";
 
 /** Build the controls from GET /attributes; `choose({balance, weight})` is told of every choice. */
 export function setUpBalance({ targets, default: usual, weight, max_weight: most }, choose) {

@@ -2,7 +2,7 @@
 
 import { inWords, numbersOf, reasons, summary } from "./account.js";
 import { ask } from "./api.js";
-import { setUpBalance, showBalance, targetOf } from "./balance.js";
+import { setUpBalance, showBalance } from "./balance.js";
 import { byId, el } from "./elements.js";
 import { keyNeeded, setUpKey } from "./key.js";
 import { showLists } from "./lists.js";
@@ -12,7 +12,7 @@ import { attempt, settle } from "./problems.js";
 import { setUpSwitches, showSwitches } from "./switches.js";
 import { setUpUsers, showUser, suggestSome } from "./users.js";
 import { askForBalance, askForLists, keyOf } from "./views.js";
-import { listed, mask } from "./words.js";
+import { listed, mask, targetOf } from "./words.js";
 
 let place = readPlace();
 let schema = null; // GET /attributes

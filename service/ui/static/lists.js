@@ -1,8 +1,7 @@
 // Two lists of one user side by side, and between them where every item went.
 
-import { targetOf } from "./balance.js";
 import { el } from "./elements.js";
-import { mask } from "./words.js";
+import { mask, targetOf } from "./words.js";
 
 const GLIDE_MS = 260;
 const still = matchMedia("(prefers-reduced-motion: reduce)");

@@ -3,6 +3,7 @@
 import { Problem } from "./api.js";
 import { el } from "./elements.js";
 import { openKeyDialog } from "./key.js";
+import { source, targetOf } from "./words.js";
 
 const COMMAND = "python -m service keys create NAME --scopes";
 const LONGEST_WAIT_S = 30;
@@ -80,6 +81,14 @@ function explained(problem) {
         "Whoever runs this service can make one that has it: ",
         el("code", {}, `${COMMAND} recommend,${members.scope ?? "SCOPE"}`),
       ],
+    };
+  if (code === "balance_reveals")
+    return {
+      title: `A list that follows ${targetOf(members.value)} would show what is withheld`,
+      texts: [
+        `Protected here: ${members.applied.map(({ attribute, source: why }) => `${attribute} (${source(why)})`).join(", ")}.`,
+        members.allowed.length ? "These would not show it:" : "",
+      ].filter(Boolean),
     };
   if (status === 429) return { title: "Too many requests with this key", texts: [sentence(problem.message)] };
   if (status === 0)

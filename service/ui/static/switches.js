@@ -1,7 +1,7 @@
 // One switch for each attribute. What is always protected is on, cannot be switched off, and says why.
 
 import { byId, el } from "./elements.js";
-import { source } from "./words.js";
+import { source, unbroken } from "./words.js";
 
 const MANY = 12;
 const CLASSES_SHOWN = 60;
@@ -25,7 +25,7 @@ export function setUpSwitches(attributes, choose) {
         "aria-describedby": `about-${name}`,
       }),
       el("b", { id: `name-${name}` }, name),
-      el("small", { id: `about-${name}`, "data-classes": shorten(classes.join(", ")) }),
+      el("small", { id: `about-${name}`, "data-classes": shorten(classes.map(unbroken).join(", ")) }),
     ),
   );
   byId("switches").replaceChildren(...made);

@@ -25,6 +25,12 @@ const SOURCES = {
   required: "required by the operator",
   bundle: "always protected by the bundle",
 };
+const BALANCES = {
+  uniform: "every group alike",
+  catalogue: "as in the catalogue",
+  target: "the operator’s target",
+  history: "the user’s own history",
+};
 const WHEN = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
 /** Three decimals: 0.571. */
@@ -63,6 +69,9 @@ export const listed = (names) =>
 export const mask = (names) =>
   names.length > 6 ? `${names.slice(0, 3).join(", ")} and ${names.length - 3} more` : listed(names) || "nothing";
 
+/** A range of numbers that stays on one line: 35-44, its hyphen one that lines do not break at. */
+export const unbroken = (name) => name.replaceAll(/(?<=\d)-(?=\d)/g, "\u2011");
+
 /** A mask at the beginning of a line. */
 export const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
 
@@ -80,6 +89,9 @@ export function lines(text, width = 20) {
 
 /** Why an attribute is protected. */
 export const source = (name) => SOURCES[name] ?? name;
+
+/** What a list is balanced towards. */
+export const targetOf = (name) => BALANCES[name] ?? name;
 
 /** What was attacked. */
 export function target(name) {

@@ -326,7 +326,7 @@ class SampleAudit(SampleCard):
             "thresholds": {"leakage_at_most": 0.6, "kept_at_least": 0.8}, "attributes": found,
             "accuracy": {
                 "verdict": "inconclusive", "worst": worst,
-                "sentence": "With everything protected, 82.3% of full ndcg@10 is kept, the least of all masks; 80% is "
+                "sentence": "With everything protected, 82.3 % of full ndcg@10 is kept, the least of all masks; 80 % is "
                 "demanded.",
             },
         }  # fmt: skip

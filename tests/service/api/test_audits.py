@@ -110,6 +110,28 @@ def test_a_run_is_queued_with_everything_decided_and_found_under_its_location(a_
     assert page["created"].endswith("Z")
 
 
+def test_a_weight_without_a_balance_is_refused_as_in_a_request(a_client, quiet):
+    client = a_client()
+
+    answer = client.post("/audit/runs", json={"balance_weight": 0.5})
+
+    assert answer.status_code == 422
+    asked = client.get("/recommend?user=u0&balance_weight=0.5").json()
+    assert {name: answer.json()[name] for name in ("code", "errors")} == {
+        name: asked[name] for name in ("code", "errors")
+    }
+
+
+def test_a_run_is_balanced_as_the_operator_balances_lists(a_client, quiet):
+    client = a_client(settings={"balance": "uniform", "balance_weight": 0.25})
+
+    served, plain = (run_of(client, queued(client, body))["request"] for body in ({}, {"balance": "none"}))
+
+    assert (served["balance"], served["balance_weight"]) == ("uniform", 0.25)
+    assert (plain["balance"], plain["balance_weight"]) == (None, None)
+    assert len(served["metrics"]) == 13
+
+
 def test_a_run_tells_how_far_it_is(client, soon):
     run = queued(client)
 

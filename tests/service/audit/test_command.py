@@ -149,6 +149,27 @@ def test_it_writes_the_result_and_two_reports_and_says_the_verdict(command, a_me
     assert (tmp_path / "out" / "report.md").read_text().count("# ") > 1
 
 
+def test_it_audits_what_the_operators_default_serves_and_the_report_says_so(
+    command, a_measurable_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("EVENHAND_BALANCE", "uniform")
+    monkeypatch.setenv("EVENHAND_BALANCE_WEIGHT", "1")
+    words = ("--masks=gender", "--metrics=lists,catalogue", "--seed", "4")
+
+    def measured(*more):
+        command(a_measurable_folder(), *words, *more)
+        return json.loads((tmp_path / "out" / "audit.json").read_text()), (tmp_path / "out" / "report.md").read_text()
+
+    served, told = measured()
+    plain, not_told = measured("--balance", "none")
+
+    assert (served["request"]["balance"], served["request"]["balance_weight"]) == ("uniform", 1)
+    assert "balanced towards item groups: uniform, weight 1." in told
+    assert plain["request"]["balance"] is None
+    assert "balanced towards" not in not_told
+    assert served["card"]["fairness"] != plain["card"]["fairness"]
+
+
 def test_it_begins_with_what_so_many_users_can_show(command, a_planted_folder):
     folder = a_planted_folder(at_random)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from pydantic import ValidationError
 
@@ -9,7 +11,8 @@ from bundle import SupportedMasks
 from measure.audit import METRICS
 from service.audit.request import METRICS as OURS
 from service.audit.request import AuditRequest, as_arguments, resolve
-from service.errors import UnknownAttributeError, UnsupportedRequirementError
+from service.balance import BalancePolicy
+from service.errors import InvalidQueryError, UnknownAttributeError, UnsupportedRequirementError
 
 THREE = ("gender", "age", "occupation")
 
@@ -44,7 +47,7 @@ def test_masks_and_metrics_come_in_one_order_each_once(a_bundle):
 
 def test_an_audit_of_balanced_lists_measures_lists(a_bundle):
     wanted = resolve(AuditRequest(balance="uniform"), described(a_bundle))
-    plain = resolve(AuditRequest(balance_weight=0.5), described(a_bundle))
+    plain = resolve(AuditRequest(), described(a_bundle))
 
     assert (wanted.balance, wanted.balance_weight) == ("uniform", 0.5)
     assert set(METRICS) - set(wanted.metrics) == {"accuracy", "leakage", "parts"}
@@ -53,7 +56,34 @@ def test_an_audit_of_balanced_lists_measures_lists(a_bundle):
     assert resolve(named, described(a_bundle)).metrics == ("accuracy", "lists")
     words = as_arguments(resolve(named, described(a_bundle)).model_dump(mode="json"))
     assert words[-4:] == ["--balance", "uniform", "--balance-weight", "0.25"]
-    assert "--balance" not in as_arguments({**plain.model_dump(mode="json"), "balance": None})
+    stored_before = {name: value for name, value in plain.model_dump(mode="json").items() if "balance" not in name}
+    assert as_arguments(stored_before)[-2:] == as_arguments(plain.model_dump(mode="json"))[-2:] == ["--balance", "none"]
+
+
+def test_lists_are_audited_as_the_operator_balances_them_and_all_is_measured(a_bundle):
+    policy = BalancePolicy("catalogue", 0.3, 0.6)
+
+    served = resolve(AuditRequest(), described(a_bundle), policy)
+    plain = resolve(AuditRequest(balance="none"), described(a_bundle), policy)
+
+    assert (served.balance, served.balance_weight, served.metrics) == ("catalogue", 0.3, METRICS)
+    assert (plain.balance, plain.balance_weight, plain.metrics) == (None, None, METRICS)
+    again = AuditRequest.model_validate(served.model_dump())
+    assert resolve(again, described(a_bundle), policy) == served
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"balance_weight": 0.5}, "balance_weight: there is nothing to weigh: name a `balance`"),
+        ({"balance": "none", "balance_weight": 0.5}, "balance_weight: there is nothing to weigh"),
+        ({"balance": "uniform", "balance_weight": 0.9}, "balance_weight: this service balances with at most 0.6"),
+        ({"balance": "target"}, "balance: this service has no target of its own"),
+    ],
+)
+def test_a_balance_that_a_request_is_refused_for_is_refused(a_bundle, asked, why):
+    with pytest.raises(InvalidQueryError, match=re.escape(why)):
+        resolve(AuditRequest(**asked), described(a_bundle), BalancePolicy(most=0.6))
 
 
 def test_what_is_given_stays(a_bundle):
