@@ -31,8 +31,8 @@ def calibrated(
         candidates: (B, P) item rows, best first, -1 for an empty place; empty places come last.
         scores: (B, P), finite, never ascending; of any scale: they are brought to [0, 1] over the candidates.
         shares: the groups of the items.
-        targets: (B, G) distributions.
-        weights: (B,) in [0, 1]: 0 keeps the order, 1 looks at nothing but the target.
+        targets: (B, G) distributions, or (1, G): one for all lists.
+        weights: (B,), or (1,) with it, in [0, 1]: 0 keeps the order, 1 looks at nothing but the target.
         count: places to fill, at least 1.
 
     Returns:
@@ -47,7 +47,13 @@ def calibrated(
         return np.full((len(candidates), count), -1, np.intp)
     step = max(1, TABLE // max(len(shares) * len(shares.kinds), candidates.shape[1] * shares.columns.shape[1]))
     parts = [
-        _calibrated(candidates[rows], scores[rows], shares, targets[rows], weights[rows], count)
+        _calibrated(
+            candidates[rows],
+            scores[rows],
+            shares,
+            *((targets, weights) if len(targets) == 1 else (targets[rows], weights[rows])),
+            count,
+        )
         for rows in (slice(start, start + step) for start in range(0, len(candidates), step))
     ]
     return np.concatenate(parts) if parts else np.zeros((0, count), np.intp)
@@ -61,7 +67,7 @@ def divergence(
     Args:
         lists: (B, k) item rows by rank, -1 for an empty place.
         shares: the groups of the items.
-        targets: (B, G) distributions.
+        targets: (B, G) distributions, or (1, G): one for all lists.
         alpha: in (0, 1).
 
     Returns:
@@ -71,7 +77,7 @@ def divergence(
     shown = shares.exposure(lists, discount(lists.shape[1]))
     total = shown.sum(axis=1)
     mixed = (1 - alpha) * (shown / np.where(total > 0, total, 1.0)[:, None]) + alpha * targets
-    ratios = np.divide(targets, mixed, out=np.ones(targets.shape), where=targets > 0)
+    ratios = np.divide(targets, mixed, out=np.ones(mixed.shape), where=targets > 0)
     found: NDArray[np.float64] = np.maximum((targets * np.log(ratios)).sum(axis=1), 0.0)  # rounding alone can go below
     found[total == 0] = np.nan
     return found
@@ -92,17 +98,17 @@ def _calibrated(
     kept, best = values[0], np.empty((lists, width))
     kept[:] = _weighed(scores, left, weights)  # the first term of B3
     kept[~filled] = -np.inf
-    pull = np.zeros((lists, len(shares) + 1))  # the last group is none, and gains nothing
+    pull = np.zeros((len(targets), len(shares) + 1))  # the last group is none, and gains nothing
     np.multiply(weights[:, None], targets, out=pull[:, :-1])
     mixed = np.ones(pull.shape)  # what pulls nothing may be divided by anything
     np.multiply(ALPHA, targets, out=mixed[:, :-1], where=targets > 0)
-    shown = np.zeros(pull.shape)  # (1 - ALPHA) x exposure of each group in each list so far
+    shown = np.zeros((lists, pull.shape[1]))  # (1 - ALPHA) x exposure of each group in each list so far
     given = (1 - ALPHA) * shares.kinds
     kinds = shares.kind[candidates]
     places = shares.by_column.take(candidates, axis=1, mode="wrap")  # -1 is the last row: that of no item
     places = places + pull.shape[1] * np.arange(lists)[:, None]  # (L, B, P) of `shown`
-    gains, x = np.empty((len(given), *pull.shape)), np.empty(pull.shape)
-    cells = places + pull.size * kinds
+    gains, x = np.empty((len(given), *shown.shape)), np.empty(shown.shape)
+    cells = places + shown.size * kinds
     places, each, exposed = places.reshape(len(places), -1), given[kinds].reshape(-1), shown.reshape(-1)
     table, sums, rest = gains.reshape(-1), values[1:], kept.reshape(-1)
     ranks = discount(count)

@@ -46,6 +46,7 @@ SEEDS = (1, 2, 3)
 K = 20
 OBJECTIVES: Mapping[str, Mapping[str, Any]] = {
     "bpr": {},
+    "bpr_cosine": {"kind": "bpr", "temperature": 0.2},
     "group_dro": {},
     "stream_dro": {},
     "dpr": {},
@@ -53,7 +54,7 @@ OBJECTIVES: Mapping[str, Mapping[str, Any]] = {
     "multifr": {},
     "itfr": {},
 }
-"""Kind → fields that differ from its defaults."""
+"""Row of the table → fields that differ from the defaults of the kind of that name."""
 ITEMS_ALONE = ("dpr", "fairneg")
 
 
@@ -92,7 +93,7 @@ def _with(whole: RunConfig, kind: str, seed: int) -> RunConfig:
     """The configuration with another objective over the same groups."""
     fields = whole.model_dump()
     groups = {name: fields["base"]["objective"][name] for name in ("users", "items")}
-    if kind == "bpr":
+    if kind.startswith("bpr"):
         groups = {}
     elif kind in ITEMS_ALONE:
         del groups["users"]
@@ -103,7 +104,7 @@ def _with(whole: RunConfig, kind: str, seed: int) -> RunConfig:
 
 def _objective(experiment: Experiment, config: RunConfig, out: Path) -> dict[str, Any]:
     """Train a base, and measure it."""
-    checkpoint = out / f"{config.base.objective.kind}-{config.seed}.safetensors"  # type: ignore[union-attr]
+    checkpoint = out / f"{config.name}-{config.seed}.safetensors"
     started = time.monotonic()
     base = train_base(experiment, config.base, checkpoint, torch.device("cpu"))
     took = time.monotonic() - started

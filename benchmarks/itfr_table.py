@@ -14,6 +14,7 @@ import numpy as np
 
 NAMES = {
     "bpr": "BPR",
+    "bpr_cosine": "BPR, cosine",
     "group_dro": "GroupDRO",
     "stream_dro": "StreamDRO",
     "dpr": "DPR-REO",

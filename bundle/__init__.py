@@ -1,7 +1,7 @@
 """The contract between training and serving: the content of a bundle, its writing, reading and refusal."""
 
 from bundle.columns import Groups, Texts, missing
-from bundle.contents import Audit, Bundle, Items, Parts, Seen, Users
+from bundle.contents import Audit, Bundle, Items, Parts, Seen, Tilts, Users
 from bundle.errors import BundleError, said
 from bundle.history import FoldIn, History, NoHistory, SequenceEncoder
 from bundle.manifest import (
@@ -12,6 +12,7 @@ from bundle.manifest import (
     Manifest,
     Network,
     Part,
+    PersonalTargets,
     Reranker,
     SupportedMasks,
 )
@@ -40,11 +41,13 @@ __all__ = [
     "NoHistory",
     "Part",
     "Parts",
+    "PersonalTargets",
     "Reranker",
     "Seen",
     "SequenceEncoder",
     "SupportedMasks",
     "Texts",
+    "Tilts",
     "Users",
     "build_encoder",
     "build_reranker",

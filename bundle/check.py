@@ -21,6 +21,7 @@ from bundle.layout import (
     ARRAY_FILES,
     AUDIT,
     AUDIT_FILES,
+    BALANCE,
     BY_KIND,
     ENCODER,
     HALVED,
@@ -46,7 +47,7 @@ def check_names(folder: Path, manifest: Manifest) -> list[str]:
         The files to read: all that are listed, without those under audit/ where that folder was left out.
     """
     listed = set(manifest.files)
-    required = REQUIRED | {RERANKER} if manifest.reranker else REQUIRED
+    required = REQUIRED | ({RERANKER} if manifest.reranker else set()) | ({BALANCE} if manifest.balance else set())
     if unknown := sorted(listed - required - AUDIT_FILES):
         raise DamagedError(MANIFEST, "files", f"only {sorted(required | AUDIT_FILES)}", unknown)
     if missing := sorted(required - listed):
@@ -89,6 +90,8 @@ def check_shapes(manifest: Manifest) -> None:
         "V": _rows(manifest, USER_TABLE) + 1,
         "I": _rows(manifest, ITEM_TABLE),
     }
+    if manifest.balance is not None:
+        size |= {"G": len(manifest.balance.groups), "T": 1 + len(manifest.balance.masks)}
     size["N"] = next(iter(_spec(manifest, "seen.safetensors", "indices").shape), -1)
     for file in sorted(ARRAY_FILES.keys() & manifest.files.keys()):
         contract = {
@@ -141,6 +144,8 @@ def check_values(manifest: Manifest, bundle: Bundle, arrays: dict[str, Arrays]) 
     _check_cold(bundle)
     bundle.history.check()
     _check_masks(manifest, bundle.encoder)
+    if bundle.balance is not None:
+        _check_target(bundle.balance.target)
     if audit := bundle.audit:
         classes = np.array([len(attribute.classes) for attribute in manifest.attributes])
         _check_range("labels", audit.labels, -1, classes - 1)
@@ -233,6 +238,12 @@ def _check_masks(manifest: Manifest, encoder: FairEncoder) -> None:
         expected = [list(manifest.mask(mask)) for mask in manifest.supported_masks.masks]
         if encoder.masks.tolist() != expected:
             raise DamagedError(ENCODER, "masks", expected, encoder.masks.tolist())
+
+
+def _check_target(target: NDArray[np.float64]) -> None:
+    if target.min() < 0 or not np.isclose(target.sum(), 1):
+        found = f"{target.min():g} the smallest, {target.sum():g} together"
+        raise DamagedError(BALANCE, "target", "shares of 0 or more, 1 together", found)
 
 
 def _check_range(name: str, values: NDArray[Any], low: int, high: Any, file: str = "audit/users.safetensors") -> None:

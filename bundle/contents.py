@@ -104,6 +104,17 @@ class Audit:
 
 
 @dataclass(frozen=True)
+class Tilts:
+    """The numbers of `Description.balance`: docs/algorithms/reranking.md, P1."""
+
+    target: NDArray[np.float64]
+    """(G,) the distribution over item groups that users' targets have on average."""
+    tilts: NDArray[np.float64]
+    """(1 + masks, G) λ for all masks together, which serves those without one of their own, then of each listed mask;
+    0 where the target is 0."""
+
+
+@dataclass(frozen=True)
 class Bundle:
     """One version of one bundle. Frozen: a version never changes."""
 
@@ -117,3 +128,5 @@ class Bundle:
     audit: Audit | None = None
     reranker: MlpReranker | None = None
     """Where the scorer is ``rerank``."""
+    balance: Tilts | None = None
+    """Where the description has it."""

@@ -18,15 +18,18 @@ USER_TABLE = "users.parquet"
 ENCODER = "encoder.safetensors"
 HISTORY = "history.safetensors"
 RERANKER = "reranker.safetensors"
+BALANCE = "balance.safetensors"
 AUDIT = "audit"
 
 Arrays = dict[str, NDArray[Any]]
 
 ARRAY_FILES: Mapping[str, Mapping[str, tuple[str, str]]] = {
-    # file → array → (dtype, dimensions by letter: U users, I items, d, R parts or masks, M attributes, N interactions)
+    # file → array → (dtype, dimensions by letter: U users, I items, d, R parts or masks, M attributes, N interactions,
+    # G item groups, T tilts)
     "items.safetensors": {"vectors": ("float32", "Id")},
     "users.safetensors": {"parts": ("float32", "URd")},
     "seen.safetensors": {"indptr": ("int64", "V"), "indices": ("int32", "N")},
+    BALANCE: {"target": ("float64", "G"), "tilts": ("float64", "TG")},
     "audit/base.safetensors": {"vectors": ("float32", "Ud")},
     "audit/users.safetensors": {
         "labels": ("int16", "UM"),
@@ -58,9 +61,9 @@ ITEM_COLUMNS_BEFORE_6 = ITEM_COLUMNS.remove(ITEM_COLUMNS.get_field_index("cold")
 """Of bundles that have no cold items."""
 USER_COLUMNS = pa.schema({"id": pa.string()})
 
-SERVED = frozenset(name for name in ARRAY_FILES if not name.startswith(f"{AUDIT}/"))
+SERVED = frozenset(name for name in ARRAY_FILES if name != BALANCE and not name.startswith(f"{AUDIT}/"))
 REQUIRED = SERVED | {ITEM_TABLE, USER_TABLE, ENCODER, HISTORY, CARD}
-AUDIT_FILES = ARRAY_FILES.keys() - SERVED
+AUDIT_FILES = ARRAY_FILES.keys() - SERVED - {BALANCE}
 """All of them, or none: audit/ may be absent as a whole."""
 
 
@@ -72,6 +75,8 @@ def arrays_of(bundle: Bundle) -> Iterator[tuple[str, Arrays]]:
     yield HISTORY, bundle.history.arrays()
     if bundle.reranker is not None:
         yield RERANKER, weights_of(bundle.reranker)
+    if bundle.balance is not None:
+        yield BALANCE, {"target": bundle.balance.target, "tilts": bundle.balance.tilts}
     yield "seen.safetensors", {"indptr": bundle.seen.indptr, "indices": bundle.seen.indices}
     if audit := bundle.audit:
         yield "audit/base.safetensors", {"vectors": audit.base}

@@ -22,6 +22,8 @@ ATTRIBUTE_NAME = rf"[a-z][a-z0-9_]{{0,{LONGEST_NAME - 1}}}"
 NAME_ALLOWED = f"1 to {LONGEST_NAME} characters: a letter a-z, then letters a-z, digits and _"
 MOST_ATTRIBUTES = 64
 FEWEST_CLASSES, MOST_CLASSES = 2, 10_000
+MOST_GROUPS = 10_000
+"""Of items."""
 MOST_SIZES = 64
 """Of the layers, or parts, that a network lists under one name."""
 LARGEST_SIZE = 2**24

@@ -12,13 +12,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from bundle.limits import ATTRIBUTE_NAME, FEWEST_CLASSES, LARGEST_SIZE, MOST_ATTRIBUTES, MOST_CLASSES, MOST_SIZES
+from bundle.limits import (
+    ATTRIBUTE_NAME,
+    FEWEST_CLASSES,
+    LARGEST_SIZE,
+    MOST_ATTRIBUTES,
+    MOST_CLASSES,
+    MOST_GROUPS,
+    MOST_SIZES,
+)
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """The version that is written."""
-SCHEMA_VERSIONS = (2, 3, 4, 5, 6)
+SCHEMA_VERSIONS = (2, 3, 4, 5, 6, 7)
 """The versions that are read: 3 added parts in float16, 4 constant dimensions and bundles that read no history, 5 the
-order of classes, and what merged ones stand for, 6 cold items."""
+order of classes, and what merged ones stand for, 6 cold items, 7 targets over item groups for each user."""
 
 AttributeName = Annotated[str, StringConstraints(pattern=f"^{ATTRIBUTE_NAME}$")]
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
@@ -100,6 +108,17 @@ class Reranker(Network):
     """How many items the inner product proposes, at least; more where more are asked for."""
 
 
+class PersonalTargets(Frozen):
+    """Targets over item groups, one for each user, whose mean is that of the whole (PCT); the numbers are arrays."""
+
+    groups: list[str] = Field(min_length=1, max_length=MOST_GROUPS)
+    """Of the shares, in their order; every group of the items, and what items without one are counted as."""
+    depth: Size
+    """Items of a user's own ranking, nothing dropped, that the user's own shares are made from."""
+    masks: list[list[AttributeName]] = Field(max_length=4096)
+    """Protected attributes of each mask that has a tilt of its own."""
+
+
 class DataSource(Frozen):
     """The training data."""
 
@@ -157,6 +176,8 @@ class Description(Frozen):
     """A kind of `bundle.networks`."""
     history: Network
     """A kind of `bundle.history`: how a user vector comes from a history alone."""
+    balance: PersonalTargets | None = None
+    """What `balance=target` stands for where the operator has no target; None: for nothing."""
     user_layout: Literal["parts", "fair"]
     parts: list[Part] = Field(max_length=4096)
     """In row order; empty where ``user_layout`` is ``fair`` (one row per supported mask)."""
@@ -174,6 +195,7 @@ class Description(Frozen):
             raise ValueError(f"part names repeat: {[part.name for part in self.parts]}")
         used = [*self.always_protected, *(name for mask in self.supported_masks.masks for name in mask)]
         used += [name for part in self.parts for name in part.attributes]
+        used += [name for mask in (self.balance.masks if self.balance else ()) for name in mask]
         if unknown := sorted(set(used) - set(names)):
             raise ValueError(f"unknown attributes {unknown}; the bundle has {names}")
         if (self.scorer == "rerank") != (self.reranker is not None):

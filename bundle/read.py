@@ -16,11 +16,11 @@ import pyarrow as pa
 from torch import nn
 
 from bundle.check import check_hashes, check_names, check_shapes, check_values
-from bundle.contents import Audit, Bundle, Items, Seen, Users
+from bundle.contents import Audit, Bundle, Items, Seen, Tilts, Users
 from bundle.errors import BundleNotFoundError, DamagedError
 from bundle.files import read_arrays, read_card, read_items, read_manifest, read_users
 from bundle.history import History, history_kind
-from bundle.layout import AUDIT_FILES, ENCODER, HISTORY, MANIFEST, RERANKER, USER_TABLE, Arrays
+from bundle.layout import AUDIT_FILES, BALANCE, ENCODER, HISTORY, MANIFEST, RERANKER, USER_TABLE, Arrays
 from bundle.manifest import Manifest
 from bundle.mapped import let_go, tensor_over
 from bundle.networks import FairEncoder, MlpReranker, build_reranker, encoder_of
@@ -91,6 +91,7 @@ def _load(folder: Path, manifest: Manifest, names: Sequence[str]) -> tuple[Bundl
         card=read_card(folder),
         audit=_audit(arrays),
         reranker=_reranker(manifest, arrays),
+        balance=Tilts(**arrays[BALANCE]) if manifest.balance else None,
     )
     return bundle, arrays
 

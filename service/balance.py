@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -16,7 +16,8 @@ from typing import Literal, NamedTuple, get_args
 from service.errors import BalanceRevealsError, InvalidQueryError, StartError
 
 SharedTarget = Literal["uniform", "catalogue", "target"]
-"""The same for everybody: every item group alike, as in the catalogue, or the operator's own shares."""
+"""Every item group alike, as in the catalogue, or the operator's own shares, the same for everybody; where the operator
+has none, `target` is the bundle's: for each user a function of the fair vector."""
 BalanceTarget = Literal[SharedTarget, "history"]
 AskedBalance = Literal[BalanceTarget, "none"]
 BalanceSource = Literal["request", "default"]
@@ -64,11 +65,30 @@ class BalancePolicy:
     """Item group → share, of `target`; None where there is none."""
     digest: str = ""
     """Of these."""
+    personal: bool = False
+    """Whether the bundle brings a target for each user, which `target` stands for where the operator has none."""
 
     @property
     def targets(self) -> tuple[BalanceTarget, ...]:
         """The targets that a request may name."""
-        return tuple(name for name in get_args(BalanceTarget) if name != "target" or self.shares is not None)
+        return tuple(name for name in get_args(BalanceTarget) if name != "target" or self.target_from is not None)
+
+    @property
+    def target_from(self) -> Literal["operator", "bundle"] | None:
+        """Whose `target` is; None where there is none."""
+        return "operator" if self.shares is not None else "bundle" if self.personal else None
+
+    def over(self, *, personal: bool) -> BalancePolicy:
+        """The same over a bundle that brings a target for each user, or none.
+
+        Raises:
+            StartError: lists are balanced towards `target` by default, and neither the operator nor the bundle has one.
+        """
+        found = replace(self, personal=personal)
+        if self.default == "target" and found.target_from is None:
+            nowhere = "EVENHAND_BALANCE_TARGET names no file, and this bundle brings no targets"
+            raise StartError(f"EVENHAND_BALANCE is 'target', but {nowhere}")
+        return found
 
 
 NO_BALANCE = BalancePolicy()
@@ -98,7 +118,7 @@ def resolve_balance(
             raise _invalid("balance_weight", weight, "there is nothing to weigh: name a `balance`", policy.targets)
         return None
     if target not in policy.targets:
-        raise _invalid("balance", target, "this service has no target of its own", policy.targets)
+        raise _invalid("balance", target, "neither the operator nor the bundle has one", policy.targets)
     if weight is not None and weight > policy.most:
         reason = f"this service balances with at most {policy.most:g}"
         raise _invalid("balance_weight", weight, reason, {"minimum": 0, "maximum": policy.most})
@@ -119,11 +139,8 @@ def balance_policy(default: SharedTarget | None, weight: float | None, most: flo
         file: EVENHAND_BALANCE_TARGET.
 
     Raises:
-        StartError: the file cannot be read or holds no shares, or is needed and not named; the weight is beyond the
-            bound.
+        StartError: the file cannot be read or holds no shares; the weight is beyond the bound.
     """
-    if default == "target" and file is None:
-        raise StartError("EVENHAND_BALANCE is 'target', but EVENHAND_BALANCE_TARGET names no file")
     if weight is not None and weight > most:
         raise StartError(f"EVENHAND_BALANCE_WEIGHT is {weight:g}, above EVENHAND_BALANCE_WEIGHT_MAX, {most:g}")
     shares = None if file is None else _read(file)

@@ -23,9 +23,11 @@ from bundle import (
     Items,
     Network,
     Part,
+    PersonalTargets,
     Reranker,
     Seen,
     SupportedMasks,
+    Tilts,
     Users,
     build_encoder,
     build_reranker,
@@ -90,6 +92,7 @@ def make_bundle(
     with_audit: bool = True,
     table: bool = False,
     candidates: int | None = None,
+    personal: bool = False,
     name: str = "tiny",
     version: str = "1",
     seed: int = 7,
@@ -97,7 +100,8 @@ def make_bundle(
     """A small AFRL bundle with random weights. Users are "u0", "u1" …, items "i0", "i1" …; nothing seen by default.
 
     ``pairs`` adds a pair part for each; ``table`` stores finished fair vectors, one per mask of ``supported_masks``;
-    ``candidates`` adds a reranker that orders at least so many.
+    ``candidates`` adds a reranker that orders at least so many; ``personal`` adds targets over item groups for each
+    user, with tilts for two masks.
     """
     rng = np.random.default_rng(seed)
     d, m = dimensions, len(attributes)
@@ -129,6 +133,7 @@ def make_bundle(
         reranker=candidates and Reranker(kind="mlp", sizes={"layers": [2 * d, d, 1]}, candidates=candidates),
         encoder=network,
         history=Network(kind="fold_in", sizes={}),
+        balance=PersonalTargets(groups=["even", "odd"], depth=5, masks=[[], [attributes[0]]]) if personal else None,
         user_layout="fair" if table else "parts",
         parts=parts,
         seeds={"run": seed},
@@ -184,6 +189,7 @@ def make_bundle(
         card={"accuracy": {"by_mask": []}, "leakage": {"by_mask": []}},
         audit=audit if with_audit else None,
         reranker=reranker,
+        balance=Tilts(np.array([0.7, 0.3]), np.array([[0.9, -0.9], [0.4, -0.4], [-0.6, 0.6]])) if personal else None,
     )
 
 

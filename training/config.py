@@ -18,6 +18,7 @@ from training.data.config import DataConfig
 from training.errors import ConfigError
 from training.fair.lattice.config import LatticeConfig
 from training.fair.train import FairConfig
+from training.targets_config import BalanceConfig
 
 AUDITED_AT_MOST = 10_000
 """Audit users that a card is over, unless told otherwise: an AUC is then known to ± .01."""
@@ -58,6 +59,8 @@ class RunConfig(BaseModel):
     base: BaseConfig = Field(default_factory=AlsConfig)
     fair: FairConfig = Field(default_factory=LatticeConfig)
     export: ExportConfig = Field(default_factory=ExportConfig)
+    balance: BalanceConfig | None = None
+    """Personal targets over item groups, for `balance=target`; absent: the bundle brings none."""
 
     @model_validator(mode="after")
     def _reproduce_is_the_paper(self) -> Self:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from balance.shares import ItemShares
 from bundle.limits import FEWEST_CLASSES
 from measure.split import AUDIT, SELECT, TRAIN
 from training.base.train import positives_needed, refuse_unfit_base
@@ -20,6 +21,7 @@ from training.data.split import MIN_POSITIVES, NOTHING, hold_out, split_users
 from training.errors import TooLittleDataError
 from training.experiment import Experiment
 from training.fair.train import chooses_by_held_out, refuse_unfit
+from training.targets_config import system_target
 
 FEWEST_ITEMS = 2
 
@@ -35,7 +37,7 @@ def experiment_of(config: RunConfig, dataset: Dataset, vectors: BroughtVectors |
 
     Raises:
         TooLittleDataError: the data has too little of something; says of what, how much, and how much is needed.
-        ConfigError: the base or the method cannot be trained for these attributes.
+        ConfigError: the base or the method cannot be trained for these attributes, or items lack groups of a target.
     """
     if not dataset.attributes:
         raise TooLittleDataError(
@@ -55,6 +57,8 @@ def experiment_of(config: RunConfig, dataset: Dataset, vectors: BroughtVectors |
         config.new_users,
         config.split_salt,
     )
+    if config.balance is not None:
+        system_target(config.balance, ItemShares(dataset.groups))
     refuse_unfit(experiment, config.base, config.fair, vectors)
     _refuse_few_items(dataset)
     refuse_unfit_base(experiment, config.base)

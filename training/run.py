@@ -12,7 +12,7 @@ from bundle import write_bundle
 from measure.profiles import PROFILES
 from training import parallel
 from training.base.cold import cold_vectors, features_card
-from training.base.train import train_base
+from training.base.train import train_base, trained_by_groups
 from training.base.vectors import VectorsConfig, bring
 from training.card import make_card
 from training.config import RunConfig
@@ -24,6 +24,7 @@ from training.export import export
 from training.fair.select import unmeasured_on_select
 from training.fair.train import train_fair
 from training.stages import stage
+from training.targets import with_targets
 from training.threads import held_to
 from training.work import base_file, work_folder
 
@@ -78,12 +79,16 @@ def run(
             return None
         with stage("export"):
             cold = cold_vectors(experiment, fair.base)
-            draft = export(config, experiment, fair, cold)
+            draft, targets = export(config, experiment, fair, cold), None
+            if config.balance is not None:
+                draft, targets = with_targets(draft, config.balance)
         with stage("card"):
-            card = make_card(draft, PROFILES[config.profile], config.threads or None, config.audit_users)
+            also = ("utility",) if trained_by_groups(config.base) else ()
+            card = make_card(draft, PROFILES[config.profile], config.threads or None, config.audit_users, also)
         card |= {"left_out": dict(dataset.left_out), "run": config.model_dump(mode="json")}
         card |= {"data": chosen.model_dump(mode="json")} | ({"front": fair.front} if fair.front else {})
         card |= {"leakage_check": fair.checked} if fair.checked else {}
+        card |= {"personal_targets": targets} if targets else {}
         card |= {"merged_classes": merged} if merged else {}
         card |= features_card(dataset, cold)
         if unmeasured := unmeasured_on_select(experiment):

@@ -54,7 +54,9 @@ def _accuracy(accuracy: Row) -> list[str]:
         lines += [_kept(row, f"{row['n']:,} {who} users: {_mask(row)}", unkept) for row in apart]
     lines += [f"kept is not measured: {each['reason']}" for each in accuracy["protocol"].get("not_measured", ())]
     if held := [row["candidates"]["recall@10"] for row in rows if "candidates" in row]:
-        lines.append(f"{accuracy['protocol']['candidates']} candidates hold {100 * min(held):.1f} % of the model's own top 10")
+        lines.append(
+            f"{accuracy['protocol']['candidates']} candidates hold {100 * min(held):.1f} % of the model's own top 10"
+        )
     return lines
 
 

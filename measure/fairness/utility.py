@@ -26,6 +26,8 @@ class TwoSided(NamedTuple):
 
     utility: NDArray[np.float64]
     """(P, Q), in [0, 1], NaN where too few users were measured."""
+    ci95: NDArray[np.float64]
+    """(P, Q, 2) ends of its 95 % interval over resampled users, NaN where there is none."""
     users: NDArray[np.int64]
     """(P, Q) users of p with a positive in q."""
     cv: Estimate
@@ -96,8 +98,16 @@ def two_sided(hits: Floats, positives: Floats, groups: Groups, at_least: int, bo
     sums = totals(columns, groups)
     users = sums[:, positives.shape[1] :].astype(np.int64)
     measured = users >= at_least
-    spreads = bootstrap.estimates(lambda each: spread_of(utility(each), measured), columns, groups)
-    return TwoSided(np.where(measured, utility(sums), np.nan), users, *spreads)
+
+    def numbers(each: NDArray[Any]) -> NDArray[Any]:
+        values = utility(each)
+        return np.concatenate([spread_of(values, measured), values[..., measured]], axis=-1)
+
+    found = bootstrap.estimates(numbers, columns, groups)
+    spreads, cells = found[:4], found[4:]
+    ends = np.full((*measured.shape, 2), np.nan)
+    ends[measured] = np.array([each.ci95 or (np.nan, np.nan) for each in cells]).reshape(-1, 2)
+    return TwoSided(np.where(measured, utility(sums), np.nan), ends, users, *spreads)
 
 
 class Errors(NamedTuple):

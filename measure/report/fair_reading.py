@@ -109,7 +109,9 @@ def _utility(rows: object) -> Iterator[Utility]:
         spread = {name: found for name in _SPREAD if (found := _estimate(row.get(name)))}
         if any(map(len, cells)) or spread or errors:
             users, groups = _classes(row.get("users"), "group"), _classes(row.get("items"), "group")
-            yield Utility(names(row.get("sensitive")), clean(metric), users, groups, cells, positives, spread, errors)
+            intervals = tuple(tuple(map(pair, items(line))) for line in items(row.get("ci95")))
+            sensitive = names(row.get("sensitive"))
+            yield Utility(sensitive, clean(metric), users, groups, cells, intervals, positives, spread, errors)
 
 
 def _error(row: Row) -> ErrorGap:

@@ -86,6 +86,8 @@ class Utility:
     items: tuple[ClassRow, ...]
     cells: tuple[tuple[float | None, ...], ...]
     """A row per user group, a column per item group: None where withheld, NaN where it cannot be read."""
+    intervals: tuple[tuple[tuple[float, float] | None, ...], ...]
+    """95 % intervals of the cells, where they are known."""
     positives: tuple[tuple[float | None, ...], ...]
     """Users behind each cell, where they were counted."""
     spread: Mapping[str, Estimate]

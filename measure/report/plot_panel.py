@@ -3,7 +3,20 @@
 from markupsafe import Markup
 
 from measure.report import words
-from measure.report.drawing import FOOT, ROW, TRACK, across, beside_tracks, ends, frame, grid, number, rect, titles, track
+from measure.report.drawing import (
+    FOOT,
+    ROW,
+    TRACK,
+    across,
+    beside_tracks,
+    ends,
+    frame,
+    grid,
+    number,
+    rect,
+    titles,
+    track,
+)
 from measure.report.figures import Mark, Panel
 
 

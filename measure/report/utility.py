@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
+from typing import TypeVar
 
 from measure.report import words
 from measure.report.classes import pieces
@@ -13,7 +14,7 @@ from measure.report.page import Block, Cell, Heading, Section, Table
 from measure.report.rows import Card
 from measure.report.tables import OPEN, PROTECTED, key_of, name, number
 
-Cells = Sequence[Sequence[float | None]]
+Value = TypeVar("Value")
 
 SPREAD = ("cv", "min", "ucv", "icv")
 
@@ -66,13 +67,21 @@ def _heat(row: Utility, top: float, at_least: int | None, *, folded: bool) -> li
 
 
 def _behind(row: Utility) -> list[Block]:
-    """Say how many users each cell is of."""
+    """Say how sure each cell is, and how many users it is of."""
+    found: list[Block] = []
+    if any(map(len, row.intervals)):
+        found += _grid(row, row.intervals, "95\u00a0% intervals of these cells", "", True, _interval)
     caption = "Users with a held-out item of each group: those that a cell is of"
-    return _grid(row, row.positives, caption, "", True, _count) if any(map(len, row.positives)) else []
+    return found + (_grid(row, row.positives, caption, "", True, _count) if any(map(len, row.positives)) else [])
 
 
 def _grid(
-    row: Utility, cells: Cells, caption: str, legend: str, folded: bool, write: Callable[[float | None], Cell]
+    row: Utility,
+    cells: Sequence[Sequence[Value]],
+    caption: str,
+    legend: str,
+    folded: bool,
+    write: Callable[[Value | float], Cell],
 ) -> list[Block]:
     """Lay out cells by user group and item group, under the sizes of both."""
     width = max(map(len, cells))
@@ -93,6 +102,10 @@ def _grid(
         head = ["Users", "n", *(columns[place] for place in part)]
         found.append(Table(caption + piece, head, body, folded=folded, legend=legend, slim=True))
     return found
+
+
+def _interval(value: tuple[float, float] | float | None) -> Cell:
+    return number(words.interval(value) if isinstance(value, tuple) else words.MISSING)
 
 
 def _count(value: float | None) -> Cell:

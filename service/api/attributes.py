@@ -30,6 +30,7 @@ async def attributes(request: Request) -> Response:
         "required": list(policy.required),
         "default": list(policy.default),
         "balance": {
+            "target_from": balance.target_from,
             "targets": [name for name in balance.targets if name != "history" or not always],
             "default": balance.default,
             "weight": balance.weight,

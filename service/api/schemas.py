@@ -132,6 +132,8 @@ class Masks(TypedDict):
 class BalanceBounds(TypedDict):
     """What lists may be balanced towards."""
 
+    target_from: Literal["operator", "bundle"] | None
+    """Whose `target` is: shares that are the same for everybody, or a target for each user; null: there is none."""
     targets: list[BalanceTarget]
     default: BalanceTarget | None
     weight: float

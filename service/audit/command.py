@@ -100,9 +100,7 @@ def audit(
         try:
             with shown() as progress:
                 tell = _not_at_all if supervised else _aside
-                result = make_result(
-                    model, request, thresholds, balance, workers=workers, progress=progress, tell=tell
-                )
+                result = make_result(model, request, thresholds, balance, workers=workers, progress=progress, tell=tell)
         except BrokenPipeError:
             return Outcome(ABANDONED, ())
         _write(out / "report.html", render_html(result).encode())

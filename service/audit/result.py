@@ -15,7 +15,6 @@ from service.audit.request import AuditRequest, all_masks, resolve
 from service.audit.subject import ServedSubject, population_of
 from service.balance import NO_BALANCE, BalancePolicy, resolve_balance
 from service.errors import NoAuditDataError
-from service.model.balanced import Targets
 from service.model.loaded import Model
 
 
@@ -50,6 +49,7 @@ def make_result(
         MeasureError: a worker process died.
     """
     description = model.bundle.description
+    policy = policy.over(personal=description.balance is not None)
     wanted = resolve(request, description, policy)
     audit = model.bundle.audit
     if audit is None:
@@ -69,7 +69,7 @@ def make_result(
             tell(line)
     profile = PROFILES[wanted.profile]
     balanced = None if wanted.balance is None else resolve_balance(policy, wanted.balance, wanted.balance_weight, {})
-    targets = Targets(model.item_shares, policy)
+    targets = model.targets(policy)
     subject = ServedSubject(model, population, population.needed(profile.fit_rows, wanted.seed), balanced, targets)
     what = Wanted(wanted.masks, profile, frozenset(wanted.metrics), wanted.seed)
     card = measure(subject, what, workers=workers, progress=progress)

@@ -136,7 +136,8 @@ class AuditRuns:
         """
         manifest = await asyncio.to_thread(self._versions.manifest, request.version)
         check_auditable(manifest)
-        wanted = resolve(request, manifest, self._balance).model_dump(mode="json")
+        policy = self._balance.over(personal=manifest.balance is not None)
+        wanted = resolve(request, manifest, policy).model_dump(mode="json")
         run = secrets.token_hex(8)
         if not await self._store.change(_queue, run, wanted, manifest):
             raise TooManyRunsError(OPEN_AT_MOST)

@@ -43,7 +43,7 @@ class ServedSubject(Subject):
             population: everybody.
             rows: (n,) these users alone are U, in that order.
             balance: of lists under a mask, those of user vectors stay as they are; a target that is the same for
-                everybody.
+                everybody, or a function of fair vectors.
             targets: of the model, the operator's among them; None for those of every model.
         """
         self._model = model
@@ -88,7 +88,7 @@ class ServedSubject(Subject):
         if mask is None:
             return super()._made(mask, count, drop_seen)
         flags = self._model.bundle.description.mask(mask)
-        towards = self._balance and self._targets.towards(self._balance, (), 0, count)
+        towards = self._balance and self._targets.towards(self._balance, (), 0, count, flags)
         found: list[Ranking] = []
         for places in self._blocks():
             rows = self._rows[places].tolist()

@@ -148,7 +148,8 @@ def _checked(bundle: Path, policy: Policy, asked: Asked) -> Path:
     check_policy(manifest, policy)
     check_users(asked.rerank, manifest)
     requirement = resolve(manifest, policy, asked.sensitive)
-    resolve_balance(policy.balance, asked.balance, asked.balance_weight, requirement.sources)
+    balance = policy.balance.over(personal=manifest.balance is not None)
+    resolve_balance(balance, asked.balance, asked.balance_weight, requirement.sources)
     check_withheld(asked.rerank, requirement.sources)
     return folder
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from service.balance import AskedBalance, Balance, resolve_balance
@@ -39,7 +39,7 @@ class ServedModel:
             StartError: this bundle cannot meet the policy, or lacks item groups of the operator's target.
         """
         check_policy(model.bundle.description, policy)
-        check_targets(model, policy)
+        policy = over(model, policy)
         self.model = model
         self.id = model_id
         self.policy = policy
@@ -67,17 +67,19 @@ class ServedModel:
     @cached_property
     def targets(self) -> Targets:
         """What lists may be balanced towards; the first use works it out."""
-        return Targets(self.model.item_shares, self.policy.balance)
+        return self.model.targets(self.policy.balance)
 
 
-def check_targets(model: Model, policy: Policy) -> None:
-    """Refuse a bundle without the item groups of the operator's target; lay groups out where lists need them at once.
+def over(model: Model, policy: Policy) -> Policy:
+    """The policy over a bundle; lays groups out where lists need them at once.
 
     Raises:
-        StartError: names them.
+        StartError: the bundle lacks item groups of the operator's target, or the target that lists have by default.
     """
-    if policy.balance.shares is not None or policy.balance.default is not None:
-        Targets(model.item_shares, policy.balance)
+    balance = policy.balance.over(personal=model.bundle.balance is not None)
+    if balance.target_from is not None or balance.default is not None:
+        model.targets(balance)
+    return replace(policy, balance=balance)
 
 
 class ActiveModel:

@@ -7,7 +7,8 @@ all items come once, in one order that pages go through, and a page costs what i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from bundle import Groups
 from service.balance import Balance, BalancePolicy, BalanceTarget, Divergence, SharedTarget
 from service.errors import StartError
 from service.index import Ranking
+from service.model.personal import Mask, PersonalTargets
 
 POOL = 200
 """Items of a pool at weight 1: so many leave a tenth of the divergence on MovieLens-1M (benchmarks/results)."""
@@ -26,15 +28,18 @@ LEAST = 0.5
 """Weight up to which half of them are enough: the less a target counts, the nearer are the items that can come up."""
 PAGES, MOST = 4, 400
 """A pool has so many pages at least, unless these are more items than it may have for their sake."""
+REMEMBERED = 1024
+"""Pages whose wishes are kept; few different ones are asked for."""
 CHOSEN = 100
 """Places of a pool that are chosen one by one; the rest of it follows in the order of the ranking."""
 
 
-class Towards(NamedTuple):
-    """How to balance a page."""
+@dataclass(frozen=True)
+class Towards:
+    """How to balance a page. Of a target that is the same for everybody there is one, whoever asks."""
 
-    target: NDArray[np.float64]
-    """(G,) a distribution over the item groups."""
+    target: NDArray[np.float64] | None
+    """(G,) a distribution over the item groups; None for that of a user, which is made from a ranking of the user's."""
     weight: float
     shares: ItemShares
     """The groups of the catalogue's items."""
@@ -42,34 +47,49 @@ class Towards(NamedTuple):
     """Items on the pages before."""
     page: int
     """Items on the page."""
+    personal: PersonalTargets | None = None
+    """What makes the target of a user."""
+    mask: Mask = ()
+    """That the user's ranking is made under; of no use without it."""
 
-    @property
+    def made_from(self, own: NDArray[np.integer]) -> Towards:
+        """With the target of a user, of whom (n,) item rows are what the fair vector ranks first."""
+        assert self.personal is not None  # noqa: S101  nothing is made from a ranking otherwise
+        return replace(self, target=self.personal.target(self.mask, own), personal=None)
+
+    @cached_property
     def pool(self) -> int:
         """Items of a pool: whole pages, so that none lies in two pools."""
         wanted = max(round(POOL * max(LEAST, self.weight)), min(PAGES * self.page, MOST))
         return self.page * -(-wanted // self.page)
 
-    @property
+    @cached_property
     def first(self) -> int:
         """Place in the ranking of the first item of this page's pool."""
         return self.shown - self.shown % self.pool
 
-    @property
+    @cached_property
     def depth(self) -> int:
         """How many items of the ranking are needed: the last one tells that it goes on behind the pool."""
         return self.first + self.pool + 1
 
 
 class Targets:
-    """The targets of one model that are the same for everybody."""
+    """The targets of one model."""
 
-    def __init__(self, shares: ItemShares, policy: BalancePolicy) -> None:
-        """Work them out.
+    def __init__(self, shares: ItemShares, policy: BalancePolicy, personal: PersonalTargets | None = None) -> None:
+        """Work out those that are the same for everybody.
+
+        Args:
+            shares: the groups of its items.
+            policy: the operator's.
+            personal: what `target` stands for where the operator has none.
 
         Raises:
             StartError: the operator's target names a group that no item of this bundle is in, or is none.
         """
-        self._shares = shares
+        self._shares, self._personal = shares, personal
+        self._pages: dict[tuple[BalanceTarget, float, int, int], Towards] = {}
         self._known: dict[BalanceTarget, NDArray[np.float64]] = {
             "uniform": uniform(shares),
             "catalogue": catalogue(shares),
@@ -91,7 +111,12 @@ class Targets:
         return self._known[name]
 
     def towards(
-        self, balance: Balance, history: Sequence[NDArray[np.integer] | Sequence[int]], shown: int, page: int
+        self,
+        balance: Balance,
+        history: Sequence[NDArray[np.integer] | Sequence[int]],
+        shown: int,
+        page: int,
+        mask: Mask = (),
     ) -> Towards | None:
         """How to balance a page; None where there is no history to follow.
 
@@ -100,14 +125,21 @@ class Targets:
             history: item rows of the user, in parts; looked at for `history` alone.
             shown: items on the pages before.
             page: items on the page.
+            mask: of the request; looked at where the target is the user's own, a function of the fair vector.
         """
-        target: NDArray[np.float64] | None
         if balance.target == "history":
             parts = [np.asarray(part, np.int64) for part in history]
             target = of_items(self._shares, np.unique(np.concatenate([np.zeros(0, np.int64), *parts])))
-        else:
-            target = self._known[balance.target]
-        return None if target is None else Towards(target, balance.weight, self._shares, shown, page)
+            return None if target is None else Towards(target, balance.weight, self._shares, shown, page)
+        if balance.target not in self._known:
+            return Towards(None, balance.weight, self._shares, shown, page, self._personal, mask)
+        asked = (balance.target, balance.weight, shown, page)
+        found = self._pages.get(asked)
+        if found is None:
+            if len(self._pages) >= REMEMBERED:
+                self._pages.clear()
+            found = self._pages[asked] = Towards(self._known[balance.target], balance.weight, self._shares, shown, page)
+        return found
 
 
 def item_shares(groups: Sequence[Sequence[str]]) -> ItemShares:
@@ -127,10 +159,9 @@ def balanced(rankings: Sequence[Ranking], wanted: Sequence[Towards]) -> list[Ran
         For each the page and, where the list goes on, one item more; a function of the ranking and the wish alone.
     """
     pages: dict[int, Ranking] = {}
-    alike: dict[tuple[int, int, int, int, int], list[int]] = {}
+    alike: dict[tuple[int, int, int, int], list[int]] = {}
     for place, towards in enumerate(wanted):
-        kind = (id(towards.shares), towards.pool, towards.first, towards.shown, towards.page)
-        alike.setdefault(kind, []).append(place)
+        alike.setdefault((id(towards.shares), towards.pool, towards.shown, towards.page), []).append(place)
     for places in alike.values():
         made = _pages([rankings[place] for place in places], [wanted[place] for place in places])
         pages.update(zip(places, made, strict=True))
@@ -146,8 +177,9 @@ def _pages(rankings: Sequence[Ranking], wanted: Sequence[Towards]) -> list[Ranki
     for place, ranking in enumerate(rankings):
         found = ranking.rows[first : first + size + 1]
         rows[place, : len(found)], scores[place, : len(found)] = found, ranking.scores[first : first + size + 1]
-    targets = np.array([towards.target for towards in wanted])
-    weights = np.array([towards.weight for towards in wanted])
+    different = wanted[:1] if all(towards is wanted[0] for towards in wanted) else wanted
+    targets = np.array([towards.target for towards in different])
+    weights = np.array([towards.weight for towards in different])
     order = calibrated(rows[:, :size], scores[:, :size], shares, targets, weights, min(end, CHOSEN))
     if end > CHOSEN:
         order = np.concatenate([order, _rest(rows[:, :size] >= 0, order, end - CHOSEN)], axis=1)
@@ -160,7 +192,9 @@ def _pages(rankings: Sequence[Ranking], wanted: Sequence[Towards]) -> list[Ranki
     places = np.concatenate([order[:, before:], more], axis=1)
     page, scores = rows[at, places], scores[at, places]
     chosen = np.where(there, page[:, :-1], -1)
-    both = divergence(np.concatenate([rows[:, before:end], chosen]), shares, np.concatenate([targets, targets]))
+    if len(different) > 1:
+        targets = np.concatenate([targets, targets])
+    both = divergence(np.concatenate([rows[:, before:end], chosen]), shares, targets)
     told = [Divergence(*pair) for pair in both.reshape(2, -1).T.tolist()]
     return [
         Ranking(page[place, :length], scores[place, :length], told[place] if length else None)

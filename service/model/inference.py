@@ -21,6 +21,8 @@ from service.model.balanced import Towards, balanced
 from service.model.loaded import Model
 from service.stages import Stage
 
+NOTHING = np.zeros(0, np.int32)
+
 
 class BundleUser(NamedTuple):
     """The fair vector of a user whose parts the bundle has."""
@@ -69,6 +71,10 @@ class Task(NamedTuple):
         """What is to be ranked first: for a balanced page its pool, and all before it."""
         return self if self.towards is None else self._replace(k=self.towards.depth, after=None)
 
+    def own(self, depth: int) -> Task:
+        """What the same vector ranks first, nothing dropped: of that a user's own target is made."""
+        return Task(self.model, self.basis, NOTHING, depth, None)
+
 
 def compute(tasks: Sequence[Task], stages: list[Stage] | None = None) -> list[Ranking]:
     """A ranking for each task, in order: parts → combine → search, and where it is wished, balance.
@@ -76,8 +82,18 @@ def compute(tasks: Sequence[Task], stages: list[Stage] | None = None) -> list[Ra
     ``stages`` gets the times of *encode*, *search* and *balance*; with tasks of two models the first two twice.
     """
     stages = [] if stages is None else stages
-    rankings = _ranked([task.ranked for task in tasks], stages)
-    wishes = [(place, task.towards) for place, task in enumerate(tasks) if task.towards is not None]
+    to_make = [
+        (place, task.towards, task.own(task.towards.personal.depth))
+        for place, task in enumerate(tasks)
+        if task.towards is not None and task.towards.personal is not None
+    ]
+    rankings = _ranked([*(task.ranked for task in tasks), *(own for _, _, own in to_make)], stages)
+    made = {
+        place: towards.made_from(own.rows)
+        for (place, towards, _), own in zip(to_make, rankings[len(tasks) :], strict=True)
+    }
+    del rankings[len(tasks) :]
+    wishes = [(place, made.get(place, task.towards)) for place, task in enumerate(tasks) if task.towards is not None]
     if wishes:
         began = monotonic()
         places, towards = zip(*wishes, strict=True)

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balance.shares import ItemShares
+from balance.targets import TargetError
 from bundle import Bundle, BundleError, Manifest, read_bundle
 from measure.scoring import to_unit
+from service.balance import BalancePolicy
 from service.errors import StartError
 from service.index import (
     CandidateRanker,
@@ -29,9 +31,10 @@ from service.index import (
     device_bytes,
     open_index,
 )
-from service.model.balanced import item_shares
+from service.model.balanced import Targets, item_shares
 from service.model.encoder import DeviceError, UserEncoder, UserVector
 from service.model.item_lookup import ItemLookup
+from service.model.personal import PersonalTargets
 
 HISTORY = 5
 """Items of a history that stands in for a user."""
@@ -80,6 +83,25 @@ class Model:
     def item_shares(self) -> ItemShares:
         """The groups of its items, for balanced lists; the first use lays them out."""
         return item_shares(self.bundle.items.groups)
+
+    @cached_property
+    def personal(self) -> PersonalTargets | None:
+        """What makes a target for each user; None where the bundle brings nothing for that."""
+        stored, described = self.bundle.balance, self.bundle.description.balance
+        if stored is None or described is None:
+            return None
+        try:
+            return PersonalTargets.of(self.item_shares, described, stored, self.bundle.description.mask)
+        except TargetError as error:
+            raise StartError(f"bundle {self.name}/{self.version} is refused: {error}") from error
+
+    def targets(self, policy: BalancePolicy) -> Targets:
+        """What lists may be balanced towards.
+
+        Raises:
+            StartError: it lacks item groups of the operator's target.
+        """
+        return Targets(self.item_shares, policy, self.personal)
 
     @property
     def name(self) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from bundle import Bundle, BundleError, Description, missing
 from service.errors import ModelRefusedError, StartError
 from service.index import Device, Kind
-from service.model.active import check_targets
+from service.model.active import over
 from service.model.inference import BundleUser, ByPopularity, History, SimilarTo, Task, compute
 from service.model.loaded import Model, load_model
 from service.requirement import Policy, check_policy, covering_mask
@@ -68,7 +68,7 @@ def prepare(
     try:
         model = load_model(folder, device, kind, milvus_url=milvus_url, trust_stamp=False)
         check_policy(model.bundle.description, policy)
-        check_targets(model, policy)
+        over(model, policy)
     except StartError as error:
         cause = error.__cause__
         raise ModelRefusedError(version, str(cause if isinstance(cause, BundleError) else error)) from error

@@ -73,7 +73,8 @@ class Plan(NamedTuple):
         if self.balance is None:
             return task
         shown = self.after.shown if self.after else 0
-        return task._replace(towards=self.served.targets.towards(self.balance, self.history, shown, self.query.k))
+        towards = self.served.targets.towards(self.balance, self.history, shown, self.query.k, self.mask)
+        return task._replace(towards=towards)
 
     @property
     def bound(self) -> Bound:

@@ -178,6 +178,9 @@ def test_utility_is_over_intersections_and_item_groups():
     cells = [cell for line in table for cell in line if cell is not None]
     assert row["cv"]["value"] == pytest.approx(np.std(cells) / np.mean(cells))
     assert row["min"]["value"] == pytest.approx(min(cells))
+    for line, ends in zip(table, row["ci95"], strict=True):
+        assert [pair is None for pair in ends] == [cell is None for cell in line]
+        assert all(pair[0] <= cell <= pair[1] for cell, pair in zip(line, ends, strict=True) if cell is not None)
     assert "icv" not in row  # no user group has two item groups that it could be measured on
     errors = row["errors"][0]
     assert (errors["attribute"], errors["between"], errors["n"]) == ("gender", ["F", "M"], AUDITED)

@@ -106,6 +106,11 @@ def test_intersections_with_too_few_users_are_withheld_and_the_spread_has_interv
     for each in (found.cv, found.min, found.ucv, found.icv):
         assert each.ci95[0] <= each.value <= each.ci95[1]
     assert found.min.value == pytest.approx(found.utility[1, 0])
+    there = ~np.isnan(found.utility)
+    assert np.isnan(found.ci95[~there]).all()
+    low, high = found.ci95[there].T
+    assert ((low <= found.utility[there]) & (found.utility[there] <= high)).all()
+    assert (high > low).all()
 
 
 def test_utility_of_many_totals_at_once_is_that_of_each():

@@ -162,7 +162,13 @@ def test_attributes_come_with_their_classes_and_masks(a_client):
         "always_protected": [],
         "required": ["age"],
         "default": [],
-        "balance": {"targets": ["uniform", "catalogue"], "default": None, "weight": 0.5, "max_weight": 1.0},
+        "balance": {
+            "target_from": None,
+            "targets": ["uniform", "catalogue"],
+            "default": None,
+            "weight": 0.5,
+            "max_weight": 1.0,
+        },
     }
 
 

@@ -41,6 +41,18 @@ def test_the_key_of_a_balance_holds_all_that_it_depends_on():
     assert len(keys) == 6
 
 
+@pytest.mark.parametrize("protected", [{}, GENDER])
+def test_target_is_the_operators_else_the_bundles_else_refused(protected):
+    own, none = BalancePolicy(shares={"drama": 1.0}, digest="d"), BalancePolicy()
+
+    for policy, whose in ((own.over(personal=True), "operator"), (none.over(personal=True), "bundle")):
+        assert policy.target_from == whose
+        assert resolve_balance(policy, "target", None, protected).target == "target"
+    assert none.over(personal=False).target_from is None
+    with pytest.raises(InvalidQueryError, match="neither the operator nor the bundle has one"):
+        resolve_balance(none.over(personal=False), "target", None, protected)
+
+
 def test_a_weight_is_bounded_by_the_operator():
     policy = BalancePolicy("uniform", 0.3, 0.4)
 
@@ -88,8 +100,8 @@ def test_a_mark_at_the_beginning_of_the_file_is_no_part_of_it(tmp_path):
 
 
 def test_settings_that_contradict_each_other_refuse_the_start():
-    with pytest.raises(StartError, match="EVENHAND_BALANCE_TARGET names no file"):
-        balance_policy("target", None, 1.0, None)
+    with pytest.raises(StartError, match="names no file, and this bundle brings no targets"):
+        balance_policy("target", None, 1.0, None).over(personal=False)
     with pytest.raises(StartError, match=r"EVENHAND_BALANCE_WEIGHT is 0\.9, above EVENHAND_BALANCE_WEIGHT_MAX, 0\.5"):
         balance_policy("uniform", 0.9, 0.5, None)
 

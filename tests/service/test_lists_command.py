@@ -196,7 +196,7 @@ def test_a_list_that_a_change_overtakes_while_others_are_made_is_made_again(
         (("--k", "1001"), "--k is 1001"),
         (("--group", "neither"), "no item is in group 'neither'"),
         (("--balance", "history", "--sensitive", "age"), "would show what is withheld: age (request)"),
-        (("--balance", "target"), "this service has no target of its own"),
+        (("--balance", "target"), "neither the operator nor the bundle has one"),
         (("--balance-weight", "0.5"), "name a `balance`"),
         (("--users", "people.txt"), "people.txt, line 2: no user 'nobody'"),
         (("--users", "twice.txt"), "twice.txt, line 3: user 'u1' is in line 1 already"),

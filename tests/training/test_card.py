@@ -137,6 +137,13 @@ def test_the_profile_for_comparing_bundles_attacks_what_is_protected_and_nothing
     masks = [mask for size in (1, 2, 3) for mask in combinations(names, size)]
     expected = [((), name, "base") for name in names] + [(mask, name, "fair") for mask in masks for name in mask]
     assert found == sorted(expected)
+    assert "fairness" not in card
+
+
+def test_a_metric_that_is_asked_for_is_measured_whatever_the_profile_leaves_out(a_measured_bundle):
+    card = make_card(a_measured_bundle(), replace(LOOK, protected_only=True), also=("utility",))
+
+    assert [name for name in card["fairness"] if name != "protocol"] == ["utility"]
 
 
 def test_a_list_is_held_against_the_unprotected_list_of_its_own_kind(a_measured_bundle):

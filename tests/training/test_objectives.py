@@ -446,6 +446,18 @@ def test_negatives_of_fairneg_are_untouched_items_and_fewer_of_a_group_that_lose
     assert after[1] > before[1]
 
 
+def test_bpr_with_a_temperature_is_the_mean_over_rows_of_cosines_and_gives_unit_vectors():
+    batch = a_batch(*EVERY_GROUP)
+    config = TypeAdapter(ObjectiveConfig).validate_python({"kind": "bpr", "temperature": 0.5})
+    objective = objective_of(None, config, D, CPU)
+
+    loss = objective.loss(batch)
+
+    rows = (batch.own, batch.liked, batch.other)
+    assert loss.item() == pytest.approx(cosine_loss(batch.tables["users"], batch.tables["items"], rows, 0.5).item())
+    assert objective.unit_length
+
+
 def test_bpr_is_the_models_own_loss():
     model = Pmf(USERS, ITEMS, PmfConfig(dimensions=D, initial_deviation=1.0), 1)
     batch = replace(a_batch(*EVERY_GROUP), model=model)
@@ -462,3 +474,15 @@ def test_a_cosine_base_is_exported_as_one_and_a_lattice_may_follow_it(a_run, sma
     assert np.allclose(np.linalg.norm(bundle.items.vectors, axis=1), 1, atol=1e-5)
     assert ["gender"] in [row["sensitive"] for row in bundle.card["accuracy"]["by_mask"]]
     assert np.allclose(np.linalg.norm(bundle.audit.base, axis=1), 1, atol=1e-5)
+
+
+def test_the_card_of_a_base_trained_by_groups_has_their_cells_whatever_the_profile(
+    a_run, small_data, out, cpu, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr("training.run.make_card", lambda *given: asked.append(given[-1]) or {})
+    for number, kind in enumerate(("itfr", "dpr", "bpr")):
+        base = a_pmf(kind, small_data).model_dump()
+        run(a_run(base=base, fair={"method": "lattice"}, name=f"{kind}{number}"), None, out, cpu)
+
+    assert asked == [("utility",), (), ()]

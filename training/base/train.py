@@ -12,6 +12,7 @@ from training.base.als import AlsConfig, train_als
 from training.base.cold import refuse_few_described
 from training.base.contract import Base
 from training.base.deep import DeepConfig, train_deep
+from training.base.objective.config import Grouped
 from training.base.objective.make import refuse_unfit_objective
 from training.base.pmf import PmfConfig, train_pmf
 from training.base.sequence.config import Bert4recConfig, SasrecConfig, SequenceConfig
@@ -64,6 +65,11 @@ def refuse_unfit_base(experiment: Experiment, config: BaseConfig) -> None:
         refuse_few_described(experiment)
     if isinstance(config, PmfConfig):
         refuse_unfit_objective(experiment, config.objective)
+
+
+def trained_by_groups(config: BaseConfig) -> bool:
+    """Whether its objective looks at groups of users: what it did for them belongs in the card."""
+    return isinstance(config, PmfConfig) and isinstance(config.objective, Grouped)
 
 
 def dimensions_of(config: BaseConfig, vectors: BroughtVectors | None) -> int:

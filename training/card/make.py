@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Collection
 from typing import Any
 
 from bundle import Bundle
@@ -22,7 +23,11 @@ log = logging.getLogger(__name__)
 
 
 def make_card(
-    bundle: Bundle, profile: Profile = QUICK, workers: int | None = 1, users: int = AUDITED_AT_MOST
+    bundle: Bundle,
+    profile: Profile = QUICK,
+    workers: int | None = 1,
+    users: int = AUDITED_AT_MOST,
+    also: Collection[str] = (),
 ) -> dict[str, Any]:
     """Measure a bundle.
 
@@ -37,6 +42,7 @@ def make_card(
             More than one starts fresh interpreters, so a script that asks for them needs its ``__main__`` guard.
         users: audit users to look at, at most, drawn by the run's seed; intervals are as wide as that makes them. In
             `reproduce` everybody is looked at.
+        also: metrics that are measured whatever the profile leaves out.
 
     Raises:
         EvaluationError: the bundle came without audit/, or a worker process died.
@@ -49,7 +55,7 @@ def make_card(
     everybody = population_of(bundle, bundle.audit)
     looked_at = everybody.at_most(users, everybody.seed) if everybody.strict else everybody
     views = Views(bundle, bundle.audit, looked_at.needed(profile.fit_rows, everybody.seed))
-    metrics = frozenset(("accuracy", "leakage") if profile.protected_only else METRICS)
+    metrics = frozenset(("accuracy", "leakage", *also) if profile.protected_only else METRICS)
     wanted = Wanted(masks, profile, metrics, views.population.seed)
     try:
         with bar("card") as progress:

@@ -77,7 +77,9 @@ def _refuse_lacking(
         DataError: it is in neither.
     """
     there = list(known) if known is not None else ordered(values.drop_nulls().unique().to_list())
-    if lacking := [value for name, of in config.merged.items() if name not in there for value in of if value not in there]:
+    if lacking := [
+        value for name, of in config.merged.items() if name not in there for value in of if value not in there
+    ]:
         shown = ", ".join(there[:20]) + (", …" if len(there) > 20 else "")
         raise DataError(table.file, f"has no {lacking[0]!r}, which `merged` names", column=column, allowed=shown)
 

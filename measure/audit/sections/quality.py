@@ -29,6 +29,7 @@ def utilities(context: Context, answers: Answers) -> Iterator[Row]:
         "users": [{"group": label, "n": int(size)} for label, size in users],
         "items": [{"group": label, "n": int(size)} for label, size in items],
         f"utility@{K}": [[None if np.isnan(cell) else float(cell) for cell in line] for line in found.utility],
+        "ci95": [[None if np.isnan(cell).any() else cell.tolist() for cell in line] for line in found.ci95],
         "positives": found.users.tolist(),
         **{label: each.as_row() for label, each in spreads.items() if each.known},
         "errors": list(_errors(context, answers)),

@@ -28,7 +28,7 @@ const SOURCES = {
 const BALANCES = {
   uniform: "every group alike",
   catalogue: "as in the catalogue",
-  target: "the operator’s target",
+  target: "the service’s own target",
   history: "the user’s own history",
 };
 const WHEN = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });

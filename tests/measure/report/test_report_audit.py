@@ -161,7 +161,11 @@ def test_the_threshold_of_leakage_is_a_line_across_the_plot(a_result, slug):
     panel = re.search(r"<svg class=\"plot\".*?</svg>", section(render_html(result), slug), re.DOTALL)[0]
 
     ticks = [float(tick) for tick in re.findall(r'class="tick"[^>]*>([\d.]+)<', panel)]
-    x = float(re.search(r'class="threshold" x1="([\d.]+)"', panel)[1])
+    drawn = re.search(r'class="threshold" d="([^"]+)"', panel)[1]
+    (x,) = {float(each) for each in re.findall(r"M([\d.]+) ", drawn)}
+    labels = [float(each) for each in re.findall(r'class="label \w*" x="[\d.]+" y="([\d.]+)"', panel)]
+    tops = [float(each) for each in re.findall(r"M[\d.]+ ([\d.]+)V", drawn)]
+    assert all(label + 3 < top for label, top in zip(labels, tops, strict=True))  # none goes through a label
     assert min(ticks) + fraction(x) * (max(ticks) - min(ticks)) == pytest.approx(0.7, abs=0.002)
     assert "; threshold 0.700</desc>" in panel
 

@@ -113,7 +113,7 @@ def test_a_run_is_queued_with_everything_decided_and_found_under_its_location(a_
 def test_a_weight_without_a_balance_is_refused_as_in_a_request(a_client, quiet):
     client = a_client()
 
-    answer = client.post("/audit/runs", json={"balance_weight": 0.5})
+    answer = client.post("/audit/runs", {"balance_weight": 0.5})
 
     assert answer.status_code == 422
     asked = client.get("/recommend?user=u0&balance_weight=0.5").json()

@@ -12,6 +12,7 @@ import pytest
 from measure.fairness.calibration import user_kl
 from measure.fairness.exposure import rows_of
 from measure.fairness.items import item_groups
+from service.errors import StartError
 from service.store import Interaction, Purpose, add_interactions, hide_item, now_us, put_requirement
 
 SKEWED = {"items": 60, "item_vectors": np.r_[[[3.0, 0, 0, 0], [0.1, 0.1, 0.1, 0.1]] * 30].astype(np.float32)}
@@ -193,7 +194,7 @@ def test_cached_answers_are_those_of_the_same_balance(client):
         ("balance=equal", "balance", "uniform"),
         ("balance=", "balance", "uniform"),
         ("balance=uniform&balance=catalogue", "balance", "once"),
-        ("balance=target", "balance", "no target of its own"),
+        ("balance=target", "balance", "neither the operator nor the bundle"),
         ("balance_weight=0.5", "balance_weight", "name a `balance`"),
         ("balance=none&balance_weight=0.5", "balance_weight", "name a `balance`"),
         ("balance=uniform&balance_weight=1.5", "balance_weight", "less than or equal to 1"),
@@ -224,11 +225,30 @@ def test_the_operator_sets_default_weight_and_target(a_client, tmp_path):
     assert client.get("/recommend?user=u0&balance=none").json()["balance"] is None
     assert client.get("/recommend?user=u0&balance_weight=0.1").json()["balance"]["weight"] == 0.1
     assert client.get("/attributes").json()["balance"] == {
+        "target_from": "operator",
         "targets": ["uniform", "catalogue", "target", "history"],
         "default": "target",
         "weight": 0.9,
         "max_weight": 1.0,
     }
+
+
+@pytest.mark.parametrize("mask", ["", "gender", "gender,age"])
+def test_without_the_operators_the_bundles_target_is_followed_under_any_mask(a_client, mask):
+    client = a_client(personal=True, **SKEWED)
+
+    page = client.get(f"/recommend?user=u0&sensitive={mask}&balance=target&balance_weight=1").json()
+
+    assert client.get("/attributes").json()["balance"]["target_from"] == "bundle"
+    assert page["balance"]["target"] == "target"
+    assert page["balance"]["divergence"]["after"] <= page["balance"]["divergence"]["before"]
+
+
+def test_a_default_of_target_needs_the_operators_or_the_bundles(a_client):
+    assert a_client(settings={"balance": "target"}, personal=True).get("/recommend?user=u0").json()["balance"]
+
+    with pytest.raises(StartError, match="names no file, and this bundle brings no targets"):
+        a_client(settings={"balance": "target"}, version="2")
 
 
 @pytest.mark.parametrize(("settings", "bundle"), [({"required": "age"}, {}), ({}, {"always_protected": ("gender",)})])

@@ -155,9 +155,10 @@ def test_it_audits_what_the_operators_default_serves_and_the_report_says_so(
     monkeypatch.setenv("EVENHAND_BALANCE", "uniform")
     monkeypatch.setenv("EVENHAND_BALANCE_WEIGHT", "1")
     words = ("--masks=gender", "--metrics=lists,catalogue", "--seed", "4")
+    folder = a_measurable_folder()
 
     def measured(*more):
-        command(a_measurable_folder(), *words, *more)
+        command(folder, *words, *more)
         return json.loads((tmp_path / "out" / "audit.json").read_text()), (tmp_path / "out" / "report.md").read_text()
 
     served, told = measured()

@@ -78,7 +78,7 @@ def test_lists_are_audited_as_the_operator_balances_them_and_all_is_measured(a_b
         ({"balance_weight": 0.5}, "balance_weight: there is nothing to weigh: name a `balance`"),
         ({"balance": "none", "balance_weight": 0.5}, "balance_weight: there is nothing to weigh"),
         ({"balance": "uniform", "balance_weight": 0.9}, "balance_weight: this service balances with at most 0.6"),
-        ({"balance": "target"}, "balance: this service has no target of its own"),
+        ({"balance": "target"}, "balance: neither the operator nor the bundle has one"),
     ],
 )
 def test_a_balance_that_a_request_is_refused_for_is_refused(a_bundle, asked, why):

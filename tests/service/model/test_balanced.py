@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -94,7 +96,7 @@ def test_no_page_lies_in_two_pools(page, weight, pool):
 
     assert towards.pool == pool
     for number in range(12):
-        at = towards._replace(shown=number * page)
+        at = replace(towards, shown=number * page)
         assert at.first <= at.shown < at.shown + page <= at.first + pool < at.depth
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from balance import targets
 from balance.calibration import calibrated
+from balance.pct import tilted
 from balance.shares import ItemShares
 from service.model.active import ServedModel
 from service.store import (
@@ -39,6 +40,7 @@ POLICIES = {
     "a default": {"default": "gender"},
     "required": {"required": "age", "default": "occupation"},
     "lists are balanced": {"required": "gender", "balance": "catalogue", "balance_weight": 0.3},
+    "the bundle's targets": {"default": "gender", "balance": "target"},
 }
 
 items = st.integers(0, ITEMS - 1).map("i{}".format)
@@ -53,7 +55,7 @@ asked = st.fixed_dictionaries(
         "exclude_seen": st.booleans(),
         "group": st.sampled_from([[], ["even"], ["even", "odd"]]),
         "fallback": st.sampled_from([None, "popular"]),
-        "balance": st.sampled_from([None, None, "none", "uniform", "catalogue", "history"]),
+        "balance": st.sampled_from([None, None, "none", "uniform", "catalogue", "target", "history"]),
     }
 )
 steps = st.one_of(
@@ -178,9 +180,10 @@ class World:
         ranked = sorted(left, key=order)
         met = {f"i{row}" for row in self.bundle.seen.of(self.bundle.users.row[user])} if known else set()
         met |= {*history, *(self.met.get(user, ()) if user not in self.erased else ())}
-        expected = self.balanced(ranked, [-order(item)[0] for item in ranked], balance, met)[
-            before : before + query["k"]
-        ]
+        own = [int(item[1:]) for item in sorted(self.bundle.items.ids, key=order)]
+        target = self.target(balance, met, own, frozenset(why))
+        scores = [-order(item)[0] for item in ranked]
+        expected = self.balanced(ranked, scores, target)[before : before + query["k"]]
 
         assert {entry["attribute"]: entry["source"] for entry in page["sensitive"]["applied"]} == why
         assert (page["balance"] and page["balance"]["target"]) == (None if balance == "none" else balance)
@@ -194,17 +197,30 @@ class World:
         scores = scores_of(self.version, whose, protected, self)
         return lambda item: (-scores[int(item[1:])], int(item[1:]))
 
-    def balanced(self, ranked, scores, balance, met):
-        """The order of all items that are left: fewer than a pool has."""
+    def target(self, balance, met, own, protected):
+        """Of a list: from what was met only for `history`; from all items in their order, whatever is dropped, for
+        `target`."""
         shares = ItemShares(self.bundle.items.groups)
-        rows = np.array([[int(item[1:]) for item in ranked]], np.int64)
         history = np.array(sorted(int(item[1:]) for item in met), np.int64)
-        target = {
+        return {
             "none": lambda: None,
             "uniform": lambda: targets.uniform(shares),
             "catalogue": lambda: targets.catalogue(shares),
+            "target": lambda: self.personal(own, protected),
             "history": lambda: targets.of_items(shares, history),
         }[balance]()
+
+    def personal(self, own, protected):
+        stored, described = self.bundle.balance, self.bundle.description.balance
+        masks = [frozenset(mask) for mask in described.masks]
+        tilt = stored.tilts[1 + masks.index(protected) if protected in masks else 0]
+        odd = np.mean([row % 2 for row in own[: described.depth]])
+        return tilted(np.array([[1 - odd, odd]]), tilt, stored.target)[0]
+
+    def balanced(self, ranked, scores, target):
+        """The order of all items that are left: fewer than a pool has."""
+        shares = ItemShares(self.bundle.items.groups)
+        rows = np.array([[int(item[1:]) for item in ranked]], np.int64)
         if target is None or not ranked:
             return ranked
         weight = np.array([self.policy.get("balance_weight", 0.5)])
@@ -268,6 +284,7 @@ def _bundle_options(version):
         "attributes": ATTRIBUTES,
         "dimensions": 6,
         "seen": {"u0": ["i1", "i2"], "u1": ["i3"]},
+        "personal": True,
         "version": version,
         "seed": int(version),
     }

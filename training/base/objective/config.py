@@ -24,6 +24,8 @@ class BprConfig(_Frozen):
     """The mean over all rows, whoever they are of."""
 
     kind: Literal["bpr"] = "bpr"
+    temperature: PositiveFloat | None = None
+    """τ: a score is the cosine over τ, as ITFR has it; absent: the inner product."""
 
 
 class Grouped(_Frozen):

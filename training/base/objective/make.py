@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from training.base.objective.bpr import Bpr
+from training.base.objective.bpr import Bpr, CosineBpr
 from training.base.objective.config import (
     BprConfig,
     DprConfig,
@@ -50,7 +50,7 @@ def objective_of(experiment: Experiment, config: ObjectiveConfig, dimensions: in
     """
     match config:
         case BprConfig():
-            return Bpr()
+            return Bpr() if config.temperature is None else CosineBpr(config.temperature)
         case InUcdsConfig():
             return InUcds(experiment, config, device)
         case DprConfig() | FairNegConfig():
