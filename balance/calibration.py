@@ -94,7 +94,10 @@ def _calibrated(
     lists, width = candidates.shape
     filled = candidates >= 0
     left = filled.sum(axis=1)
-    values = np.empty((shares.columns.shape[1] + 1, lists, width))
+    kinds = shares.kind[candidates]
+    given = (1 - ALPHA) * shares.kinds[: int(kinds.max(initial=0)) + 1]  # the more groups, the later a kind
+    columns = shares.by_column[: round((1 - ALPHA) / given[-1])]  # no candidate has more
+    values = np.empty((len(columns) + 1, lists, width))
     kept, best = values[0], np.empty((lists, width))
     kept[:] = _weighed(scores, left, weights)  # the first term of B3
     kept[~filled] = -np.inf
@@ -103,9 +106,7 @@ def _calibrated(
     mixed = np.ones(pull.shape)  # what pulls nothing may be divided by anything
     np.multiply(ALPHA, targets, out=mixed[:, :-1], where=targets > 0)
     shown = np.zeros((lists, pull.shape[1]))  # (1 - ALPHA) x exposure of each group in each list so far
-    given = (1 - ALPHA) * shares.kinds
-    kinds = shares.kind[candidates]
-    places = shares.by_column.take(candidates, axis=1, mode="wrap")  # -1 is the last row: that of no item
+    places = columns.take(candidates, axis=1, mode="wrap")  # -1 is the last row: that of no item
     places = places + pull.shape[1] * np.arange(lists)[:, None]  # (L, B, P) of `shown`
     gains, x = np.empty((len(given), *shown.shape)), np.empty(shown.shape)
     cells = places + shown.size * kinds
@@ -116,14 +117,14 @@ def _calibrated(
     more = ranks[:, None, None, None] * given[:, None, None]
     chosen = np.empty((count, lists), np.intp)
     first = width * np.arange(lists)
-    for rank, weight in enumerate(ranks.tolist()):
-        np.add(totals[rank], shown, out=x)
-        np.divide(more[rank], x, out=gains)
+    for weight, total, growth, row in zip(ranks.tolist(), totals, more, chosen, strict=True):
+        np.add(total, shown, out=x)
+        np.divide(growth, x, out=gains)
         np.log1p(gains, out=gains)
         np.multiply(gains, pull, out=gains)  # B4
         table.take(cells, out=sums, mode="clip")
         np.add.reduce(values, axis=0, out=best)  # B3, but for what all candidates share
-        at = best.argmax(axis=1, out=chosen[rank]) + first
+        at = best.argmax(axis=1, out=row) + first
         exposed[places.take(at, axis=1)] += weight * each.take(at)
         rest[at] = -np.inf
     found = chosen.T.copy()

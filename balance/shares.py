@@ -34,6 +34,19 @@ class ItemShares:
         """(L, I + 1) `columns`, for those who look up one after the other."""
         return np.ascontiguousarray(self.columns.T)
 
+    @cached_property
+    def patterns(self) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """The different ways in which items are in groups, in equal parts, and which of them each item has.
+
+        (T, G), and (I + 1,) rows of it; the last one is of no item, and all 0.
+        """
+        which = first = np.zeros(len(self.columns), np.intp)
+        for column in self.by_column:  # one after the other: whole rows would be compared for a million items
+            _, first, which = np.unique(which * (len(self) + 1) + column, return_index=True, return_inverse=True)
+        table = np.zeros((len(first), len(self) + 1))
+        np.put_along_axis(table, self.columns[first], self.kinds[self.kind[first]][:, None], axis=1)
+        return table[:, :-1], which
+
     @classmethod
     def coded(cls, names: Sequence[str], indptr: NDArray[np.integer], places: NDArray[np.integer]) -> ItemShares:
         """The same of groups in arrays (CSR), which is quick for a million items.
@@ -95,6 +108,14 @@ class ItemShares:
         size = (len(self) + 1) * len(lists)
         summed = np.bincount(cells.reshape(-1), each.reshape(-1), size)  # of one list by rank, whatever is beside it
         found: NDArray[np.float64] = summed.astype(np.float64).reshape(len(lists), -1)[:, :-1]
+        return found
+
+    def exposure_of(self, items: NDArray[np.integer], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How much of each group is in (n,) items of any lists together, each with its weight; (G,)."""
+        columns = self.columns[items]
+        each = np.repeat(weights * self.kinds[self.kind[items]], columns.shape[1])
+        summed = np.bincount(columns.reshape(-1), each, len(self) + 1)
+        found: NDArray[np.float64] = summed.astype(np.float64)[:-1]
         return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from balance.candidates import Candidates, Places, check_target, member_shares
+from balance.candidates import Candidates, Places, check_target
 from balance.errors import ShapeError, within
 from balance.shares import ItemShares, discount
 
@@ -103,26 +103,60 @@ def tfrom_online(
         place of the paper's bookkeeping of each customer, and what fills free places, are ours.
     """
     run = _Run(candidates, shares, k)
+    wanted, counted = _counted(target, shown, shares, least)
+    places = np.full((len(candidates), k), -1, np.int64)
+    for user in range(len(candidates)):
+        made = run.online(user, wanted, counted, least)
+        places[user, : len(made)] = made
+    return places
+
+
+def tfrom_pages(
+    candidates: Candidates,
+    shares: ItemShares,
+    target: NDArray[np.floating[Any]],
+    page: int,
+    pages: int,
+    shown: NDArray[np.floating[Any]],
+    least: float = 0.0,
+) -> Places:
+    """Order the first pages of each list, as if each page were a request of its own with what is left.
+
+    Exposure falls with the rank on a page, as it is counted. A list knows what was shown before it, and nothing of the
+    other ones: unlike in `tfrom_online` a row is a function of itself alone.
+
+    Args:
+        candidates: of n lists; relevance from 0.
+        shares: the groups of the items.
+        target: shape (G,), a distribution.
+        page: items of a page.
+        pages: how many, at least 1.
+        shown: see `tfrom_online`.
+        least: see there, of each page.
+
+    Returns:
+        (n, page * pages) places, by rank. The first pages are the same however many are asked for.
+
+    Raises:
+        OutOfRangeError, ShapeError, GroupsError: arguments that do not fit.
+    """
+    run = _Run(candidates, shares, page)
+    places = np.full((len(candidates), page * pages), -1, np.int64)
+    for user in range(len(candidates)):
+        wanted, counted = _counted(target, shown, shares, least)
+        made = [place for _ in range(pages) for place in run.online(user, wanted, counted, least)]
+        places[user, : len(made)] = made
+    return places
+
+
+def _counted(
+    target: NDArray[np.floating[Any]], shown: NDArray[np.floating[Any]], shares: ItemShares, least: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What is wanted of each group, and a copy of what was shown."""
     within("least", least, 0, 1)
     if shown.shape != (len(shares),):
         raise ShapeError("shown", shown.shape, f"({len(shares)},)")
-    wanted = check_target(target, shares)
-    weights, counted = discount(k), np.array(shown, np.float64)
-    places = np.full((len(candidates), k), -1, np.int64)
-    lengths = np.minimum(candidates.filled.sum(axis=1), k)
-    for user in range(len(candidates)):
-        length = lengths[user]
-        quota = wanted * (counted.sum() + weights[:length].sum())
-        gained, floor = 0.0, least * run.best[user] - ROOM
-        for rank in range(length):
-            place = run.first(user, quota - counted, weights[rank])
-            place = place if place >= 0 else run.roomiest(user, quota, counted)
-            if gained + run.at_most(user, place, rank, weights[:length]) < floor:
-                place = run.most_relevant(user)
-            places[user, rank] = place
-            gained += weights[rank] * run.relevance[user, place]
-            counted += weights[rank] * run.take(user, place)
-    return places
+    return check_target(target, shares), np.array(shown, np.float64)
 
 
 class _Run:
@@ -137,15 +171,14 @@ class _Run:
         order = np.argsort(np.where(filled, -relevance, np.inf), axis=1, kind="stable")
         self.relevance = relevance
         self._order = order  # most relevant first
-        table, pattern = np.unique(member_shares(shares), axis=0, return_inverse=True)
-        self._table, self._pattern = table, pattern.reshape(-1)[np.take_along_axis(candidates.items, order, axis=1)]
+        table, pattern = shares.patterns
+        self._table, self._pattern = table, pattern[np.take_along_axis(candidates.items, order, axis=1)]
         self._needs = table > 0
         self._left: NDArray[np.bool_] = np.take_along_axis(filled, order, axis=1)
         self._at = np.empty_like(order)
         np.put_along_axis(self._at, order, np.arange(order.shape[1])[None], axis=1)
         sorted_relevance = np.take_along_axis(relevance, order, axis=1)
-        self._weights = discount(k)
-        self.best = sorted_relevance[:, :k] @ self._weights
+        self._weights, self._sorted = discount(k), sorted_relevance
         self._best_to = np.cumsum(sorted_relevance[:, :k] * self._weights, axis=1)
 
     def by_loss(self, gained: NDArray[np.float64], rank: int) -> NDArray[np.intp]:
@@ -155,6 +188,23 @@ class _Run:
         due = self._best_to[:, min(rank, self._best_to.shape[1]) - 1]
         kept = np.where(due > 0, gained / np.where(due > 0, due, 1.0), 1.0)
         return np.argsort(kept, kind="stable")
+
+    def online(self, user: int, wanted: NDArray[np.float64], counted: NDArray[np.float64], least: float) -> list[int]:
+        """T4: take the places of one list of k, or of what is left; ``counted`` grows by what is shown."""
+        left = np.flatnonzero(self._left[user])[: len(self._weights)]
+        weights = self._weights[: len(left)]
+        quota = wanted * (counted.sum() + weights.sum())
+        gained, floor = 0.0, least * float(self._sorted[user, left] @ weights) - ROOM
+        made = []
+        for rank, weight in enumerate(weights):
+            place = self.first(user, quota - counted, weight)
+            place = place if place >= 0 else self.roomiest(user, quota, counted)
+            if gained + self.at_most(user, place, rank, weights) < floor:
+                place = self.most_relevant(user)
+            made.append(place)
+            gained += weight * self.relevance[user, place]
+            counted += weight * self.take(user, place)
+        return made
 
     def first(self, user: int, room: NDArray[np.float64], weight: float) -> int:
         """The most relevant candidate all of whose groups have room; -1 where there is none."""

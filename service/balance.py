@@ -13,12 +13,17 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from service.errors import BalanceRevealsError, InvalidQueryError, StartError
 
 SharedTarget = Literal["uniform", "catalogue", "target"]
 """Every item group alike, as in the catalogue, or the operator's own shares, the same for everybody; where the operator
 has none, `target` is the bundle's: for each user a function of the fair vector."""
-BalanceTarget = Literal[SharedTarget, "history"]
+DefaultTarget = Literal[SharedTarget, "quotas"]
+"""Beside these, what item groups were shown too little of by now: the same for everybody at a time."""
+BalanceTarget = Literal[DefaultTarget, "history"]
 AskedBalance = Literal[BalanceTarget, "none"]
 BalanceSource = Literal["request", "default"]
 DEFAULT_WEIGHT = 0.5
@@ -35,6 +40,19 @@ class Divergence(NamedTuple):
     """Of the list that was made of it."""
 
 
+class Shown(NamedTuple):
+    """Exposure of item groups that the request log has counted."""
+
+    digest: str
+    exposure: NDArray[np.float64]
+    """(G,) as `balance.shares` counts it: by rank, shared by the groups of an item."""
+
+    @classmethod
+    def of(cls, exposure: NDArray[np.float64]) -> Shown:
+        """With its digest."""
+        return cls(blake2b(exposure.tobytes(), digest_size=16).hexdigest(), exposure)
+
+
 class Balance(NamedTuple):
     """The balance of one list."""
 
@@ -43,7 +61,7 @@ class Balance(NamedTuple):
     """In [0, 1]: 0 is the ranking, 1 the target alone."""
     source: BalanceSource
     digest: str = ""
-    """Of the operator's shares, where these are the target."""
+    """Of the operator's shares, where these are the target; of what was shown, where quotas are."""
 
     @property
     def key(self) -> str:
@@ -55,7 +73,7 @@ class Balance(NamedTuple):
 class BalancePolicy:
     """The operator's default, and bounds."""
 
-    default: SharedTarget | None = None
+    default: DefaultTarget | None = None
     """Where a request names no target; None for the ranking."""
     weight: float = DEFAULT_WEIGHT
     """Where a request names no weight."""
@@ -129,7 +147,9 @@ def resolve_balance(
     return Balance(target, policy.weight if weight is None else weight, "request" if asked else "default", digest)
 
 
-def balance_policy(default: SharedTarget | None, weight: float | None, most: float, file: Path | None) -> BalancePolicy:
+def balance_policy(
+    default: DefaultTarget | None, weight: float | None, most: float, file: Path | None
+) -> BalancePolicy:
     """The settings as a policy.
 
     Args:

@@ -20,6 +20,7 @@ from service.audit.runs import AuditRuns
 from service.audit.versions import Versions
 from service.cache import OUTCOMES, open_cache
 from service.errors import NotReadyError
+from service.exposure_counts import ExposureCounts
 from service.logs import make_logger
 from service.metrics import Metrics
 from service.model.activation import ENDINGS, Activations
@@ -137,6 +138,7 @@ class Runtime:
             observe=metrics.log_pruned.inc,
             log=log,
         )
+        self.exposure_counts = ExposureCounts(self.store, self.active, log=log)
         self.versions = Versions(models, settings.bundle, self.active)
         self.audits = AuditRuns(
             self.versions,
@@ -160,6 +162,7 @@ class Runtime:
         await self.recommender.start()
         self.activations.start()
         self.upkeep.start()
+        self.exposure_counts.start()
         self.audits.start()
         if self.events is not None:
             self.events.start()
@@ -167,6 +170,7 @@ class Runtime:
     async def close(self) -> None:
         """Answer the waiting requests, write the waiting records, and close all parts."""
         await self.audits.close()
+        await self.exposure_counts.close()
         await self.upkeep.close()
         await self.activations.close()
         await self.recommender.close()

@@ -62,7 +62,7 @@ class BalanceSettings(BaseSettings):
         env_prefix=PREFIX, frozen=True, env_ignore_empty=True, use_attribute_docstrings=True
     )
 
-    balance: Literal["uniform", "catalogue", "target"] | None = None
+    balance: Literal["uniform", "catalogue", "target", "quotas"] | None = None
     """What lists are balanced towards where a request has no `balance`; the ranking as it is where not set. `history`
     cannot be: it would show what a request withholds."""
 

@@ -36,8 +36,9 @@ BalanceField = Annotated[
     AskedBalance | None,
     Field(
         description="What the list is balanced towards, by item groups: each group alike (`uniform`), as in the "
-        "catalogue, the operator's target, or the user's own history, which is refused while anything is protected: "
-        "it would show what is withheld. Absent: the operator's default. `none` switches that off.",
+        "catalogue, the operator's or the bundle's target, what was shown too little of by now (`quotas`), or the "
+        "user's own history, which is refused while anything is protected: it would show what is withheld. Absent: "
+        "the operator's default. `none` switches that off.",
         examples=["uniform"],
     ),
 ]

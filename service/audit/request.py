@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bundle import Description
 from measure.masks import Mask, supported_masks
-from service.balance import NO_BALANCE, BalancePolicy, SharedTarget, resolve_balance
+from service.balance import NO_BALANCE, BalancePolicy, DefaultTarget, resolve_balance
 from service.errors import UnknownAttributeError, UnsupportedRequirementError
 
 Profile = Literal["quick", "full"]
@@ -37,7 +37,8 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 NOT_OF_LISTS: frozenset[Metric] = frozenset({"accuracy", "leakage", "parts"})
 """Measured on vectors, which no balance changes."""
 
-AuditedBalance = Literal[SharedTarget, "none"]
+AuditedBalance = Literal[DefaultTarget, "none"]
+"""Under quotas as they are where nothing was shown yet: an audit is of a bundle, and of no log."""
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 Names = Annotated[tuple[Name, ...], Field(max_length=64)]
@@ -105,7 +106,7 @@ class DecidedRequest(BaseModel):
     """In the order of `METRICS`."""
     users: int | None
     """None for all."""
-    balance: SharedTarget | None
+    balance: DefaultTarget | None
     """None for lists as ranked."""
     balance_weight: float | None
     """None where there is no balance."""
@@ -136,7 +137,7 @@ def resolve(request: AuditRequest, bundle: Description, policy: BalancePolicy = 
         masks=tuple(masks),
         metrics=tuple(metric for metric in METRICS if metric in metrics),
         users=request.users,
-        balance=None if balance is None else cast(SharedTarget, balance.target),
+        balance=None if balance is None else cast(DefaultTarget, balance.target),
         balance_weight=None if balance is None else balance.weight,
         seed=bundle.seeds["run"] if request.seed is None else request.seed,
         version=bundle.version,

@@ -27,7 +27,7 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", metavar="N", type=int, help="audit users to look at, at most (all)")
     parser.add_argument(
         "--balance",
-        choices=("none", "uniform", "catalogue", "target"),
+        choices=("none", "uniform", "catalogue", "target", "quotas"),
         help="attack lists that are balanced so, and measure lists alone (EVENHAND_BALANCE, and everything)",
     )
     parser.add_argument(

@@ -38,7 +38,7 @@ def add_lists(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fallback", choices=("popular",), help="what unknown and erased users get (nothing)")
     parser.add_argument(
         "--balance",
-        choices=("none", "uniform", "catalogue", "target", "history"),
+        choices=("none", "uniform", "catalogue", "target", "quotas", "history"),
         help="what lists are balanced towards (EVENHAND_BALANCE), like a request",
     )
     parser.add_argument(

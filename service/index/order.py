@@ -16,6 +16,8 @@ from service.balance import Divergence
 DECIMALS = 6
 STEP = 10.0**-DECIMALS
 """Scores are rounded to this before they are ordered."""
+LONG = 32
+"""Items of a row from which on its row is scored alone."""
 BLOCK = 512
 """Items scored in float64 at once: their vectors stay in the cache."""
 
@@ -68,15 +70,28 @@ class ExactScores:
         Args:
             u: (d,) for all items, or (B, d) and ``rows``.
             items: (n,) item rows.
-            rows: (n,) for each item its row of ``u``.
+            rows: (n,) for each item its row of ``u``, ascending.
         """
         wide = u.astype(np.float64)
         scores = np.empty(len(items))
-        for start in range(0, len(items), BLOCK):
-            block = slice(start, start + BLOCK)
-            own = wide if rows is None else wide[rows[block]]
-            scores[block] = (self._vectors[items[block]].astype(np.float64) * own).sum(axis=1)
+        if rows is not None and len(items) > LONG * len(wide):  # one row's vector is then not copied for each item
+            ends = np.cumsum(np.bincount(rows, minlength=len(wide))).tolist()
+            for own, first, end in zip(wide, [0, *ends], ends, strict=False):
+                for start in range(first, end, BLOCK):
+                    block = slice(start, min(start + BLOCK, end))
+                    scores[block] = self._products(items[block], own)
+        else:
+            for start in range(0, len(items), BLOCK):
+                block = slice(start, start + BLOCK)
+                scores[block] = self._products(items[block], wide if rows is None else wide[rows[block]])
         return np.round(scores, DECIMALS) + 0.0  # + 0.0: no negative zero
+
+    def _products(self, items: NDArray[np.int64], own: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n,) inner products with (d,) or (n, d) vectors, each summed in one order whatever is beside it."""
+        found = self._vectors[items].astype(np.float64)
+        found *= own
+        sums: NDArray[np.float64] = found.sum(axis=1)
+        return sums
 
     def error(self, u: NDArray[np.float32]) -> NDArray[np.float64]:
         """The largest error of a float32 inner product of u with an item: ε = d · 2⁻²³ · ‖u‖ · max ‖v‖.

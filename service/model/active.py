@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from service.balance import AskedBalance, Balance, resolve_balance
+import numpy as np
+from numpy.typing import NDArray
+
+from service.balance import AskedBalance, Balance, Shown, resolve_balance
 from service.model.balanced import Targets
 from service.model.loaded import Model
 from service.requirement import Policy, Requirement, check_policy, resolve
@@ -43,6 +46,9 @@ class ServedModel:
         self.model = model
         self.id = model_id
         self.policy = policy
+        self._shown: tuple[Shown, ...] = ()
+        self.quotas_wanted = False
+        """Whether a list was ever to follow quotas: until then nobody counts what was shown."""
         self._resolved: dict[tuple[Names | None, Names | None], Resolved] = {}
 
     def resolve(self, sensitive: Names | None, stored: Names | None) -> Resolved:
@@ -62,7 +68,25 @@ class ServedModel:
         """As `service.balance.resolve_balance`."""
         if asked is None and weight is None and self.policy.balance.default is None:
             return None
-        return resolve_balance(self.policy.balance, asked, weight, requirement.sources)
+        found = resolve_balance(self.policy.balance, asked, weight, requirement.sources)
+        if found is None or found.target != "quotas":
+            return found
+        self.quotas_wanted = True
+        return found._replace(digest=self.shown().digest)
+
+    def shown(self, digest: str | None = None) -> Shown:
+        """What was shown by the last count, or by the one with this digest while it is kept; nothing before the first.
+
+        A list is made with the count that its balance was resolved by, though the next one may end in between.
+        """
+        found = next((each for each in self._shown if each.digest == digest), None)
+        if found is None and not self._shown:
+            self.count(np.zeros(len(self.model.item_shares)))
+        return found or self._shown[0]
+
+    def count(self, exposure: NDArray[np.float64]) -> None:
+        """Tell what was shown by now, (G,)."""
+        self._shown = (Shown.of(exposure), *self._shown[:1])
 
     @cached_property
     def targets(self) -> Targets:

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balance.calibration import calibrated, divergence
+from balance.candidates import Candidates, scaled
 from balance.shares import ItemShares
 from balance.targets import TargetError, catalogue, named, of_items, uniform
+from balance.tfrom import tfrom_pages
 from bundle import Groups
 from service.balance import Balance, BalancePolicy, BalanceTarget, Divergence, SharedTarget
 from service.errors import StartError
@@ -51,6 +53,8 @@ class Towards:
     """What makes the target of a user."""
     mask: Mask = ()
     """That the user's ranking is made under; of no use without it."""
+    counted: NDArray[np.float64] | None = None
+    """(G,) exposure of each group by now, where quotas are followed: shares of all exposure, by the target."""
 
     def made_from(self, own: NDArray[np.integer]) -> Towards:
         """With the target of a user, of whom (n,) item rows are what the fair vector ranks first."""
@@ -94,9 +98,10 @@ class Targets:
             "uniform": uniform(shares),
             "catalogue": catalogue(shares),
         }
+        self._quotas = self._known["catalogue"]
         if policy.shares is not None:
             try:
-                self._known["target"] = named(shares, policy.shares)
+                self._known["target"] = self._quotas = named(shares, policy.shares)
             except TargetError as error:
                 raise StartError(f"EVENHAND_BALANCE_TARGET: {error}") from error
 
@@ -117,6 +122,7 @@ class Targets:
         shown: int,
         page: int,
         mask: Mask = (),
+        counted: NDArray[np.float64] | None = None,
     ) -> Towards | None:
         """How to balance a page; None where there is no history to follow.
 
@@ -126,7 +132,12 @@ class Targets:
             shown: items on the pages before.
             page: items on the page.
             mask: of the request; looked at where the target is the user's own, a function of the fair vector.
+            counted: (G,) what was shown by now, for `quotas`: of the operator's shares, else of those of the items.
+                None for nothing.
         """
+        if balance.target == "quotas":
+            counted = np.zeros(len(self._shares)) if counted is None else counted
+            return Towards(self._quotas, balance.weight, self._shares, shown, page, counted=counted)
         if balance.target == "history":
             parts = [np.asarray(part, np.int64) for part in history]
             target = of_items(self._shares, np.unique(np.concatenate([np.zeros(0, np.int64), *parts])))
@@ -159,9 +170,10 @@ def balanced(rankings: Sequence[Ranking], wanted: Sequence[Towards]) -> list[Ran
         For each the page and, where the list goes on, one item more; a function of the ranking and the wish alone.
     """
     pages: dict[int, Ranking] = {}
-    alike: dict[tuple[int, int, int, int], list[int]] = {}
+    alike: dict[tuple[object, ...], list[int]] = {}
     for place, towards in enumerate(wanted):
-        alike.setdefault((id(towards.shares), towards.pool, towards.shown, towards.page), []).append(place)
+        kind = (id(towards.shares), towards.pool, towards.shown, towards.page, towards.counted is None)
+        alike.setdefault(kind, []).append(place)
     for places in alike.values():
         made = _pages([rankings[place] for place in places], [wanted[place] for place in places])
         pages.update(zip(places, made, strict=True))
@@ -180,7 +192,10 @@ def _pages(rankings: Sequence[Ranking], wanted: Sequence[Towards]) -> list[Ranki
     different = wanted[:1] if all(towards is wanted[0] for towards in wanted) else wanted
     targets = np.array([towards.target for towards in different])
     weights = np.array([towards.weight for towards in different])
-    order = calibrated(rows[:, :size], scores[:, :size], shares, targets, weights, min(end, CHOSEN))
+    if wanted[0].counted is None:
+        order = calibrated(rows[:, :size], scores[:, :size], shares, targets, weights, min(end, CHOSEN))
+    else:
+        order = np.concatenate([_by_quotas(*each) for each in zip(rows, scores, wanted, strict=True)])
     if end > CHOSEN:
         order = np.concatenate([order, _rest(rows[:, :size] >= 0, order, end - CHOSEN)], axis=1)
     at = np.arange(len(rows))[:, None]
@@ -200,6 +215,17 @@ def _pages(rankings: Sequence[Ranking], wanted: Sequence[Towards]) -> list[Ranki
         Ranking(page[place, :length], scores[place, :length], told[place] if length else None)
         for place, length in enumerate(lengths.tolist())
     ]
+
+
+def _by_quotas(rows: NDArray[np.int64], scores: NDArray[np.float64], towards: Towards) -> NDArray[np.int64]:
+    """(1, n) places of a pool: of the pages up to this one, or of its first `CHOSEN`."""
+    assert towards.counted is not None and towards.target is not None  # noqa: S101, PT018  what quotas are
+    rows, scores = rows[None, : towards.pool], scores[None, : towards.pool]
+    count = min(towards.shown - towards.first + towards.page, CHOSEN)
+    candidates = Candidates(rows, scaled(scores, rows >= 0))
+    least, pages = 1 - towards.weight, -(-count // towards.page)
+    made = tfrom_pages(candidates, towards.shares, towards.target, towards.page, pages, towards.counted, least)
+    return made[:, :count]
 
 
 def _rest(filled: NDArray[np.bool_], order: NDArray[np.intp], count: int) -> NDArray[np.intp]:

@@ -69,7 +69,9 @@ class Task(NamedTuple):
     @property
     def ranked(self) -> Task:
         """What is to be ranked first: for a balanced page its pool, and all before it."""
-        return self if self.towards is None else self._replace(k=self.towards.depth, after=None)
+        if self.towards is None:
+            return self
+        return Task(self.model, self.basis, self.dropped, self.towards.depth, None)
 
     def own(self, depth: int) -> Task:
         """What the same vector ranks first, nothing dropped: of that a user's own target is made."""

@@ -69,12 +69,13 @@ class Plan(NamedTuple):
     @property
     def task(self) -> Task:
         """The list to make. It has an item more than is shown: that one tells whether the list continues."""
-        task = Task(self.served.model, self.basis, self.dropped, self.query.k + 1, self.after)
+        facts = (self.served.model, self.basis, self.dropped, self.query.k + 1, self.after)
         if self.balance is None:
-            return task
+            return Task(*facts)
         shown = self.after.shown if self.after else 0
-        towards = self.served.targets.towards(self.balance, self.history, shown, self.query.k, self.mask)
-        return task._replace(towards=towards)
+        counted = self.served.shown(self.balance.digest).exposure if self.balance.target == "quotas" else None
+        wish = (self.balance, self.history, shown, self.query.k, self.mask, counted)
+        return Task(*facts, self.served.targets.towards(*wish))
 
     @property
     def bound(self) -> Bound:

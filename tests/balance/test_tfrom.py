@@ -8,7 +8,7 @@ import pytest
 from balance.candidates import Candidates
 from balance.errors import GroupsError, OutOfRangeError, ShapeError
 from balance.shares import ItemShares, discount
-from balance.tfrom import tfrom_offline, tfrom_online
+from balance.tfrom import tfrom_offline, tfrom_online, tfrom_pages
 
 SHARES = ItemShares([["a"]] * 20 + [["b"]] * 20)
 HALF = np.array([0.5, 0.5])
@@ -170,3 +170,55 @@ def test_arguments_that_do_not_fit_are_refused(change, error, says):
 def test_negative_relevance_is_refused_since_losses_are_shares_of_it():
     with pytest.raises(OutOfRangeError, match="relevance is -1"):
         tfrom_offline(Candidates(np.array([[0, 1]]), np.array([[1.0, -1.0]])), SHARES, HALF, 1)
+
+
+def test_pages_of_a_list_are_requests_of_their_own_that_know_what_was_shown_before():
+    one = Candidates(*(part[:1] for part in (skewed().items, skewed().relevance)))
+    before = np.array([9.0, 2.0])
+
+    places = tfrom_pages(one, SHARES, HALF, 5, 3, before)
+
+    assert sorted(set(places[0].tolist())) == sorted(places[0].tolist())
+    assert places[0, :5].tolist() == tfrom_online(one, SHARES, HALF, 5, before)[0].tolist()
+    assert places[0, :10].tolist() == tfrom_pages(one, SHARES, HALF, 5, 2, before)[0].tolist()
+    of_a = (np.take_along_axis(one.items, places, axis=1) < 20).reshape(3, 5)
+    assert not of_a[0].any()  # a has had more than it should by far
+
+
+def test_a_page_is_a_function_of_its_own_row():
+    many = skewed()
+    before = np.array([3.0, 1.0])
+
+    together = tfrom_pages(many, SHARES, HALF, 5, 2, before, 0.9)
+
+    for user in (0, 7, 39):
+        own = Candidates(many.items[user : user + 1], many.relevance[user : user + 1])
+        assert tfrom_pages(own, SHARES, HALF, 5, 2, before, 0.9)[0].tolist() == together[user].tolist()
+
+
+def test_without_a_loss_nothing_is_moved_and_an_end_comes_where_nothing_is_left():
+    many = skewed()
+
+    kept_order = tfrom_pages(many, SHARES, HALF, 5, 2, np.array([9.0, 0.0]), 1.0)
+    short = tfrom_pages(many, SHARES, HALF, 20, 2, np.zeros(2))
+
+    assert (kept_order == np.argsort(-many.relevance, axis=1, kind="stable")[:, :10]).all()
+    assert (short[:, :30] >= 0).all()
+    assert (short[:, 30:] == -1).all()
+
+
+def test_patterns_are_the_different_ways_in_which_items_are_in_groups():
+    shares = ItemShares([("b", "a"), ("a",), ("a", "b"), (), ("c",)])
+
+    table, which = shares.patterns
+
+    assert len(which) == 6
+    assert table[which].tolist() == [
+        [0.5, 0.5, 0, 0],
+        [1, 0, 0, 0],
+        [0.5, 0.5, 0, 0],
+        [0, 0, 0, 1],
+        [0, 0, 1, 0],
+        [0] * 4,
+    ]
+    assert len(table) == 5

@@ -164,7 +164,7 @@ def test_attributes_come_with_their_classes_and_masks(a_client):
         "default": [],
         "balance": {
             "target_from": None,
-            "targets": ["uniform", "catalogue"],
+            "targets": ["uniform", "catalogue", "quotas"],
             "default": None,
             "weight": 0.5,
             "max_weight": 1.0,

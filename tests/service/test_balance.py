@@ -66,7 +66,9 @@ def test_a_weight_is_bounded_by_the_operator():
 def test_a_history_is_never_the_default(monkeypatch):
     monkeypatch.setenv("EVENHAND_BALANCE", "history")
 
-    with pytest.raises(StartError, match=r"EVENHAND_BALANCE is 'history'.*'uniform', 'catalogue' or 'target'"):
+    with pytest.raises(
+        StartError, match=r"EVENHAND_BALANCE is 'history'.*'uniform', 'catalogue', 'target' or 'quotas'"
+    ):
         read_settings(bundle="b")
 
 

@@ -23,7 +23,7 @@ from evenhand_client.errors import Problem
 
 Answer = TypeVar("Answer")
 Fallback = Literal["popular"]
-BalanceTarget = Literal["none", "uniform", "catalogue", "target", "history"]
+BalanceTarget = Literal["none", "uniform", "catalogue", "target", "quotas", "history"]
 LONGEST_QUERY = 2_000
 """Characters of ids in a query string; services and the proxies before them read a few KiB."""
 

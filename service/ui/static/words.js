@@ -29,6 +29,7 @@ const BALANCES = {
   uniform: "every group alike",
   catalogue: "as in the catalogue",
   target: "the service’s own target",
+  quotas: "what was shown too little by now",
   history: "the user’s own history",
 };
 const WHEN = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });

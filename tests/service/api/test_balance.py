@@ -80,7 +80,11 @@ def test_a_history_is_no_target_while_anything_is_protected_whoever_protects_it(
     problem = client.problem(f"/recommend?user=u0&balance=history{query}")
 
     assert (problem["status"], problem["code"]) == (422, "balance_reveals")
-    assert (problem["field"], problem["value"], problem["allowed"]) == ("balance", "history", ["uniform", "catalogue"])
+    assert (problem["field"], problem["value"], problem["allowed"]) == (
+        "balance",
+        "history",
+        ["uniform", "catalogue", "quotas"],
+    )
     assert problem["applied"] == [{"attribute": "gender", "source": source}]
     assert f"gender ({source})" in problem["detail"]
     assert client.get(f"/recommend?user=u0&balance=uniform{query}").status_code == 200
@@ -226,7 +230,7 @@ def test_the_operator_sets_default_weight_and_target(a_client, tmp_path):
     assert client.get("/recommend?user=u0&balance_weight=0.1").json()["balance"]["weight"] == 0.1
     assert client.get("/attributes").json()["balance"] == {
         "target_from": "operator",
-        "targets": ["uniform", "catalogue", "target", "history"],
+        "targets": ["uniform", "catalogue", "target", "quotas", "history"],
         "default": "target",
         "weight": 0.9,
         "max_weight": 1.0,
@@ -255,7 +259,7 @@ def test_a_default_of_target_needs_the_operators_or_the_bundles(a_client):
 def test_a_history_is_not_on_offer_where_something_is_always_protected(a_client, settings, bundle):
     page = a_client(settings=settings, **bundle).get("/attributes").json()
 
-    assert page["balance"]["targets"] == ["uniform", "catalogue"]
+    assert page["balance"]["targets"] == ["uniform", "catalogue", "quotas"]
 
 
 def test_a_version_without_the_groups_of_the_target_is_not_activated(a_client, a_bundle_folder, tmp_path):
