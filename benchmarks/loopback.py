@@ -59,9 +59,10 @@ def write_script(path: Path, users: Sequence[str], masks: Sequence[str], more: s
 
 
 @contextmanager
-def app(name: str, port: int, **environment: str) -> Iterator[int]:
-    """An application of this folder under uvicorn (``MODULE:NAME``); its process id."""
+def app(name: str, port: int, *arguments: str, **environment: str) -> Iterator[int]:
+    """An application of this folder under uvicorn (``MODULE:NAME``), with further arguments; its process id."""
     command = [sys.executable, "-m", "uvicorn", name, "--app-dir", str(HERE), "--no-access-log", "--port", str(port)]
+    command += arguments
     with _running(command, f"http://127.0.0.1:{port}/recommend?user=0", environment) as pid:
         yield pid
 

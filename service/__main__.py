@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--bundle", metavar="DIR", help="the bundle's folder (EVENHAND_BUNDLE)")
     serve.add_argument("--host", help="address to listen on (EVENHAND_HOST, else 127.0.0.1)")
     serve.add_argument("--port", help="port to listen on (EVENHAND_PORT, else 8000)")
+    serve.add_argument("--workers", metavar="N", help="processes that answer on that port (EVENHAND_WORKERS, else 1)")
     serve.set_defaults(run=_serve)
     commands.add_parser("openapi", help="print the published schema").set_defaults(run=_openapi)
     add_audit(commands.add_parser("audit", help="measure a bundle through the code that serves it"))
@@ -46,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(options: argparse.Namespace) -> int:
     from service.settings import read_settings
 
-    settings = read_settings(bundle=options.bundle, host=options.host, port=options.port)
+    settings = read_settings(bundle=options.bundle, host=options.host, port=options.port, workers=options.workers)
     from service.serve import serve  # imports torch and FAISS: only once the settings are known to be good
 
     return serve(settings)

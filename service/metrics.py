@@ -17,6 +17,7 @@ from prometheus_client import (
     disable_created_metrics,
     start_http_server,
 )
+from prometheus_client.registry import Collector
 
 from service.errors import StartError
 
@@ -167,14 +168,14 @@ class Metrics:
         self.audit_leakage.clear()
         self.audit_verdict.clear()
 
-    def listen(self, host: str, port: int) -> None:
-        """Serve the metrics on their own port, from a thread that ends with the process.
+    def listen(self, host: str, port: int, scraped: Collector) -> None:
+        """Serve what is scraped on a port of its own, from a thread that ends with the process.
 
         Raises:
             StartError: the port is taken, or the address not this machine's.
         """
         try:
-            start_http_server(port, addr=host, registry=self.registry)
+            start_http_server(port, addr=host, registry=scraped)
         except OSError as error:
             raise StartError(f"EVENHAND_METRICS_PORT is {port}: it cannot be listened on ({error.strerror})") from error
 

@@ -1,8 +1,9 @@
 """How often one API key may ask: so many requests in a window that its first request opens.
 
-Counted in Redis for all replicas while it is there, in this process while it is not: then each replica allows the whole
-limit, but none is ever without one. Windows end by clocks that do not go back: this machine's monotonic one, and how
-long a key of Redis lives. A wall clock that is set back an hour would lock API keys out for an hour.
+Counted in Redis for all replicas while it is there, on this machine while it is not: then each replica allows the whole
+limit, but none is ever without one. The processes of one service count together either way. Windows end by clocks that
+do not go back: this machine's monotonic one, and how long a key of Redis lives. A wall clock that is set back an hour
+would lock API keys out for an hour.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 import re
 from dataclasses import dataclass
 from time import monotonic
+from typing import Protocol
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import RedisStorage
@@ -31,13 +33,32 @@ class Allowance:
     window_s: int
 
 
-@dataclass(slots=True)
-class _Window:
-    """Requests of one API key, until it ends."""
+class Windows(Protocol):
+    """Where requests are counted."""
 
-    until: float
-    """By the monotonic clock."""
-    used: int = 0
+    def count(self, key: str, cost: int, window_s: int) -> tuple[int, float]:
+        """Count a request in the window of an API key; one that is over is begun anew.
+
+        Returns:
+            How many requests are in it by now, and the seconds until it ends.
+        """
+        ...
+
+
+class OwnWindows:
+    """Windows of one process: API key → when it ends by the monotonic clock, and the requests in it."""
+
+    def __init__(self) -> None:
+        self._windows: dict[str, tuple[float, int]] = {}
+
+    def count(self, key: str, cost: int, window_s: int) -> tuple[int, float]:
+        """As `Windows` says."""
+        now = monotonic()
+        until, used = self._windows.get(key, (now, 0))
+        if until <= now:
+            until, used = now + window_s, 0
+        self._windows[key] = until, used + cost
+        return used + cost, until - now
 
 
 def parse_rate(text: str) -> RateLimitItem | None:
@@ -61,12 +82,16 @@ def parse_rate(text: str) -> RateLimitItem | None:
 class RateLimits:
     """One limit, counted for each API key."""
 
-    def __init__(self, rate: RateLimitItem, link: RedisClient | None, *, prefix: str) -> None:
-        """Count in Redis where a link is given (started and closed by the caller), under names with this prefix."""
+    def __init__(
+        self, rate: RateLimitItem, link: RedisClient | None, *, prefix: str, windows: Windows | None = None
+    ) -> None:
+        """Count in Redis where a link is given (started and closed by the caller), under names with this prefix.
+
+        ``windows`` are counted in where it is not there; by default those of this process.
+        """
         self._rate = rate
         self._link = link
-        self._own: dict[str, _Window] = {}
-        """API key → its window in this process."""
+        self._windows = OwnWindows() if windows is None else windows
         self._prefix = f"{prefix}limit"
         self._shared: RedisStorage | None = None
         if link is not None:
@@ -93,16 +118,18 @@ class RateLimits:
                 window only when this one ends.
         """
         if (until := self._refused_until.get(key)) is not None:
-            if (left := until - monotonic()) > 0:
-                raise self._refusal(left)
+            if (rest := until - monotonic()) > 0:
+                raise self._refusal(rest)
             del self._refused_until[key]
         limit = self._rate.amount
+        window_s = self._rate.get_expiry()
+        left: float | None = None
         used = await self._shared_count(key, cost)
-        window = None if used is not None else self._own_window(key, cost)
-        used = window.used if window is not None else used or 0
+        if used is None:
+            used, left = self._windows.count(key, cost, window_s)
         if used <= limit:
-            return Allowance(limit, limit - used, self._rate.get_expiry())
-        left = await self._shared_left_s(key) if window is None else window.until - monotonic()
+            return Allowance(limit, limit - used, window_s)
+        left = await self._shared_left_s(key) if left is None else left
         self._refused_until[key] = monotonic() + left
         raise self._refusal(left)
 
@@ -124,14 +151,6 @@ class RateLimits:
             return max(0.0, await link.run(lambda: link.client.pttl(name)) / 1e3)
         except RedisLostError:
             return 1.0
-
-    def _own_window(self, key: str, cost: int) -> _Window:
-        """The window of this process, with this request in it."""
-        window = self._own.get(key)
-        if window is None or window.until <= monotonic():
-            window = self._own[key] = _Window(monotonic() + self._rate.get_expiry())
-        window.used += cost
-        return window
 
     def _refusal(self, left_s: float) -> RateLimitedError:
         return RateLimitedError(self._rate.amount, self._rate.get_expiry(), max(1, math.ceil(left_s)))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from prometheus_client.registry import Collector
 from pydantic import SecretStr
 from structlog.typing import FilteringBoundLogger
 
@@ -27,6 +28,7 @@ from service.model.activation import ENDINGS, Activations
 from service.model.active import ActiveModel, ServedModel
 from service.model.folder import ModelsFolder
 from service.model.loaded import Model
+from service.processes.process import Process
 from service.rate_limits import RateLimits, parse_rate
 from service.recommend.cursor import Cursors
 from service.recommend.recommender import Recommender
@@ -56,8 +58,14 @@ REASONS: Mapping[str, str] = {
 class Runtime:
     """All parts that the routes ask, with one start and one close."""
 
-    def __init__(self, settings: Settings, model: Model, log: FilteringBoundLogger | None = None) -> None:
-        """Open the database; blocks. Nothing runs before `start`.
+    def __init__(
+        self,
+        settings: Settings,
+        model: Model,
+        log: FilteringBoundLogger | None = None,
+        process: Process | None = None,
+    ) -> None:
+        """Open the database; blocks. Nothing runs before `start`. ``process``: this one, where there are others.
 
         Raises:
             StartError: the bundle cannot do what the settings demand, or the database, the secret, Redis's URL or an
@@ -67,7 +75,8 @@ class Runtime:
         policy = operator_policy(settings)
         check_policy(model.bundle.description, policy)
         secret = _opened(settings.secret)
-        self.cursors = cursors = Cursors(secret, ttl_s=settings.cursor_ttl_s)
+        self._process = process = process or Process()
+        self.cursors = cursors = Cursors(secret or process.cursor_secret, ttl_s=settings.cursor_ttl_s)
         rate = parse_rate(settings.rate_limit)
         self._log = log = log or make_logger(settings.log_level)
         self._said: dict[str, str] = {}
@@ -95,12 +104,15 @@ class Runtime:
             pseudonym_secret=_opened(settings.pseudonym_secret),
             observe=self._committed,
             deadline_s=settings.deadline_s,
+            lock=process.lock,
         )
         self.events = None
         if self.link is not None:
             self.events = ReplicaEvents(self.link, prefix=settings.redis_prefix, on_change=self.store.hear)
             self.store.on_change = self.events.publish
-        limits = None if rate is None else RateLimits(rate, self.link, prefix=settings.redis_prefix)
+        limits = (
+            None if rate is None else RateLimits(rate, self.link, prefix=settings.redis_prefix, windows=process.windows)
+        )
         self.gate = Gate(self.store.known, limits)
         self._searches_elsewhere = settings.index == "milvus"
         self.active = ActiveModel(ServedModel(model, self._registered(model), policy))
@@ -123,10 +135,11 @@ class Runtime:
             self.active,
             self.store,
             device=settings.device,
-            index=settings.index,
+            index=settings.index if process.scrape is None else model.index_report.kind,
             milvus_url=_opened(settings.milvus_url),
             log=log,
             swap=self.swap,
+            all_serve=process.board.all_serve,
             observe=lambda outcome: metrics.activations.labels(outcome).inc(),
         )
         self.catalogues = Catalogues(self.active, models)
@@ -154,16 +167,30 @@ class Runtime:
         )
         self._watch(settings.cache)
 
+    @property
+    def scraped(self) -> Collector:
+        """The metrics of this process, or of all processes of the service. Collecting the latter blocks."""
+        return self._process.scrape or self.metrics.registry
+
+    def tell_ready(self) -> None:
+        """Tell the other processes, and the supervisor where there is one, that requests are answered."""
+        self._process.board.put_model(self._process.number, self.active.current.id)
+        if self._process.ready is not None:
+            self._process.ready(self.active.current.model.index_report.kind)
+
     async def start(self) -> None:
         """Start Redis, then the database's writer, then the worker, which makes a list as a test."""
         if self.link is not None:
             await self.link.start()
+        if self._process.scrape is not None:
+            self._process.scrape.start(self.metrics.registry)
         self.store.start()
         await self.recommender.start()
         self.activations.start()
-        self.upkeep.start()
         self.exposure_counts.start()
-        self.audits.start()
+        if self._process.is_first:
+            self.upkeep.start()
+            self.audits.start()
         if self.events is not None:
             self.events.start()
 
@@ -237,7 +264,9 @@ class Runtime:
         if served.model.content_hash != self.active.current.model.content_hash:
             self.metrics.forget_verdict()  # what was measured on the bundle before says nothing of this one
         self._name(served.model)
-        return self.active.swap(served)
+        before = self.active.swap(served)
+        self._process.board.put_model(self._process.number, served.id)
+        return before
 
     def _registered(self, model: Model) -> int:
         attributes = model.bundle.description.attribute_names

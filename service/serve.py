@@ -6,6 +6,7 @@ import gc
 import ipaddress
 import math
 import signal
+import socket
 import sys
 
 import uvicorn
@@ -15,7 +16,10 @@ from service.errors import StartError
 from service.logs import adopt_libraries, make_logger
 from service.model.folder import folder_to_serve, glance
 from service.model.loaded import load_model
+from service.processes.process import Process, shared_by
+from service.processes.supervisor import Supervisor
 from service.settings import Settings
+from service.store import Database
 from service.uvicorn_server import HttpProtocol, Server, bind
 
 LISTENING_FAILED = 3
@@ -36,16 +40,32 @@ def serve(settings: Settings) -> int:
     if stored is not None:
         _check_address(settings, has_keys=stored.has_keys)
     listening = bind(settings.host.strip("[]"), settings.port)
+    if settings.workers == 1:
+        return _answer(settings, listening, Process())
+    log = make_logger(settings.log_level)
+    database = Database(settings.database_url.get_secret_value())
+    with shared_by(settings.workers, database.path) as processes:
+
+        def run(process: Process, kind: str | None) -> int:
+            chosen = settings if kind is None else settings.model_copy(update={"index": kind})
+            return _answer(chosen, listening, process)
+
+        return Supervisor(processes, run, log).serve()
+
+
+def _answer(settings: Settings, listening: list[socket.socket], process: Process) -> int:
+    """Serve with this process."""
     # uvicorn sends itself the signal again once it has stopped; this makes the process end with status 0.
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: sys.exit(0))
+    stored = glance(settings.database_url.get_secret_value())
     folder = folder_to_serve(settings, stored.active if stored is not None else None, make_logger(settings.log_level))
     milvus_url = None if settings.milvus_url is None else settings.milvus_url.get_secret_value()
-    app = create_app(settings, load_model(folder, settings.device, settings.index, milvus_url=milvus_url))
+    app = create_app(settings, load_model(folder, settings.device, settings.index, milvus_url=milvus_url), process)
     state: State = app.state.evenhand
     _check_address(settings, has_keys=not state.runtime.gate.is_open)
-    if settings.metrics_port is not None:
-        state.runtime.metrics.listen(settings.host, settings.metrics_port)
+    if settings.metrics_port is not None and process.is_first:
+        state.runtime.metrics.listen(settings.host, settings.metrics_port, state.runtime.scraped)
     adopt_libraries()
     # What is loaded by now stays: walking it in every full collection would stop all requests for a tenth of a second.
     gc.collect()
@@ -67,7 +87,8 @@ def serve(settings: Settings) -> int:
         state.runtime.draining = True
         state.log.info("stopping", drain_s=settings.drain_s)
 
-    server = Server(config, drain_s=settings.drain_s, on_stop=stop_taking)
+    on_start = state.runtime.tell_ready
+    server = Server(config, drain_s=settings.drain_s, on_start=on_start, on_stop=stop_taking, accept=process.accept)
     server.run(sockets=listening)
     return 0 if server.started else LISTENING_FAILED
 

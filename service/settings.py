@@ -115,6 +115,9 @@ class Settings(AuditSettings):
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
     """Port to listen on."""
 
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that answer on that port, on one log: about as many as there are cores for them."""
+
     keep_alive_s: Annotated[int, Field(ge=1, le=3600)] = 75
     """Seconds that a connection may rest between two requests. More than a proxy in front keeps its own idle for, or
     it sends a request into a connection that ends at that moment, and answers 502."""

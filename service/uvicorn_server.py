@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from service.errors import StartError
 
 TICK_S = 0.1
+Accept = Callable[[Sequence[socket.socket], Callable[[], int], Callable[[], asyncio.Protocol]], Any]
 
 
 class AddressError(StartError):
@@ -57,11 +58,42 @@ def bind(host: str, port: int) -> list[socket.socket]:
 class Server(uvicorn.Server):
     """uvicorn with a pause before it stops taking requests."""
 
-    def __init__(self, config: uvicorn.Config, *, drain_s: float, on_stop: Callable[[], None]) -> None:
-        """Say what to do first when the process is told to end, and how long to answer on after that."""
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        drain_s: float,
+        on_start: Callable[[], None],
+        on_stop: Callable[[], None],
+        accept: Accept | None = None,
+    ) -> None:
+        """Take what belongs to a start and an end.
+
+        Args:
+            config: uvicorn's.
+            drain_s: how long to answer on after being told to end.
+            on_start: told once requests are taken.
+            on_stop: told first of all when the process is to end.
+            accept: accepts connections in place of uvicorn; called with the sockets, with what counts the connections,
+                and with what makes a protocol for each.
+        """
         super().__init__(config)
+        self._accept = accept
         self._drain_s = drain_s
+        self._on_start = on_start
         self._on_stop = on_stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take requests, then tell so."""
+        await super().startup(sockets if self._accept is None else [])
+        if not self.started:
+            return
+        self._on_start()
+        if self._accept is not None:
+            self.servers.append(self._accept(sockets or [], lambda: len(self.server_state.connections), self._protocol))
+
+    def _protocol(self) -> asyncio.Protocol:
+        return HttpProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     async def main_loop(self) -> None:
         """Answer until a signal, then tell so, and answer a little longer."""

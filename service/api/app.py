@@ -34,6 +34,7 @@ from service.api.problems import PROBLEM_SCHEMA
 from service.api.state import State
 from service.logs import make_logger
 from service.model.loaded import Model
+from service.processes.process import Process
 from service.runtime import Runtime
 from service.settings import Settings
 
@@ -62,14 +63,14 @@ CROSS_ORIGIN: dict[str, Any] = {
 """The rights of pages of EVENHAND_CORS_ORIGINS; the pages send keys, never the browser by itself."""
 
 
-def create_app(settings: Settings, model: Model) -> FastAPI:
-    """One service around one model; several may live in a process.
+def create_app(settings: Settings, model: Model, process: Process | None = None) -> FastAPI:
+    """One service around one model; several may live in a process. ``process``: this one, where there are others.
 
     Raises:
         StartError: the bundle cannot do what the settings demand.
     """
     log = make_logger(settings.log_level)
-    runtime = Runtime(settings, model, log)
+    runtime = Runtime(settings, model, log, process)
 
     served = {"bundle": f"{model.name}/{model.version}", "device": model.index.device}
     log.info("index", bundle=served["bundle"], **model.index_facts())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
@@ -46,7 +48,8 @@ async def metrics(request: Request) -> Response:
     """Metrics for Prometheus; every name starts `evenhand_`. Not here where they have a port of their own."""
     if state_of(request).metrics_elsewhere:
         raise NotFoundError
-    return Response(generate_latest(state_of(request).runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    text = await asyncio.to_thread(generate_latest, state_of(request).runtime.scraped)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/openapi.json", include_in_schema=False)

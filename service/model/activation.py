@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,8 @@ FOLLOW_S = 0.5
 """Interval at which a replica looks for the model activated last."""
 LAST_WAIT_S = 30.0
 """Longest wait before it tries again to follow."""
+ALL_S = 30.0
+"""How long an activation waits for the other processes of its service."""
 SHOWN = 20
 """Stored requirements that a refusal lists."""
 
@@ -65,6 +68,7 @@ class Activations:
         milvus_url: str | None = None,
         log: FilteringBoundLogger,
         swap: Callable[[ServedModel], ServedModel],
+        all_serve: Callable[[int], bool],
         observe: Callable[[Ending], None],
     ) -> None:
         """Nothing runs before `start`.
@@ -78,6 +82,7 @@ class Activations:
             milvus_url: address of Milvus, for that kind.
             log: for operators.
             swap: makes another model the active one, and returns the one before.
+            all_serve: tells whether all processes of this service serve a model, by its id.
             observe: called with the ending of each attempt.
         """
         self.models = models
@@ -88,6 +93,7 @@ class Activations:
         self._prepared = partial(prepare, device=device, kind=index, milvus_url=milvus_url)
         self._log = log
         self._put = swap
+        self._all_serve = all_serve
         self._observe = observe
         self._running: str | None = None
         self._thread = ThreadPoolExecutor(1, "activation", initializer=use_one_thread)
@@ -105,7 +111,7 @@ class Activations:
         await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
 
     async def activate(self, version: str, *, force: bool, by: str | None) -> Activated:
-        """Serve a version from now on, here and on every replica.
+        """Serve a version from now on, here and on every replica; by its end all processes of this service do.
 
         Args:
             version: in the models folder; older or newer than the present one.
@@ -136,6 +142,7 @@ class Activations:
             await self._store.change(activate_model, stored.id, by)
             before = self._swap(prepared, stored.id, by=by, users_unmet=compared.users_unmet)
             ending = "activated"
+            await self._until_all_serve(stored.id)
             return Activated(self._store.known.models[stored.id], before, compared, prepared.timings_ms)
         except ServiceError as error:
             ending = "refused" if error.status < 500 else "failed"
@@ -143,6 +150,13 @@ class Activations:
         finally:
             self._running = None
             self._observe(ending)
+
+    async def _until_all_serve(self, model: int) -> None:
+        """Wait for the other processes of this service. One that takes too long follows later, like a replica."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ALL_S):
+                while not self._all_serve(model):
+                    await asyncio.sleep(0.01)
 
     def _prepare_and_compare(self, folder: Path) -> tuple[Prepared, ModelChange]:
         serving = self._active.current

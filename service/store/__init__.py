@@ -26,6 +26,7 @@ from service.store.errors import (
 from service.store.export import Exported, export
 from service.store.items import hide_item
 from service.store.keys import create_key, find_key, list_keys, retire_key, revoke_key
+from service.store.lock import ProcessLock
 from service.store.log import LogFilter, LogRow, log_page, logged_ids
 from service.store.migration import check_schema, migrate
 from service.store.models import activate_model, list_models, register_model
@@ -82,6 +83,7 @@ __all__ = [
     "LogRow",
     "LoggedBalance",
     "LoggedProtection",
+    "ProcessLock",
     "Pseudonyms",
     "Purpose",
     "RequirementCount",

@@ -6,7 +6,7 @@ A record is durable when the transaction has committed (`service.store.database`
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, update
@@ -23,6 +23,8 @@ from service.thread_queue import Outcome
 PADDING = 65_536
 """Bytes that must fit into a database that was full before it counts as healthy again."""
 
+Turn = Callable[[], AbstractContextManager[None]]
+
 
 class Write(NamedTuple):
     """Records of answers, or a change."""
@@ -34,8 +36,10 @@ class Write(NamedTuple):
 class GroupCommit:
     """Commits groups on one connection, and replaces a lost one. For one thread."""
 
-    def __init__(self, database: Database, known: StateCache, pseudonyms: Pseudonyms) -> None:
+    def __init__(self, database: Database, known: StateCache, pseudonyms: Pseudonyms, turn: Turn = nullcontext) -> None:
+        """``turn`` is held by one process at a time while it writes; by default nothing is waited for."""
         self._database = database
+        self._turn = turn
         self._known = known
         self._pseudonyms = pseudonyms
         self._connection: Connection | None = None
@@ -59,7 +63,7 @@ class GroupCommit:
         for last_attempt in (False, True):
             connection = self._connected()
             try:
-                with connection.begin() as transaction:
+                with self._turn(), connection.begin() as transaction:
                     outcomes, changes = self._fill(connection, writes)
                     last_attempt = True  # from here on the outcome of an error is unknown
                     transaction.commit()
@@ -107,7 +111,7 @@ class GroupCommit:
         """Write as many bytes as a group has, and delete them again."""
         connection = self._connected()
         for padding in (bytes(PADDING), None):
-            with connection.begin():
+            with self._turn(), connection.begin():
                 connection.execute(update(state).values(padding=padding))
 
     def _connected(self) -> Connection:

@@ -1,9 +1,14 @@
-"""One process per SQLite file. The kernel holds the lock, so a process that dies in any way leaves none behind."""
+"""One service per SQLite file. The kernel holds the lock, so a process that dies in any way leaves none behind.
+
+Forks of the process that took it hold it too: they are one service, and write in turns.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from service.store.errors import StoreStartError
@@ -35,6 +40,15 @@ class ProcessLock:
             ) from None
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Write while no other holder does. SQLite would wait by itself, but asleep, for up to a tenth of a second."""
+        fcntl.lockf(self._file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN)
 
     def release(self) -> None:
         """Free the file for another process. The lock file stays: another process may just have opened it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -39,6 +40,7 @@ class Store:
         deadline_s: float = 2.0,
         max_group: int = 256,
         observe: Callable[[int, float], None] | None = None,
+        lock: ProcessLock | None = None,
     ) -> None:
         """Open the database and load the state; blocks. Nothing is written before `start`.
 
@@ -49,6 +51,7 @@ class Store:
             deadline_s: how long a write may take.
             max_group: writes in one transaction.
             observe: told of every commit: writes in it, seconds it took. Called in the writer's thread.
+            lock: of the SQLite file, where this process shares it with others of one service.
 
         Raises:
             StoreStartError: another process serves from the file, the schema is not this version's, or the secret is
@@ -59,7 +62,7 @@ class Store:
         self.pseudonyms = Pseudonyms(pseudonym_secret)
         self.known = StateCache()
         path = self.database.path
-        self._lock = None if path is None else ProcessLock(path)
+        self._lock = lock if path is None or lock is not None else ProcessLock(path)
         try:
             if self.database.is_sqlite:
                 migrate(self.database)
@@ -79,6 +82,7 @@ class Store:
             deadline_s=deadline_s,
             max_group=max_group,
             observe=observe,
+            turn=nullcontext if lock is None else lock.turn,
         )
         self._threads = ThreadPoolExecutor(READERS, "store-reader")
         self.on_change: Callable[[int], None] | None = None

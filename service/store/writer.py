@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.errors import StoppingError
 from service.store.database import Database, Transaction, complaint, is_unstorable, is_wrong_row
 from service.store.errors import StoreUnavailableError, UnstorableError
-from service.store.group_commit import GroupCommit, Write
+from service.store.group_commit import GroupCommit, Turn, Write
 from service.store.pseudonym import Pseudonyms
 from service.store.record import LogRecord
 from service.store.state_cache import StateCache
@@ -53,6 +54,7 @@ class Writer:
         deadline_s: float,
         max_group: int,
         observe: Callable[[int, float], None] | None = None,
+        turn: Turn = nullcontext,
     ) -> None:
         """Nothing runs before `start`.
 
@@ -64,8 +66,9 @@ class Writer:
             deadline_s: how long one may take, waiting included.
             max_group: writes in one transaction.
             observe: told of every commit: writes in it, seconds it took.
+            turn: held by one process at a time while it writes.
         """
-        self._group = GroupCommit(database, known, pseudonyms)
+        self._group = GroupCommit(database, known, pseudonyms, turn)
         self._max_group = max_group
         self.observe = observe
         self._queue: ThreadQueue[Write] = ThreadQueue(

@@ -38,13 +38,14 @@ SMALL = {
     "store": "--rows 5000 --seconds 0.2",
     "strict_methods": "--configs . --out out --bases pmf --salts d --quick",
     "table_quality": "--config ml1m-pmf-afrl-reproduce.toml --seeds 5",
+    "workers": "--users 600 --seconds 1 --rounds 1",
     "tables": "--sizes 60x40x2000 600x200x3000 --seconds 0.2",
     "traces": "--users 600 --seconds 1 --rounds 1",
 }
 """Benchmark → its arguments at a size that takes seconds, in a folder with what `given` puts there."""
 WHOLE = {"guard": "make bench-guard"}
 """Benchmark → how CI runs it whole."""
-NEEDS_WRK = {"balanced", "million", "scale", "serving", "traces"}
+NEEDS_WRK = {"balanced", "million", "scale", "serving", "traces", "workers"}
 WRITES = {
     "afrl_training": "afrl_training.json",
     "cold_items": "cold-items.json",
@@ -69,6 +70,7 @@ NOT_IN_BENCH_FULL = {
     "table_quality",
     "reranking",
     "strict_methods",
+    "workers",
 }
 """They need a GPU, run in CI, draw again what is there, need MovieLens, or take as long as all others together."""
 NO_GPU = "nothing to measure here"

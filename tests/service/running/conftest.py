@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -182,7 +182,8 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}"
         self._nursery = nursery
         self._arguments = ["serve", "--bundle", str(folder), "--port", str(self.port)]
-        self._settings = {f"EVENHAND_{name.upper()}": value for name, value in settings.items()}
+        given = {"workers": os.environ.get("WORKERS", "1"), **settings}
+        self._settings = {f"EVENHAND_{name.upper()}": value for name, value in given.items()}
         self._output = output
         self._pid: int | None = None
         self._end_seen = -1
@@ -234,11 +235,20 @@ class Service:
 
     def _end(self, how: signal.Signals) -> None:
         if self._pid is not None:
+            children = [os.pidfd_open(child) for child in self.children]
             if not self.has_ended():
                 signal.pidfd_send_signal(self._end_seen, how)
-            assert self.has_ended(30), "it does not end"
-            os.close(self._end_seen)
+            for seen in (self._end_seen, *children):
+                assert select.select([seen], [], [], 30)[0], "it does not end"
+                os.close(seen)
             self._pid = None
+
+    @property
+    def children(self) -> list[int]:
+        """Ids of its processes, where it has several."""
+        with suppress(FileNotFoundError):
+            return [int(pid) for pid in Path(f"/proc/{self._pid}/task/{self._pid}/children").read_text().split()]
+        return []
 
     @property
     def output(self) -> str:
