@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Tests run in so many processes; the tests of one file, which share what takes long to start, in one of them.
-TEST_PROCESSES ?= auto
+# Tests run in so many processes, one more than there are cores, as they often wait for a server that starts; the tests
+# of one file, which share what takes long to start, in one of them.
+TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 .DEFAULT_GOAL := help
 .PHONY: help setup format check test coverage openapi demo retrain bench bench-full bench-guard screenshots image-check outside-ci clean

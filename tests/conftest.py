@@ -40,6 +40,8 @@ from bundle.networks.filters import filter_parts, mask_filter_parts
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """For the processes of pytest-xdist and all that tests start: two that compute with two threads each on two cores wait
 for each other most of the time. A test of threads asks for them."""
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+"""Where there are threads, those that wait sleep: on a busy machine they would take the core that they wait for."""
 
 LONGEST = (
     "benchmarks/test_each_at_small_size.py",
