@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -42,6 +43,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 for each other most of the time. A test of threads asks for them."""
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 """Where there are threads, those that wait sleep: on a busy machine they would take the core that they wait for."""
+
+hypothesis.settings.register_profile("evenhand", deadline=None)
+hypothesis.settings.load_profile("evenhand")
+"""No example fails for being slow: a busy machine is not a fault of what is tested."""
 
 LONGEST = (
     "benchmarks/test_each_at_small_size.py",

@@ -45,9 +45,9 @@ def share_tables(caption: str, first: Sequence[str], lines: Sequence[Line], grou
     return found
 
 
-def pieces(columns: Sequence[T]) -> Iterator[tuple[Sequence[T], str]]:
-    """Cut many columns into parts, and name each where there are several."""
-    parts = [columns[start : start + WIDEST] for start in range(0, len(columns), WIDEST)]
+def pieces(columns: Sequence[T], most: int = WIDEST) -> Iterator[tuple[Sequence[T], str]]:
+    """Cut many columns into parts of at most so many, and name each where there are several."""
+    parts = [columns[start : start + most] for start in range(0, len(columns), most)]
     for place, part in enumerate(parts):
         yield part, f" ({place + 1} of {len(parts)})" if len(parts) > 1 else ""
 

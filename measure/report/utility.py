@@ -6,7 +6,7 @@ from itertools import zip_longest
 from typing import TypeVar
 
 from measure.report import words
-from measure.report.classes import pieces
+from measure.report.classes import WIDEST, pieces
 from measure.report.estimates import axis_of, choice, folded, panel
 from measure.report.fair_rows import ErrorGap, Estimate, Utility
 from measure.report.figures import Figure
@@ -70,7 +70,7 @@ def _behind(row: Utility) -> list[Block]:
     """Say how sure each cell is, and how many users it is of."""
     found: list[Block] = []
     if any(map(len, row.intervals)):
-        found += _grid(row, row.intervals, "95\u00a0% intervals of these cells", "", True, _interval)
+        found += _grid(row, row.intervals, "95\u00a0% intervals of these cells", "", True, _interval, WIDEST // 2)
     caption = "Users with a held-out item of each group: those that a cell is of"
     return found + (_grid(row, row.positives, caption, "", True, _count) if any(map(len, row.positives)) else [])
 
@@ -82,6 +82,7 @@ def _grid(
     legend: str,
     folded: bool,
     write: Callable[[Value | float], Cell],
+    most: int = WIDEST,
 ) -> list[Block]:
     """Lay out cells by user group and item group, under the sizes of both."""
     width = max(map(len, cells))
@@ -90,7 +91,7 @@ def _grid(
     sizes = [each.n for each in row.items[:width]]
     sizes += [None] * (width - len(sizes))
     found: list[Block] = []
-    for part, piece in pieces(range(width)):
+    for part, piece in pieces(range(width), most):
         body = []
         for line, who in zip_longest(cells, row.users[: len(cells)]):
             padded = [*line, *[math.nan] * (width - len(line))]

@@ -159,7 +159,7 @@ def test_the_card_says_what_the_candidate_step_loses(experiment, base, bundle):
     accuracy = card["accuracy"]
     lowest = min(row["candidates"]["recall@10"] for row in accuracy["by_mask"])
 
-    assert f"20 candidates hold {lowest:.1%} of the model's own top 10" in summary(card)
+    assert f"20 candidates hold {100 * lowest:.1f} % of the model's own top 10" in summary(card)
     assert accuracy["protocol"]["candidates"] == 20
     assert len(accuracy["by_mask"]) == len(masks_to_measure(experiment.attributes))
     rows = experiment.user_split == 2

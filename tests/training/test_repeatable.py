@@ -37,6 +37,7 @@ BASES = {
     "deep": TABLE | {"candidates": 20},
     "sasrec": SEQUENCE,
     "bert4rec": SEQUENCE,
+    "vbpr": TABLE,
 }
 METHODS = {
     "lattice": {"leakage_at_most": 1.0},
@@ -44,9 +45,22 @@ METHODS = {
     "ffvae": {"hidden": 32, "schedule": ONCE},
     "sm": {"adversary_steps": 1, "schedule": ONCE},
     "pfrec": {"prompts": 2, "moments": 1, "schedule": ONCE},
+    "pot_au": {"batch": 128, "schedule": ONCE},
 }
-PAIRS = [(base, method) for base in BASES for method in METHODS if method != "pfrec" or base == "sasrec"]
-EACH = [("als", "sm"), ("pmf", "lattice"), ("deep", "afrl"), ("sasrec", "pfrec"), ("bert4rec", "ffvae")]
+PAIRS = [
+    (base, method)
+    for base in BASES
+    for method in METHODS
+    if (method != "pfrec" or base == "sasrec") and (base != "vbpr" or method == "lattice")
+]
+EACH = [
+    ("als", "sm"),
+    ("pmf", "pot_au"),
+    ("deep", "afrl"),
+    ("sasrec", "pfrec"),
+    ("bert4rec", "ffvae"),
+    ("vbpr", "lattice"),
+]
 """Every base and every method once: the code of a method is the same over each base."""
 VARIANTS = [
     ("sasrec", {"loss": "binary"}, "ffvae", {}),
@@ -70,10 +84,15 @@ GENERATED = {
 
 
 def configuration(base, method, base_changes=None, changes=None, **fields):
-    fields |= {"name": "short", "seed": 5, "data": GENERATED}
+    fields |= {
+        "name": "short",
+        "seed": 5,
+        "data": GENERATED | ({"modalities": {"looks": {}}} if base == "vbpr" else {}),
+    }
     fields["base"] = {"model": base, **BASES[base], **(base_changes or {})}
     fields["fair"] = {"method": method, **METHODS[method], **(changes or {})}
-    fields["mode"] = "reproduce" if fields["fair"].get("user_prompts") else "strict"
+    own_labels = method == "pot_au" or fields["fair"].get("user_prompts")
+    fields["mode"] = "reproduce" if own_labels else "strict"
     return RunConfig.model_validate(fields)
 
 

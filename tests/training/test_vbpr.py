@@ -12,6 +12,7 @@ from training.config import RunConfig
 from training.data.load import load
 from training.demands import experiment_of
 from training.errors import ConfigError
+from training.run import run
 
 CONFIG = VbprConfig(dimensions=6, feature_dimensions=2)
 
@@ -72,3 +73,12 @@ def test_without_features_it_is_refused():
 
     with pytest.raises(ConfigError, match=r"base.model: 'vbpr' needs item features; allowed: with data.modalities"):
         experiment_of(config, load(config.data, None))
+
+
+def test_a_method_that_would_move_the_item_biases_is_refused_before_training(tmp_path, cpu):
+    data = {"reader": "generated", "users": 60, "items": 40, "interactions_per_user": 10, "modalities": {"looks": {}}}
+    base = {"model": "vbpr", "dimensions": 8, "feature_dimensions": 4}
+    config = RunConfig.model_validate({"name": "vbpr", "data": data, "base": base, "fair": {"method": "sm"}})
+
+    with pytest.raises(ConfigError, match=r"fair.method: 'sm' leaves no dimension alone"):
+        run(config, None, tmp_path, cpu)

@@ -17,7 +17,7 @@ from training.base.objective.make import refuse_unfit_objective
 from training.base.pmf import PmfConfig, train_pmf
 from training.base.sequence.config import Bert4recConfig, SasrecConfig, SequenceConfig
 from training.base.sequence.train import train_sequence
-from training.base.vbpr import VbprConfig, train_vbpr
+from training.base.vbpr import Vbpr, VbprConfig, train_vbpr
 from training.base.vectors import BroughtVectors, VectorsConfig, take_vectors
 from training.errors import ConfigError
 from training.experiment import Experiment
@@ -79,6 +79,11 @@ def dimensions_of(config: BaseConfig, vectors: BroughtVectors | None) -> int:
             raise ConfigError("base.model", "is read from files, and nobody has", value=config.model)
         return vectors.varying
     return config.dimensions
+
+
+def constants_of(config: BaseConfig, vectors: BroughtVectors | None) -> int:
+    """How many dimensions of a user vector are the same for everybody, behind those that a fair map acts on."""
+    return Vbpr.constants if isinstance(config, VbprConfig) else vectors.constants if vectors else 0
 
 
 def train_base(

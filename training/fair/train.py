@@ -12,7 +12,7 @@ from pydantic import Field
 from bundle import Part
 from bundle.networks.ffvae import ffvae_parts
 from training.base.contract import Base
-from training.base.train import BaseConfig, dimensions_of
+from training.base.train import BaseConfig, constants_of, dimensions_of
 from training.base.vectors import BroughtVectors
 from training.errors import ConfigError
 from training.experiment import Experiment
@@ -47,9 +47,9 @@ def refuse_unfit(
         ConfigError: it names the key.
     """
     names, classes, d = experiment.attributes, experiment.class_counts, dimensions_of(base, vectors)
-    if vectors and vectors.constants and not isinstance(config, LatticeConfig):
+    if constants_of(base, vectors) and not isinstance(config, LatticeConfig):
         problem = "leaves no dimension alone, as item biases need it"
-        raise ConfigError("fair.method", problem, value=config.method, allowed="lattice, or no item biases")
+        raise ConfigError("fair.method", problem, value=config.method, allowed="lattice, or a base without item biases")
     match config:
         case AfrlConfig():
             _refuse_part_names(afrl_parts(names, config.without), config.method)

@@ -227,7 +227,7 @@ def test_a_bundle_of_many_attributes_costs_no_more_lists_than_a_batch(a_bundle):
         pass
 
     model = Model()
-    model.bundle = type("B", (), {"description": description})
+    model.bundle = type("B", (), {"description": description, "balance": None})
     found = masks_of(ServedModel(model, 1, Policy()), None, None)
 
     assert len(masks_to_measure(names)) > MOST >= len(found)

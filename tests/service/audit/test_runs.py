@@ -19,6 +19,7 @@ from service.audit.child import Child, environment
 from service.audit.request import AuditRequest
 from service.audit.runs import ATTEMPTS, AuditRuns
 from service.audit.versions import Versions
+from service.balance import BalancePolicy
 from service.errors import NoAuditDataError, TooManyRunsError, UnknownModelError, UnknownRunError
 from service.logs import make_logger
 from service.metrics import VERDICTS
@@ -322,6 +323,7 @@ async def replica(store, folder, active):
         kept_at_least=0.8,
         workers=1,
         priority="normal",
+        balance=BalancePolicy(),
         log=make_logger("error"),
         observe=endings.append,
         measured=lambda *_: None,
