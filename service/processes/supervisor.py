@@ -37,6 +37,8 @@ class _Child:
     pid: int
     word: int
     """File that its word of being ready is read from."""
+    came_up: bool = False
+    """Whether that was read."""
 
 
 class Supervisor:
@@ -102,7 +104,10 @@ class Supervisor:
 
     def _word(self, number: int) -> str | None:
         """Wait until a process is ready: the kind of its index; None where it has ended without."""
-        return os.read(self._children[number].word, READY_BYTES).decode() or None
+        child = self._children[number]
+        kind = os.read(child.word, READY_BYTES).decode()
+        child.came_up = child.came_up or bool(kind)
+        return kind or None
 
     def _end_of(self, number: int) -> int:
         _, status = os.waitpid(self._children[number].pid, 0)
@@ -113,11 +118,12 @@ class Supervisor:
         number = next((number for number, child in self._children.items() if child.pid == pid), None)
         if number is None:
             return
-        came_up = self._word(number) is not None
-        os.close(self._children.pop(number).word)
+        self._word(number)
+        child = self._children.pop(number)
+        os.close(child.word)
         if self._stopping:
             return
-        self._failed[number] = 0 if came_up else self._failed[number] + 1
+        self._failed[number] = 0 if child.came_up else self._failed[number] + 1
         wait_s = BACKOFF_S[min(self._failed[number], len(BACKOFF_S) - 1)]
         self._log.error("process ended", process=number, status=status, again_in_s=wait_s)
         time.sleep(wait_s)

@@ -27,9 +27,9 @@ def test_a_process_that_is_killed_under_load_is_started_again_and_nothing_answer
 
     async def story():
         async with service.loaded() as load:
-            for _ in range(rounds(3, 20)):
+            for count in range(rounds(3, 20)):
                 await load.goes_on(0.3)
-                pid = service.children[-1]
+                pid = service.children[count % 2]
                 os.kill(pid, signal.SIGKILL)
                 lost.add(pid)
                 async with asyncio.timeout(60):
