@@ -20,8 +20,8 @@ from service.audit.runs import ENDINGS as RUN_ENDINGS
 from service.audit.runs import AuditRuns
 from service.audit.versions import Versions
 from service.cache import OUTCOMES, open_cache
-from service.errors import NotReadyError
 from service.exposure_counts import ExposureCounts
+from service.health import Health, Trouble
 from service.logs import make_logger
 from service.metrics import Metrics
 from service.model.activation import ENDINGS, Activations
@@ -39,20 +39,6 @@ from service.settings import Settings
 from service.store import Store, StoredModel, register_model
 from service.traces import open_traces
 from service.upkeep import Upkeep
-
-NEEDED = frozenset({"worker", "store"})
-"""Parts that nothing can be answered without."""
-REASONS: Mapping[str, str] = {
-    "worker": "the thread that makes lists does not answer",
-    "store": "the database is lost, full, or too slow",
-    "model": "another version was activated, and cannot be served here",
-    "upkeep": "old rows of the request log cannot be deleted",
-    "audits": "queued audit runs cannot be done",
-    "index": "Milvus does not answer; every item is compared here",
-    "redis": "Redis is lost, or refuses",
-    "news": "changes by other replicas come late",
-}
-"""All that is said without a key of a part in trouble: what a part itself says may hold an address or a name."""
 
 
 class Runtime:
@@ -78,10 +64,7 @@ class Runtime:
         self._process = process = process or Process()
         self.cursors = cursors = Cursors(secret or process.cursor_secret, ttl_s=settings.cursor_ttl_s)
         rate = parse_rate(settings.rate_limit)
-        self._log = log = log or make_logger(settings.log_level)
-        self._said: dict[str, str] = {}
-        self.draining = False
-        """Whether the process was told to end: it answers, but wants no more requests."""
+        log = log or make_logger(settings.log_level)
         self.metrics = metrics = Metrics()
         self.traces = open_traces(os.environ)
         self.link = (
@@ -114,7 +97,6 @@ class Runtime:
             None if rate is None else RateLimits(rate, self.link, prefix=settings.redis_prefix, windows=process.windows)
         )
         self.gate = Gate(self.store.known, limits)
-        self._searches_elsewhere = settings.index == "milvus"
         self.active = ActiveModel(ServedModel(model, self._registered(model), policy))
         self._name(model)
         self.recommender = Recommender(
@@ -165,7 +147,25 @@ class Runtime:
             observe=lambda outcome: metrics.audit_runs.labels(outcome).inc(),
             measured=self._audited,
         )
+        self.health = Health(
+            self._parts(searches_elsewhere=settings.index == "milvus"), self.recommender.check_ready, log
+        )
         self._watch(settings.cache)
+
+    def _parts(self, *, searches_elsewhere: bool) -> dict[str, Trouble]:
+        """What each part says of its fault."""
+        parts: dict[str, Trouble] = {
+            "worker": lambda: self.recommender.trouble,
+            "store": lambda: self.store.trouble,
+            "model": lambda: self.activations.trouble,
+            "upkeep": lambda: self.upkeep.trouble,
+            "audits": lambda: self.audits.trouble,
+        }
+        if searches_elsewhere:
+            parts["index"] = lambda: self.active.current.model.index.trouble
+        if (link := self.link) is not None and (events := self.events) is not None:
+            parts |= {"redis": lambda: link.trouble, "news": lambda: events.trouble}
+        return parts
 
     @property
     def scraped(self) -> Collector:
@@ -210,55 +210,6 @@ class Runtime:
         if self.traces is not None:
             await asyncio.to_thread(self.traces.close)
 
-    @property
-    def troubles(self) -> dict[str, str | None]:
-        """Each part of the service, and its fault; None where there is none."""
-        parts = {
-            "worker": self.recommender.trouble,
-            "store": self.store.trouble,
-            "model": self.activations.trouble,
-            "upkeep": self.upkeep.trouble,
-            "audits": self.audits.trouble,
-        }
-        if self._searches_elsewhere:
-            parts["index"] = self.active.current.model.index.trouble
-        if self.link is not None and self.events is not None:
-            parts |= {"redis": self.link.trouble, "news": self.events.trouble}
-        return parts
-
-    @property
-    def components(self) -> dict[str, str]:
-        """Each part of the service: ``ok`` or ``trouble``."""
-        return {part: "trouble" if why else "ok" for part, why in self.troubles.items()}
-
-    @property
-    def degraded(self) -> dict[str, str]:
-        """What the service goes on without: part → why, of `REASONS`."""
-        return {part: REASONS[part] for part, why in self.troubles.items() if why and part not in NEEDED}
-
-    def log_troubles(self) -> None:
-        """Say what is wrong with each part as it begins, changes and ends: the log may name what a probe may not."""
-        troubles = {part: why for part, why in self.troubles.items() if why}
-        for part in troubles.keys() | self._said.keys():
-            if troubles.get(part) != self._said.get(part):
-                self._log.warning("trouble", part=part, why=troubles.get(part, "over"))
-        self._said = troubles
-
-    def check_ready(self) -> None:
-        """Pass only where a recommendation would be answered, and should be asked for.
-
-        Raises:
-            NotReadyError: says why not, and how each part is.
-        """
-        if self.draining:
-            raise NotReadyError("the service is shutting down", self.components)
-        try:
-            self.recommender.check_ready()
-        except NotReadyError as error:
-            lost = next((REASONS[part] for part, why in self.troubles.items() if why and part in NEEDED), None)
-            starting = "the service is starting or stopping"
-            raise NotReadyError(lost or starting, self.components) from error
-
     def swap(self, served: ServedModel) -> ServedModel:
         """Serve another model from now on; returns the one before."""
         if served.model.content_hash != self.active.current.model.content_hash:
@@ -277,8 +228,8 @@ class Runtime:
         """Let metrics ask each part when they are read, and start counters of rare events at 0."""
         metrics = self.metrics
         metrics.writes_waiting.set_function(lambda: self.store.writer.depth)
-        for part in self.troubles:
-            metrics.up.labels(part).set_function(partial(self._is_up, part))
+        for part in self.health.troubles:
+            metrics.up.labels(part).set_function(partial(self.health.is_up, part))
         if cache != "off":
             for outcome in OUTCOMES:
                 metrics.cache.labels(cache, outcome)
@@ -288,9 +239,6 @@ class Runtime:
             metrics.audit_runs.labels(run_ending)
         if (path := self.store.database.path) is not None:
             metrics.disk_free.labels("database").set_function(lambda: shutil.disk_usage(path.parent).free)
-
-    def _is_up(self, part: str) -> float:
-        return float(self.troubles[part] is None)
 
     def _audited(self, model: StoredModel, result: Mapping[str, Any]) -> None:
         """Tell metrics what an audit of the bundle that is served found; one that was asked for less does not count."""

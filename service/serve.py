@@ -84,7 +84,7 @@ def _answer(settings: Settings, listening: list[socket.socket], process: Process
     )
 
     def stop_taking() -> None:
-        state.runtime.draining = True
+        state.runtime.health.draining = True
         state.log.info("stopping", drain_s=settings.drain_s)
 
     on_start = state.runtime.tell_ready

@@ -30,10 +30,10 @@ async def ready(request: Request) -> Response:
     and the log what is wrong with it.
     """
     runtime = state_of(request).runtime
-    runtime.log_troubles()
-    runtime.check_ready()
-    ready: Readiness = {"status": "ready", "components": runtime.components}
-    if degraded := runtime.degraded:
+    runtime.health.log_troubles()
+    runtime.health.check_ready()
+    ready: Readiness = {"status": "ready", "components": runtime.health.components}
+    if degraded := runtime.health.degraded:
         ready["degraded"] = degraded
     return json_response(ready)
 

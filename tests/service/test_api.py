@@ -344,7 +344,7 @@ def test_a_probe_tells_nothing_but_parts_and_fixed_reasons(client, monkeypatch):
 
 
 def test_every_part_has_a_reason():
-    from service.runtime import REASONS
+    from service.health import REASONS
 
     assert set(REASONS) == {"worker", "store", "model", "upkeep", "audits", "index", "redis", "news"}
 

@@ -21,7 +21,7 @@ async def test_a_change_is_known_to_the_other_replica_before_it_would_have_looke
         a_recommender(settings=shared, folder=folder) as one,
         a_recommender(settings=shared, folder=folder) as other,
     ):
-        await eventually(lambda: not one.runtime.degraded and not other.runtime.degraded)
+        await eventually(lambda: not one.runtime.health.degraded and not other.runtime.health.degraded)
         for number in range(9):
             user = f"u{number}"
             await one.store.change(put_requirement, user, ("gender",))
@@ -39,7 +39,7 @@ async def test_without_redis_it_is_known_at_the_next_beat(
         a_recommender(settings=shared, folder=folder) as one,
         a_recommender(settings=shared, folder=folder) as other,
     ):
-        assert {*one.runtime.degraded} == {"redis", "news"}
-        one.runtime.check_ready()
+        assert {*one.runtime.health.degraded} == {"redis", "news"}
+        one.runtime.health.check_ready()
         await one.store.change(put_requirement, "u1", ("gender",))
         await eventually(lambda: other.store.known.user("u1").requirement == ("gender",))

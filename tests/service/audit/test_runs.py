@@ -150,6 +150,7 @@ async def test_a_run_is_a_process_without_secrets_that_gets_what_the_operator_sa
     async with a_desk(settings={"audit_priority": priority}) as desk:
         await desk.runtime.audits.queue(FEW)
         await holds(lambda: children)
+        await holds(Path(f"/proc/{children[0].pid}/environ").read_text)  # empty until the process is the new program
         stat = Path(f"/proc/{children[0].pid}/stat").read_text().rpartition(") ")[2].split()
         surroundings = Path(f"/proc/{children[0].pid}/environ").read_text()
         adjusted = Path(f"/proc/{children[0].pid}/oom_score_adj").read_text().strip()
@@ -398,7 +399,7 @@ async def test_a_result_waits_for_a_database_that_is_away(a_desk, monkeypatch):
         monkeypatch.setattr(desk.store, "change", sometimes)
         run = await desk.runtime.audits.queue(AuditRequest())
         await holds(lambda: desk.runtime.audits.trouble == "the database is away")
-        assert desk.runtime.troubles["audits"] == "the database is away"
+        assert desk.runtime.health.troubles["audits"] == "the database is away"
         away = False
 
         assert (await reached(desk.store, run, *OVER)).status == "done"

@@ -59,7 +59,7 @@ def test_a_refused_activation_leaves_the_next_one_free(a_recommender, a_bundle_f
                     await desk.runtime.activations.activate("2", force=True, by=None)
             await desk.runtime.activations.activate("3", force=False, by=None)
             assert desk.model.version == "3"
-            assert desk.runtime.degraded == {}
+            assert desk.runtime.health.degraded == {}
 
     asyncio.run(story())
 
