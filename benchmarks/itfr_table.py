@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from report import write_between
 
 NAMES = {
     "bpr": "BPR",
@@ -29,7 +30,6 @@ PAPER: Mapping[str, tuple[float, ...]] = {
     "itfr": (0.2074, 0.3790, 0.3605, 0.3023, 0.0646, 0.0433, 0.0578),
 }
 """In the order of FIGURES."""
-BEGIN, END = "<!-- {} -->", "<!-- end -->"
 
 Row = Mapping[str, Any]
 
@@ -48,12 +48,7 @@ def write_tables(runs: Sequence[Row], protected: Sequence[Row], results: Path) -
     (results / "itfr.json").write_text(json.dumps({"runs": runs, "protected": protected}, indent=1) + "\n", "utf-8")
     path = results / "itfr.md"
     tables = {"objectives": _objectives(runs), "protected": _protected(protected)}
-    empty = "\n\n".join(f"{BEGIN.format(name)}\n{END}" for name in tables)
-    page = path.read_text("utf-8") if path.exists() else f"# ITFR and its rivals\n\n{empty}\n"
-    for name, table in tables.items():
-        before, rest = page.split(BEGIN.format(name))
-        page = f"{before}{BEGIN.format(name)}\n{table}\n{END}{rest.split(END, 1)[1]}"
-    path.write_text(page, "utf-8")
+    write_between(path, "ITFR and its rivals", tables)
     return path
 
 

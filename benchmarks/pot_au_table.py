@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from machine import sentence
+from report import write_between
 
-BEGIN, END = "<!-- {} -->", "<!-- end -->"
 Row = Mapping[str, Any]
 
 
@@ -27,12 +27,7 @@ def write_tables(rows: Sequence[Row], facts: Mapping[str, Any], results: Path) -
     (results / "pot-au.json").write_text(json.dumps({**facts, "rows": list(rows)}, indent=1) + "\n", "utf-8")
     path = results / "pot-au.md"
     tables = {"vectors": f"{_vectors(rows)}\n\n{sentence(facts)}.", "together": _together(rows)}
-    empty = "\n\n".join(f"{BEGIN.format(name)}\n{END}" for name in tables)
-    page = path.read_text("utf-8") if path.exists() else f"# PoT-AU\n\n{empty}\n"
-    for name, table in tables.items():
-        before, rest = page.split(BEGIN.format(name))
-        page = f"{before}{BEGIN.format(name)}\n{table}\n{END}{rest.split(END, 1)[1]}"
-    path.write_text(page, "utf-8")
+    write_between(path, "PoT-AU", tables)
     return path
 
 

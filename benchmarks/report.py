@@ -9,6 +9,24 @@ from typing import Any
 
 from machine import sentence
 
+BEGIN, END = "<!-- {} -->", "<!-- end -->"
+
+
+def write_between(path: Path, title: str, tables: Mapping[str, str]) -> None:
+    """Put tables between their marks on a page, ``<!-- NAME -->`` and ``<!-- end -->``; what else is on it stays.
+
+    Args:
+        path: of the page, which is begun with empty marks where there is none.
+        title: of a new page.
+        tables: NAME → Markdown.
+    """
+    empty = "\n\n".join(f"{BEGIN.format(name)}\n{END}" for name in tables)
+    page = path.read_text("utf-8") if path.exists() else f"# {title}\n\n{empty}\n"
+    for name, table in tables.items():
+        before, rest = page.split(BEGIN.format(name))
+        page = f"{before}{BEGIN.format(name)}\n{table.rstrip()}\n{END}{rest.split(END, 1)[1]}"
+    path.write_text(page, "utf-8")
+
 
 def write_report(folder: Path, name: str, title: str, result: Mapping[str, Any], body: str) -> None:
     """Write NAME.json and NAME.md, and print the latter.

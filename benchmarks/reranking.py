@@ -27,6 +27,7 @@ import numpy as np
 from command import ROOT, Command
 from machine import circumstances, sentence
 from numpy.typing import NDArray
+from report import write_between
 from reranking_leakage import leaks, leaks_table
 
 from balance.calibration import calibrated
@@ -47,7 +48,6 @@ from measure.ranking import top_items
 from training.card.views import Views
 
 K = 10
-BEGIN, END = "<!-- {} -->", "<!-- end -->"
 PACKAGES = ("numpy", "scipy")
 
 
@@ -233,15 +233,7 @@ def write(folder: Path, result: Mapping[str, Any]) -> None:
         "tilts": tilts_table(result["tilts"]),
         "leaks": leaks_table(result["leaks"]),
     }
-    page = (
-        path.read_text("utf-8")
-        if path.exists()
-        else "# Re-rankers\n\n" + "\n\n".join(f"{BEGIN.format(name)}\n{END}" for name in tables)
-    )
-    for name, table in tables.items():
-        before, rest = page.split(BEGIN.format(name))
-        page = f"{before}{BEGIN.format(name)}\n{table}\n{END}{rest.split(END, 1)[1]}"
-    path.write_text(page.rstrip() + "\n", "utf-8")
+    write_between(path, "Re-rankers", tables)
     print("\n".join(tables.values()))
 
 

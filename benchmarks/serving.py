@@ -38,6 +38,7 @@ from loopback import (
     write_script,
 )
 from machine import circumstances
+from report import write_between
 from serving_table import as_table
 
 from bundle import Bundle, read_bundle, write_bundle
@@ -66,14 +67,8 @@ def main() -> None:
     (options.results / "serving.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     table = as_table(result)
     if options.results.resolve() == RESULTS:
-        _into(README, table)
+        write_between(README, "Benchmarks", {"serving": table})
     print(table, end="")
-
-
-def _into(page: Path, table: str) -> None:
-    begin, end = "<!-- serving -->\n", "<!-- end -->"
-    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
-    page.write_text(before + begin + table + end + rest.partition(end)[2], encoding="utf-8")
 
 
 def measure(folder: Path, scratch: Path, seconds: int, rounds: int) -> dict[str, Any]:

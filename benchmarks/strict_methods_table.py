@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from machine import sentence
+from report import write_between
 
 NAME = "strict-methods"
-BEGIN, END = "<!-- salts -->", "<!-- end -->"
 NAMES = {"als": "ALS", "pmf": "PMF", "sasrec": "SASRec"}
 TARGETS: Mapping[tuple[tuple[str, ...], str], str] = {
     (("gender",), "sampled"): "≥ .94",
@@ -34,10 +34,7 @@ def write_table(rows: Sequence[Row], around: Mapping[str, Any], folder: Path) ->
     """Write strict-methods.json, and the table into strict-methods.md, which is begun where there is none."""
     (folder / f"{NAME}.json").write_text(json.dumps({**around, "rows": rows}, indent=1) + "\n", "utf-8")
     path = folder / f"{NAME}.md"
-    page = path.read_text("utf-8") if path.exists() else f"# Strict methods compared\n\n{BEGIN}\n{END}\n"
-    before, rest = page.split(BEGIN)
-    table = f"{_as_text(rows)}\n\n{sentence(around)}."
-    path.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.split(END, 1)[1]}", "utf-8")
+    write_between(path, "Strict methods compared", {"salts": f"{_as_text(rows)}\n\n{sentence(around)}."})
     return path
 
 
