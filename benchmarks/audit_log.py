@@ -61,7 +61,7 @@ def audited_bundle() -> Bundle:
 async def fill(runtime: Runtime, rows: int) -> None:
     """Log so many lists of ten, of all users, through two API keys."""
     rng = np.random.default_rng(1)
-    model_id = runtime.active.current.id
+    model_id = runtime.serving.arms.active.id
     keys = [await runtime.store.change(create_key, name, ["recommend"]) and name for name in ("shop", "app")]
     ids = [key.id for name in keys if (key := runtime.store.known.key_named(name))]
     for _ in range(rows // 5000):

@@ -7,6 +7,7 @@ thousand rows at a time, while the service runs; before a list was ever to follo
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from balance.shares import ItemShares, discount
 from service.errors import ServiceError
-from service.model.active import ActiveModel, ServedModel
+from service.model.active import ServedModel, Serving
 from service.store import LogColumns, LogFilter, Purpose, Store, log_columns, log_span
 
 EVERY_S = 30.0
@@ -26,15 +27,23 @@ PART = 4000
 EXPOSURE = tuple(purpose for purpose in Purpose if purpose.is_exposure)
 
 
-class ExposureCounts:
-    """Rounds in the background, over the lists of the version that serves."""
+@dataclass(slots=True)
+class _Count:
+    """What was counted of one model's lists."""
 
-    def __init__(self, store: Store, active: ActiveModel, *, log: FilteringBoundLogger) -> None:
+    served: ServedModel
+    exposure: NDArray[np.float64]
+    next: int = 0
+    """Position in the log that it goes on at."""
+
+
+class ExposureCounts:
+    """Rounds in the background, over the lists of each version that answers."""
+
+    def __init__(self, store: Store, serving: Serving, *, log: FilteringBoundLogger) -> None:
         """Nothing runs before `start`."""
-        self._store, self._active, self._log = store, active, log
-        self._counted: ServedModel | None = None
-        self._next = 0
-        self._exposure: NDArray[np.float64] = np.zeros(0)
+        self._store, self._serving, self._log = store, serving, log
+        self._counts: list[_Count] = []
         self._rounds: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -48,35 +57,45 @@ class ExposureCounts:
             await asyncio.wait([self._rounds])
 
     async def count(self) -> None:
-        """Read on to the end of the log, and tell the model that serves; a new one from the beginning.
+        """Read on to the end of the log, and tell the models that answer; a new one from the beginning.
 
         Raises:
             StoreUnavailableError: the database is lost.
         """
-        served = self._active.current
-        shares = served.model.item_shares
-        if served is not self._counted:
-            self._counted, self._next, self._exposure = served, 0, np.zeros(len(shares))
-        wanted = LogFilter(purposes=EXPOSURE)
+        wanted = [served for served in self._serving.arms.models if served.quotas_wanted]
+        known = {id(count.served): count for count in self._counts}
+        self._counts = [known.get(id(served)) or _begun(served) for served in wanted]
+        for count in self._counts:
+            await self._read_on(count)
+
+    async def _read_on(self, count: _Count) -> None:
+        served, wanted = count.served, LogFilter(purposes=EXPOSURE)
         span = await self._store.read(log_span, wanted)
-        for start in range(max(self._next, span.start), span.stop, PART):
+        for start in range(max(count.next, span.start), span.stop, PART):
             positions = range(start, min(start + PART, span.stop))
             part = await self._store.read(log_columns, wanted, self._store.pseudonyms, positions)
             if part is not None:
-                self._exposure = self._exposure + await asyncio.to_thread(exposure_of, part, served.id, shares)
-            self._next = positions.stop
-        served.count(self._exposure)
+                shown = await asyncio.to_thread(exposure_of, part, served.id, served.model.item_shares)
+                count.exposure = count.exposure + shown
+            count.next = positions.stop
+        served.count(count.exposure)
 
     async def _run(self) -> None:
         while True:
-            wanted = self._active.current.quotas_wanted
+            wanted = any(served.quotas_wanted for served in self._serving.arms.models)
             if wanted:
                 try:
                     await self.count()
                 except Exception as error:  # of any kind: the next round comes
                     reason = str(error) if isinstance(error, ServiceError) else type(error).__name__
                     self._log.warning("exposure cannot be counted", reason=reason)
+            else:
+                self._counts = []  # and no longer a model that is gone
             await asyncio.sleep(EVERY_S if wanted else LOOK_S)
+
+
+def _begun(served: ServedModel) -> _Count:
+    return _Count(served, np.zeros(len(served.model.item_shares)))
 
 
 def exposure_of(part: LogColumns, model_id: int, shares: ItemShares) -> NDArray[np.float64]:

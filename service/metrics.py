@@ -54,8 +54,8 @@ class Metrics:
         self.recommendations = _remembering(
             Counter(
                 "evenhand_recommendations_total",
-                "Lists answered, by how many attributes were protected.",
-                ["protected"],
+                "Lists answered, by how many attributes were protected, and by the version that answered.",
+                ["protected", "version"],
                 registry=registry,
             )
         )
@@ -107,7 +107,13 @@ class Metrics:
         )
 
         # The model.
-        self.bundle = Info("evenhand_bundle", "The bundle that is served.", registry=registry)
+        self.bundle = Info("evenhand_bundle", "The bundle that is active.", registry=registry)
+        self.model_share = Gauge(
+            "evenhand_model_share",
+            "Share of the users that a version answers; the active one has what no other has.",
+            ["name", "version"],
+            registry=registry,
+        )
         self.index = Info("evenhand_index", "The index that is searched, and why it is that one.", registry=registry)
         self.index_recall = Gauge(
             "evenhand_index_recall", "Share of the true best items that the index finds.", registry=registry
@@ -122,7 +128,7 @@ class Metrics:
         )
         self.device_memory = Gauge(
             "evenhand_device_memory_bytes",
-            "What the model that is served holds on a GPU; nothing without one.",
+            "What the models that answer hold on a GPU; nothing without one.",
             ["what"],
             registry=registry,
         )

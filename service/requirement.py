@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal
 
 from bundle import Description
 from service.balance import NO_BALANCE, BalancePolicy, balance_policy
-from service.errors import PinnedRequirementError, StartError, UnknownAttributeError, UnsupportedRequirementError
+from service.errors import (
+    PinnedRequirementError,
+    ShareRefusedError,
+    StartError,
+    UnknownAttributeError,
+    UnsupportedRequirementError,
+)
 from service.settings import Settings
 
 Source = Literal["request", "default", "user", "required", "bundle"]
@@ -152,3 +159,66 @@ def check_policy(bundle: Description, policy: Policy) -> None:
             resolve(bundle, policy, None)
         except UnsupportedRequirementError as error:
             raise StartError(f"EVENHAND_DEFAULT is {','.join(policy.default)}: {error}: {masks}") from None
+
+
+def check_share(active: Description, trial: Description, policy: Policy) -> None:
+    """Pass only if every requirement that the active bundle meets is met by another one too, and no less is protected.
+
+    Then a request means the same for every user, whichever of the two answers. The other one may protect more.
+
+    Args:
+        active: what answers everybody now.
+        trial: what is to answer a share of the users.
+        policy: the operator's, over the active bundle; the other one meets it too.
+
+    Raises:
+        ShareRefusedError: names the attributes.
+    """
+    version, known = trial.version, trial.attribute_names
+    if lacking := [name for name in active.attribute_names if name not in known]:
+        reason = f"requests may protect {', '.join(lacking)}, which it does not know"
+        raise ShareRefusedError(version, reason, attributes=lacking)
+    if open_ := [name for name in active.always_protected if name not in trial.always_protected]:
+        reason = f"version {active.version!r} always protects {', '.join(open_)}, and it does not"
+        raise ShareRefusedError(version, reason, attributes=open_)
+    if open_ := [name for name in _unasked(active, policy) if name not in _unasked(trial, policy)]:
+        reason = (
+            f"version {active.version!r} protects {', '.join(open_)} where a request names nothing, and it does not"
+        )
+        raise ShareRefusedError(version, reason, attributes=open_)
+    if policy.pinned and (more := [name for name in _unasked(trial, policy) if name not in _unasked(active, policy)]):
+        reason = f"requests may name exactly what is protected, which would be {', '.join(more)} too"
+        raise ShareRefusedError(version, reason, attributes=more)
+    if policy.balance.target_from == "bundle" and trial.balance is None:
+        reason = f"lists may be balanced towards the targets of version {active.version!r}, and it brings none"
+        raise ShareRefusedError(version, reason)
+    if trial.supported_masks.kind == "all":
+        return
+    for mask in _met(active, policy):
+        applied = {*mask, *trial.always_protected}
+        if not trial.supports(applied):
+            names = [name for name in known if name in applied]
+            reason = f"answers may protect {', '.join(names) or 'nothing'}, and it has no list for exactly that"
+            raise ShareRefusedError(version, reason, attributes=names)
+
+
+def _unasked(bundle: Description, policy: Policy) -> Sequence[str]:
+    """What is protected where a request names no attributes; nothing where it is refused then."""
+    try:
+        return tuple(resolve(bundle, policy, None).sources)
+    except UnsupportedRequirementError:
+        return ()
+
+
+def _met(bundle: Description, policy: Policy) -> Iterator[frozenset[str]]:
+    """Every set of attributes that an answer of this bundle may protect, those of few names first."""
+    demanded = {*policy.required, *bundle.always_protected}
+    if policy.pinned:
+        yield frozenset(_unasked(bundle, policy))
+        return
+    if bundle.supported_masks.kind != "all":
+        yield from (frozenset(mask) for mask in bundle.supported_masks.masks if demanded.issubset(mask))
+        return
+    free = [name for name in bundle.attribute_names if name not in demanded]
+    for size in range(len(free) + 1):
+        yield from (frozenset({*demanded, *names}) for names in combinations(free, size))

@@ -24,9 +24,10 @@ from service.exposure_counts import ExposureCounts
 from service.health import Health, Trouble
 from service.logs import make_logger
 from service.metrics import Metrics
-from service.model.activation import ENDINGS, Activations
-from service.model.active import ActiveModel, ServedModel
+from service.model.activation import Activations
+from service.model.active import Arms, ServedModel, Serving
 from service.model.folder import ModelsFolder
+from service.model.following import ENDINGS, Follower
 from service.model.loaded import Model
 from service.processes.process import Process
 from service.rate_limits import RateLimits, parse_rate
@@ -35,8 +36,9 @@ from service.recommend.recommender import Recommender
 from service.redis_client import RedisClient
 from service.replica_events import ReplicaEvents
 from service.requirement import check_policy, operator_policy
+from service.secret import derive_key
 from service.settings import Settings
-from service.store import Store, StoredModel, register_model
+from service.store import UNRECORDED, Store, StoredModel, register_model
 from service.traces import open_traces
 from service.upkeep import Upkeep
 
@@ -97,10 +99,10 @@ class Runtime:
             None if rate is None else RateLimits(rate, self.link, prefix=settings.redis_prefix, windows=process.windows)
         )
         self.gate = Gate(self.store.known, limits)
-        self.active = ActiveModel(ServedModel(model, self._registered(model), policy))
-        self._name(model)
+        self.serving = Serving(self._first(ServedModel(model, self._registered(model), policy)))
+        self._name(self.serving.arms)
         self.recommender = Recommender(
-            self.active,
+            self.serving,
             self.store,
             self.cache,
             cursors,
@@ -112,20 +114,28 @@ class Runtime:
         )
 
         models = ModelsFolder.of(settings.bundle, settings.models)
-        self.activations = Activations(
+        self.follower = Follower(
             models,
-            self.active,
+            self.serving,
             self.store,
             device=settings.device,
             index=settings.index if process.scrape is None else model.index_report.kind,
             milvus_url=_opened(settings.milvus_url),
+            secret=derive_key(secret, "share"),
             log=log,
             swap=self.swap,
+            observe=lambda outcome: metrics.activations.labels(outcome).inc(),
+        )
+        self.activations = Activations(
+            models,
+            self.serving,
+            self.store,
+            self.follower,
             all_serve=process.board.all_serve,
             observe=lambda outcome: metrics.activations.labels(outcome).inc(),
         )
-        self.catalogues = Catalogues(self.active, models)
-        self.log_statistics = LogStatistics(self.store, self.active, self.catalogues)
+        self.catalogues = Catalogues(self.serving, models)
+        self.log_statistics = LogStatistics(self.store, self.serving, self.catalogues)
         self.upkeep = Upkeep(
             self.store,
             max_age_s=settings.log_max_days and 86_400 * settings.log_max_days,
@@ -133,8 +143,8 @@ class Runtime:
             observe=metrics.log_pruned.inc,
             log=log,
         )
-        self.exposure_counts = ExposureCounts(self.store, self.active, log=log)
-        self.versions = Versions(models, settings.bundle, self.active)
+        self.exposure_counts = ExposureCounts(self.store, self.serving, log=log)
+        self.versions = Versions(models, settings.bundle, self.serving)
         self.audits = AuditRuns(
             self.versions,
             self.store,
@@ -157,12 +167,12 @@ class Runtime:
         parts: dict[str, Trouble] = {
             "worker": lambda: self.recommender.trouble,
             "store": lambda: self.store.trouble,
-            "model": lambda: self.activations.trouble,
+            "model": lambda: self.follower.trouble,
             "upkeep": lambda: self.upkeep.trouble,
             "audits": lambda: self.audits.trouble,
         }
         if searches_elsewhere:
-            parts["index"] = lambda: self.active.current.model.index.trouble
+            parts["index"] = self._index_trouble
         if (link := self.link) is not None and (events := self.events) is not None:
             parts |= {"redis": lambda: link.trouble, "news": lambda: events.trouble}
         return parts
@@ -174,9 +184,9 @@ class Runtime:
 
     def tell_ready(self) -> None:
         """Tell the other processes, and the supervisor where there is one, that requests are answered."""
-        self._process.board.put_model(self._process.number, self.active.current.id)
+        self._process.board.put_models(self._process.number, self.serving.arms.revision)
         if self._process.ready is not None:
-            self._process.ready(self.active.current.model.index_report.kind)
+            self._process.ready(self.serving.arms.active.model.index_report.kind)
 
     async def start(self) -> None:
         """Start Redis, then the database's writer, then the worker, which makes a list as a test."""
@@ -186,7 +196,7 @@ class Runtime:
             self._process.scrape.start(self.metrics.registry)
         self.store.start()
         await self.recommender.start()
-        self.activations.start()
+        await self.follower.start()
         self.exposure_counts.start()
         if self._process.is_first:
             self.upkeep.start()
@@ -199,7 +209,7 @@ class Runtime:
         await self.audits.close()
         await self.exposure_counts.close()
         await self.upkeep.close()
-        await self.activations.close()
+        await self.follower.close()
         await self.recommender.close()
         if self.events is not None:
             await self.events.close()
@@ -210,14 +220,23 @@ class Runtime:
         if self.traces is not None:
             await asyncio.to_thread(self.traces.close)
 
-    def swap(self, served: ServedModel) -> ServedModel:
-        """Serve another model from now on; returns the one before."""
-        if served.model.content_hash != self.active.current.model.content_hash:
+    def swap(self, arms: Arms) -> Arms:
+        """Answer from these models from now on; returns those before."""
+        if arms.active.model.content_hash != self.serving.arms.active.model.content_hash:
             self.metrics.forget_verdict()  # what was measured on the bundle before says nothing of this one
-        self._name(served.model)
-        before = self.active.swap(served)
-        self._process.board.put_model(self._process.number, served.id)
+        self._name(arms)
+        before = self.serving.swap(arms)
+        self._process.board.put_models(self._process.number, arms.revision)
         return before
+
+    def _first(self, served: ServedModel) -> Arms:
+        """What is answered from until the follower has looked."""
+        recorded = self.store.known.arms
+        is_it = recorded.trial is None and recorded.active is not None and recorded.active.id == served.id
+        return Arms(served, None, recorded.revision if is_it else UNRECORDED)
+
+    def _index_trouble(self) -> str | None:
+        return next((why for one in self.serving.arms.models if (why := one.model.index.trouble)), None)
 
     def _registered(self, model: Model) -> int:
         attributes = model.bundle.description.attribute_names
@@ -242,20 +261,24 @@ class Runtime:
 
     def _audited(self, model: StoredModel, result: Mapping[str, Any]) -> None:
         """Tell metrics what an audit of the bundle that is served found; one that was asked for less does not count."""
-        request, serving = result["request"], self.active.current.model
+        request, serving = result["request"], self.serving.arms.active.model
         whole = request["profile"] == "full" and request["users"] is None
         whole = whole and not any(each["code"] == "not_asked" for each in result["verdict"]["not_judged"])
         if whole and model.content_hash == serving.content_hash:
             self.metrics.judged(result["verdict"])
 
-    def _name(self, model: Model) -> None:
+    def _name(self, arms: Arms) -> None:
+        model = arms.active.model
         report = model.index_report
         self.metrics.index_recall.set(report.recall)
         self.metrics.index_build_seconds.set(report.build_s)
         self.metrics.index_search_seconds.set(report.search_ms / 1e3)
-        self.metrics.device_memory.clear()  # the model before may have held something there
-        for what, count in model.device_bytes.items():
-            self.metrics.device_memory.labels(what).set(count)
+        self.metrics.device_memory.clear()  # the models before may have held something there
+        self.metrics.model_share.clear()
+        for served, share in arms.shares:
+            self.metrics.model_share.labels(served.model.name, served.model.version).set(share)
+            for what, count in served.model.device_bytes.items():
+                self.metrics.device_memory.labels(what).inc(count)
         exact = "true" if report.exact else "false"
         named = {"kind": report.kind, "device": report.device, "exact": exact, "parameters": report.parameters}
         self.metrics.index.info({**named, "reason": report.reason})

@@ -25,8 +25,10 @@ OBJECT, OBJECT_TYPES = "Input should be an object", frozenset({"model_type", "mo
 Value = TypeVar("Value")
 
 
-async def read_body(request: Request, wanted: TypeAdapter[Value]) -> tuple[Value, bytes]:
-    """The body as a value, and as it came.
+async def read_body(
+    request: Request, wanted: TypeAdapter[Value], *, absent: Value | None = None
+) -> tuple[Value, bytes]:
+    """The body as a value, and as it came; ``absent``: what no body stands for, where there need be none.
 
     Raises:
         MediaTypeError: it does not say that it is JSON, or is compressed. A web page cannot say
@@ -34,16 +36,22 @@ async def read_body(request: Request, wanted: TypeAdapter[Value]) -> tuple[Value
         BodyTooLargeError: longer than the operator allows.
         InvalidBodyError: lists every field that is wrong.
     """
+    if absent is not None and not await _raw(request):
+        return absent, b""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise MediaTypeError
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity"}:
         raise MediaTypeError(encoding)
+    raw = await _raw(request)
+    return parse(wanted, raw), raw
+
+
+async def _raw(request: Request) -> bytes:
     try:
-        raw = await request.body()
+        return await request.body()
     except ClientDisconnect:  # nobody reads the answer
         raise InvalidBodyError([_error("body", None, "ended before its end")]) from None
-    return parse(wanted, raw), raw
 
 
 def parse(wanted: TypeAdapter[Value], raw: bytes) -> Value:
@@ -69,10 +77,13 @@ def refusal(error: ValidationError) -> InvalidBodyError:
     return InvalidBodyError([_explain(dict(problem)) for problem in found[:MAX_ERRORS]])
 
 
-def openapi_body(wanted: TypeAdapter[Any]) -> dict[str, Any]:
+def openapi_body(wanted: TypeAdapter[Any], *, required: bool = True) -> dict[str, Any]:
     """The body as OpenAPI describes it."""
     schema = wanted.json_schema()
-    return {"required": True, "content": {"application/json": {"schema": _inlined(schema, schema.pop("$defs", {}))}}}
+    return {
+        "required": required,
+        "content": {"application/json": {"schema": _inlined(schema, schema.pop("$defs", {}))}},
+    }
 
 
 def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:

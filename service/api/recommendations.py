@@ -195,7 +195,7 @@ async def _counted(state: State, query: AnyQuery, asker: Asker) -> Recommendatio
     """The list; refused where it would be longer than the operator allows."""
     check_length(query.k, state.max_k)
     made = await state.runtime.recommender.recommend(query, asker)
-    state.runtime.metrics.recommendations.labels(len(made.requirement.sources)).inc()
+    state.runtime.metrics.recommendations.labels(len(made.requirement.sources), made.model.version).inc()
     return made
 
 

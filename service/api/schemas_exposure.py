@@ -21,7 +21,7 @@ from service.store import BalanceCount
 
 # Written as calls where a key is no name in Python: class, global.
 GroupPage = TypedDict("GroupPage", {"class": str | None, "users": int, "lists": int, "shares": Mapping[str, float]})
-"""Exposure of one class of users, null for everybody: item group → share of the class's exposure."""
+"""Exposure of one class of users, or of a version's lists (name/version), null for everybody: item group → share."""
 
 
 class GapPage(TypedDict):

@@ -112,12 +112,12 @@ async def audited_user(request: Request) -> Response:
     Up to four attributes that is every combination; beyond, none, each alone, each pair and all. What the user, the
     operator or the bundle always protects is protected here too, and combinations that the bundle has no list for are
     left out. With `balance`, there is one mask, without it and with it. Each list counts as a request of the API key,
-    and is logged for an audit or for the web page.
+    and is logged for an audit or for the web page. All come from the version that answers this user.
     """
     asked = parse(UserParameters, request.scope["query_string"])
     user, state, caller = path_id(request, "user"), state_of(request), caller_of(request)
     check_length(asked.k, state.max_k)
-    served = state.runtime.recommender.active.current
+    served = state.runtime.serving.arms.of(user)
     if served.model.bundle.audit is None:
         raise NoAuditDataError(served.model.version)
     queries = _queries(user, asked, served, state.runtime.store.known.user(user).requirement)

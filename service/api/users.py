@@ -110,14 +110,15 @@ async def get_requirement(request: Request) -> Response:
 async def store_requirement(request: Request) -> Response:
     """Store what is to be protected in every answer to a user, from the very next one on, on every replica.
 
-    A combination that no list of the active bundle could meet is refused.
+    A combination that no list of the active bundle could meet is refused; of two that answer, each must be able to.
     """
     user, state = _asked(request)
     body, _ = await read_body(request, _BODY)
-    recommender = state.runtime.recommender
-    description = recommender.model.bundle.description
-    check_storable(description, recommender.policy, body.attributes)
-    kept = tuple(name for name in description.attribute_names if name in body.attributes)
+    arms = state.runtime.serving.arms
+    for served in arms.models:
+        check_storable(served.model.bundle.description, served.policy, body.attributes)
+    names = arms.active.model.bundle.description.attribute_names
+    kept = tuple(name for name in names if name in body.attributes)
     if not await state.runtime.store.change(put_requirement, user, kept):
         raise UserSuppressedError
     return await _requirement_page(state, user)

@@ -1,4 +1,4 @@
-"""Items of the bundle versions that the request log speaks of: the active one's, else from the models folder.
+"""Items of the bundle versions that the request log speaks of: of those that answer, else from the models folder.
 
 A version is found by its content hash and nothing else: another bundle under the same name has other items in the same
 rows. What cannot be read is said to be so; nobody guesses which items were shown.
@@ -17,12 +17,12 @@ from bundle import BundleError, Manifest
 from bundle.check import check_hashes
 from bundle.files import read_items
 from bundle.layout import ITEM_TABLE
-from service.model.active import ActiveModel
+from service.model.active import Serving
 from service.model.folder import ModelsFolder
 from service.store import StoredModel
 
 KEPT = 4
-"""Versions besides the active one whose items are kept in memory."""
+"""Versions besides those that answer whose items are kept in memory."""
 AGAIN_S = 30.0
 """How long a version that could not be read is not looked for again."""
 
@@ -38,9 +38,9 @@ class VersionItems:
 class Catalogues:
     """Reads catalogues; may be asked by several threads at once."""
 
-    def __init__(self, active: ActiveModel, models: ModelsFolder) -> None:
+    def __init__(self, serving: Serving, models: ModelsFolder) -> None:
         """Nothing is read yet."""
-        self._active = active
+        self._serving = serving
         self._models = models
         self._lock = Lock()
         self._kept: OrderedDict[str, VersionItems] = OrderedDict()
@@ -49,9 +49,9 @@ class Catalogues:
 
     def of(self, model: StoredModel) -> VersionItems | None:
         """The items of a version, by row; None where its files are gone or have changed. May read files."""
-        active = self._active.current.model
-        if model.content_hash == active.content_hash:
-            return VersionItems(active.bundle.items.ids, active.bundle.items.groups)
+        for served in self._serving.arms.models:
+            if model.content_hash == served.model.content_hash:
+                return VersionItems(served.model.bundle.items.ids, served.model.bundle.items.groups)
         with self._lock:
             if model.content_hash in self._kept:
                 self._kept.move_to_end(model.content_hash)

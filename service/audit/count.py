@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from measure.fairness.items import ItemGroups, item_groups
 from service.audit.catalogues import Catalogues
-from service.audit.shares import Classes, Shares, compared, overall
-from service.audit.tally import Tally
+from service.audit.shares import Classes, Shares, by_version, compared, overall
+from service.audit.tally import Tally, side_by_side
 from service.model.loaded import Model
 from service.store import BalanceCount, LogColumns, Pseudonyms, StoredModel
 
@@ -48,7 +49,17 @@ class Exposure:
 class Count:
     """The tally behind one answer, and the lists that are not in it; for one thread at a time."""
 
-    def __init__(self, model: Model, catalogues: Catalogues, pseudonyms: Pseudonyms) -> None:
+    def __init__(
+        self, model: Model, catalogues: Catalogues, pseudonyms: Pseudonyms, *, versions_apart: bool = False
+    ) -> None:
+        """Nothing is counted yet.
+
+        Args:
+            model: whose users are known.
+            catalogues: of the versions in the log.
+            pseudonyms: how users are written there.
+            versions_apart: whether the lists of each version are counted by themselves.
+        """
         users = model.bundle.users
         self._catalogues = catalogues
         self._row = users.row
@@ -58,22 +69,28 @@ class Count:
         groups = item_groups(model.bundle.items.groups)
         self._groups: dict[str, ItemGroups | None] = {model.content_hash: groups}
         """By content hash; None where the catalogue cannot be read."""
-        self._left_out: Counter[tuple[StoredModel, str]] = Counter()
-        self._tally = Tally(len(users.ids), groups.names)
+        self._models: dict[int, StoredModel] = {}
+        """By id: a row of the same model may have changed by the next part of the log."""
+        self._left_out: Counter[tuple[int, str]] = Counter()
+        self._new_tally = partial(Tally, len(users.ids), groups.names)
+        self._versions_apart = versions_apart
+        self._tallies: dict[int, Tally] = {}
+        """By the id of the model; all in one under 0 where versions are not apart."""
 
     def add(self, part: LogColumns) -> None:
         """Count a part of the log."""
         users = self._rows(part.user_keys)
         for model_id in np.unique(part.model_ids).tolist():
             model, mine = part.models[model_id], part.model_ids == model_id
+            self._models[model_id] = model
             groups = self._groups_of(model)
             if groups is None:
-                self._left_out[model, UNNAMED] += int(mine.sum())
+                self._left_out[model_id, UNNAMED] += int(mine.sum())
                 continue
             counted = mine & (users >= 0)
-            self._leave_out(model, [part.user_keys[place] for place in np.flatnonzero(mine & (users < 0))])
+            self._leave_out(model_id, [part.user_keys[place] for place in np.flatnonzero(mine & (users < 0))])
             shown = part.items[np.repeat(counted, part.lengths)]
-            self._tally.add(users[counted], part.key_ids[counted], part.lengths[counted], shown, groups)
+            self._tally_of(model_id).add(users[counted], part.key_ids[counted], part.lengths[counted], shown, groups)
 
     def exposure(
         self,
@@ -82,15 +99,35 @@ class Count:
         keys: Mapping[int, str],
         balances: Sequence[BalanceCount] = (),
     ) -> Exposure:
-        """The counts."""
-        tally = self._tally
+        """The counts: of everybody, of classes of users, or of versions where these were counted apart."""
+        count = len(self._row)
+        tallies = list(self._tallies.values()) or [self._new_tally()]
+        sums = side_by_side(tallies, count)
         with threadpool_limits(1, "blas"):  # the other processors are for requests
-            shares = overall(tally, groups) if classes is None else compared(tally, groups, classes, keys)
-        left_out = [NotCounted(model, lists, reason) for (model, reason), lists in self._left_out.items()]
-        if classes is not None and (unlabelled := int(tally.lists[classes.labels[tally.users] < 0].sum())):
+            if self._versions_apart:
+                shares = by_version(sums, groups, self._names(self._tallies), count, keys)
+            else:
+                shares = overall(sums, groups) if classes is None else compared(sums, groups, classes, keys)
+        left_out = [NotCounted(self._models[of], lists, reason) for (of, reason), lists in self._left_out.items()]
+        if classes is not None and (unlabelled := int(sums.lists[classes.labels[sums.users] < 0].sum())):
             left_out.append(NotCounted(None, unlabelled, UNLABELLED))
-        lists, users = int(tally.lists.sum()), len(np.unique(tally.users))
+        lists, users = int(sums.lists.sum()), len(np.unique(sums.users % count)) if count else 0
         return Exposure(lists, users, shares, tuple(left_out), tuple(balances))
+
+    def _tally_of(self, model_id: int) -> Tally:
+        of = model_id if self._versions_apart else 0
+        if of not in self._tallies:
+            self._tallies[of] = self._new_tally()
+        return self._tallies[of]
+
+    def _names(self, models: Iterable[int]) -> list[str]:
+        """name/version of each; with some of its content hash where another bundle has the same."""
+        found = [self._models[of] for of in models]
+        plain = Counter((one.name, one.version) for one in found)
+        return [
+            f"{one.name}/{one.version}" + (f" {one.content_hash[:12]}" if plain[one.name, one.version] > 1 else "")
+            for one in found
+        ]
 
     def _rows(self, keys: Sequence[str | None]) -> NDArray[np.int64]:
         """(n,) rows of the users in the bundle, -1 for nobody and for users that it does not have."""
@@ -106,8 +143,8 @@ class Count:
             self._groups[model.content_hash] = None if items is None else item_groups(items.groups)
         return self._groups[model.content_hash]
 
-    def _leave_out(self, model: StoredModel, keys: Sequence[str | None]) -> None:
+    def _leave_out(self, model_id: int, keys: Sequence[str | None]) -> None:
         nobodys = sum(key is None for key in keys)
         for reason, lists in ((NOBODYS, nobodys), (STRANGERS, len(keys) - nobodys)):
             if lists:
-                self._left_out[model, reason] += lists
+                self._left_out[model_id, reason] += lists

@@ -10,6 +10,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from service.audit.count import Count, Exposure
 from service.audit.requirements import PERSONAL, RequirementUse, summarised
 from service.audit.shares import Classes
 from service.errors import InvalidQueryError, NoAuditDataError, QueueFullError, UnknownGroupError
-from service.model.active import ActiveModel
+from service.model.active import Serving
 from service.model.loaded import Model
 from service.store import (
     LogFilter,
@@ -34,6 +35,8 @@ PART = 4000
 """Rows read and counted at a time: some milliseconds of a thread."""
 WAITING = 8
 """Requests that may wait until the log is counted for another one."""
+BY_MODEL = "model"
+"""In place of an attribute: what is compared are the versions that answered."""
 TURN_S = 1e-3
 """How long a thread may keep the interpreter while another one waits for it, as long as the log is counted: requests
 pass through four threads, and would wait 5 ms at each."""
@@ -43,10 +46,10 @@ EXPOSURE = tuple(purpose for purpose in Purpose if purpose.is_exposure)
 class LogStatistics:
     """Counts the request log of a running service."""
 
-    def __init__(self, store: Store, active: ActiveModel, catalogues: Catalogues) -> None:
+    def __init__(self, store: Store, serving: Serving, catalogues: Catalogues) -> None:
         """Nothing is read yet."""
         self._store = store
-        self._active = active
+        self._serving = serving
         self._catalogues = catalogues
         self._alone = asyncio.Lock()
         self._waiting = 0
@@ -55,7 +58,8 @@ class LogStatistics:
         """Exposure of the lists that were shown to users of the active bundle.
 
         Args:
-            by: attribute of the active bundle whose classes are compared; None for everybody together.
+            by: attribute of the active bundle whose classes are compared; `BY_MODEL` for versions, each over the lists
+                that it made; None for everybody together.
             groups: item groups to report; () for all.
             since_us: lists of an earlier time are left out.
             until_us: so are lists of this time and later.
@@ -67,14 +71,15 @@ class LogStatistics:
             QueueFullError: `WAITING` others wait already.
             StoreUnavailableError: the database is lost.
         """
-        model = self._active.current.model
-        classes = None if by is None else _classes(model, by)
+        model = self._serving.arms.active.model
+        classes = None if by is None or by == BY_MODEL else _classes(model, by)
         for group in groups:
             if not model.item_lookup.has(group):
                 raise UnknownGroupError(group, model.item_lookup.groups)
         wanted = LogFilter(since_us=since_us, until_us=until_us, purposes=EXPOSURE)
         async with self._turn():
-            count = await asyncio.to_thread(Count, model, self._catalogues, self._store.pseudonyms)
+            begun = partial(Count, model, self._catalogues, self._store.pseudonyms, versions_apart=by == BY_MODEL)
+            count = await asyncio.to_thread(begun)
             span = await self._store.read(log_span, wanted)
             for start in range(span.start, span.stop, PART):
                 positions = range(start, min(start + PART, span.stop))
@@ -99,7 +104,7 @@ class LogStatistics:
         wanted = LogFilter(since_us=since_us, until_us=until_us, purposes=PERSONAL)
         async with self._turn():
             counts = await self._store.read(count_requirements, wanted, self._store.pseudonyms)
-        return summarised(counts, self._active.current.model.bundle.description.attribute_names)
+        return summarised(counts, self._serving.arms.active.model.bundle.description.attribute_names)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -130,7 +135,7 @@ def _short_turns() -> Iterator[None]:
 def _classes(model: Model, by: str) -> Classes:
     description, audit = model.bundle.description, model.bundle.audit
     if by not in description.attribute_names:
-        known = list(description.attribute_names)
+        known = [*description.attribute_names, BY_MODEL]
         raise InvalidQueryError(
             [{"field": "by", "value": by, "reason": "not an attribute of this bundle", "allowed": known}]
         )

@@ -20,7 +20,7 @@ from measure.fairness.items import UNGROUPED
 from measure.fairness.shuffles import PERMUTATIONS, Shuffles
 from measure.fairness.totals import totals
 from measure.labels import RARE_BELOW
-from service.audit.tally import Tally
+from service.audit.tally import Sums
 
 SEED = 0
 """Seed of the draws: the same log gives the same answer."""
@@ -33,7 +33,7 @@ class GroupShares:
     """The exposure of one group of users."""
 
     name: str | None
-    """A class of the attribute, or the common name of rare ones; None for everybody."""
+    """A class of the attribute, or the common name of rare ones; a version; None for everybody."""
     users: int
     lists: int
     shares: Mapping[str, float]
@@ -65,29 +65,29 @@ class Classes:
     """Whether the classes stand from low to high; None: as their names say."""
 
 
-def overall(tally: Tally, wanted: Sequence[str]) -> Shares:
+def overall(sums: Sums, wanted: Sequence[str]) -> Shares:
     """Everybody together.
 
     Args:
-        tally: of the lists.
+        sums: of the lists.
         wanted: item groups to report; () for all.
     """
-    known = _PerUser(tally, wanted)
+    known = _PerUser(sums, wanted)
     everybody = Groups(("everybody",), np.zeros(len(known.users), np.int64))
     return Shares(known.reported, tuple(replace(one, name=None) for one in known.shares(everybody)))
 
 
-def compared(tally: Tally, wanted: Sequence[str], classes: Classes, keys: Mapping[int, str]) -> Shares:
+def compared(sums: Sums, wanted: Sequence[str], classes: Classes, keys: Mapping[int, str]) -> Shares:
     """Classes of users side by side; those with too few users are merged, as in an audit, or nothing is compared.
 
     Args:
-        tally: of the lists.
+        sums: of the lists.
         wanted: item groups to report, and to compare in `Shares.parity`; () for all. `Shares.total_variation` is
             always over all of them.
-        classes: of the users that the tally counts.
+        classes: of the users that are counted.
         keys: API key → its name.
     """
-    known = _PerUser(tally, wanted)
+    known = _PerUser(sums, wanted)
     labels = classes.labels[known.users]
     try:
         groups, merged = by_class(classes.attribute, labels, classes.names, ordered=classes.ordered)
@@ -95,41 +95,77 @@ def compared(tally: Tally, wanted: Sequence[str], classes: Classes, keys: Mappin
         every = tuple(classes.names)  # and not those that somebody is in: of a single user that would tell the class
         return Shares(known.reported, (), withheld=(Withheld(classes.attribute, every, f"not compared: {error}"),))
     reason = f"fewer than {RARE_BELOW} users with lists in a class: counted together"
+    return _beside(known, groups, known.shares(groups), keys, tuple(replace(one, reason=reason) for one in merged))
+
+
+def by_version(sums: Sums, wanted: Sequence[str], names: Sequence[str], users: int, keys: Mapping[int, str]) -> Shares:
+    """Versions side by side, each over the lists that it made; no class of anybody is looked at, so none is merged.
+
+    Args:
+        sums: of `service.audit.tally.side_by_side`: a user whom two versions answered counts in both.
+        wanted: as for `compared`.
+        names: of the versions, in the order of the tallies.
+        users: U of each tally.
+        keys: API key → its name.
+    """
+    known = _PerUser(sums, wanted)
+    if not len(known.users):
+        return Shares(known.reported, ())
+    each = Groups(tuple(names), known.users // users)
+    large = each.sizes >= RARE_BELOW
+    small = tuple(name for name, enough in zip(names, large, strict=True) if not enough)
+    few = f"answered fewer than {RARE_BELOW} users: not compared"
+    withheld = (Withheld("model", small, few),) if small else ()
+    if large.sum() < 2:
+        return Shares(known.reported, known.shares(each), withheld=withheld)
+    place = np.where(large, np.cumsum(large) - 1, -1)
+    groups = Groups(tuple(name for name in names if name not in small), place[each.of])
+    return _beside(known, groups, known.shares(each), keys, withheld)
+
+
+def _beside(
+    known: _PerUser,
+    groups: Groups,
+    shares: tuple[GroupShares, ...],
+    keys: Mapping[int, str],
+    withheld: tuple[Withheld, ...],
+) -> Shares:
+    """The gaps between groups, beside their shares."""
     users = len(known.users)
     bootstrap = Bootstrap(users, SEED, _draws(users, RESAMPLES))
     shuffles = Shuffles(groups, SEED, permutations=_draws(users, PERMUTATIONS))
     gap = parity.demographic(known.flags, known.reported, groups, bootstrap, shuffles)
     return Shares(
         known.reported,
-        known.shares(groups),
+        shares,
         exposure.gap(known.exposure, groups, bootstrap, shuffles),
         gap,
         None if gap is None or gap.item_group is None else known.gap_by_client(groups, gap.item_group, keys),
-        tuple(replace(one, reason=reason) for one in merged),
+        withheld,
     )
 
 
 class _PerUser:
-    """The tally's rows added up by user."""
+    """The rows added up by user."""
 
-    def __init__(self, tally: Tally, wanted: Sequence[str]) -> None:
-        self._tally = tally
-        self.users, self._user_of = np.unique(tally.users, return_inverse=True)
-        """(n,) users with lists; and (P,) which of them each row of the tally is."""
-        names = tally.groups
+    def __init__(self, sums: Sums, wanted: Sequence[str]) -> None:
+        self._sums = sums
+        self.users, self._user_of = np.unique(sums.users, return_inverse=True)
+        """(n,) users with lists; and (P,) which of them each row is."""
+        names = sums.groups
         self._order = sorted(range(len(names)), key=lambda column: (names[column] == UNGROUPED, names[column]))
         self._names = tuple(names[column] for column in self._order)
         self._chosen = [place for place, name in enumerate(self._names) if not wanted or name in wanted]
         self.reported = tuple(self._names[place] for place in self._chosen)
-        self.lists = self._summed(tally.lists.astype(np.float64)[:, None])[:, 0]
+        self.lists = self._summed(sums.lists.astype(np.float64)[:, None])[:, 0]
         """(n,)"""
-        self.exposure = self._summed(tally.exposure)[:, self._order]
+        self.exposure = self._summed(sums.exposure)[:, self._order]
         """(n, C) over all item groups, reported or not: shares are of the whole."""
 
     @property
     def flags(self) -> NDArray[np.float64]:
         """(n, reported) share of a user's lists that have an item of a group."""
-        shown = self._summed(self._tally.shown)[:, self._order][:, self._chosen]
+        shown = self._summed(self._sums.shown)[:, self._order][:, self._chosen]
         return shown / self.lists[:, None]
 
     def shares(self, groups: Groups) -> tuple[GroupShares, ...]:
@@ -144,10 +180,10 @@ class _PerUser:
 
     def gap_by_client(self, groups: Groups, item_group: str, keys: Mapping[int, str]) -> Clients:
         """Local and global gap of one item group; rows are users at one client."""
-        tally = self._tally
-        ids, client_of = np.unique(tally.clients, return_inverse=True)
+        sums = self._sums
+        ids, client_of = np.unique(sums.clients, return_inverse=True)
         names = tuple(keys.get(key, f"key {key}" if key else "") for key in ids.tolist())
-        flags = tally.shown[:, tally.groups.index(item_group)] / tally.lists
+        flags = sums.shown[:, sums.groups.index(item_group)] / sums.lists
         return clients.gaps(flags, Groups(groups.names, groups.of[self._user_of]), Groups(names, client_of))
 
     def _summed(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:

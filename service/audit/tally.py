@@ -6,7 +6,7 @@ Memory grows with users × clients × item groups, and not with the lists: a log
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,23 @@ from numpy.typing import NDArray
 from measure.fairness.items import ItemGroups, discount, of_items
 
 Number = TypeVar("Number", np.int32, np.int64, np.float64)
+
+
+class Sums(NamedTuple):
+    """What a tally has by now: P rows, one for each user and client, and C columns."""
+
+    groups: tuple[str, ...]
+    """C names of item groups: those of every catalogue that was counted."""
+    users: NDArray[np.int64]
+    """(P,) whose lists are in each row."""
+    clients: NDArray[np.int64]
+    """(P,) through which client they were asked for."""
+    lists: NDArray[np.int64]
+    """(P,) how many there are; at least one."""
+    exposure: NDArray[np.float64]
+    """(P, C) weight of the places that an item group had, 1 / log2(1 + rank); items of several groups share it."""
+    shown: NDArray[np.float64]
+    """(P, C) in how many of the lists an item group was at all."""
 
 
 class Tally:
@@ -69,34 +86,17 @@ class Tally:
             sums[hit] += added  # four times as fast as adding to those columns of it alone
 
     @property
-    def groups(self) -> tuple[str, ...]:
-        """C names of item groups: those of every catalogue that was counted."""
-        return tuple(self._column)
-
-    @property
-    def users(self) -> NDArray[np.int64]:
-        """(P,) whose lists are in each row."""
-        return self._owner[: self._size, 0]
-
-    @property
-    def clients(self) -> NDArray[np.int64]:
-        """(P,) through which client they were asked for."""
-        return self._owner[: self._size, 1]
-
-    @property
-    def lists(self) -> NDArray[np.int64]:
-        """(P,) how many there are; at least one."""
-        return self._lists[: self._size]
-
-    @property
-    def exposure(self) -> NDArray[np.float64]:
-        """(P, C) weight of the places that an item group had, 1 / log2(1 + rank); items of several groups share it."""
-        return self._exposure[: self._size]
-
-    @property
-    def shown(self) -> NDArray[np.float64]:
-        """(P, C) in how many of the lists an item group was at all."""
-        return self._shown[: self._size]
+    def sums(self) -> Sums:
+        """All that was counted."""
+        rows, columns = slice(self._size), slice(len(self._column))
+        return Sums(
+            tuple(self._column),
+            self._owner[rows, 0],
+            self._owner[rows, 1],
+            self._lists[rows],
+            self._exposure[rows, columns],
+            self._shown[rows, columns],
+        )
 
     def _rows_of(self, users: NDArray[np.int64], clients: NDArray[np.int64]) -> NDArray[np.int64]:
         """(n,) rows; new ones for users that were not met through a client before."""
@@ -133,6 +133,33 @@ class Tally:
         self._lists = _padded(self._lists, (height,))
         self._exposure = _padded(self._exposure, (height, max(width, columns)))
         self._shown = _padded(self._shown, (height, max(width, columns)))
+
+
+def side_by_side(tallies: Sequence[Tally], users: int) -> Sums:
+    """Several tallies as one: a user who is in two of them is two users.
+
+    Args:
+        tallies: at least one; of the same users.
+        users: U of each; user u of tally t becomes u + t U.
+    """
+    each = [tally.sums for tally in tallies]
+    if len(each) == 1:
+        return each[0]
+    columns = {name: None for sums in each for name in sums.groups}
+    place = {name: column for column, name in enumerate(columns)}
+    rows = np.cumsum([0, *(len(sums.lists) for sums in each)])
+    exposure, shown = np.zeros((rows[-1], len(place))), np.zeros((rows[-1], len(place)))
+    for sums, start in zip(each, rows.tolist(), strict=False):
+        at = np.ix_(range(start, start + len(sums.lists)), [place[name] for name in sums.groups])
+        exposure[at], shown[at] = sums.exposure, sums.shown
+    return Sums(
+        tuple(place),
+        np.concatenate([sums.users + t * users for t, sums in enumerate(each)]),
+        np.concatenate([sums.clients for sums in each]),
+        np.concatenate([sums.lists for sums in each]),
+        exposure,
+        shown,
+    )
 
 
 def _by_list(lengths: NDArray[np.int64], items: NDArray[np.int32], groups: ItemGroups) -> NDArray[np.float64]:

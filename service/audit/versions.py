@@ -13,7 +13,7 @@ from bundle.check import check_hashes, check_names
 from bundle.files import read_card, read_manifest
 from bundle.layout import AUDIT_FILES, CARD, MANIFEST
 from service.errors import ModelRefusedError, NoAuditDataError, UnknownModelError
-from service.model.active import ActiveModel
+from service.model.active import Serving
 from service.model.folder import ModelsFolder
 from service.store import StoredModel
 
@@ -21,11 +21,15 @@ from service.store import StoredModel
 class Versions:
     """Bundles by version, then by content hash: a folder may hold another bundle by the time it is read."""
 
-    def __init__(self, models: ModelsFolder, bundle: Path, active: ActiveModel) -> None:
-        """Take the models folder, the folder of EVENHAND_BUNDLE (which may lie elsewhere), and the active model."""
+    def __init__(self, models: ModelsFolder, bundle: Path, serving: Serving) -> None:
+        """Take the models folder, the folder of EVENHAND_BUNDLE (which may lie elsewhere), and the models that answer.
+
+        What is measured where no version is named is the active one; another one is found by its name, also while it
+        answers a share of the users.
+        """
         self._models = models
         self._bundle = bundle
-        self._active = active
+        self._serving = serving
 
     @property
     def index(self) -> Literal["torch", "ivf", "hnsw"]:
@@ -33,7 +37,7 @@ class Versions:
 
         Exact ones all give the same lists. Milvus is somewhere else, and its address a secret.
         """
-        kind = self._active.current.model.index.kind
+        kind = self._serving.arms.active.model.index.kind
         return kind if kind == "ivf" or kind == "hnsw" else "torch"
 
     def manifest(self, version: str | None) -> Manifest:
@@ -43,7 +47,7 @@ class Versions:
             UnknownModelError: there is none.
             ModelRefusedError: its manifest is damaged.
         """
-        active = cast(Manifest, self._active.current.model.bundle.description)  # it was read from a folder
+        active = cast(Manifest, self._serving.arms.active.model.bundle.description)  # it was read from a folder
         if version is None or version == active.version:
             return active
         return self._look(version)[1]
@@ -55,10 +59,10 @@ class Versions:
             UnknownModelError: there is none.
             ModelRefusedError: its manifest or its card is damaged.
         """
-        serving = self._active.current.model.bundle
-        active = cast(Manifest, serving.description)
+        bundle = self._serving.arms.active.model.bundle
+        active = cast(Manifest, bundle.description)
         if version is None or version == active.version:
-            return active, dict(serving.card)
+            return active, dict(bundle.card)
         folder, manifest = self._look(version)
         try:
             check_names(folder, manifest)

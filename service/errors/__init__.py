@@ -27,6 +27,7 @@
     ├── UnknownModelError             404  no such version in the models folder
     ├── ModelRefusedError             422  that version is damaged, or cannot do what is demanded here
     ├── RequirementsUnmetError        409  it cannot meet requirements that users have stored
+    ├── ShareRefusedError             409  it cannot answer a share of the users beside the active one
     ├── ActivationRunningError        409  one at a time
     ├── NoAuditDataError              409  the bundle came without what audits need
     ├── UnknownRunError               404  no audit run with that id
@@ -64,7 +65,13 @@ from service.errors.lists import (
     UnsupportedRequirementError,
     UserSuppressedError,
 )
-from service.errors.models import ActivationRunningError, ModelRefusedError, RequirementsUnmetError, UnknownModelError
+from service.errors.models import (
+    ActivationRunningError,
+    ModelRefusedError,
+    RequirementsUnmetError,
+    ShareRefusedError,
+    UnknownModelError,
+)
 from service.errors.requests import (
     BodyTooLargeError,
     InvalidBodyError,
@@ -115,6 +122,7 @@ __all__ = [
     "RunNotDoneError",
     "ServiceError",
     "SessionsUnsupportedError",
+    "ShareRefusedError",
     "StaleCursorError",
     "StartError",
     "StoppingError",

@@ -34,19 +34,44 @@ class ModelRefusedError(ServiceError):
 
 
 class RequirementsUnmetError(ServiceError):
-    """That version cannot meet requirements that users have stored; `force=true` activates it all the same."""
+    """That version cannot meet requirements that users have stored.
+
+    `force=true` activates it all the same, but not for a share of the users.
+    """
 
     status = 409
     code = "requirements_unmet"
 
-    def __init__(self, version: str, users: int, combinations: Sequence[Sequence[str]]) -> None:
+    def __init__(
+        self, version: str, users: int, combinations: Sequence[Sequence[str]], *, shared: bool = False
+    ) -> None:
+        """``shared``: whether it was to answer a share, or is to answer the rest beside one."""
+        way = (
+            "a share of the users needs two versions that can meet all of them"
+            if shared
+            else "force=true activates it all the same"
+        )
         super().__init__(
             f"version {version!r} cannot meet the stored requirements of {users} users, whose requests it would refuse "
-            "with unsupported_requirement; force=true activates it all the same"
+            f"with unsupported_requirement; {way}"
         )
         self.value = version
         self.users = users
         self.combinations = [list(names) for names in combinations]
+
+
+class ShareRefusedError(ServiceError):
+    """That version cannot answer a share of the users beside the active one, which goes on as it does."""
+
+    status = 409
+    code = "share_refused"
+
+    def __init__(self, version: str, reason: str, *, attributes: Sequence[str] = ()) -> None:
+        """``attributes``: those that only one of the two can protect so."""
+        super().__init__(f"version {version!r} gets no share of the users: {reason}")
+        self.value = version
+        self.reason = reason
+        self.attributes = list(attributes)
 
 
 class ActivationRunningError(ServiceError):

@@ -1,209 +1,197 @@
-"""One activation: find → prepare → compare → record → swap. The active model serves meanwhile.
+"""One activation: find → load → compare → record → take up. The models that answer go on meanwhile.
 
-The activating replica records the activation in the database first. Every other replica hears of that and follows, and
-so does the next start. A replica that cannot follow says why in its log, its metrics and the detail of its readiness.
+A model is activated for everybody, or for a share of the users beside the active one. The activating replica records
+that in the database before it takes it up (`service.model.following`), as every other replica and the next start do.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
 
-from structlog.typing import FilteringBoundLogger
-
-from service.errors import ActivationRunningError, ModelRefusedError, RequirementsUnmetError, ServiceError
-from service.index import Device, Kind
-from service.model.active import ActiveModel, ServedModel
+from service.errors import ActivationRunningError, RequirementsUnmetError, ServiceError, ShareRefusedError
+from service.model.active import ServedModel, Serving
 from service.model.folder import ModelsFolder
-from service.model.inference import use_one_thread
-from service.model.preparation import ModelChange, Prepared, compare, prepare
-from service.store import Store, StoredModel, activate_model, register_model
+from service.model.following import Ending, Follower
+from service.model.loaded import Model
+from service.model.preparation import ModelChange, compare, unmet_requirements
+from service.requirement import check_share
+from service.store import Store, activate_model, end_share, register_model, share_model
 
-FOLLOW_S = 0.5
-"""Interval at which a replica looks for the model activated last."""
-LAST_WAIT_S = 30.0
-"""Longest wait before it tries again to follow."""
 ALL_S = 30.0
 """How long an activation waits for the other processes of its service."""
 SHOWN = 20
 """Stored requirements that a refusal lists."""
-
-Ending = Literal["activated", "followed", "refused", "failed"]
-"""activated: asked for here, and done; followed: done after another replica; refused: the model cannot serve, or the
-request is wrong; failed: any other fault."""
-ENDINGS: tuple[Ending, ...] = get_args(Ending)
-
-Value = TypeVar("Value")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class Activated:
     """A completed activation."""
 
-    model: StoredModel
     previous: tuple[str, str]
-    """Name and version of the model before."""
-    compared: ModelChange
-    timings_ms: Mapping[str, float]
+    """Name and version of the model that was active before."""
+    compared: ModelChange | None
+    """The model beside that one; None where a share has ended, for which nothing is loaded."""
 
 
 class Activations:
-    """Replaces the active model by models of a folder, one at a time."""
+    """Activates models of a folder, one at a time."""
 
     def __init__(
         self,
         models: ModelsFolder,
-        active: ActiveModel,
+        serving: Serving,
         store: Store,
+        follower: Follower,
         *,
-        device: Device,
-        index: Kind = "auto",
-        milvus_url: str | None = None,
-        log: FilteringBoundLogger,
-        swap: Callable[[ServedModel], ServedModel],
         all_serve: Callable[[int], bool],
         observe: Callable[[Ending], None],
     ) -> None:
-        """Nothing runs before `start`.
+        """Nothing is activated yet.
 
         Args:
             models: the folder of versions.
-            active: holds the model that serves.
-            store: records activations, and tells of those of other replicas.
-            device: the device that indexes search on.
-            index: the kind of index.
-            milvus_url: address of Milvus, for that kind.
-            log: for operators.
-            swap: makes another model the active one, and returns the one before.
-            all_serve: tells whether all processes of this service serve a model, by its id.
+            serving: holds the models that answer.
+            store: records activations.
+            follower: takes up what is recorded.
+            all_serve: tells whether all processes of this service answer from some models, by their revision.
             observe: called with the ending of each attempt.
         """
         self.models = models
-        self.trouble: str | None = None
-        """Why this process does not serve the model that was activated last; None where it does."""
-        self._active = active
+        self._serving = serving
         self._store = store
-        self._prepared = partial(prepare, device=device, kind=index, milvus_url=milvus_url)
-        self._log = log
-        self._put = swap
+        self._follower = follower
         self._all_serve = all_serve
         self._observe = observe
-        self._running: str | None = None
-        self._thread = ThreadPoolExecutor(1, "activation", initializer=use_one_thread)
-        self._follower: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Follow the activations of other replicas from now on."""
-        self._follower = asyncio.create_task(self._follow())
-
-    async def close(self) -> None:
-        """Stop following; wait for a model that is being loaded."""
-        if self._follower is not None:
-            self._follower.cancel()
-            await asyncio.wait([self._follower])
-        await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
-
-    async def activate(self, version: str, *, force: bool, by: str | None) -> Activated:
-        """Serve a version from now on, here and on every replica; by its end all processes of this service do.
+    async def activate(self, version: str, *, share: float = 1.0, force: bool, by: str | None) -> Activated:
+        """Answer from a version from now on, here and on every replica; by its end all processes of this service do.
 
         Args:
             version: in the models folder; older or newer than the present one.
-            force: activate even if it cannot meet requirements that users have stored.
+            share: of the users that it answers: 1 for everybody; less for some, beside the active one; 0 for nobody.
+            force: activate for everybody even if it cannot meet requirements that users have stored.
             by: name of the API key.
 
         Raises:
             UnknownModelError: no such version.
             ModelRefusedError: it is damaged, or cannot meet the operator's policy.
-            RequirementsUnmetError: it cannot meet users' stored requirements.
-            ActivationRunningError: another one is running here.
+            RequirementsUnmetError: it cannot meet users' stored requirements; for a share, it or the active one.
+            ShareRefusedError: it is the active one, another one has a share, or it cannot meet what the active one can.
+            ActivationRunningError: another one is running here, or was recorded elsewhere meanwhile.
             UnavailableError: it cannot be recorded now.
         """
-        if self._running is not None:
-            raise ActivationRunningError(self._running)
-        self._running = version
+        if self._follower.busy is not None:
+            raise ActivationRunningError(self._follower.busy)
+        self._follower.busy = version
         ending: Ending = "failed"
+        compared: ModelChange | None
+        previous = _names(self._serving.arms.active)
         try:
-            folder = self.models.find(version)
-            prepared, compared = await self._run(self._prepare_and_compare, folder)
-            if compared.unmet and not force:
-                shown = sorted(compared.unmet)[:SHOWN]
-                raise RequirementsUnmetError(version, compared.users_unmet, shown)
-            model = prepared.model
-            description = model.bundle.description
-            names = (description.name, description.version, model.content_hash, description.attribute_names)
-            stored = await self._store.change(register_model, *names)
-            await self._store.change(activate_model, stored.id, by)
-            before = self._swap(prepared, stored.id, by=by, users_unmet=compared.users_unmet)
+            if share == 0:
+                compared = None
+                await self._end(version, by)
+            else:
+                compared = await self._begin(version, share, force=force, by=by)
             ending = "activated"
-            await self._until_all_serve(stored.id)
-            return Activated(self._store.known.models[stored.id], before, compared, prepared.timings_ms)
+            await self._until_all_serve()
+            return Activated(previous, compared)
         except ServiceError as error:
             ending = "refused" if error.status < 500 else "failed"
             raise
         finally:
-            self._running = None
+            self._follower.busy = None
             self._observe(ending)
 
-    async def _until_all_serve(self, model: int) -> None:
+    async def _begin(self, version: str, share: float, *, force: bool, by: str | None) -> ModelChange:
+        """Let a version answer everybody, or a share of the users."""
+        folder = self.models.find(version)
+        if share < 1:
+            self._check_free(folder)
+        model = self._trial_in(folder) or await self._follower.load(folder)
+        active = self._serving.arms.active
+        compared = await self._follower.in_thread(partial(self._compare, active, model, share, force=force))
+        names = (model.name, version, model.content_hash, model.bundle.description.attribute_names)
+        stored = await self._store.change(register_model, *names)
+        if share == 1:
+            await self._store.change(activate_model, stored.id, by)
+        elif not await self._store.change(share_model, stored.id, share, beside=active.id, by=by):
+            recorded = self._store.known.arms
+            other = recorded.trial or recorded.active
+            raise ActivationRunningError(version if other is None else other.version)
+        served = ServedModel(model, stored.id, active.policy)
+        del model, active  # nothing here holds a model that does not answer any more
+        await self._follower.take_up(served, by=by, users_unmet=compared.users_unmet)
+        return compared
+
+    async def _end(self, version: str, by: str | None) -> None:
+        """Let a version answer nobody. Its files are not looked at: where they are gone, that is no hindrance."""
+        trial = self._store.known.arms.trial
+        if trial is not None and trial.version == version:
+            await self._store.change(end_share, trial.id)
+            await self._follower.take_up(by=by)
+        elif version == self._serving.arms.active.model.version:
+            raise ShareRefusedError(version, "it is the active one; share 1 of another version ends that")
+        else:
+            self.models.find(version)
+
+    def _check_free(self, folder: Path) -> None:
+        """Pass only if a version may stand beside the active one.
+
+        Raises:
+            ShareRefusedError: it may not.
+        """
+        version, arms = folder.name, self._serving.arms
+        if version == arms.active.model.version:
+            raise ShareRefusedError(version, "it is the active one, and answers all whom no share gives another one")
+        if arms.trial is not None and self._trial_in(folder) is None:
+            other, size = arms.trial.served.model, arms.trial.share.size
+            there = f"version {other.version!r} (content {other.content_hash[:12]}) has one of {size:g}"
+            raise ShareRefusedError(version, f"{there}, which ends with its share 1 or 0")
+
+    def _trial_in(self, folder: Path) -> Model | None:
+        """The model that has a share already, where it is what the folder holds."""
+        trial = self._serving.arms.trial
+        if trial is None or trial.served.model.version != folder.name:
+            return None
+        manifest = self.models.look(folder).manifest
+        same = manifest is not None and manifest.content_hash == trial.served.model.content_hash
+        return trial.served.model if same else None
+
+    def _compare(self, active: ServedModel, model: Model, share: float, *, force: bool) -> ModelChange:
+        """The differences, where they allow the activation.
+
+        Raises:
+            RequirementsUnmetError, ShareRefusedError: they do not.
+        """
+        known = self._store.known
+        before, after = active.model.bundle, model.bundle
+        compared = compare(before, after, active.policy, known)
+        if share < 1:
+            check_share(before.description, after.description, active.policy)
+            unmet = unmet_requirements(before.description, active.policy, known)
+            _check_met(active.model.version, unmet, shared=True)
+        if share < 1 or not force:
+            _check_met(model.version, compared.unmet, shared=share < 1)
+        return compared
+
+    async def _until_all_serve(self) -> None:
         """Wait for the other processes of this service. One that takes too long follows later, like a replica."""
+        revision = self._store.known.arms.revision
         with suppress(TimeoutError):
             async with asyncio.timeout(ALL_S):
-                while not self._all_serve(model):
+                while revision == self._store.known.arms.revision and not self._all_serve(revision):
                     await asyncio.sleep(0.01)
 
-    def _prepare_and_compare(self, folder: Path) -> tuple[Prepared, ModelChange]:
-        serving = self._active.current
-        prepared = self._prepared(folder, serving.policy)
-        compared = compare(serving.model.bundle, prepared.model.bundle, serving.policy, self._store.known)
-        return prepared, compared
 
-    def _prepare(self, wanted: StoredModel) -> Prepared:
-        prepared = self._prepared(self.models.find(wanted.version), self._active.current.policy)
-        if prepared.model.content_hash != wanted.content_hash:
-            raise ModelRefusedError(
-                wanted.version, f"its content hash is {prepared.model.content_hash}, not {wanted.content_hash}"
-            )
-        return prepared
+def _check_met(version: str, unmet: Mapping[tuple[str, ...], int], *, shared: bool) -> None:
+    if unmet:
+        raise RequirementsUnmetError(version, sum(unmet.values()), sorted(unmet)[:SHOWN], shared=shared)
 
-    async def _follow(self) -> None:
-        wait_s = FOLLOW_S
-        while True:
-            await asyncio.sleep(wait_s)
-            wanted = self._store.known.active
-            if wanted is None or wanted.id == self._active.current.id or self._running is not None:
-                wait_s, self.trouble = FOLLOW_S, None
-                continue
-            self._running = wanted.version
-            try:
-                # The activating replica has decided about stored requirements; that holds here as well.
-                self._swap(await self._run(self._prepare, wanted), wanted.id, by=wanted.activated_by)
-                wait_s, self.trouble = FOLLOW_S, None
-                self._observe("followed")
-            except Exception as error:  # of any kind: the follower lives on, and the active model serves
-                wait_s = min(2 * wait_s, LAST_WAIT_S)
-                reason = str(error) if isinstance(error, ServiceError) else type(error).__name__
-                self.trouble = f"{wanted.name}/{wanted.version} was activated, but cannot be served here: {reason}"
-                self._observe("failed")
-                self._log.error("model not followed", bundle=f"{wanted.name}/{wanted.version}", reason=reason)
-            finally:
-                self._running = None
 
-    def _swap(self, prepared: Prepared, model_id: int, **facts: object) -> tuple[str, str]:
-        """Serve it from now on. Returns name and version of the one before, which nothing here holds any longer."""
-        model = prepared.model
-        before = self._put(ServedModel(model, model_id, self._active.current.policy)).model
-        timings_ms = {name: round(value, 1) for name, value in prepared.timings_ms.items()}
-        names = {"bundle": f"{model.name}/{model.version}", "previous": f"{before.name}/{before.version}"}
-        self._log.info("model activated", **names, **facts, **timings_ms)
-        self._log.info("index", bundle=names["bundle"], **model.index_facts())
-        return before.name, before.version
-
-    async def _run(self, work: Callable[[Value], Result], value: Value) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, value)
+def _names(served: ServedModel) -> tuple[str, str]:
+    return served.model.name, served.model.version

@@ -1,9 +1,10 @@
-"""The model that serves. A request keeps the model it began with; the last of these requests frees an old model."""
+"""The models that answer, and who gets which. A request keeps the model it began with; the last of them frees it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 from service.balance import AskedBalance, Balance, Shown, resolve_balance
 from service.model.balanced import Targets
 from service.model.loaded import Model
+from service.model.share import Share
 from service.requirement import Policy, Requirement, check_policy, resolve
-from service.store import LoggedProtection
+from service.store import UNRECORDED, LoggedProtection
 
 REMEMBERED = 4096
 """How many resolved requirements are kept; few different ones are asked for."""
@@ -106,14 +108,50 @@ def over(model: Model, policy: Policy) -> Policy:
     return replace(policy, balance=balance)
 
 
-class ActiveModel:
-    """Holds the model that serves: the only thing that a swap changes."""
+class Trial(NamedTuple):
+    """A second model, and its share of the users."""
 
-    def __init__(self, served: ServedModel) -> None:
-        self.current = served
-        """The model for requests that begin now; each takes it once and keeps it."""
+    served: ServedModel
+    share: Share
 
-    def swap(self, served: ServedModel) -> ServedModel:
-        """Serve another model from now on; returns the one before, which no new request will use."""
-        before, self.current = self.current, served
+
+class Arms(NamedTuple):
+    """The models that answer at a time, as the arms of an A/B test: the active one, and perhaps another beside it."""
+
+    active: ServedModel
+    """For everybody whom no share gives the other one, and for requests that name no user."""
+    trial: Trial | None = None
+    revision: int = UNRECORDED
+    """`StoredArms.revision` of what was asked for."""
+
+    def of(self, user: str | None) -> ServedModel:
+        """The model that answers a user; None for nobody known: of them none could be told again."""
+        if self.trial is None or user is None or not self.trial.share.has(user):
+            return self.active
+        return self.trial.served
+
+    @property
+    def models(self) -> tuple[ServedModel, ...]:
+        """One or two, the active one first."""
+        return (self.active,) if self.trial is None else (self.active, self.trial.served)
+
+    @property
+    def shares(self) -> tuple[tuple[ServedModel, float], ...]:
+        """Each of them, and the share of the users that it answers."""
+        if self.trial is None:
+            return ((self.active, 1.0),)
+        size = self.trial.share.size
+        return ((self.active, 1.0 - size), (self.trial.served, size))
+
+
+class Serving:
+    """Holds the models that answer: the only thing that an activation changes."""
+
+    def __init__(self, arms: Arms) -> None:
+        self.arms = arms
+        """The models for requests that begin now; each takes its own once and keeps it."""
+
+    def swap(self, arms: Arms) -> Arms:
+        """Answer from these from now on; returns those before, which no new request will use."""
+        before, self.arms = self.arms, arms
         return before

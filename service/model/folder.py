@@ -17,6 +17,7 @@ from service.store import (
     Database,
     StoredModel,
     StoreStartError,
+    arms_of,
     check_schema,
     list_keys,
     list_models,
@@ -50,7 +51,7 @@ class ModelsFolder:
 
     def versions(self) -> list[Found]:
         """Every version, the newest first, damaged manifests last; reads files."""
-        found = [self._look(path.parent) for path in self.root.glob(f"*/{MANIFEST}") if _is_version(path.parent.name)]
+        found = [self.look(path.parent) for path in self.root.glob(f"*/{MANIFEST}") if _is_version(path.parent.name)]
         whole = [one for one in found if one.manifest is not None]
         whole.sort(key=lambda one: (one.manifest is not None and one.manifest.created, one.version), reverse=True)
         return whole + sorted((one for one in found if one.manifest is None), key=lambda one: one.version)
@@ -66,7 +67,8 @@ class ModelsFolder:
             return folder
         raise UnknownModelError(version, [one.version for one in self.versions()])
 
-    def _look(self, folder: Path) -> Found:
+    def look(self, folder: Path) -> Found:
+        """What a folder of a version holds by now."""
         try:
             manifest = read_manifest(folder)
         except (BundleError, OSError) as error:
@@ -98,8 +100,7 @@ def glance(url: str) -> Glance | None:
         check_schema(database)
         with database.reading() as connection:
             known, keys = list_models(connection), list_keys(connection)
-        active = max(known, key=lambda model: model.activation, default=None)
-        return Glance(bool(keys), active if active is not None and active.activation else None)
+        return Glance(bool(keys), arms_of(known).active)
     except StoreStartError:
         return None
     finally:

@@ -50,9 +50,15 @@ class Prepared:
 
 
 def prepare(
-    folder: Path, policy: Policy, device: Device, kind: Kind = "auto", *, milvus_url: str | None = None
+    folder: Path,
+    policy: Policy,
+    device: Device,
+    kind: Kind = "auto",
+    *,
+    milvus_url: str | None = None,
+    trust_stamp: bool = False,
 ) -> Prepared:
-    """Load a version, check every hash even if there is a stamp, and make real lists with it.
+    """Load a version, and make real lists with it.
 
     Args:
         folder: of the version.
@@ -60,13 +66,14 @@ def prepare(
         device: the device that its index searches on.
         kind: the kind of index.
         milvus_url: address of Milvus, for that kind.
+        trust_stamp: whether a stamp of earlier checks will do, as at a start; else every hash is checked.
 
     Raises:
         ModelRefusedError: it is damaged, or cannot meet the operator's policy.
     """
     version = folder.name
     try:
-        model = load_model(folder, device, kind, milvus_url=milvus_url, trust_stamp=False)
+        model = load_model(folder, device, kind, milvus_url=milvus_url, trust_stamp=trust_stamp)
         check_policy(model.bundle.description, policy)
         over(model, policy)
     except StartError as error:

@@ -1,8 +1,9 @@
-"""One request: plan → cache → batcher → combine → search (rerank, balance) → request log → answer.
+"""One request: model → plan → cache → batcher → combine → search (rerank, balance) → request log → answer.
 
-A plan says what is protected, whose list it is, and which items to drop (`service.recommend.plan`). The worker thread
-makes the list (`service.model.inference`) and passes its record on to the log's writer. An answer leaves only after its
-record is durable. Where the user's state or the hidden items have changed by then, the list is planned and made again.
+Where two models answer, the user's id says which one. A plan says what is protected, whose list it is, and which items
+to drop (`service.recommend.plan`). The worker thread makes the list (`service.model.inference`) and passes its record
+on to the log's writer. An answer leaves only after its record is durable. Where the user's state or the hidden items
+have changed by then, the list is planned and made again.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from service.cache import AnswerCache, AnswerKey, CachedAnswer
 from service.errors import NotReadyError, OutdatedError
 from service.index import Position, Ranking
 from service.metrics import Metrics
-from service.model.active import ActiveModel, ServedModel
+from service.model.active import ServedModel, Serving
 from service.model.inference import BundleUser, Task, compute, use_one_thread
 from service.model.loaded import Model
 from service.recommend.batcher import Batcher, Computed
 from service.recommend.cursor import Cursors
 from service.recommend.plan import Plan, plan_list
-from service.recommend.queries import AnyQuery, PopularQuery, SimilarQuery
+from service.recommend.queries import AnyQuery, PopularQuery, SimilarQuery, UserQuery
 from service.requirement import Policy, Requirement, covering_mask
 from service.stages import Stage
 from service.store import LoggedBalance, LogRecord, Purpose, Store, now_us
@@ -92,11 +93,11 @@ class _Made(NamedTuple):
 
 
 class Recommender:
-    """Answers queries from the active model."""
+    """Answers queries from the models that answer."""
 
     def __init__(
         self,
-        active: ActiveModel,
+        serving: Serving,
         store: Store,
         cache: AnswerCache,
         cursors: Cursors,
@@ -108,7 +109,7 @@ class Recommender:
         deadline_s: float,
     ) -> None:
         """Take the loaded parts and the operator's limits; nothing runs before `start`."""
-        self.active = active
+        self.serving = serving
         self._store = store
         self._cache = cache
         self._cursors = cursors
@@ -133,7 +134,7 @@ class Recommender:
             UnavailableError: too many requests wait, or this one waited too long; the log cannot be written; the
                 user's state or the hidden items kept changing.
         """
-        served = self.active.current
+        served = self.serving.arms.of(query.user if isinstance(query, UserQuery) else None)
         for _ in range(ATTEMPTS):
             plan = plan_list(query, served, self._store.known, self._cursors)
             key = plan.cache_key
@@ -180,12 +181,12 @@ class Recommender:
     @property
     def model(self) -> Model:
         """The active model."""
-        return self.active.current.model
+        return self.serving.arms.active.model
 
     @property
     def policy(self) -> Policy:
         """The operator's policy."""
-        return self.active.current.policy
+        return self.serving.arms.active.policy
 
     @property
     def trouble(self) -> str | None:
@@ -206,7 +207,7 @@ class Recommender:
     async def start(self) -> None:
         """Start the worker, and make a real list as a test."""
         self._batcher.start()
-        await self.warm(self.active.current)
+        await self.warm(self.serving.arms.active)
         self._warm = True
 
     async def warm(self, served: ServedModel) -> None:

@@ -29,7 +29,7 @@ from service.store.keys import create_key, find_key, list_keys, retire_key, revo
 from service.store.lock import ProcessLock
 from service.store.log import LogFilter, LogRow, log_page, logged_ids
 from service.store.migration import check_schema, migrate
-from service.store.models import activate_model, list_models, register_model
+from service.store.models import activate_model, end_share, list_models, register_model, share_model
 from service.store.pseudonym import Pseudonyms
 from service.store.record import LoggedBalance, LoggedProtection, LogRecord, Purpose
 from service.store.retention import prune_idempotency
@@ -47,7 +47,17 @@ from service.store.runs import (
     report_run,
     requeue_run,
 )
-from service.store.state_cache import HiddenItems, Key, StateCache, StoredModel, UserState, learn
+from service.store.state_cache import (
+    UNRECORDED,
+    HiddenItems,
+    Key,
+    StateCache,
+    StoredArms,
+    StoredModel,
+    UserState,
+    arms_of,
+    learn,
+)
 from service.store.store import Store
 from service.store.users import (
     Erased,
@@ -67,6 +77,7 @@ from service.store.users import (
 )
 
 __all__ = [
+    "UNRECORDED",
     "BalanceCount",
     "Database",
     "Erased",
@@ -93,6 +104,7 @@ __all__ = [
     "Store",
     "StoreStartError",
     "StoreUnavailableError",
+    "StoredArms",
     "StoredModel",
     "Taken",
     "Transaction",
@@ -101,6 +113,7 @@ __all__ = [
     "UserState",
     "activate_model",
     "add_interactions",
+    "arms_of",
     "back_up",
     "cancel_run",
     "check_schema",
@@ -110,6 +123,7 @@ __all__ = [
     "create_key",
     "create_run",
     "delete_run",
+    "end_share",
     "erase_user",
     "export",
     "fail_lost_runs",
@@ -140,6 +154,7 @@ __all__ = [
     "restore",
     "retire_key",
     "revoke_key",
+    "share_model",
     "stored_requirement",
     "user_data",
 ]

@@ -116,6 +116,8 @@ models = Table(
     Column("activated_us", BigInteger),
     Column("activated_by", Text, comment="name of the API key; NULL where there was none"),
     Column("activation", BigInteger, nullable=False, comment="revision of the last activation; the largest is active"),
+    Column("share", Double, nullable=False, server_default="0", comment="of users, beside the active one"),
+    Column("share_salt", LargeBinary, comment="of the keyed hash that says which users; NULL without a share"),
     Column("revision", BigInteger, nullable=False, index=True),
     UniqueConstraint("name", "version", "content_hash"),
     sqlite_autoincrement=True,

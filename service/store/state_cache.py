@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Row, Select, Table, select
 
@@ -19,6 +20,8 @@ from service.store.schema import erased_users, hidden_items, interactions, keys,
 
 REVISION = str(select(state.c.revision))
 """Compiled once: compiling the statement for every transaction would take as long as the database's answer."""
+UNRECORDED = -1
+"""In place of a revision while nothing was ever activated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,39 @@ class StoredModel:
     """Revision of the last activation, 0 for none; the model with the largest one is active."""
     activated_by: str | None = None
     """Name of the API key; None where there was none."""
+    share: float = 0.0
+    """Of the users that it answers beside the active one; 0 where it is active itself, or answers nobody."""
+    share_salt: bytes | None = None
+    """Of the hash that says which users these are; None without a share."""
+    revision: int = 0
+    """Of the last change of all this."""
 
     @cached_property
     def bit(self) -> Mapping[str, int]:
         """Attribute → its bit in the log's masks."""
         return {name: 1 << place for place, name in enumerate(self.attributes)}
+
+
+class StoredArms(NamedTuple):
+    """The models that are to answer, as every replica and every start has them."""
+
+    active: StoredModel | None
+    """Activated last; None where none ever was."""
+    trial: StoredModel | None
+    """Answers a share of the users beside it; None where there is none."""
+
+    @property
+    def revision(self) -> int:
+        """Names these two and the share: whatever of that changes, it is another one; `UNRECORDED` before the first."""
+        return self.trial.revision if self.trial else self.active.activation if self.active else UNRECORDED
+
+
+def arms_of(models: Iterable[StoredModel]) -> StoredArms:
+    """The two of these that are to answer."""
+    known = list(models)
+    newest = max(known, key=lambda model: model.activation, default=None)
+    trial = next((model for model in known if model.share > 0), None)
+    return StoredArms(newest if newest is not None and newest.activation else None, trial)
 
 
 @dataclass(frozen=True)
@@ -129,10 +160,9 @@ class StateCache:
         return list(self._users.items())
 
     @property
-    def active(self) -> StoredModel | None:
-        """The model activated last, here or on another replica."""
-        newest = max(self.models.values(), key=lambda model: model.activation, default=None)
-        return newest if newest is not None and newest.activation else None
+    def arms(self) -> StoredArms:
+        """The models that are to answer, by what was asked for here or on another replica."""
+        return arms_of(self.models.values())
 
     def key_named(self, name: str) -> Key | None:
         """A key by its name."""
@@ -224,16 +254,20 @@ def as_model(row: Row[tuple[object, ...]]) -> StoredModel:
     """A row of ``models``."""
     attributes = split_names(row.attributes) or ()
     facts = (row.name, row.version, row.content_hash, attributes)
-    return StoredModel(row.id, *facts, row.known_us, row.activated_us, row.activation, row.activated_by)
+    activated = (row.known_us, row.activated_us, row.activation, row.activated_by)
+    return StoredModel(row.id, *facts, *activated, row.share, row.share_salt, row.revision)
 
 
 __all__ = [
     "NOTHING",
+    "UNRECORDED",
     "Changes",
     "HiddenItems",
     "Key",
     "StateCache",
+    "StoredArms",
     "StoredModel",
     "UserState",
+    "arms_of",
     "read_changes",
 ]

@@ -41,6 +41,52 @@ def test_another_version_is_activated_once_that_is_confirmed(models, look):
     assert page.watched.complaints == []
 
 
+def test_a_version_answers_a_share_of_the_users_that_grows_and_ends(models, look):
+    page = look(models, "/ui/models")
+    page.get_by_role("button", name="Activate 2").click()
+    percent = page.get_by_label("Percent of the users that it answers")
+    expect(percent).to_have_value("100")
+    percent.fill("0")
+    page.get_by_role("button", name="Activate it").click()
+    expect(page.get_by_role("dialog", name="Activate 2?")).to_be_visible()
+    percent.fill("12.5")
+    page.get_by_role("button", name="Activate it").click()
+
+    expect(page.get_by_role("dialog", name="2 answers 12.5 % of the users")).to_be_visible()
+    page.get_by_role("button", name="Close").click()
+    expect(page.locator('[data-version="2"]')).to_contain_text("12.5 % of the users")
+    expect(page.locator('[data-version="1"]')).to_contain_text("Active, 87.5 % of the users")
+    assert (active(models), models.ask("GET", "/models")["trial"]["share"]) == ("1", 0.125)
+
+    page.get_by_role("button", name="Activate 2").click()
+    expect(percent).to_have_value("12.5")
+    percent.fill("50")
+    page.get_by_role("button", name="Activate it").click()
+    expect(page.get_by_role("dialog", name="2 answers 50 % of the users")).to_be_visible()
+    page.get_by_role("button", name="Close").click()
+
+    page.get_by_role("button", name="End the share of 2").click()
+    page.get_by_role("button", name="End it").click()
+    expect(page.get_by_role("dialog", name="2 answers nobody")).to_be_visible()
+    page.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("button", name="End the share of 2")).to_have_count(0)
+    assert models.ask("GET", "/models")["trial"] is None
+    assert page.watched.complaints == []
+
+
+def test_a_version_that_may_get_no_share_says_why(models, look):
+    page = look(models, "/ui/models")
+    page.get_by_role("button", name="Activate 3").click()
+    page.get_by_label("Percent of the users that it answers").fill("10")
+
+    page.get_by_role("button", name="Activate it").click()
+
+    said = page.get_by_role("dialog")
+    expect(said).to_contain_text("Share refused")
+    expect(said).to_contain_text("age")
+    assert models.ask("GET", "/models")["trial"] is None
+
+
 def test_requirements_that_cannot_be_met_are_explained_before_it_is_forced(models, look):
     models.ask("PUT", "/users/u5/requirement", {"attributes": ["age"]})
     page = look(models, "/ui/models")

@@ -36,7 +36,7 @@ from service.__main__ import main
 from service.api import create_app
 from service.api.request_context import new_request_id
 from service.logs import make_logger
-from service.model.active import ServedModel
+from service.model.active import Arms, ServedModel
 from service.model.loaded import Model, load_model
 from service.recommend.queries import AnyQuery
 from service.recommend.recommender import Asker, Recommendation
@@ -80,7 +80,7 @@ class Client:
     def log(self, *lists: dict[str, Any]) -> list[str]:
         """Put lists into the request log as if they had been answered, oldest first; their request ids."""
         state = self.app.state.evenhand
-        known = {"purpose": Purpose.RECOMMEND, "model_id": state.runtime.recommender.active.current.id}
+        known = {"purpose": Purpose.RECOMMEND, "model_id": state.runtime.serving.arms.active.id}
         records = []
         for facts in lists:
             items = np.array(facts.pop("items", [0]), np.int32)
@@ -192,7 +192,7 @@ class Desk:
 
     def serve(self, model: Model) -> None:
         """Put another model in the place of the active one, as it is."""
-        self.runtime.swap(ServedModel(model, self.runtime.active.current.id, self.recommender.policy))
+        self.runtime.swap(Arms(ServedModel(model, self.runtime.serving.arms.active.id, self.recommender.policy)))
 
     async def logged(self, **wanted: Any) -> list[LogRow]:
         """The request log, oldest first."""

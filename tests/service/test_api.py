@@ -250,7 +250,7 @@ def test_metrics_count_by_route_and_never_by_user(client):
 
     assert 'evenhand_requests_total{route="/recommend",status="200"} 2.0' in text
     assert 'evenhand_requests_total{route="unmatched",status="404"} 2.0' in text
-    assert 'evenhand_recommendations_total{protected="2"} 1.0' in text
+    assert 'evenhand_recommendations_total{protected="2",version="1"} 1.0' in text
     assert 'evenhand_refused_total{reason="unknown_user"} 1.0' in text
     assert 'name="tiny",version="1"' in text
     names = {line.split("{")[0].split()[0] for line in text.splitlines() if not line.startswith("#")}
@@ -263,7 +263,7 @@ def test_apps_in_one_process_count_apart(a_client):
     one, other = a_client(version="1"), a_client(version="2")
     one.get("/recommend?user=u0")
 
-    assert 'evenhand_recommendations_total{protected="0"} 1.0' in one.get("/metrics").text
+    assert 'evenhand_recommendations_total{protected="0",version="1"} 1.0' in one.get("/metrics").text
     assert "evenhand_recommendations_total{" not in other.get("/metrics").text
 
 
@@ -330,7 +330,7 @@ def test_a_probe_tells_nothing_but_parts_and_fixed_reasons(client, monkeypatch):
     """What a part says of its trouble may hold a key of the cache, the bytes of an answer, an address."""
     runtime = client.app.state.evenhand.runtime
     secret = "redis://10.0.0.7 GET evenhand:u42 -> female"
-    monkeypatch.setattr(runtime.activations, "trouble", secret)
+    monkeypatch.setattr(runtime.follower, "trouble", secret)
     monkeypatch.setattr(runtime.upkeep, "trouble", secret)
     degraded = client.get("/health/ready")
     monkeypatch.setattr(runtime.store.writer, "_problem", secret)

@@ -9,8 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bundle import Description, SupportedMasks
-from service.errors import PinnedRequirementError, StartError, UnknownAttributeError, UnsupportedRequirementError
-from service.requirement import Policy, check_policy, check_storable, resolve
+from service.errors import (
+    PinnedRequirementError,
+    ServiceError,
+    ShareRefusedError,
+    StartError,
+    UnknownAttributeError,
+    UnsupportedRequirementError,
+)
+from service.requirement import Policy, check_policy, check_share, check_storable, resolve
 
 NAMES = ("gender", "age", "occupation")
 subsets = st.lists(st.sampled_from(NAMES), max_size=5).map(tuple)
@@ -131,3 +138,88 @@ def test_a_requirement_may_be_stored_where_some_request_could_meet_it(described,
         with pytest.raises(UnsupportedRequirementError) as refused:
             check_storable(bundle, policy, wanted)
         assert {row["attribute"] for row in refused.value.applied} == {*wanted, *required}
+
+
+@st.composite
+def descriptions(draw):
+    """What a bundle can protect: names, what it always protects, and which masks it has lists for."""
+    has = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True))
+    always = draw(st.lists(st.sampled_from(has), max_size=1))
+    masks = st.lists(st.lists(st.sampled_from(has), unique=True), min_size=1, max_size=7)
+    kind = draw(st.sampled_from(["all", "all", "list", "fixed"]))
+    listed = [[*always, *(name for name in mask if name not in always)] for mask in draw(masks)]
+    listed = {"all": [], "list": listed, "fixed": listed[:1]}[kind]
+    return {"has": has, "always": always, "supported": SupportedMasks(kind=kind, masks=listed)}
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(active=descriptions(), trial=descriptions(), default=subsets, required=subsets, pinned=st.booleans())
+def test_beside_a_version_that_gets_a_share_every_answer_has_one_that_protects_as_much(
+    a_bundle, active, trial, default, required, pinned
+):
+    def made(what):
+        bundle = a_bundle(attributes=what["has"], always_protected=what["always"], supported_masks=what["supported"])
+        return bundle.description
+
+    one, other = made(active), made(trial)
+    policy = Policy(default, required, pinned)
+    try:
+        check_policy(one, policy)
+        check_policy(other, policy)
+        check_share(one, other, policy)
+    except (StartError, ShareRefusedError):
+        return
+
+    everything = [tuple(name for place, name in enumerate(NAMES) if mask >> place & 1) for mask in range(8)]
+    for stored in everything:
+        try:
+            check_storable(one, policy, stored)
+            check_storable(other, policy, stored)
+        except ServiceError:
+            continue
+        for sensitive in (None, *everything):
+            try:
+                protected = resolve(one, policy, sensitive, stored).sources
+            except ServiceError:
+                continue
+            assert resolve(other, policy, sensitive, stored).sources.keys() >= protected.keys()
+
+
+@pytest.mark.parametrize(
+    ("active", "trial", "attributes"),
+    [
+        ({}, {}, None),
+        ({}, {"always_protected": ["age"]}, None),
+        ({"supported_masks": SupportedMasks(kind="list", masks=[[], ["age"]])}, {}, None),
+        ({"supported_masks": SupportedMasks(kind="fixed", masks=[["age"]])}, {}, ["age"]),
+        ({"always_protected": ["age"]}, {}, ["age"]),
+        ({}, {"supported_masks": SupportedMasks(kind="list", masks=[[], ["age"], ["gender"]])}, ["occupation"]),
+    ],
+)
+def test_which_version_gets_a_share_and_what_a_refusal_names(described, active, trial, attributes):
+    if attributes is None:
+        check_share(described(**active), described(**trial), Policy())
+    else:
+        with pytest.raises(ShareRefusedError) as refused:
+            check_share(described(**active), described(**trial), Policy())
+        assert refused.value.attributes == attributes
+
+
+def test_where_requests_cannot_choose_only_the_operators_attributes_need_be_met_by_both(described):
+    listed = SupportedMasks(kind="list", masks=[["gender"]])
+
+    check_share(described(), described(supported_masks=listed), Policy(required=("gender",), pinned=True))
+    with pytest.raises(ShareRefusedError):
+        check_share(described(), described(supported_masks=listed), Policy(required=("gender",)))
+
+
+def test_a_share_of_bundles_with_many_attributes_is_decided_at_once(described):
+    one = described()
+    names = [f"a{number}" for number in range(20)]
+    many = one.model_copy(update={"attributes": [one.attributes[0].model_copy(update={"name": name}) for name in names]})
+    listed = SupportedMasks(kind="list", masks=[[], *([name] for name in names)])
+
+    with pytest.raises(ShareRefusedError) as refused:
+        check_share(many, many.model_copy(update={"supported_masks": listed}), Policy())
+
+    assert refused.value.attributes == ["a0", "a1"]

@@ -24,6 +24,7 @@ from evenhand_client.answers import (
     Recommendations,
     Requirement,
     Taken,
+    Trial,
 )
 from evenhand_client.calls import Ask, Interaction
 from evenhand_client.client import AsyncClient, Client
@@ -52,5 +53,6 @@ __all__ = [
     "Requirement",
     "Retries",
     "Taken",
+    "Trial",
     "UnreachableError",
 ]

@@ -224,11 +224,27 @@ class ModelVersion:
     active: bool
     refused: str | None
     """What is wrong with it."""
+    share: float
+    """Of the users that it answers."""
 
     @classmethod
     def of(cls, page: Json) -> ModelVersion:
-        """Read it from JSON."""
-        return cls(page["version"], page["name"], page["active"], page["refused"])
+        """Read it from JSON; with an older service the active one answers everybody."""
+        share = page.get("share", float(page["active"]))
+        return cls(page["version"], page["name"], page["active"], page["refused"], share)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A second bundle that answers a share of the users, beside the active one."""
+
+    model: Model
+    share: float
+
+    @classmethod
+    def of(cls, page: Json | None) -> Trial | None:
+        """Read it from JSON; None where there is none."""
+        return None if page is None else cls(Model.of(page), page["share"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +252,8 @@ class Models:
     """The bundles that the service knows."""
 
     active: Model
+    trial: Trial | None
+    """The second one that answers, where there is a share."""
     versions: tuple[ModelVersion, ...]
     card: Json = field(repr=False)
     """Accuracy and leakage of the active one, as measured."""
@@ -245,22 +263,27 @@ class Models:
     def of(cls, page: Json) -> Models:
         """Read it from JSON."""
         versions = tuple(ModelVersion.of(one) for one in page["models"])
-        return cls(Model.of(page["active"]), versions, page["card"], page["trouble"])
+        return cls(Model.of(page["active"]), Trial.of(page.get("trial")), versions, page["card"], page["trouble"])
 
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """Another bundle in the place of the one before."""
+    """Another bundle in the place of the one before, or beside it."""
 
     active: Model
+    trial: Trial | None
+    """The second one that answers, where there is a share."""
     previous: Model
-    compared: Json
-    """What changed: attributes, users and items added and removed, users whose requirement it cannot meet."""
+    """What was active before."""
+    compared: Json | None
+    """What differs from that: attributes, users and items added and removed, users whose requirement it cannot meet.
+    None where a share has ended."""
 
     @classmethod
     def of(cls, page: Json) -> Activation:
         """Read it from JSON."""
-        return cls(Model.of(page["active"]), Model.of(page["previous"]), page["compared"])
+        trial = Trial.of(page.get("trial"))
+        return cls(Model.of(page["active"]), trial, Model.of(page["previous"]), page["compared"])
 
 
 def _items(page: Json) -> tuple[Item, ...]:

@@ -194,10 +194,11 @@ def models() -> Call[Models]:
     return Call("GET", "/models", Models.of)
 
 
-def activate(version: str, force: bool) -> Call[Activation]:
+def activate(version: str, force: bool, share: float) -> Call[Activation]:
     """POST /models/{version}/activate. Sent twice it could undo what somebody else activated in between."""
     parameters = {"force": "true"} if force else {}
-    return Call("POST", _path("models", version, "activate"), Activation.of, parameters, repeatable=False)
+    body = {"share": share}
+    return Call("POST", _path("models", version, "activate"), Activation.of, parameters, body, repeatable=False)
 
 
 def _path(*parts: str) -> str:

@@ -136,9 +136,9 @@ class Client:
         """The bundles that the service knows."""
         return self._ask(calls.models())
 
-    def activate(self, version: str, *, force: bool = False) -> Activation:
-        """Serve another version. Never sent twice by itself."""
-        return self._ask(calls.activate(version, force))
+    def activate(self, version: str, *, force: bool = False, share: float = 1.0) -> Activation:
+        """Serve another version: to everybody, or to a share of the users, 0 to end it. Never sent twice by itself."""
+        return self._ask(calls.activate(version, force, share))
 
     def _ask(self, call: Call[Answer]) -> Answer:
         attempt = 0
@@ -254,9 +254,9 @@ class AsyncClient:
         """The bundles that the service knows."""
         return await self._ask(calls.models())
 
-    async def activate(self, version: str, *, force: bool = False) -> Activation:
-        """Serve another version. Never sent twice by itself."""
-        return await self._ask(calls.activate(version, force))
+    async def activate(self, version: str, *, force: bool = False, share: float = 1.0) -> Activation:
+        """Serve another version: to everybody, or to a share of the users, 0 to end it. Never sent twice by itself."""
+        return await self._ask(calls.activate(version, force, share))
 
     async def _ask(self, call: Call[Answer]) -> Answer:
         attempt = 0

@@ -1,12 +1,12 @@
 // Models, as a story: which versions there are → what training measured on one → another one in its place.
 
-import { setUpActivation, startActivation } from "./activate.js";
+import { setUpActivation, startActivation, startEnd } from "./activate.js";
 import { ask, withQuery } from "./api.js";
 import { showCard } from "./card.js";
 import { badge, byId, el } from "./elements.js";
 import { keyNeeded, setUpKey } from "./key.js";
 import { attempt } from "./problems.js";
-import { when } from "./words.js";
+import { demand, when } from "./words.js";
 
 async function begin() {
   const page = await attempt(byId("notice"), (signal) => ask("/models", { signal }), { more: keyNeeded });
@@ -34,12 +34,13 @@ async function begin() {
 }
 
 function row(found, page) {
-  const { version, name, created, method, content_hash: hash, active, refused } = found;
+  const { version, name, created, method, content_hash: hash, active, share, refused } = found;
+  const trial = share > 0 && !active;
   const facts = refused
     ? [el("p", { class: "refused" }, `Refused: ${refused}`)]
     : [
         el("p", {}, `Trained by ${method}, ${when(created)}`),
-        el("p", {}, `Content ${hash.slice(0, 12)}${active ? activated(page.active) : ""}`),
+        el("p", {}, `Content ${hash.slice(0, 12)}${active ? activated(page.active) : trial ? activated(page.trial) : ""}`),
       ];
   const buttons = refused
     ? []
@@ -57,13 +58,29 @@ function row(found, page) {
               "aria-label": `Activate ${version}`,
               onclick: () => startActivation(found, page.active, begin),
             },
-            "Activate",
+            trial ? "Change its share" : "Activate",
+          ),
+        trial &&
+          el(
+            "button",
+            {
+              type: "button",
+              "aria-label": `End the share of ${version}`,
+              onclick: () => startEnd(found, page.active, begin),
+            },
+            "End its share",
           ),
       ];
   return el(
     "li",
     { class: "version", "data-version": version },
-    el("h3", {}, name ? `${name} ${version}` : version, active && badge("active", "Active", "●")),
+    el(
+      "h3",
+      {},
+      name ? `${name} ${version}` : version,
+      active && badge("active", share < 1 ? `Active, ${demand(share)} of the users` : "Active", "●"),
+      trial && badge("active", `${demand(share)} of the users`, "◐"),
+    ),
     el("div", {}, facts),
     el("p", { class: "buttons" }, buttons),
   );

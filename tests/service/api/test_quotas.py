@@ -64,7 +64,7 @@ def test_what_is_counted_is_the_exposure_of_the_log(client):
 
     count(client)
 
-    served = client.app.state.evenhand.runtime.recommender.active.current
+    served = client.app.state.evenhand.runtime.serving.arms.active
     similar = client.logged()[-1].items(served.model.bundle.items.ids)
     shown = exposure(pages).sum(axis=0) + exposure([{"items": [{"item": item} for item in similar]}])[0]
     assert served.shown().exposure == pytest.approx(shown)
@@ -85,8 +85,8 @@ def test_weight_0_keeps_the_ranking_and_a_page_goes_on_until_the_next_count(clie
 
 def test_nobody_counts_before_a_list_is_to_follow_quotas(client):
     client.get("/recommend?user=u3")
-    assert not client.app.state.evenhand.runtime.recommender.active.current.quotas_wanted
+    assert not client.app.state.evenhand.runtime.serving.arms.active.quotas_wanted
 
     client.get("/recommend?user=u3&balance=quotas")
 
-    assert client.app.state.evenhand.runtime.recommender.active.current.quotas_wanted
+    assert client.app.state.evenhand.runtime.serving.arms.active.quotas_wanted

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from bundle import SupportedMasks, write_bundle
 from service.api.schemas import BatchPage, PopularPage, SessionPage, SimilarPage
+from service.model.active import Arms, ServedModel
 from service.store import (
     Interaction,
     Purpose,
@@ -218,9 +219,7 @@ class TestPaging:
         cursor = client.get("/recommend?user=u0&k=5").json()["next_cursor"]
         runtime = client.app.state.evenhand.runtime
 
-        runtime.swap(
-            type(runtime.active.current)(a_model(items=60, version="2", seed=1), 1, runtime.recommender.policy)
-        )
+        runtime.swap(Arms(ServedModel(a_model(items=60, version="2", seed=1), 1, runtime.recommender.policy)))
 
         assert client.problem(f"/recommend?user=u0&k=5&cursor={cursor}")["code"] == "stale_cursor"
 

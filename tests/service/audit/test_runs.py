@@ -314,11 +314,11 @@ async def test_a_bundle_without_audit_data_is_not_queued(a_recommender):
 
 
 @asynccontextmanager
-async def replica(store, folder, active):
+async def replica(store, folder, serving):
     """Runs on a store, without a service around them."""
     endings: list[str] = []
     made = AuditRuns(
-        Versions(ModelsFolder(folder.parent), folder, active),
+        Versions(ModelsFolder(folder.parent), folder, serving),
         store,
         leakage_at_most=0.6,
         kept_at_least=0.8,
@@ -356,7 +356,7 @@ async def test_a_run_searches_with_the_kind_of_index_that_serves_or_an_exact_one
 
 @pytest.mark.anyio
 async def test_two_replicas_never_do_a_run_twice(a_model, a_measurable_folder, ready_postgres, monkeypatch):
-    from service.model.active import ActiveModel, ServedModel
+    from service.model.active import Arms, ServedModel, Serving
     from service.model.loaded import load_model
     from service.requirement import Policy
 
@@ -368,13 +368,13 @@ async def test_two_replicas_never_do_a_run_twice(a_model, a_measurable_folder, r
         return Quick()
 
     monkeypatch.setattr(Child, "start", start)
-    active = ActiveModel(ServedModel(load_model(folder, "cpu"), 1, Policy()))
+    serving = Serving(Arms(ServedModel(load_model(folder, "cpu"), 1, Policy())))
     async with AsyncExitStack() as stack:
         stores = [Store(ready_postgres) for _ in range(2)]
         for store in stores:
             store.start()
             stack.push_async_callback(store.close)
-        both = [await stack.enter_async_context(replica(store, folder, active)) for store in stores]
+        both = [await stack.enter_async_context(replica(store, folder, serving)) for store in stores]
 
         queued = [await both[number % 2].queue(AuditRequest(metrics=["accuracy"], seed=number)) for number in range(16)]
         found = [await reached(stores[0], run, *OVER) for run in queued]

@@ -9,41 +9,41 @@ import numpy as np
 import pytest
 
 from measure.fairness.items import UNGROUPED, item_groups
-from service.audit.shares import Classes, compared, overall
-from service.audit.tally import Tally
+from service.audit.shares import Classes, by_version, compared, overall
+from service.audit.tally import Tally, side_by_side
 
 MOVIES = item_groups([["Drama"], ["Comedy"], ["Drama", "Comedy"], []])
 FIRST, SECOND, THIRD = 1.0, 1 / log2(3), 0.5
 
 
 def counted(*lists, users=200, groups=MOVIES, tally=None):
-    """A tally of (user, client, items)."""
+    """Sums of (user, client, items)."""
     tally = tally or Tally(users, groups.names)
     lengths = np.array([len(items) for _, _, items in lists], np.int64)
     shown = np.array([item for _, _, items in lists for item in items], np.int32)
     owners, clients = (np.array([one[place] for one in lists], np.int64) for place in (0, 1))
     tally.add(owners, clients, lengths, shown, groups)
-    return tally
+    return tally.sums
 
 
-def cells(tally, what):
+def cells(sums, what):
     """(user, client) → item group → number, without the zeros."""
-    rows = zip(tally.users.tolist(), tally.clients.tolist(), getattr(tally, what).tolist(), strict=True)
+    rows = zip(sums.users.tolist(), sums.clients.tolist(), getattr(sums, what).tolist(), strict=True)
     return {
-        (user, client): {name: pytest.approx(value) for name, value in zip(tally.groups, row, strict=True) if value}
+        (user, client): {name: pytest.approx(value) for name, value in zip(sums.groups, row, strict=True) if value}
         for user, client, row in rows
     }
 
 
 def test_exposure_is_what_the_ranks_are_worth_and_items_of_two_groups_share_theirs():
-    tally = counted((7, 0, [0, 2, 3]), (7, 0, [1]), (3, 5, []))
+    sums = counted((7, 0, [0, 2, 3]), (7, 0, [1]), (3, 5, []))
 
-    assert cells(tally, "exposure") == {
+    assert cells(sums, "exposure") == {
         (3, 5): {},
         (7, 0): {"Drama": FIRST + SECOND / 2, "Comedy": SECOND / 2 + FIRST, UNGROUPED: THIRD},
     }
-    assert cells(tally, "shown") == {(3, 5): {}, (7, 0): {"Drama": 1, "Comedy": 2, UNGROUPED: 1}}
-    assert dict(zip(tally.users.tolist(), tally.lists.tolist(), strict=True)) == {7: 2, 3: 1}
+    assert cells(sums, "shown") == {(3, 5): {}, (7, 0): {"Drama": 1, "Comedy": 2, UNGROUPED: 1}}
+    assert dict(zip(sums.users.tolist(), sums.lists.tolist(), strict=True)) == {7: 2, 3: 1}
 
 
 def test_any_log_in_any_parts_is_counted_as_plain_python_counts_it():
@@ -70,21 +70,22 @@ def test_any_log_in_any_parts_is_counted_as_plain_python_counts_it():
                 shown[user, client, name] += 1
         counted(*made, groups=item_groups(groups), tally=tally)
 
-    pairs = list(zip(tally.users.tolist(), tally.clients.tolist(), strict=True))
+    sums = tally.sums
+    pairs = list(zip(sums.users.tolist(), sums.clients.tolist(), strict=True))
     assert len(set(pairs)) == len(pairs)
-    assert dict(zip(pairs, tally.lists.tolist(), strict=True)) == lists
+    assert dict(zip(pairs, sums.lists.tolist(), strict=True)) == lists
     for place, pair in enumerate(pairs):
-        for column, name in enumerate(tally.groups):
-            assert tally.exposure[place, column] == pytest.approx(exposure[*pair, name])
-            assert tally.shown[place, column] == shown[*pair, name]
+        for column, name in enumerate(sums.groups):
+            assert sums.exposure[place, column] == pytest.approx(exposure[*pair, name])
+            assert sums.shown[place, column] == shown[*pair, name]
 
 
 def test_shares_are_of_all_that_was_shown_also_where_few_item_groups_are_reported():
-    tally = counted((0, 0, [0, 1]), (1, 0, [0, 3]))
+    sums = counted((0, 0, [0, 1]), (1, 0, [0, 3]))
     whole = 2 * (FIRST + SECOND)
 
-    (everybody,) = overall(tally, ()).groups
-    (some,) = overall(tally, ("Comedy",)).groups
+    (everybody,) = overall(sums, ()).groups
+    (some,) = overall(sums, ("Comedy",)).groups
 
     assert (everybody.name, everybody.users, everybody.lists) == (None, 2, 2)
     assert everybody.shares == pytest.approx(
@@ -94,10 +95,10 @@ def test_shares_are_of_all_that_was_shown_also_where_few_item_groups_are_reporte
 
 
 def test_an_empty_log_says_nothing():
-    tally = Tally(5, MOVIES.names)
+    sums = Tally(5, MOVIES.names).sums
 
-    assert overall(tally, ()).groups == ()
-    found = compared(tally, (), Classes("gender", ["F", "M"], np.zeros(5, np.int64)), {})
+    assert overall(sums, ()).groups == ()
+    found = compared(sums, (), Classes("gender", ["F", "M"], np.zeros(5, np.int64)), {})
     assert (found.groups, found.total_variation, found.parity, found.clients) == ((), None, None, None)
 
 
@@ -164,3 +165,34 @@ def test_everybody_may_be_even_where_single_clients_are_not():
     assert found.by_client == {"shop": (80, 1.0), "app": (80, 1.0)}
     assert (found.highest, found.mean) == (1.0, 1.0)
     assert set(found.withheld) == {"test", ""}
+
+
+def test_versions_are_compared_over_their_own_lists_also_where_their_item_groups_differ():
+    """40 users see a drama by the one version, 30 of them and 10 others a thriller by the other; 5 had a third one."""
+    films = item_groups([["Thriller"]])
+    tallies = [Tally(60, MOVIES.names) for _ in range(3)]
+    counted(*((user, 0, [0]) for user in range(40)), tally=tallies[0])
+    counted(*((user, 0, [0]) for user in range(10, 50)), groups=films, tally=tallies[1])
+    counted(*((user, 0, [1]) for user in range(5)), tally=tallies[2])
+
+    found = by_version(side_by_side(tallies, 60), (), ("one", "other", "third"), 60, {})
+
+    shares = {
+        one.name: (one.users, {name: share for name, share in one.shares.items() if share}) for one in found.groups
+    }
+    assert shares == {"one": (40, {"Drama": 1}), "other": (40, {"Thriller": 1}), "third": (5, {"Comedy": 1})}
+    assert (found.total_variation.estimate.value, set(found.total_variation.between)) == (1, {"one", "other"})
+    assert (found.parity.estimate.value, found.parity.item_group) == (1, "Drama")
+    assert [(one.attribute, one.classes) for one in found.withheld] == [("model", ("third",))]
+
+
+def test_one_version_alone_is_shown_and_compared_with_nothing():
+    tally = Tally(40, MOVIES.names)
+    counted(*((user, 0, [0]) for user in range(40)), tally=tally)
+
+    found = by_version(tally.sums, (), ("one",), 40, {})
+    nothing = by_version(Tally(0, MOVIES.names).sums, (), (), 0, {})
+
+    assert [(one.name, one.users) for one in found.groups] == [("one", 40)]
+    assert (found.total_variation, found.parity, found.withheld) == (None, None, ())
+    assert nothing.groups == ()

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from bundle import read_bundle
 from service.index import make_ranker, open_index
-from service.model.active import ServedModel
+from service.model.active import Arms, ServedModel
 from service.model.encoder import UserEncoder
 from service.model.inference import BundleUser, ByPopularity, SimilarTo, Task, compute
 from service.model.loaded import Model, load_model
@@ -141,13 +141,13 @@ def test_what_a_model_holds_on_a_gpu_is_in_the_metrics_and_leaves_with_it(folder
     beside_a_gpu(2**40)
 
     there = load_model(folder, "auto", "torch")
-    served = runtime.swap(ServedModel(there, 1, runtime.active.current.policy))
+    before = runtime.swap(Arms(ServedModel(there, 1, runtime.recommender.policy)))
 
     ask = runtime.metrics.registry.get_sample_value
     assert set(there.device_bytes) == {"items", "scratch", "encoder", "parts"}
     for what, count in there.device_bytes.items():
         assert ask("evenhand_device_memory_bytes", {"what": what}) == count
-    runtime.swap(served)
+    runtime.swap(before)
     assert name not in generate_latest(runtime.metrics.registry)
 
 

@@ -1,19 +1,19 @@
-"""Which model each process serves."""
+"""Which models each process answers from."""
 
 from __future__ import annotations
 
 from service.processes.board import Board
 
 
-def test_all_serve_a_model_once_none_that_is_ready_serves_another():
+def test_all_serve_once_none_that_is_ready_answers_from_other_models():
     board = Board(3)
-    board.put_model(0, 5)
-    board.put_model(1, 4)
+    board.put_models(0, 5)
+    board.put_models(1, 4)
 
     assert not board.all_serve(5)
-    board.put_model(1, 5)
+    board.put_models(1, 5)
     assert board.all_serve(5)
-    board.put_model(2, 4)
+    board.put_models(2, 4)
     assert not board.all_serve(5)
     board.begin(2)
     assert board.all_serve(5)
@@ -22,7 +22,7 @@ def test_all_serve_a_model_once_none_that_is_ready_serves_another():
 def test_a_process_has_the_fewest_connections_among_those_that_are_ready():
     board = Board(3)
     for number, connections in enumerate((4, 3, 0)):
-        board.put_model(number, 5)
+        board.put_models(number, 5)
         board.put_connections(number, connections)
     board.begin(2)
 

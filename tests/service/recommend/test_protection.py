@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import blake2b
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from balance import targets
 from balance.calibration import calibrated
 from balance.pct import tilted
 from balance.shares import ItemShares
-from service.model.active import ServedModel
+from service.model.active import Arms, ServedModel, Trial
+from service.model.share import Share
 from service.store import (
     Interaction,
     Purpose,
@@ -35,6 +37,8 @@ ATTRIBUTES = ("gender", "age", "occupation")
 ITEMS = 24
 USERS = ("u0", "u1", "new", "nobody")
 """Two that the bundle has, and two that it has not."""
+KEY = bytes(32)
+"""Of shares; with it, `new` is in one of .2, u0 and `nobody` in one of .43 too, and u1 in neither."""
 POLICIES = {
     "nothing is demanded": {},
     "a default": {"default": "gender"},
@@ -63,7 +67,7 @@ steps = st.one_of(
     st.tuples(st.just("meet"), st.sampled_from(USERS), items),
     st.tuples(st.just("hide"), items, st.booleans()),
     st.tuples(st.just("erase"), st.sampled_from(USERS), st.booleans()),
-    st.tuples(st.just("swap"), st.sampled_from(["1", "2"]), st.none()),
+    st.tuples(st.just("swap"), st.sampled_from(["1", "2"]), st.sampled_from([None, 0.2, 0.43])),
     st.tuples(st.just("get"), asked, st.none()),
     st.tuples(st.just("get"), asked, st.none()),
     st.tuples(st.just("pages"), asked, st.none()),
@@ -79,7 +83,11 @@ class World:
     client: object
     served: dict
     policy: dict
+    active: str = "1"
+    share: float | None = None
+    """Of the other version, beside the active one."""
     version: str = "1"
+    """The one that answers what is being checked."""
     stored: dict = field(default_factory=dict)
     met: dict = field(default_factory=dict)
     hidden: set = field(default_factory=set)
@@ -119,9 +127,20 @@ class World:
             self.client.change(lift_erasure, user)
             self.erased.discard(user)
 
-    def swap(self, version, _):
-        self.version = version
-        self.client.app.state.evenhand.runtime.swap(self.served[version])
+    def swap(self, version, share):
+        self.active, self.share = version, share
+        trial = None if share is None else Trial(self.served[self.other], Share(share, KEY))
+        self.client.app.state.evenhand.runtime.swap(Arms(self.served[version], trial))
+
+    @property
+    def other(self):
+        return {"1": "2", "2": "1"}[self.active]
+
+    def version_of(self, user):
+        if self.share is None or user is None:
+            return self.active
+        digest = blake2b(user.encode(), digest_size=8, key=KEY, person=b"share").digest()
+        return self.other if int.from_bytes(digest, "big") / 2**64 < self.share else self.active
 
     # What is asked
 
@@ -152,6 +171,7 @@ class World:
 
     def check(self, query, page, purpose, before=0):
         user = query.get("user")
+        self.version = self.version_of(user)
         asked = query["sensitive"]
         why = dict.fromkeys(self.policy.get("required", "").split(","), "required")
         why |= dict.fromkeys(self.stored.get(user) or (), "user")
@@ -299,7 +319,7 @@ def world(request, a_client, a_model):
     other = a_model(**_bundle_options("2"))
     facts = (other.name, other.version, other.content_hash, other.bundle.description.attribute_names)
     stored = client.change(register_model, *facts)
-    served = {"1": runtime.active.current, "2": ServedModel(other, stored.id, runtime.recommender.policy)}
+    served = {"1": runtime.serving.arms.active, "2": ServedModel(other, stored.id, runtime.recommender.policy)}
     return World(client, served, policy)
 
 

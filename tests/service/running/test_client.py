@@ -82,6 +82,10 @@ def test_every_method_is_answered_with_its_value(a_client):
     assert evenhand.lift_suppression("u0")
 
     assert [one.version for one in evenhand.models().versions if one.active] == ["1"]
+    shared = evenhand.activate("2", share=0.25)
+    assert (shared.active.version, shared.trial.model.version, shared.trial.share) == ("1", "2", 0.25)
+    assert {one.version: one.share for one in evenhand.models().versions} == {"1": 0.75, "2": 0.25}
+    assert (evenhand.activate("2", share=0).compared, evenhand.models().trial) == (None, None)
     done = evenhand.activate("2")
     assert (done.previous.version, done.active.version, evenhand.models().active.version) == ("1", "2", "2")
 

@@ -16,6 +16,7 @@ from service.store import (
     create_key,
     create_run,
     delete_run,
+    end_share,
     fail_lost_runs,
     find_key,
     find_work,
@@ -28,6 +29,7 @@ from service.store import (
     report_run,
     requeue_run,
     revoke_key,
+    share_model,
 )
 
 
@@ -74,15 +76,62 @@ def test_the_model_activated_last_is_the_active_one(open_store, a_model):
         async with open_store() as store:
             first, second = await a_model(store, "1"), await a_model(store, "2")
             assert await a_model(store, "1") == first
-            assert store.known.active is None
+            assert store.known.arms.active is None
 
             for model in (first, second, first):
                 assert await store.change(activate_model, model.id)
-                assert store.known.active.version == model.version
+                assert store.known.arms.active.version == model.version
             assert not await store.change(activate_model, 99)
         async with open_store() as store:
-            assert store.known.active.version == "1"
+            assert store.known.arms.active.version == "1"
             assert [model.version for model in await store.read(list_models)] == ["1", "2"]
+
+    asyncio.run(story())
+
+
+def test_a_share_keeps_its_salt_while_it_changes_and_every_arrangement_has_its_own_revision(open_store, a_model):
+    async def story():
+        async with open_store() as store:
+            first, second = await a_model(store, "1"), await a_model(store, "2")
+            seen = [store.known.arms.revision]
+
+            async def recorded():
+                arms = store.known.arms
+                seen.append(arms.revision)
+                return arms.active.version, arms.trial and (arms.trial.version, arms.trial.share, arms.trial.share_salt)
+
+            assert await store.change(share_model, second.id, 0.1, beside=first.id, by="app")
+            active, (version, share, salt) = await recorded()
+            assert (active, version, share, len(salt)) == ("1", "2", 0.1, 16)
+            assert await store.change(share_model, second.id, 0.2, beside=first.id)
+            assert await recorded() == ("1", ("2", 0.2, salt))
+            assert await store.change(end_share, second.id)
+            assert await recorded() == ("1", None)
+            assert not await store.change(end_share, second.id)
+            assert await store.change(share_model, second.id, 0.2, beside=first.id)
+            assert (await recorded())[1][2] != salt
+            assert await store.change(activate_model, second.id)
+            assert await recorded() == ("2", None)
+            assert await store.change(activate_model, first.id)
+            assert await recorded() == ("1", None)
+            # The active one alone is the same arrangement before a share and after it.
+            assert len(set(seen)) == len(seen)
+        async with open_store() as store:
+            assert store.known.arms.revision == seen[-1]
+
+    asyncio.run(story())
+
+
+def test_a_share_beside_a_model_that_is_not_active_any_more_or_of_a_third_one_is_not_recorded(open_store, a_model):
+    async def story():
+        async with open_store() as store:
+            first, second, third = [await a_model(store, version) for version in "123"]
+            await store.change(activate_model, third.id)
+            assert not await store.change(share_model, second.id, 0.1, beside=first.id)
+            assert await store.change(share_model, second.id, 0.1, beside=third.id)
+            assert not await store.change(share_model, first.id, 0.1, beside=third.id)
+            arms = store.known.arms
+            assert (arms.active.version, arms.trial.version, arms.trial.share) == ("3", "2", 0.1)
 
     asyncio.run(story())
 

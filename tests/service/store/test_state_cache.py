@@ -127,12 +127,12 @@ def test_an_idle_replica_hears_of_keys_hidden_items_erasure_and_models(ready_pos
         await here.change(erase_user, "ripley", here.pseudonyms)
         await here.change(activate_model, model.id)
 
-        await eventually(lambda: there.known.active is not None)
+        await eventually(lambda: there.known.arms.active is not None)
         assert find_key(there.known.keys, secret, now_us()) is None
         assert there.known.hidden.items == {"alien"}
         assert there.known.user("ripley").suppressed
         assert there.known.user("ripley").items == ()
-        assert there.known.active.id == model.id
+        assert there.known.arms.active.id == model.id
         await here.close()
         await there.close()
 
