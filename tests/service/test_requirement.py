@@ -216,7 +216,8 @@ def test_where_requests_cannot_choose_only_the_operators_attributes_need_be_met_
 def test_a_share_of_bundles_with_many_attributes_is_decided_at_once(described):
     one = described()
     names = [f"a{number}" for number in range(20)]
-    many = one.model_copy(update={"attributes": [one.attributes[0].model_copy(update={"name": name}) for name in names]})
+    attributes = [one.attributes[0].model_copy(update={"name": name}) for name in names]
+    many = one.model_copy(update={"attributes": attributes})
     listed = SupportedMasks(kind="list", masks=[[], *([name] for name in names)])
 
     with pytest.raises(ShareRefusedError) as refused:

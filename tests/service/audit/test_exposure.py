@@ -333,7 +333,7 @@ def test_an_unknown_attribute_or_group_is_refused_with_the_known_ones(client):
     by = client.problem("/audit/exposure?by=hair")["errors"][0]
     group = client.problem(f"/audit/exposure?group={quote('even,Western')}")
 
-    assert (by["value"], by["allowed"]) == ("hair", ["gender", "age"])
+    assert (by["value"], by["allowed"]) == ("hair", ["gender", "age", "model"])
     assert (group["status"], group["code"], group["value"]) == (422, "unknown_group", "Western")
     assert group["allowed"] == [EVEN, ODD]
 
