@@ -16,7 +16,6 @@ from service.model.folder import folder_to_serve, glance
 from service.model.loaded import load_model
 from service.settings import Settings
 
-
 NOW = ("evenhand_bundle_info{", "evenhand_model_share{")
 """Metrics of what answers now."""
 
