@@ -19,6 +19,7 @@ from service.model.folder import ModelsFolder
 from service.model.following import Ending, Follower
 from service.model.loaded import Model
 from service.model.preparation import ModelChange, compare, unmet_requirements
+from service.model.share import new_salt
 from service.requirement import check_share
 from service.store import Store, activate_model, end_share, register_model, share_model
 
@@ -119,7 +120,9 @@ class Activations:
         stored = await self._store.change(register_model, *names)
         if share == 1:
             await self._store.change(activate_model, stored.id, by)
-        elif not await self._store.change(share_model, stored.id, share, beside=active.id, by=by):
+        elif not await self._store.change(
+            share_model, stored.id, share, beside=active.id, salt=new_salt(self._follower.secret), by=by
+        ):
             recorded = self._store.known.arms
             other = recorded.trial or recorded.active
             raise ActivationRunningError(version if other is None else other.version)
@@ -148,6 +151,8 @@ class Activations:
         version, arms = folder.name, self._serving.arms
         if version == arms.active.model.version:
             raise ShareRefusedError(version, "it is the active one, and answers all whom no share gives another one")
+        if (recorded := self._store.known.arms.trial) is not None:
+            self._follower.share_of(recorded)
         if arms.trial is not None and self._trial_in(folder) is None:
             other, size = arms.trial.served.model, arms.trial.share.size
             there = f"version {other.version!r} (content {other.content_hash[:12]}) has one of {size:g}"

@@ -14,7 +14,7 @@ from typing import Literal, TypeVar, get_args
 
 from structlog.typing import FilteringBoundLogger
 
-from service.errors import ModelRefusedError, ServiceError
+from service.errors import ModelRefusedError, ServiceError, ShareRefusedError
 from service.index import Device, Kind
 from service.model.active import Arms, ServedModel, Serving, Trial
 from service.model.folder import ModelsFolder
@@ -72,11 +72,11 @@ class Follower:
         """Why this process does not serve what was activated last; None where it does."""
         self.busy: str | None = None
         """The version that is being activated or followed here; one at a time."""
+        self.secret = secret
         self._prepare = partial(prepare, device=device, kind=index, milvus_url=milvus_url)
         self._models = models
         self._serving = serving
         self._store = store
-        self._secret = secret
         self._log = log
         self._swap = swap
         self._observe = observe
@@ -118,6 +118,17 @@ class Follower:
         self._log.info("index", bundle=f"{model.name}/{model.version}", **model.index_facts(), **timings_ms)
         return model
 
+    def share_of(self, trial: StoredModel) -> Share:
+        """The share of a model that has one.
+
+        Raises:
+            ShareRefusedError: it was begun by a replica with another secret, and is of other users than these would be.
+        """
+        key = key_of(self.secret, trial.share_salt or b"")
+        if key is None:
+            raise ShareRefusedError(trial.version, "it was begun with another EVENHAND_SECRET than there is here")
+        return Share(trial.share, key)
+
     async def take_up(self, *at_hand: ServedModel, trust_stamp: bool = False, **facts: object) -> None:
         """Answer as it is recorded now.
 
@@ -136,11 +147,12 @@ class Follower:
         there = {one.id: one for one in (*before.models, *at_hand)}
         active = there.get(wanted.active.id) or await self._load(wanted.active)
         arms = Arms(active, None, wanted.revision)
-        if (trial := wanted.trial) is not None and trial.share_salt is not None:
+        if (trial := wanted.trial) is not None:
             if trial.id not in there:
                 self._swap(Arms(active))
+            share = self.share_of(trial)
             served = there.get(trial.id) or await self._load(trial, trust_stamp=trust_stamp)
-            arms = arms._replace(trial=Trial(served, Share(trial.share, key_of(self._secret, trial.share_salt))))
+            arms = arms._replace(trial=Trial(served, share))
         self._swap(arms)
         if [(one.id, share) for one, share in before.shares] != [(one.id, share) for one, share in arms.shares]:
             beside = {f"{one.model.name}/{one.model.version}": share for one, share in arms.shares[1:]}

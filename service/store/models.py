@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, insert, select, update
@@ -10,8 +9,6 @@ from sqlalchemy import Connection, insert, select, update
 from service.store.database import Transaction
 from service.store.schema import models
 from service.store.state_cache import StoredModel, arms_of, as_model
-
-SALT_BYTES = 16
 
 
 def register_model(
@@ -49,18 +46,21 @@ def activate_model(tx: Transaction, model_id: int, by: str | None = None) -> boo
     return True
 
 
-def share_model(tx: Transaction, model_id: int, share: float, *, beside: int, by: str | None = None) -> bool:
+def share_model(
+    tx: Transaction, model_id: int, share: float, *, beside: int, salt: bytes, by: str | None = None
+) -> bool:
     """Record that this model answers a share of the users from now on, and another one the rest.
 
-    The users are dealt by a salt that is drawn when a share begins, and kept until it ends, however it changes. A model
-    that was served without ever being activated is recorded as active with it: every replica and every start must have
-    the same two. A change for `Writer`.
+    A salt is kept from when a share begins until it ends, however it changes. A model that was served without ever
+    being activated is recorded as active with it: every replica and every start must have the same two. A change for
+    `Writer`.
 
     Args:
         tx: the transaction.
         model_id: of a registered model.
         share: above 0, below 1.
         beside: the model that answers the rest.
+        salt: where the share begins.
         by: name of the API key.
 
     Returns:
@@ -72,7 +72,7 @@ def share_model(tx: Transaction, model_id: int, share: float, *, beside: int, by
         return False
     if arms.active is None:
         activate_model(tx, beside, by)
-    salt = secrets.token_bytes(SALT_BYTES) if arms.trial is None else arms.trial.share_salt
+    salt = salt if arms.trial is None or arms.trial.share_salt is None else arms.trial.share_salt
     row = {"activated_us": tx.now_us, "activated_by": by, "share": share, "share_salt": salt, "revision": revision}
     tx.connection.execute(update(models).where(models.c.id == model_id).values(row))
     return True

@@ -8,7 +8,8 @@ import shutil
 import pytest
 from pydantic import SecretStr
 
-from service.errors import ActivationRunningError, ModelRefusedError, UnavailableError
+from service.errors import ActivationRunningError, ModelRefusedError, ShareRefusedError, UnavailableError
+from service.model.share import new_salt
 from service.store import register_model, share_model
 
 
@@ -154,10 +155,39 @@ def test_a_share_that_another_replica_has_changed_meanwhile_is_not_recorded_over
         async with a_recommender(folder=folder) as desk:
             store = desk.store
             third = await store.change(register_model, "tiny", "3", "elsewhere", ("gender", "age"))
-            await store.change(share_model, third.id, 0.3, beside=desk.runtime.serving.arms.active.id)
+            active = desk.runtime.serving.arms.active.id
+            await store.change(share_model, third.id, 0.3, beside=active, salt=new_salt(None))
             with pytest.raises(ActivationRunningError) as refused:
                 await desk.runtime.activations.activate("2", share=0.1, force=False, by=None)
             assert refused.value.value == "3"
             assert store.known.arms.trial.version == "3"
+
+    asyncio.run(story())
+
+
+def test_a_replica_with_another_secret_deals_no_other_users_and_says_so(
+    a_recommender, a_bundle_folder, ready_postgres, eventually
+):
+    folder = a_bundle_folder()
+    a_bundle_folder(version="2", seed=2)
+    settings = {"database_url": SecretStr(ready_postgres)}
+
+    async def story():
+        async with (
+            a_recommender(folder=folder, settings=settings | {"secret": SecretStr("one secret of many")}) as here,
+            a_recommender(folder=folder, settings=settings | {"secret": SecretStr("another secret of many")}) as there,
+        ):
+            await here.runtime.activations.activate("2", share=0.5, force=False, by=None)
+            await eventually(lambda: "model" in there.runtime.health.degraded)
+            assert "EVENHAND_SECRET" in there.runtime.follower.trouble
+            assert there.runtime.serving.arms.trial is None
+            with pytest.raises(ShareRefusedError, match="EVENHAND_SECRET"):
+                await there.runtime.activations.activate("2", share=0.6, force=False, by=None)
+            assert there.store.known.arms.trial.share == 0.5
+
+            await there.runtime.activations.activate("2", share=0, force=False, by=None)
+            await there.runtime.activations.activate("2", share=0.6, force=False, by=None)
+            assert there.runtime.serving.arms.trial.share.size == 0.6
+            await eventually(lambda: "model" in here.runtime.health.degraded)
 
     asyncio.run(story())

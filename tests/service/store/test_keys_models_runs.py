@@ -100,16 +100,15 @@ def test_a_share_keeps_its_salt_while_it_changes_and_every_arrangement_has_its_o
                 seen.append(arms.revision)
                 return arms.active.version, arms.trial and (arms.trial.version, arms.trial.share, arms.trial.share_salt)
 
-            assert await store.change(share_model, second.id, 0.1, beside=first.id, by="app")
-            active, (version, share, salt) = await recorded()
-            assert (active, version, share, len(salt)) == ("1", "2", 0.1, 16)
-            assert await store.change(share_model, second.id, 0.2, beside=first.id)
-            assert await recorded() == ("1", ("2", 0.2, salt))
+            assert await store.change(share_model, second.id, 0.1, beside=first.id, salt=b"one", by="app")
+            assert await recorded() == ("1", ("2", 0.1, b"one"))
+            assert await store.change(share_model, second.id, 0.2, beside=first.id, salt=b"other")
+            assert await recorded() == ("1", ("2", 0.2, b"one"))
             assert await store.change(end_share, second.id)
             assert await recorded() == ("1", None)
             assert not await store.change(end_share, second.id)
-            assert await store.change(share_model, second.id, 0.2, beside=first.id)
-            assert (await recorded())[1][2] != salt
+            assert await store.change(share_model, second.id, 0.2, beside=first.id, salt=b"other")
+            assert await recorded() == ("1", ("2", 0.2, b"other"))
             assert await store.change(activate_model, second.id)
             assert await recorded() == ("2", None)
             assert await store.change(activate_model, first.id)
@@ -127,9 +126,9 @@ def test_a_share_beside_a_model_that_is_not_active_any_more_or_of_a_third_one_is
         async with open_store() as store:
             first, second, third = [await a_model(store, version) for version in "123"]
             await store.change(activate_model, third.id)
-            assert not await store.change(share_model, second.id, 0.1, beside=first.id)
-            assert await store.change(share_model, second.id, 0.1, beside=third.id)
-            assert not await store.change(share_model, first.id, 0.1, beside=third.id)
+            assert not await store.change(share_model, second.id, 0.1, beside=first.id, salt=b"salt")
+            assert await store.change(share_model, second.id, 0.1, beside=third.id, salt=b"salt")
+            assert not await store.change(share_model, first.id, 0.1, beside=third.id, salt=b"salt")
             arms = store.known.arms
             assert (arms.active.version, arms.trial.version, arms.trial.share) == ("3", "2", 0.1)
 
