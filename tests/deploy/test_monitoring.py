@@ -108,7 +108,7 @@ def test_every_question_is_asked_once_and_every_panel_has_a_unit():
 
 def test_the_parts_and_endings_that_alerts_name_are_those_of_the_service():
     from service.health import NEEDED
-    from service.model.activation import ENDINGS
+    from service.model.following import ENDINGS
 
     text = " ".join(rule["expr"] for rule in RULES)
     parts = {part for value in re.findall(r'part!?=~?"([^"]+)"', text) for part in value.split("|")}
