@@ -55,16 +55,22 @@ LONGEST = (
     "browser/test_screenshots.py",
     "training/test_repeatable.py",
     "browser/test_audits.py",
-    "contract/test_training_to_service.py",
+    "service/index/test_backends.py",
     "training/test_real_data.py",
-    "contract/test_brought_vectors.py",
-    "training/test_pull.py",
+    "contract/test_training_to_service.py",
+    "training/test_odd_data.py",
     "browser/test_looks.py",
     "browser/test_explore.py",
     "training/test_parallel.py",
     "measure/test_leakage.py",
+    "measure/report/test_report_audit.py",
+    "measure/report/test_report_browser.py",
+    "training/test_card.py",
+    "training/test_lattice_fit.py",
     "training/test_lattice.py",
-    "service/index/test_backends.py",
+    "training/test_data_batches.py",
+    "contract/test_brought_vectors.py",
+    "training/test_pull.py",
     "service/test_serve.py",
     "service/audit/test_runs.py",
     "service/audit/test_command.py",
@@ -201,6 +207,12 @@ def make_bundle(
 
 
 @pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """What the service runs on. Of any scope, so that a service may answer all tests of a file."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
 def a_bundle() -> MakeBundle:
     """The builder of tiny bundles, in memory."""
     return make_bundle
@@ -258,6 +270,16 @@ def a_quick_card() -> Iterator[None]:
     look = Profile("look", ("logistic",), 2, 1, 1, 20, 20, fit_rows=300, verdict=False, protected_only=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.run.make_card", lambda bundle, *_: make_card(bundle, look))
+        yield
+
+
+@pytest.fixture(scope="module")
+def short_teachers() -> Iterator[None]:
+    """Lattices in this file's process learn next to nothing of labels: most of the time of a small fit is teachers'."""
+    few = {"LINEAR_EPOCHS": 2, "MLP_EPOCHS": 2, "FEWEST_STEPS": 2, "STUDENT_STEPS": 20}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, number in few.items():
+            patch.setattr(f"training.fair.lattice.scores.{name}", number)
         yield
 
 

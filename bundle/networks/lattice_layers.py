@@ -101,7 +101,7 @@ class MeanGivenScores(nn.Module):
 
     def __init__(self, n: int, dimensions: int) -> None:
         super().__init__()
-        first, second = torch.triu_indices(n, n)
+        first, second = _pairs(n)
         self.register_buffer("_first", first, persistent=False)
         self.register_buffer("_second", second, persistent=False)
         self.register_buffer("weight", torch.zeros(1 + n + len(first), dimensions))
@@ -192,3 +192,11 @@ class Beside(nn.Module):
             by = torch.cat([sigma[:, own], z[:, others]], 1)
             parts[:, len(self.places) + step, others] = independent(sigma[:, others], by)
         return parts
+
+
+def _pairs(n: int) -> Tensor:
+    """Rows and columns of an (n, n) matrix's upper triangle, row by row, (2, n(n + 1)/2).
+
+    As `torch.triu_indices`, which takes milliseconds on the device "meta", where a bundle's sizes are checked.
+    """
+    return torch.ones(n, n).triu().nonzero_static(size=n * (n + 1) // 2).T.contiguous()

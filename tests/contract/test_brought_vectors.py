@@ -27,7 +27,7 @@ from training.data.write import write_tables
 from training.errors import ConfigError, DataError, TooLittleDataError
 from training.run import run
 
-pytestmark = pytest.mark.usefixtures("a_quick_card")
+pytestmark = pytest.mark.usefixtures("a_quick_card", "short_teachers")
 
 CPU = torch.device("cpu")
 DATA = GeneratedConfig(users=400, items=80, interactions_per_user=20, seed=1)

@@ -21,6 +21,8 @@ from training.fair.train import train_fair
 from training.run import run
 from training.summary import summary
 
+pytestmark = pytest.mark.usefixtures("a_quick_card", "short_teachers")
+
 SCHEDULE = {"epochs": 2, "validate_every": 1}
 EPOCHS = {"dimensions": 8, "learning_rate": 1e-2, "batch": 512, "schedule": SCHEDULE}
 BASES = {

@@ -22,6 +22,8 @@ from training.experiment import Experiment
 from training.export import export
 from training.fair.train import train_fair
 
+pytestmark = pytest.mark.usefixtures("short_teachers")
+
 SCHEDULE = {"epochs": 3, "validate_every": 3}
 EPOCHS = {"dimensions": 8, "learning_rate": 1e-2, "batch": 512, "schedule": SCHEDULE}
 
@@ -86,6 +88,19 @@ def trained(request, tmp_path_factory):
     return dataset, fair, folder, dtype
 
 
+@pytest.fixture(scope="module")
+async def client(trained, tmp_path_factory):
+    """Asks a service of that bundle, whose answers have scores."""
+    folder, store = trained[2], tmp_path_factory.mktemp("store")
+    settings = Settings(bundle=folder, deadline_s=60, scores="audit", database_url=f"sqlite:///{store}/store.db")
+    app = create_app(settings, load_model(folder, "cpu"))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+    ):
+        yield client
+
+
 ATTRIBUTES = ("gender", "age", "occupation")
 MASKS = list(chain.from_iterable(combinations(ATTRIBUTES, size) for size in range(4)))
 
@@ -127,59 +142,45 @@ def candidates_of(base, u, count):
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("protected", MASKS, ids=lambda mask: "+".join(mask) or "nothing")
-async def test_every_answer_is_what_the_trained_encoder_scores(trained, protected, tmp_path):
-    dataset, fair, folder, dtype = trained
+async def test_every_answer_is_what_the_trained_encoder_scores(trained, client, protected):
+    dataset, fair, _, dtype = trained
     vectors = fair_in_training(fair, applied(fair, protected), dtype)
-    settings = Settings(bundle=folder, deadline_s=60, scores="audit", database_url=f"sqlite:///{tmp_path}/store.db")
-    app = create_app(settings, load_model(folder, "cpu"))
     row_of = {item: row for row, item in enumerate(dataset.items)}
 
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
-    ):
-        for user in (0, 57, -1):
-            query = {"user": dataset.users[user], "sensitive": ",".join(protected), "k": 1000, "exclude_seen": False}
-            response = await client.get("/recommend", params=query)
+    for user in (0, 57, -1):
+        query = {"user": dataset.users[user], "sensitive": ",".join(protected), "k": 1000, "exclude_seen": False}
+        response = await client.get("/recommend", params=query)
 
-            answer = response.json()
-            if vectors is None:
-                assert (response.status_code, answer["code"]) == (422, "unsupported_requirement")
-                continue
-            expected = scored_in_training(fair.base, vectors)
-            shown = [row_of[item["item"]] for item in answer["items"]]
-            assert sorted(shown) == list(range(len(dataset.items)))
-            assert np.allclose([item["score"] for item in answer["items"]], expected[user][shown], atol=1e-5)
-            assert [entry["attribute"] for entry in answer["sensitive"]["applied"]] == list(applied(fair, protected))
+        answer = response.json()
+        if vectors is None:
+            assert (response.status_code, answer["code"]) == (422, "unsupported_requirement")
+            continue
+        expected = scored_in_training(fair.base, vectors)
+        shown = [row_of[item["item"]] for item in answer["items"]]
+        assert sorted(shown) == list(range(len(dataset.items)))
+        assert np.allclose([item["score"] for item in answer["items"]], expected[user][shown], atol=1e-5)
+        assert [entry["attribute"] for entry in answer["sensitive"]["applied"]] == list(applied(fair, protected))
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("k", [1, 10, 1000])
-async def test_the_list_is_the_best_of_the_candidates_in_the_order_of_training(trained, k, tmp_path):
-    dataset, fair, folder, dtype = trained
-    app = create_app(
-        Settings(bundle=folder, deadline_s=60, scores="audit", database_url=f"sqlite:///{tmp_path}/store.db"),
-        load_model(folder, "cpu"),
-    )
+async def test_the_list_is_the_best_of_the_candidates_in_the_order_of_training(trained, client, k):
+    dataset, fair, _, dtype = trained
     row_of = {item: row for row, item in enumerate(dataset.items)}
 
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
-    ):
-        for protected in ((), ("age",), ATTRIBUTES):
-            vectors = fair_in_training(fair, applied(fair, protected), dtype)
-            if vectors is None:
-                continue
-            expected = scored_in_training(fair.base, vectors)
-            for user in (3, 101):
-                query = {"user": dataset.users[user], "sensitive": ",".join(protected), "k": k, "exclude_seen": False}
-                answer = (await client.get("/recommend", params=query)).json()
+    for protected in ((), ("age",), ATTRIBUTES):
+        vectors = fair_in_training(fair, applied(fair, protected), dtype)
+        if vectors is None:
+            continue
+        expected = scored_in_training(fair.base, vectors)
+        for user in (3, 101):
+            query = {"user": dataset.users[user], "sensitive": ",".join(protected), "k": k, "exclude_seen": False}
+            answer = (await client.get("/recommend", params=query)).json()
 
-                candidates = candidates_of(fair.base, vectors[user], k)
-                best = sorted(expected[user][list(candidates)], reverse=True)[:k]
-                assert {row_of[item["item"]] for item in answer["items"]} <= candidates
-                assert np.allclose([item["score"] for item in answer["items"]], best, atol=1e-5)
+            candidates = candidates_of(fair.base, vectors[user], k)
+            best = sorted(expected[user][list(candidates)], reverse=True)[:k]
+            assert {row_of[item["item"]] for item in answer["items"]} <= candidates
+            assert np.allclose([item["score"] for item in answer["items"]], best, atol=1e-5)
 
 
 def test_a_history_alone_gives_the_vector_that_training_computed_from_it(trained):
@@ -197,22 +198,16 @@ def test_a_history_alone_gives_the_vector_that_training_computed_from_it(trained
 
 
 @pytest.mark.anyio
-async def test_what_a_user_has_interacted_with_is_never_shown_unless_asked_for(trained, tmp_path):
+async def test_what_a_user_has_interacted_with_is_never_shown_unless_asked_for(trained, client):
     dataset, fair, folder, _ = trained
     bundle = read_bundle(folder)
     asked = {"sensitive": ",".join(fair.supported_masks.masks[-1])} if fair.supported_masks.masks else {}
-    settings = Settings(bundle=folder, deadline_s=60, database_url=f"sqlite:///{tmp_path}/store.db")
-    app = create_app(settings, load_model(folder, "cpu"))
 
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
-    ):
-        for user in range(0, len(dataset.users), 20):
-            query = {"user": dataset.users[user], "k": 1000} | asked
-            answer = (await client.get("/recommend", params=query)).json()
+    for user in range(0, len(dataset.users), 20):
+        query = {"user": dataset.users[user], "k": 1000} | asked
+        answer = (await client.get("/recommend", params=query)).json()
 
-            seen = {dataset.items[row] for row in dataset.indices[dataset.indptr[user] : dataset.indptr[user + 1]]}
-            shown = {item["item"] for item in answer["items"]}
-            assert not seen & shown
-            assert len(shown) == len(dataset.items) - len(seen) == len(bundle.items.ids) - len(bundle.seen.of(user))
+        seen = {dataset.items[row] for row in dataset.indices[dataset.indptr[user] : dataset.indptr[user + 1]]}
+        shown = {item["item"] for item in answer["items"]}
+        assert not seen & shown
+        assert len(shown) == len(dataset.items) - len(seen) == len(bundle.items.ids) - len(bundle.seen.of(user))

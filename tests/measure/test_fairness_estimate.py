@@ -93,7 +93,7 @@ def test_intervals_of_the_largest_difference_agree_with_fairlearns():
         y_true=flags,
         y_pred=flags,
         sensitive_features=labels,
-        n_boot=500,
+        n_boot=200,
         ci_quantiles=[0.025, 0.975],
         random_state=0,
     )

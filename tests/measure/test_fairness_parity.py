@@ -86,7 +86,7 @@ def test_the_interval_of_a_clear_difference_agrees_with_fairlearns():
         y_true=flags,
         y_pred=flags,
         sensitive_features=groups.of,
-        n_boot=500,
+        n_boot=200,
         ci_quantiles=[0.025, 0.975],
         random_state=0,
     )

@@ -23,6 +23,8 @@ from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.train import train_lattice
 from training.run import run
 
+pytestmark = pytest.mark.usefixtures("short_teachers")
+
 CPU = torch.device("cpu")
 ALS = {"model": "als", "dimensions": 8, "iterations": 2}
 

@@ -191,35 +191,40 @@ def test_an_id_has_the_same_number_whenever_it_is_met():
     assert rows.of(pl.Series(["d", "a"])).tolist() == [-1, 1]
 
 
-PEAK = """
+PEAKS = """
 import sys
 from pathlib import Path
 from training.data.config import AutoConfig
 from training.data.load import load
-load(AutoConfig(), Path(sys.argv[1]))
-status = Path("/proc/self/status").read_text()
-print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+for folder in sys.argv[1:]:
+    load(AutoConfig(), Path(folder))
+    status = Path("/proc/self/status").read_text()
+    print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
 """
+ID_CHARACTERS = 240
 
 
-def peak_bytes(folder: Path, rows: int, suffix: str) -> tuple[int, int]:
-    """Bytes of text in a file of interactions with long ids, and the most memory that a process took to load it."""
+def write_long(folder: Path, rows: int, suffix: str) -> Path:
+    """So many interactions, whose ids are nearly as long as ids may be."""
     folder.mkdir()
-    ids = pl.Series([f"{row:0>120}" for row in range(500)])
+    ids = pl.Series([f"{row:0>{ID_CHARACTERS}}" for row in range(500)])
     of_user, of_item = np.random.default_rng(0).integers(0, 500, (2, rows))
     frame = pl.DataFrame({"user": ids[of_user], "item": ids[of_item], "timestamp": np.arange(rows)})
     users = pl.DataFrame({"user": ids, "team": ["x", "y"] * 250})
     for stem, table in (("interactions", frame), ("users", users)):
         table.write_csv(folder / f"{stem}.csv") if suffix == "csv" else table.write_parquet(folder / f"{stem}.parquet")
-    command = [sys.executable, "-c", PEAK, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    return 240 * rows, 1024 * int(done.stdout)
+    return folder
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the peak is read from /proc")
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_memory_does_not_grow_with_the_text_of_the_interactions(tmp_path, suffix):
-    little, low = peak_bytes(tmp_path / "few", 200_000, suffix)
-    much, high = peak_bytes(tmp_path / "many", 1_200_000, suffix)  # far more than what is read ahead
+    """What one process took at most after few rows, and after many: far more than what is read ahead."""
+    few, many = 100_000, 600_000
+    folders = [write_long(tmp_path / str(rows), rows, suffix) for rows in (few, many)]
 
-    assert high - low < 0.5 * (much - little)
+    command = [sys.executable, "-c", PEAKS, *map(str, folders)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+
+    low, high = (1024 * int(line) for line in done.stdout.split())
+    assert high - low < 0.5 * 2 * ID_CHARACTERS * (many - few)

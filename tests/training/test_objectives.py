@@ -34,6 +34,8 @@ from training.experiment import Experiment
 from training.negatives import NegativeSampler
 from training.run import run
 
+pytestmark = pytest.mark.usefixtures("a_quick_card", "short_teachers")
+
 CPU = torch.device("cpu")
 D, USERS, ITEMS = 4, 6, 5
 KINDS = ("bpr", "itfr", "group_dro", "stream_dro", "dpr", "fairneg", "multifr", "in_ucds")

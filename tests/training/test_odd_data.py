@@ -86,13 +86,12 @@ def ends() -> Iterator[Counter[str]]:
     form=st.sampled_from(["csv", "parquet"]),
     config=configurations(),
 )
-def test_odd_data_gives_a_bundle_or_one_line_before_training(ends, oddities, seed, form, config):
+def test_odd_data_gives_a_bundle_or_one_line_before_training(short_teachers, ends, oddities, seed, form, config):
     began: list[str] = []
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         tables = odd(oddities, seed)
         tables.write(Path(folder), form)
         whole = RunConfig.model_validate(config | {"data": {"reader": "tables", **tables.settings}})
-        patch.setattr("training.fair.lattice.scores.STUDENT_STEPS", 20)
         watched(patch, began)
 
         ended = end_of(whole, Path(folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from training.data.split import hold_out
 from training.data.toml_text import toml_file
 from training.data.trained_on import trained_on
 from training.run import run
+
+pytestmark = pytest.mark.usefixtures("short_teachers")
 
 TABLE = {"interactions": "interactions.parquet", "users": "users.parquet", "items": "items.parquet"}
 
@@ -66,7 +69,15 @@ def told(tmp_path):
 
 
 def pull(version, url, out, *options):
-    return main(["data", "pull", "--database", url, "--since", str(version), "--out", str(out), *options])
+    """With what the service exports, in this process."""
+    folder = Path(tempfile.mkdtemp(dir=out.parent)) / "told"
+    assert service(["export", str(folder), "--url", url]) == 0
+    return main(["data", "pull", "--exported", str(folder), "--since", str(version), "--out", str(out), *options])
+
+
+def pull_from(url, version, out):
+    """With what a process of the service reads from its database."""
+    return main(["data", "pull", "--database", url, "--since", str(version), "--out", str(out)])
 
 
 def read(out):
@@ -89,7 +100,7 @@ def as_sets(dataset):
 def test_with_nothing_told_the_tables_are_what_the_bundle_was_trained_on(version, told, tmp_path):
     bundle = read_bundle(version)
 
-    assert pull(version, told(), tmp_path / "out") == 0
+    assert pull_from(told(), version, tmp_path / "out") == 0
 
     before, after = trained_on(bundle), again(tmp_path / "out")
     assert as_sets(after) == as_sets(before)
@@ -146,7 +157,7 @@ def test_posted_interactions_are_there_once_as_they_were_posted_last(version, to
     ]
     url = told((add_interactions, posted), (add_interactions, posted))
 
-    pull(version, url, tmp_path / "out")
+    pull_from(url, version, tmp_path / "out")
 
     tables = read(tmp_path / "out")
     rows = tables["interactions"]
@@ -249,7 +260,7 @@ def test_what_is_there_is_not_overwritten(version, told, tmp_path, capsys):
 
 
 def test_a_database_that_cannot_be_read_is_refused_without_its_password(version, tmp_path, capsys):
-    assert pull(version, "postgresql://me:secret@127.0.0.1:1/none", tmp_path / "out") == 2
+    assert pull_from("postgresql://me:secret@127.0.0.1:1/none", version, tmp_path / "out") == 2
 
     said = capsys.readouterr().err
     assert "nothing listens at that host and port" in said
@@ -259,7 +270,7 @@ def test_a_database_that_cannot_be_read_is_refused_without_its_password(version,
 def test_a_database_that_is_not_there_is_named_as_the_cause(version, tmp_path, capsys):
     absent = tmp_path / "absent.db"
 
-    assert pull(version, f"sqlite:///{absent}", tmp_path / "out") == 2
+    assert pull_from(f"sqlite:///{absent}", version, tmp_path / "out") == 2
 
     said = capsys.readouterr().err
     assert f"error: the service's database: cannot be read: there is no database {absent}" in said
@@ -271,7 +282,7 @@ def test_a_machine_without_the_service_is_told_of_the_extra(version, tmp_path, c
     (tmp_path / "sqlalchemy.py").write_text("raise ModuleNotFoundError(\"No module named 'sqlalchemy'\")")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
 
-    assert pull(version, f"sqlite:///{tmp_path}/absent.db", tmp_path / "out") == 2
+    assert pull_from(f"sqlite:///{tmp_path}/absent.db", version, tmp_path / "out") == 2
 
     assert "extra `serve`, which is not installed here" in capsys.readouterr().err
 

@@ -28,6 +28,8 @@ from training.errors import DataError
 from training.run import run
 from training.summary import summary
 
+pytestmark = pytest.mark.usefixtures("a_quick_card", "short_teachers")
+
 ALONE = [[0], [1], [2]]
 
 

@@ -63,8 +63,8 @@ def _encoding(path: Path) -> tuple[str, bool]:
         raw = block.decode().encode("latin-1", errors="replace")
         if not place and raw.startswith((b"\xff\xfe", b"\xfe\xff")):
             return "utf-16", False
-        escaped = escaped or _ESCAPED.search(raw) is not None
-        high = high or re.search(rb"[\x80-\x9f]", raw) is not None
+        escaped = escaped or (b'\\"' in raw and _ESCAPED.search(raw) is not None)  # a hundred times quicker where not
+        high = high or (not raw.isascii() and re.search(rb"[\x80-\x9f]", raw) is not None)
     tried = ("utf-8", "cp1252") if high else ("utf-8",)
     return next((encoding for encoding in tried if reads_as(path, encoding, BLOCK_BYTES)), "latin-1"), escaped
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from measure.report import render_html, render_markdown
+
 CLASSES = {
     "gender": ["F", "M"],
     "age": ["under 25", "25-34", "35-44", "45 and over"],
@@ -431,6 +433,13 @@ def a_report():
 def a_result():
     """Build the result of an audit of ML-1M's size."""
     return lambda seed=5: SampleAudit(ML1M, GENRES, seed).build()
+
+
+@pytest.fixture(scope="session")
+def rendered():
+    """That result as HTML and as Markdown."""
+    result = SampleAudit(ML1M, GENRES, 5).build()
+    return render_html(result), render_markdown(result)
 
 
 @pytest.fixture

@@ -38,10 +38,8 @@ def fraction(x: float) -> float:
     return (x - 8) / 324
 
 
-def test_the_verdict_stands_above_everything_else(a_result):
-    result = a_result()
-
-    html, markdown = render_html(result), render_markdown(result)
+def test_the_verdict_stands_above_everything_else(rendered):
+    html, markdown = rendered
 
     said = "Occupation fails; age and accuracy are inconclusive; gender passes."
     assert html.index('<p class="ruling fail">') < html.index('<p class="lead">') < html.index("<h2")
@@ -69,8 +67,8 @@ def test_each_verdict_has_a_word_and_a_shape_of_its_own(a_tiny_result, outcome, 
     assert f"- **gender: {word.lower()}.** The strongest attacker is at 0.571; 0.6 is allowed." in markdown
 
 
-def test_the_worst_row_is_told_with_its_interval_and_threshold(a_result):
-    markdown = render_markdown(a_result())
+def test_the_worst_row_is_told_with_its_interval_and_threshold(rendered):
+    _, markdown = rendered
 
     told = chapter(markdown, "Verdict")
     assert "| occupation | fail | ≤ 0.6 | 0.644 | 0.623–0.665 | occupation | fair vectors of all masks that" in told
@@ -342,8 +340,8 @@ def test_compact_tables_hold_activity_clients_calibration_and_catalogue(a_tiny_r
 
 
 @pytest.mark.parametrize("name", OF_FAIRNESS)
-def test_each_section_says_what_nought_means(a_result, name):
-    assert re.search(r"\b0\b", chapter(render_markdown(a_result()), OF_FAIRNESS[name]).split("\n|")[0])
+def test_each_section_says_what_nought_means(rendered, name):
+    assert re.search(r"\b0\b", chapter(rendered[1], OF_FAIRNESS[name]).split("\n|")[0])
 
 
 @pytest.mark.parametrize("name", OF_FAIRNESS)
@@ -405,10 +403,8 @@ def test_candidates_of_a_model_that_orders_few_items_are_told(a_small_report):
     assert "| gender | 0.9810 | 0.0834 | 1,200 |" in markdown
 
 
-def test_both_reports_have_the_same_tables(a_result):
-    result = a_result()
-
-    html, markdown = render_html(result), render_markdown(result)
+def test_both_reports_have_the_same_tables(rendered):
+    html, markdown = rendered
 
     def read(table: str) -> list[list[str]]:
         rows = re.findall(r"<tr.*?</tr>", table, re.DOTALL)
@@ -462,8 +458,8 @@ def test_an_audit_page_needs_no_network_and_no_script(request, walk, which):
     assert not re.search(r"(?:src|srcset|action)\s*=|@import|url\(|https?://", html)
 
 
-def test_every_plot_has_words_and_every_table_names_its_columns(a_result, walk):
-    html = render_html(a_result())
+def test_every_plot_has_words_and_every_table_names_its_columns(rendered, walk):
+    html, _ = rendered
 
     plots = re.findall(r'<svg class="plot".*?</svg>', html, re.DOTALL)
     tables = re.findall(r"<table.*?</table>", html, re.DOTALL)
@@ -539,26 +535,27 @@ def test_no_junk_anywhere_breaks_the_page(a_tiny_result, walk, seed):
         assert not re.search(r"\bnan\b|\bNone\b|\binf\b", page.text), path
 
 
-def test_a_page_of_the_size_of_movielens_stays_light(a_result):
-    assert len(render_html(a_result()).encode()) < 1.5 * 2**20
+def test_a_page_of_the_size_of_movielens_stays_light(rendered):
+    assert len(rendered[0].encode()) < 1.5 * 2**20
 
 
-def test_the_same_result_gives_the_same_bytes(a_result):
-    first, second = a_result(), json.loads(json.dumps(a_result()))
+def test_the_same_result_gives_the_same_bytes(a_result, rendered):
+    html, markdown = rendered
+    again = json.loads(json.dumps(a_result()))
 
-    assert render_html(first).encode() == render_html(second).encode()
-    assert render_markdown(first) == render_markdown(second)
+    assert render_html(again).encode() == html.encode()
+    assert render_markdown(again) == markdown
 
 
-def test_an_audit_promises_nothing(a_result):
-    told = (render_html(a_result()) + render_markdown(a_result())).lower()
+def test_an_audit_promises_nothing(rendered):
+    told = "".join(rendered).lower()
 
     for word in ("debias", "unbiased", "guarantee"):
         assert word not in told
 
 
-def test_item_features_and_cold_items_are_told_where_the_card_has_them(a_result):
-    plain, result = render_markdown(a_result()), a_result()
+def test_item_features_and_cold_items_are_told_where_the_card_has_them(a_result, rendered):
+    plain, result = rendered[1], a_result()
     plot = {"name": "plot|x", "source": "plot of items.csv", "dimensions": 64, "items": 3677, "of": 3709}
     result["card"] |= {"modalities": [plot, {"name": "audio"}, 7], "cold_items": {"served": 1177, "map": "ridge"}}
 

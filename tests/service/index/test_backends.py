@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 
 import faiss
@@ -78,24 +79,28 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Opener:
-    """Opens indexes of one kind."""
+    """Opens indexes of one kind, each catalogue once."""
 
-    def __init__(self, kind: Kind, device: Device, milvus_url: str | None) -> None:
+    def __init__(self, kind: Kind, device: Device, milvus_url: str | None, opened: dict[str, Opened]) -> None:
         self.kind = kind
         self.device = device
         self.milvus_url = milvus_url
+        self._opened = opened
         self.many = 12_000 if kind == "hnsw" else 3_000
         """Items with which this kind of index does not find that it has nothing to gain."""
 
     def __call__(self, vectors: NDArray[np.float32]) -> Opened:
         """Whatever it comes to."""
-        return open_index(vectors, self.device, self.kind, milvus_url=self.milvus_url)
+        which = f"{self.kind} {self.device} {vectors.shape} {sha256(vectors.tobytes()).hexdigest()}"
+        if which not in self._opened:
+            self._opened[which] = open_index(vectors, self.device, self.kind, milvus_url=self.milvus_url)
+        return self._opened[which]
 
     def ranker(self, vectors: NDArray[np.float32]) -> Ranker:
         """Over an index of this kind, and over no substitute."""
         found = self(vectors)
         assert found.index.kind == self.kind, found.report.reason
-        return self.ranker_or_substitute(vectors)
+        return make_ranker(found.index, ExhaustiveRanker(vectors))
 
     def ranker_or_substitute(self, vectors: NDArray[np.float32]) -> Ranker:
         """Whatever it comes to."""
@@ -115,13 +120,19 @@ class OpenerHere(Opener):
         return TorchRanker(index, ExhaustiveRanker(vectors))
 
 
+@pytest.fixture(scope="module")
+def opened() -> dict[str, Opened]:
+    """What was opened in this file."""
+    return {}
+
+
 @pytest.fixture
-def opener(request: pytest.FixtureRequest) -> Opener:
+def opener(request: pytest.FixtureRequest, opened: dict[str, Opened]) -> Opener:
     """Of the parameter's kind and device."""
     kind, device = request.param
     if device == "here":
-        return OpenerHere(kind, "cpu", None)
-    return Opener(kind, device, request.getfixturevalue("milvus_url") if kind == "milvus" else None)
+        return OpenerHere(kind, "cpu", None, opened)
+    return Opener(kind, device, request.getfixturevalue("milvus_url") if kind == "milvus" else None, opened)
 
 
 def drawn(seed: int, items: int) -> tuple[np.random.Generator, NDArray[np.float32]]:
@@ -165,7 +176,7 @@ def test_exact_backends_give_the_lists_of_numpy(opener):
 
 @each_approximate
 def test_approximate_backends_find_98_in_100_of_the_best_ten(opener):
-    rng, vectors = drawn(2, opener.many)
+    rng, vectors = drawn(4, opener.many)
     sample = Sample(near(rng, vectors, 200), [NOTHING] * 200)  # and not the one that it was tuned with
 
     found = sample.lists(opener.ranker(vectors))
@@ -243,7 +254,7 @@ def test_a_list_is_a_function_of_its_row_alone(opener):
 
 @every_backend
 def test_threads_may_search_at_once(opener):
-    rng, vectors = drawn(6, opener.many)
+    rng, vectors = drawn(4, opener.many)
     fair = near(rng, vectors, 48)
     dropped = [rng.choice(opener.many, 200, replace=False).astype(np.int32) for _ in range(48)]
     ranker = opener.ranker(vectors)
@@ -311,7 +322,7 @@ def test_a_catalogue_of_zero_vectors_is_shown_by_row(opener):
 
 @every_backend
 def test_an_index_names_itself(opener):
-    _, vectors = drawn(11, opener.many)
+    _, vectors = drawn(4, opener.many)
 
     found = opener(vectors)
 
@@ -323,7 +334,7 @@ def test_an_index_names_itself(opener):
 
 @each_approximate
 def test_more_effort_finds_no_less(opener):
-    _, vectors = drawn(12, opener.many)
+    _, vectors = drawn(4, opener.many)
     index = opener(vectors).index
     assert isinstance(index, Approximate)
     sample = plain_sample(vectors, 100)

@@ -111,19 +111,19 @@ def mixed(users: Users, u: np.ndarray) -> list[int | np.ndarray]:
 
 @pytest.mark.parametrize("unit_length", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
-@pytest.mark.parametrize("free", [2**40, 0], ids=["all parts there", "parts of a batch copied"])
-def test_another_device_gives_the_same_fair_vectors(an_encoder, there, unit_length, dtype, free):
+def test_another_device_gives_the_same_fair_vectors(an_encoder, there, unit_length, dtype):
+    """Whether all parts are there, or those of a batch are copied."""
     network, users, u = an_encoder
     users = replace(users, parts=users.parts.astype(dtype))
     here = UserEncoder(network, users, unit_length=unit_length)
-    elsewhere = there(here, free)
     asked = mixed(users, u) if here.can_split else list(range(200))
     masks = [MASKS[row % 8] for row in range(200)]
 
     alone = np.concatenate([here.fair_vectors([user], [mask]) for user, mask in zip(asked, masks, strict=True)])
 
-    np.testing.assert_array_equal(elsewhere.fair_vectors(asked, masks), alone)
-    np.testing.assert_array_equal(elsewhere.fair_vectors(asked[1:2], masks[1:2]), alone[1:2])
+    for elsewhere in (there(here, free=2**40), there(here, free=0)):
+        np.testing.assert_array_equal(elsewhere.fair_vectors(asked, masks), alone)
+        np.testing.assert_array_equal(elsewhere.fair_vectors(asked[1:2], masks[1:2]), alone[1:2])
     np.testing.assert_array_equal(here.fair_vectors(asked, masks), alone)
 
 

@@ -120,9 +120,9 @@ def fit_transports(transports: Transports, x: Matrix, sigma: Matrix, sweeps: int
         goal = barycentre(own, counts[filled] / counts.sum())
         moved = np.zeros_like(x)
         transports.maps[index] = torch.eye(x.shape[1])
-        for k, covariance in zip(filled, own, strict=True):
-            root, inverse = power(covariance, 0.5), power(covariance, -0.5)
-            carry = inverse @ power(root @ goal @ root, 0.5) @ inverse
+        roots, inverses = power(own, 0.5), power(own, -0.5)
+        carries = inverses @ power(roots @ goal @ roots, 0.5) @ inverses
+        for k, carry in zip(filled, carries, strict=True):
             transports.maps[index, k] = torch.from_numpy(carry)
             transports.offsets[index, k] = torch.from_numpy(mean - mean @ carry)
             moved += weights[:, k, None] * (mean + (x - mean) @ carry)
@@ -148,16 +148,18 @@ def barycentre(covariances: Matrix, weights: Matrix) -> Matrix:
     found = np.einsum("k,kij->ij", weights, covariances)
     for _ in range(BARYCENTRE_ROUNDS):
         root, inverse = power(found, 0.5), power(found, -0.5)
-        roots = np.stack([power(root @ each @ root, 0.5) for each in covariances])
+        roots = power(root @ covariances @ root, 0.5)
         mean = np.einsum("k,kij->ij", weights, roots)
         found = inverse @ mean @ mean @ inverse
     return np.asarray(found)
 
 
 def power(covariance: Matrix, exponent: float) -> Matrix:
-    """A power of a symmetric matrix without negative eigenvalues."""
+    """A power of symmetric matrices (…, d, d) without negative eigenvalues."""
     values, vectors = np.linalg.eigh(covariance)
-    return np.asarray((vectors * np.maximum(values, max(FLOOR * values[-1], TINY)) ** exponent) @ vectors.T)
+    least = np.maximum(FLOOR * values[..., -1:], TINY)
+    scaled = vectors * (np.maximum(values, least) ** exponent)[..., None, :]
+    return np.asarray(scaled @ vectors.swapaxes(-1, -2))
 
 
 def _covariance(x: Matrix, weights: Matrix, common: Matrix, shrink: float) -> Matrix:
