@@ -26,6 +26,7 @@ SMALL = {
     "gpu": "--items 2000",
     "index": "--items 1500 --build-s 5",
     "itfr": "--config itfr.toml --out out --seeds 1 --only bpr itfr dpr --lattice",
+    "lightgcn": "--users 100 --items 40 --interactions-per-user 10 --times 2",
     "lists": "--users 300 --items 500 --lists 200 --rounds 1",
     "million": "--users 400 --items 100 --seconds 1 --rounds 1",
     "paper": "--configs . --out out --bases bases --weights 0.1",

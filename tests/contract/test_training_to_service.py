@@ -31,6 +31,7 @@ AFRL = {"method": "afrl", "learning_rate": 1e-3, "batch": 64, "schedule": SCHEDU
 SM = {"method": "sm", "learning_rate": 1e-2, "batch": 512, "adversary_steps": 2, "schedule": SCHEDULE}
 ALS = {"model": "als", "dimensions": 8, "iterations": 3, "regularization": 1}
 PMF = EPOCHS | {"model": "pmf"}
+LIGHTGCN = {"model": "lightgcn", "dimensions": 8, "steps": 4, "schedule": SCHEDULE}
 DEEP = EPOCHS | {"model": "deep", "candidates": 20}
 SASREC = EPOCHS | {"model": "sasrec", "length": 10, "batch": 64}
 PFREC = {"method": "pfrec", "prompts": 2, "bottleneck": 2, "batch": 64, "moments": 1, "schedule": SCHEDULE}
@@ -41,6 +42,8 @@ METHODS = {
     "als-afrl": (ALS, AFRL),
     "pmf-afrl": (PMF, AFRL),
     "pmf-lattice": (PMF, {"method": "lattice"}),
+    "lightgcn-lattice": (LIGHTGCN, {"method": "lattice"}),
+    "lightgcn-ffvae": (LIGHTGCN, FFVAE),
     "pmf-sm-separate": (PMF, SM),
     "pmf-sm-combine": (PMF, SM | {"variant": "combine"}),
     "pmf-ffvae": (PMF, FFVAE),

@@ -40,6 +40,7 @@ BASES = {
     "sasrec": SEQUENCE,
     "bert4rec": SEQUENCE,
     "vbpr": TABLE,
+    "lightgcn": {"dimensions": 64, "steps": 6, "schedule": ONCE},
 }
 METHODS = {
     "lattice": {"leakage_at_most": 1.0},
@@ -62,6 +63,7 @@ EACH = [
     ("sasrec", "pfrec"),
     ("bert4rec", "ffvae"),
     ("vbpr", "lattice"),
+    ("lightgcn", "lattice"),
 ]
 """Every base and every method once: the code of a method is the same over each base."""
 VARIANTS = [

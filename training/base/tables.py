@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -20,15 +20,12 @@ from training.base.foldin import fit_fold_in
 from training.base.lazy_adam import LazyAdam
 from training.base.objective.bpr import Bpr
 from training.base.objective.contract import Batch, Objective
+from training.base.triples import Triples
 from training.checkpoint import Optimiser, State, pack, unpack
 from training.experiment import Experiment
 from training.loop import Schedule, fit
-from training.negatives import NegativeSampler
 
 log = logging.getLogger(__name__)
-
-BATCHES = 64
-"""How many are made ready at once: few calls, and little memory."""
 
 
 class TableConfig(Protocol):
@@ -99,8 +96,7 @@ class TableStage:
         device = model.users.device
         self._objective = objective or Bpr()
         self._model, self._batch, self._validate = model, config.batch, validate
-        self._indptr, self._items = (torch.from_numpy(part).to(device) for part in experiment.train)
-        self._negatives = NegativeSampler(*experiment.no_negatives, len(experiment.dataset.items), device)
+        self._triples = Triples(experiment, device)
         weights = dict(model.named_parameters())
         tables = {name: weights.pop(name).detach() for name in ("users", *model.by_item)}
         rate, decay = config.learning_rate, config.weight_decay
@@ -111,25 +107,13 @@ class TableStage:
 
     def epoch(self, rng: torch.Generator) -> int:
         """One pass over the positives in random order, a fresh negative for each."""
-        for batch in self.batches(rng):
+        for batch in self._triples.batches(
+            self._batch, rng, lambda sampler, users: self._objective.negatives(sampler, users, self._model, rng)
+        ):
             self.step(*batch, rng)
         self._tables.settle()
         self._objective.epoch_ends()
-        return len(self._items)
-
-    def batches(self, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """User rows, positive and negative item rows of an epoch, (B,) each."""
-        count = len(self._items)
-        numbers = torch.int32 if count <= torch.iinfo(torch.int32).max else torch.int64
-        order = torch.randperm(count, generator=rng, device=self._items.device, dtype=numbers)
-        for part in torch.split(order, BATCHES * self._batch):
-            rows = part.long()
-            users, positives = (
-                torch.searchsorted(self._indptr, rows, right=True) - 1,
-                self._items.gather(0, rows).long(),
-            )
-            negatives = self._objective.negatives(self._negatives, users, self._model, rng)
-            yield from zip(*(torch.split(each, self._batch) for each in (users, positives, negatives)), strict=True)
+        return len(self._triples)
 
     def step(self, users: Tensor, positives: Tensor, negatives: Tensor, rng: torch.Generator) -> None:
         """Adam on the rows that a batch touches: to the model they are small tables."""
@@ -182,14 +166,38 @@ def train_tables(
 
     cosine = objective is not None and objective.unit_length
     users, items = ((to_unit if cosine else np.asarray)(each) for each in model.vectors())
-    varying = users.shape[1] - model.constants
+    cold = model.cold_vectors()
+    return inner_product_base(name, users, items, experiment, constants=model.constants, cosine=cosine, cold=cold)
+
+
+def inner_product_base(
+    name: str,
+    users: NDArray[np.float32],
+    items: NDArray[np.float32],
+    experiment: Experiment,
+    *,
+    constants: int = 0,
+    cosine: bool = False,
+    cold: NDArray[np.float32] | None = None,
+) -> Base:
+    """A base of trained vectors, with a fold-in fitted to them; folded-in users get theirs from it.
+
+    Args:
+        name: of the model.
+        users: (U, d), changed in the rows of folded-in users.
+        items: (I, d).
+        experiment: what they were trained on.
+        constants: as in `Base`, like the two that follow.
+        cosine: whether only directions count.
+        cold: (C, d) or None.
+    """
+    varying = users.shape[1] - constants
     u, v = users[:, :varying], items[:, :varying]
     history = fit_fold_in(u, v, *experiment.train, np.flatnonzero(experiment.user_split == SELECT))
     new = np.flatnonzero(experiment.folded_in).tolist()
     u[new] = history.user_vectors([experiment.held_out.history(row) for row in new], v)
     contexts = Contexts(users, np.arange(len(users)), *experiment.train)
-    cold = model.cold_vectors()
-    return Base(name, users, users, items, contexts, history, model.constants, cosine=cosine, cold=cold)
+    return Base(name, users, users, items, contexts, history, constants, cosine=cosine, cold=cold)
 
 
 def table(parameter: nn.Parameter) -> NDArray[np.float32]:

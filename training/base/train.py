@@ -12,6 +12,7 @@ from training.base.als import AlsConfig, train_als
 from training.base.cold import refuse_few_described
 from training.base.contract import Base
 from training.base.deep import DeepConfig, train_deep
+from training.base.lightgcn import LightgcnConfig, train_lightgcn
 from training.base.objective.config import Grouped
 from training.base.objective.make import refuse_unfit_objective
 from training.base.pmf import PmfConfig, train_pmf
@@ -33,6 +34,7 @@ BaseConfig = Annotated[
     | Annotated[PmfConfig, Tag("pmf")]
     | Annotated[DeepConfig, Tag("deep")]
     | Annotated[VbprConfig, Tag("vbpr")]
+    | Annotated[LightgcnConfig, Tag("lightgcn")]
     | Annotated[SasrecConfig, Tag("sasrec")]
     | Annotated[Bert4recConfig, Tag("bert4rec")]
     | Annotated[VectorsConfig, Tag("vectors")],
@@ -106,6 +108,8 @@ def train_base(
             return train_pmf(experiment, config, checkpoint, device)
         case VbprConfig():
             return train_vbpr(experiment, config, checkpoint, device)
+        case LightgcnConfig():
+            return train_lightgcn(experiment, config, checkpoint, device)
         case DeepConfig():
             return train_deep(experiment, config, checkpoint, device)
         case SasrecConfig() | Bert4recConfig():
