@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from itertools import chain, combinations
 
 import numpy as np
@@ -23,7 +24,7 @@ EVERY_MASK = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def a_measured_bundle(a_bundle):
     """The builder of bundles with a held-out item for everyone; options of `make_bundle`, then changes to audit/."""
 
@@ -36,6 +37,12 @@ def a_measured_bundle(a_bundle):
         return replace(bundle, audit=audit, users=Users(bundle.users.ids, parts))
 
     return build
+
+
+@pytest.fixture(scope="module")
+def a_card(a_measured_bundle):
+    """The builder of cards that tests read and leave as they are: of attributes by a profile, each made once."""
+    return cache(lambda attributes, profile: make_card(a_measured_bundle(attributes=attributes), profile, workers=1))
 
 
 def with_fair_vectors(build, fair_of, attributes=("gender",), **options):
@@ -119,8 +126,8 @@ def expected_rows(attributes, lengths):
 
 @pytest.mark.parametrize("attributes", [("gender",), ("gender", "age", "occupation")], ids=len)
 @pytest.mark.parametrize(("profile", "lengths"), [(LOOK, (10,)), (LONG_LOOK, (10, 50))], ids=["quick", "full"])
-def test_every_row_is_there_once(a_measured_bundle, attributes, profile, lengths):
-    card = make_card(a_measured_bundle(attributes=attributes), profile)
+def test_every_row_is_there_once(a_card, attributes, profile, lengths):
+    card = a_card(attributes, profile)
 
     found = sorted((tuple(row["sensitive"]), row["attribute"], row["target"]) for row in card["leakage"]["by_mask"])
     assert found == expected_rows(attributes, lengths)
@@ -146,8 +153,8 @@ def test_a_metric_that_is_asked_for_is_measured_whatever_the_profile_leaves_out(
     assert [name for name in card["fairness"] if name != "protocol"] == ["utility"]
 
 
-def test_a_list_is_held_against_the_unprotected_list_of_its_own_kind(a_measured_bundle):
-    card = make_card(a_measured_bundle(attributes=("gender",)), LOOK)
+def test_a_list_is_held_against_the_unprotected_list_of_its_own_kind(a_card):
+    card = a_card(("gender",), LOOK)
 
     for target, base in {
         "fair": "base",
@@ -162,10 +169,10 @@ def test_a_list_is_held_against_the_unprotected_list_of_its_own_kind(a_measured_
     assert not any("base_auc" in row for target in ("base", "base_list@10") for row in rows_of(card, target))
 
 
-def test_the_card_is_the_same_for_one_worker_and_for_two(a_measured_bundle):
-    bundle = a_measured_bundle(attributes=("gender",))
+def test_the_card_is_the_same_for_one_worker_and_for_two(a_card, a_measured_bundle):
+    two = make_card(a_measured_bundle(attributes=("gender",)), LOOK, workers=2)
 
-    assert make_card(bundle, LOOK, workers=1) == make_card(bundle, LOOK, workers=2)
+    assert a_card(("gender",), LOOK) == two
 
 
 def test_accuracy_is_told_by_group_and_rare_classes_together(a_measured_bundle):

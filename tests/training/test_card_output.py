@@ -18,7 +18,7 @@ from training.summary import summary
 LOOK = Profile("quick", ("logistic",), 2, 1, 1, 20, 50, fit_rows=300, verdict=False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def bundle(a_bundle):
     """A bundle with three attributes, new users, and its card."""
     seen = {f"u{user}": [f"i{(user + step) % 30}" for step in range(8)] for user in range(450)}

@@ -40,8 +40,8 @@ def trained(tmp_path_factory):
     dataset = load(MovieLensConfig(), Path(os.environ["EVENHAND_DATA"]) / "ml-100k")
     experiment = Experiment(dataset, hold_out(dataset), split_users(dataset.users, "evenhand"), "strict", 2020)
     work, cpu = tmp_path_factory.mktemp("work"), torch.device("cpu")
-    schedule = Schedule(epochs=120, validate_every=10, patience=2)
-    base = train_base(experiment, PmfConfig(schedule=schedule), work / "base.safetensors", cpu)
+    config = PmfConfig(learning_rate=4e-3, schedule=Schedule(epochs=40, validate_every=5, patience=2))
+    base = train_base(experiment, config, work / "base.safetensors", cpu)
     seeded = [replace(experiment, seed=seed) for seed in SEEDS]
     return (
         experiment,
