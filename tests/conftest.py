@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from bundle import (
 from bundle.networks import KINDS, TableEncoder
 from bundle.networks.ffvae import ffvae_parts
 from bundle.networks.filters import filter_parts, mask_filter_parts
+from tests import nursery
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """For the processes of pytest-xdist and all that tests start: two that compute with two threads each on two cores wait
@@ -280,6 +282,16 @@ def short_teachers() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, number in few.items():
             patch.setattr(f"training.fair.lattice.scores.{name}", number)
+        yield
+
+
+@pytest.fixture
+def preloaded(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Processes that the test starts have imported everything before they begin, and so have those they start.
+
+    Not where the test is marked `real_processes`.
+    """
+    with nullcontext() if request.node.get_closest_marker("real_processes") else nursery.preloaded():
         yield
 
 

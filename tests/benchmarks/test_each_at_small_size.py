@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.usefixtures("preloaded")
 COMMANDS = sorted(path.stem for path in ROOT.glob("benchmarks/*.py") if '__name__ == "__main__"' in path.read_text())
 
 SMALL = {

@@ -21,6 +21,7 @@ import pytest
 from bundle import Bundle, write_bundle
 from service.access import SCOPES
 from service.commands import make_key
+from tests.nursery import preloaded
 
 ROOT = Path(__file__).parents[2]
 USERS, ITEMS, SEEN = 450, 60, 8
@@ -80,7 +81,7 @@ class Service:
         given = {"database_url": self.database_url, "log_level": "warning", "audit_priority": "normal", **self.settings}
         mine = {f"EVENHAND_{name.upper()}": value for name, value in given.items()}
         command = [sys.executable, "-m", "service", "serve", "--bundle", str(self.folder), "--port", str(self.port)]
-        with (self.home / "service.log").open("ab") as log:
+        with preloaded(), (self.home / "service.log").open("ab") as log:
             self._process = subprocess.Popen(command, cwd=ROOT, env=plain | mine, stdout=log, stderr=log)
         deadline = time.monotonic() + READY_S
         while time.monotonic() < deadline:

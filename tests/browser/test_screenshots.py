@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("preloaded")
 AUDIT = '{"profile": "quick", "masks": [["gender"]], "metrics": ["accuracy", "leakage"]}'
 PAGES = ("welcome", "explore", "audits", "comparison", "report", "models")
 WITHIN_S = 560

@@ -25,6 +25,7 @@ import pytest
 import yaml
 
 from bundle import write_bundle
+from tests.nursery import preloaded
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/evenhand.json").read_text())
@@ -99,7 +100,8 @@ def watched(a_bundle: Callable[..., Any], tmp_path_factory: pytest.TempPathFacto
             stack.callback(process.kill)
 
         run("redis-server", "--bind", "127.0.0.1", "--port", redis, "--save", "", "--loglevel", "warning")
-        run(sys.executable, "-m", "service", "serve", **settings)
+        with preloaded():
+            run(sys.executable, "-m", "service", "serve", **settings)
         listen = f"--web.listen-address=127.0.0.1:{prometheus}"
         run("prometheus", f"--config.file={config}", f"--storage.tsdb.path={home}/tsdb", listen)
         both = Watched(f"http://127.0.0.1:{service}", f"http://127.0.0.1:{prometheus}")

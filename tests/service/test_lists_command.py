@@ -320,6 +320,7 @@ PLACES = [
 """Where the process kills itself: in the third part; with two in the log; before it cleans up; not at all."""
 
 
+@pytest.mark.usefixtures("preloaded")
 def test_a_run_that_is_killed_goes_on_and_nothing_is_made_or_logged_twice(
     lists, a_client, a_bundle_folder, ready_sqlite, tmp_path
 ):

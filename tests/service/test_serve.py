@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("preloaded")
 Start = Callable[..., subprocess.Popen[str]]
 
 
@@ -60,6 +61,7 @@ def wait_until_ready(process: subprocess.Popen[str], url: str) -> None:
     pytest.fail("never ready")
 
 
+@pytest.mark.real_processes
 def test_it_answers_and_leaves_cleanly_when_told_to(a_bundle_folder, start):
     port = a_free_port()
     process = start("serve", "--bundle", str(a_bundle_folder()), "--port", str(port), required="age")

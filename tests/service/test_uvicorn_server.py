@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("preloaded")
 
 
 @dataclass

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.usefixtures("preloaded")
 EXAMPLE = re.compile(r"```sh\n(curl .*?)\n```\n\n<!-- answer -->\n```json\n(.*?)\n```", re.DOTALL)
 
 

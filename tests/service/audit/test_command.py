@@ -22,6 +22,7 @@ from service.audit.result import make_result
 from service.model.loaded import load_model
 
 ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.usefixtures("preloaded")
 MANY = 2400
 """A third of them are audit users: enough for an interval of about ± .05."""
 JUDGED = Profile("full", ("logistic",), 2, 1, 1, 100, 50, fit_rows=1000, verdict=True)
@@ -319,6 +320,7 @@ def test_without_the_packages_that_audits_need_it_says_which_one(command, a_bund
     assert "audits need the package" in refusal
 
 
+@pytest.mark.real_processes
 def test_a_service_does_not_load_what_its_audits_measure_with():
     loaded = "import sys, service.api; print(sorted({name.partition('.')[0] for name in sys.modules}))"
 

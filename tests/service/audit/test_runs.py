@@ -26,6 +26,7 @@ from service.metrics import VERDICTS
 from service.model.folder import ModelsFolder
 from service.store import Store, StoreUnavailableError, claim_run, create_run, finish_run, get_run, list_runs
 
+pytestmark = pytest.mark.usefixtures("preloaded")
 FEW = AuditRequest(masks=[[], ["gender"]], metrics=["accuracy", "overlap"], seed=3)
 """Measured in a moment; the rest of the time goes into starting Python."""
 LONG_S = 120
@@ -141,6 +142,7 @@ async def test_a_run_measures_the_active_bundle_and_is_kept_with_its_result(a_de
     [("idle", 19, os.SCHED_IDLE), ("normal", os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0))],
 )
 @pytest.mark.anyio
+@pytest.mark.real_processes
 async def test_a_run_is_a_process_without_secrets_that_gets_what_the_operator_says(
     a_desk, children, monkeypatch, priority, nice, scheduler
 ):

@@ -22,6 +22,7 @@ import httpx
 import pytest
 
 from service.store import Database, LogFilter, Pseudonyms, log_page
+from tests.nursery import children_of, preloaded
 
 ROOT = Path(__file__).parents[3]
 CONNECTIONS = 16
@@ -149,49 +150,25 @@ class Load:
         return [one for answer in self.answers for one in answer.lists]
 
 
-class Nursery:
-    """Starts services quickly: forks of one process that has imported everything."""
-
-    def __init__(self) -> None:
-        plain = {name: value for name, value in os.environ.items() if not name.startswith("EVENHAND_")}
-        command = [sys.executable, Path(__file__).with_name("nursery.py")]
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, env=plain | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-
-    def start(self, arguments: list[str], settings: dict[str, str], output: Path) -> int:
-        """Its process id."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        wanted = {"arguments": arguments, "settings": settings, "output": str(output)}
-        self._process.stdin.write(json.dumps(wanted).encode() + b"\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-    def close(self) -> None:
-        """End it; what it has started lives on."""
-        self._process.communicate(timeout=30)
-
-
 class Service:
     """`python -m service serve`, on one port through all its lives."""
 
-    def __init__(self, nursery: Nursery, folder: Path, settings: dict[str, str], output: Path) -> None:
+    def __init__(self, folder: Path, settings: dict[str, str], output: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self._nursery = nursery
-        self._arguments = ["serve", "--bundle", str(folder), "--port", str(self.port)]
+        self._command = [sys.executable, "-m", "service", "serve", "--bundle", str(folder), "--port", str(self.port)]
         given = {"workers": os.environ.get("WORKERS", "1"), **settings}
-        self._settings = {f"EVENHAND_{name.upper()}": value for name, value in given.items()}
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("EVENHAND_")}
+        self._environment = plain | {f"EVENHAND_{name.upper()}": value for name, value in given.items()}
         self._output = output
-        self._pid: int | None = None
-        self._end_seen = -1
+        self._process: subprocess.Popen[bytes] | None = None
 
     def begin(self) -> None:
         """Start it and do not wait."""
-        self._pid = self._nursery.start(self._arguments, self._settings, self._output)
-        self._end_seen = os.pidfd_open(self._pid)
+        how = {"cwd": ROOT, "env": self._environment, "stdin": subprocess.DEVNULL}
+        with preloaded(), self._output.open("ab") as output:
+            self._process = subprocess.Popen(self._command, stdout=output, stderr=output, **how)
 
     def start(self) -> None:
         """Start it, and wait until it is ready."""
@@ -200,7 +177,10 @@ class Service:
 
     def has_ended(self, within_s: float = 0) -> bool:
         """Whether its process is gone."""
-        return bool(select.select([self._end_seen], [], [], within_s)[0])
+        assert self._process is not None
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(within_s)
+        return self._process.poll() is not None
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_S
@@ -234,21 +214,20 @@ class Service:
         self._end(signal.SIGTERM)
 
     def _end(self, how: signal.Signals) -> None:
-        if self._pid is not None:
+        if self._process is not None:
             children = [os.pidfd_open(child) for child in self.children]
-            if not self.has_ended():
-                signal.pidfd_send_signal(self._end_seen, how)
-            for seen in (self._end_seen, *children):
+            self._process.send_signal(how)
+            assert self.has_ended(30), "it does not end"
+            for seen in children:
                 assert select.select([seen], [], [], 30)[0], "it does not end"
                 os.close(seen)
-            self._pid = None
+            self._process = None
 
     @property
     def children(self) -> list[int]:
         """Ids of its processes, where it has several."""
-        with suppress(FileNotFoundError):
-            return [int(pid) for pid in Path(f"/proc/{self._pid}/task/{self._pid}/children").read_text().split()]
-        return []
+        assert self._process is not None
+        return children_of(self._process.pid)
 
     @property
     def output(self) -> str:
@@ -258,7 +237,8 @@ class Service:
     @property
     def rss_mb(self) -> float:
         """Resident memory."""
-        lines = Path(f"/proc/{self._pid}/status").read_text().splitlines()
+        assert self._process is not None
+        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
     @asynccontextmanager
@@ -293,21 +273,13 @@ async def _ask_something(connection: Connection, searches: tuple[str, ...], head
     return await connection.ask("GET", path, **headers)
 
 
-@pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    """Where services come from."""
-    one = Nursery()
-    yield one
-    one.close()
-
-
 @pytest.fixture
-def a_service(nursery: Nursery, tmp_path: Path) -> Iterator[Callable[..., Service]]:
+def a_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """The builder of services, started unless ``start=False``; what still runs in the end is killed."""
     made: list[Service] = []
 
     def make(folder: Path, *, start: bool = True, **settings: str) -> Service:
-        made.append(Service(nursery, folder, settings, tmp_path / f"service-{len(made)}.log"))
+        made.append(Service(folder, settings, tmp_path / f"service-{len(made)}.log"))
         if start:
             made[-1].start()
         return made[-1]
