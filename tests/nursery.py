@@ -61,6 +61,8 @@ _really_start = subprocess.Popen
 _really_spawn = multiprocessing.util.spawnv_passfds
 _beside: Beside | None = None
 """Who forks for this process."""
+_interrupted = signal.getsignal(signal.SIGINT)
+"""What SIGINT does here; a shell may have started us so that it does nothing."""
 _base: list[str] = []
 """Where Python looks for modules after the folder of the command and PYTHONPATH."""
 
@@ -304,7 +306,7 @@ def _become(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _interrupted)
     _prctl(SET_NAME, b"python")
     numpy.random.seed()  # noqa: NPY002  the global one was made before the fork
     _end(_status(arguments))

@@ -27,7 +27,7 @@ ENDS = {
     "words": "import sys; sys.exit('no')",
     "an error": "{}['what']",
     "a signal": "import os; os.kill(os.getpid(), 9)",
-    "control-c": "import os; os.kill(os.getpid(), 2); import time; time.sleep(9)",
+    "control-c": "import os; os.kill(os.getpid(), 2); import time; time.sleep(1)",
     "a thread": "import threading, time; threading.Thread(target=lambda: (time.sleep(0.1), print('late'))).start()",
     "what is to be done at the end": "import atexit; atexit.register(print, 'bye'); print('work', end=' ')",
 }
