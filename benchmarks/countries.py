@@ -37,10 +37,11 @@ def main() -> None:
     command = Command(__doc__)
     command.add_size("--users", type=int, default=6_000)
     command.add_size("--items", type=int, default=2_000)
+    command.add_size("--config", type=Path, default=CONFIG)
     options = command.options()
     with tempfile.TemporaryDirectory() as folder:
         write_tables(Path(folder), options.users, options.items, np.random.default_rng(7))
-        path = run(read_config(CONFIG), Path(folder), Path(folder) / "bundles", torch.device("cpu"))
+        path = run(read_config(options.config), Path(folder), Path(folder) / "bundles", torch.device("cpu"))
         assert path is not None  # one process trains
         bundle = read_bundle(path)
     sizes = bundle.description.encoder.sizes

@@ -52,6 +52,8 @@ def main() -> None:
     command.add_size("--items", type=int, default=100_000)
     command.add_size("--seconds", type=int, default=8)
     command.add_size("--rounds", type=int, default=3)
+    command.add_size("--config", type=Path, default=CONFIG, help="of the run")
+    command.add_size("--masks", help="of the audit (all)")
     command.add_argument("--keep", type=Path, metavar="FOLDER")
     options = command.options()
     check_wrk()
@@ -69,7 +71,7 @@ def measure(folder: Path, options: Any) -> dict[str, Any]:
     if not (data / "interactions.parquet").exists():
         made = watched(["training", "data", "generate", str(data), *sizes, "--format", "parquet"], THREADS)
     bases = set(folder.glob("base-*"))
-    run = ["training", "run", str(CONFIG), "--data", str(data), "--out", str(out), "--bases", str(folder)]
+    run = ["training", "run", str(options.config), "--data", str(data), "--out", str(out), "--bases", str(folder)]
     trained = watched([*run, "--device", "cpu"], THREADS)
     print(trained.printed, flush=True)
     version = max((out / "million").iterdir())
@@ -77,6 +79,7 @@ def measure(folder: Path, options: Any) -> dict[str, Any]:
     served = serve(version, bundle.users.ids, folder, options)
     print(served, flush=True)
     audit = ["service", "audit", str(version), "--users", str(AUDITED), "--workers", str(THREADS)]
+    audit += [] if options.masks is None else [f"--masks={options.masks}"]
     audited = watched([*audit, "--out", str(folder / "audit")], 1, accepted=(NOT_JUDGED,))
     facts = bundle.description
     return {

@@ -35,6 +35,7 @@ from balance.candidates import Candidates, scaled
 from balance.cpfair import Consumers, Producers, two_sided
 from balance.errors import InfeasibleError
 from balance.pct import solve_tilt, tilted
+from balance.selection import TIME_S
 from balance.shares import ItemShares, discount
 from balance.targets import catalogue, uniform
 from balance.tfrom import tfrom_offline, tfrom_online
@@ -121,8 +122,8 @@ def people_of(bundle: Bundle, views: Views, count: int) -> People:
     )
 
 
-def rerankers(people: People) -> Mapping[str, Callable[[], NDArray[np.integer[Any]]]]:
-    """Each row of the table, and how its lists are made."""
+def rerankers(people: People, time_s: float) -> Mapping[str, Callable[[], NDArray[np.integer[Any]]]]:
+    """Each row of the table, and how its lists are made; the solver has so many seconds for one program."""
     candidates, shares = people.candidates, people.shares
     scores, quality = candidates.relevance, people.quality
     oracle = f1_quality(people.liked, np.ones(len(scores), np.int64), K)
@@ -134,16 +135,16 @@ def rerankers(people: People) -> Mapping[str, Callable[[], NDArray[np.integer[An
         gap = abs(float(top[groups.of == 0].mean() - top[groups.of == 1].mean()))
         for part in (0.5, 0.0):
             rows[f"UOF, {name}, gap by score × {part:g}"] = lambda of=groups.of, epsilon=gap * part: (
-                user_fair(candidates, quality, of, K, epsilon).places
+                user_fair(candidates, quality, of, K, epsilon, time_s=time_s).places
             )
         rows[f"UOF, {name}, gap of held-out F1 .001"] = lambda of=groups.of: (
-            user_fair(candidates, oracle, of, K, 0.001).places
+            user_fair(candidates, oracle, of, K, 0.001, time_s=time_s).places
         )
     activity = people.groups["activity"].of
     for name, target in (("catalogue", catalogue(shares)), ("uniform", uniform(shares))):
         for weight in (1.0, 10.0):
             rows[f"CPFair, {name}, λ1 0, λ2 {weight:g}"] = lambda goal=target, price=weight: (
-                two_sided(candidates, K, None, Producers(shares, goal, price)).places
+                two_sided(candidates, K, None, Producers(shares, goal, price), time_s=time_s).places
             )
         rows[f"TFROM offline, {name}"] = lambda goal=target: tfrom_offline(candidates, shares, goal, K)
         for floor in (0.0, 0.9):
@@ -160,8 +161,9 @@ def rerankers(people: People) -> Mapping[str, Callable[[], NDArray[np.integer[An
                 np.full(len(scores), 0.5),
                 K,
             )
+    consumers, producers = Consumers(activity, quality, 10.0), Producers(shares, catalogue(shares), 10.0)
     rows["CPFair, catalogue, activity, λ1 10, λ2 10"] = lambda: (
-        two_sided(candidates, K, Consumers(activity, quality, 10.0), Producers(shares, catalogue(shares), 10.0)).places
+        two_sided(candidates, K, consumers, producers, time_s=time_s).places
     )
     return rows
 
@@ -193,6 +195,7 @@ def main() -> None:
     command = Command(__doc__, ROOT / "docs" / "results")
     command.add_argument("bundle", type=Path)
     command.add_size("--candidates", type=int, default=100)
+    command.add_size("--time-s", type=float, default=TIME_S, help="that the solver has for one program")
     command.add_size("--only", default="", help="rows with this in their name")
     given = command.options()
     facts = circumstances(PACKAGES)
@@ -202,7 +205,7 @@ def main() -> None:
     views = Views(bundle, bundle.audit)
     people = people_of(bundle, views, given.candidates)
     rows = []
-    for name, make in rerankers(people).items():
+    for name, make in rerankers(people, given.time_s).items():
         if given.only in name:
             started = time.perf_counter()
             try:

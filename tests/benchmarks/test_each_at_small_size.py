@@ -22,17 +22,17 @@ SMALL = {
     "audit_log": "--rows 5000 --seconds 0.2",
     "balanced": "--users 600 --seconds 1 --rounds 1",
     "cold_items": "--config cold.toml --seeds 1",
-    "countries": "--users 400 --items 100",
+    "countries": "--users 400 --items 100 --config countries.toml",
     "data": "--interactions 5000",
     "gpu": "--items 2000",
     "index": "--items 1500 --build-s 5",
     "itfr": "--config itfr.toml --out out --seeds 1 --only bpr itfr dpr --lattice",
     "lightgcn": "--users 100 --items 40 --interactions-per-user 10 --times 2",
     "lists": "--users 300 --items 500 --lists 200 --rounds 1",
-    "million": "--users 400 --items 100 --seconds 1 --rounds 1",
+    "million": "--users 400 --items 100 --seconds 1 --rounds 1 --config million.toml --masks ;gender",
     "paper": "--configs . --out out --bases bases --weights 0.1",
     "pot_au": "--config pot-au.toml --out out --bases als --only D2D --steps 2",
-    "reranking": "bundles/small --candidates 15",
+    "reranking": "bundles/small --candidates 15 --time-s 1",
     "scale": "--items 600 --attributes --tastes clustered --users 400 --seconds 1 --rounds 1",
     "scale_plots": "",
     "serving": "--users 600 --seconds 1 --rounds 1",
@@ -156,6 +156,14 @@ def prepared(name: str, folder: Path) -> None:
         assert trained.returncode == 0, trained.stderr
     if name == "cold_items":
         (folder / "cold.toml").write_text(COLD)
+    if name == "countries":
+        text = (ROOT / "benchmarks/countries.toml").read_text()
+        assert "front = [0, 1, 2, 4, 8]" in text
+        (folder / "countries.toml").write_text(text.replace("[0, 1, 2, 4, 8]", "[0, 1]"))
+    if name == "million":
+        text = (ROOT / "benchmarks/million.toml").read_text()
+        assert 'profile = "quick"' in text
+        (folder / "million.toml").write_text(text.replace('"quick"', '"protected"'))
     if name == "itfr":
         (folder / "itfr.toml").write_text(ITFR)
     if name == "pot_au":
