@@ -43,6 +43,7 @@ IMPORTED = (
     "measure.audit",
     "training.run",
     "training.__main__",
+    "torch._dynamo",  # which the first optimiser imports
     "sklearn.ensemble",
     "sklearn.svm",
     "httpx",
