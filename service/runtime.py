@@ -183,8 +183,7 @@ class Runtime:
         return self._process.scrape or self.metrics.registry
 
     def tell_ready(self) -> None:
-        """Tell the other processes, and the supervisor where there is one, that requests are answered."""
-        self._process.board.put_models(self._process.number, self.serving.arms.revision)
+        """Tell the supervisor, where there is one, that requests are answered."""
         if self._process.ready is not None:
             self._process.ready(self.serving.arms.active.model.index_report.kind)
 
@@ -196,6 +195,8 @@ class Runtime:
             self._process.scrape.start(self.metrics.registry)
         self.store.start()
         await self.recommender.start()
+        # Activations wait for this process from here on; the follower takes up those that did not.
+        self._process.board.put_models(self._process.number, self.serving.arms.revision)
         await self.follower.start()
         self.exposure_counts.start()
         if self._process.is_first:

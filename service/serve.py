@@ -55,9 +55,16 @@ def serve(settings: Settings) -> int:
 
 def _answer(settings: Settings, listening: list[socket.socket], process: Process) -> int:
     """Serve with this process."""
+    told_to_end = False
+
+    def end(*_: object) -> None:
+        nonlocal told_to_end
+        told_to_end = True
+        sys.exit(0)
+
     # uvicorn sends itself the signal again once it has stopped; this makes the process end with status 0.
     for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, lambda *_: sys.exit(0))
+        signal.signal(sign, end)
     stored = glance(settings.database_url.get_secret_value())
     folder = folder_to_serve(settings, stored.active if stored is not None else None, make_logger(settings.log_level))
     milvus_url = None if settings.milvus_url is None else settings.milvus_url.get_secret_value()
@@ -89,6 +96,8 @@ def _answer(settings: Settings, listening: list[socket.socket], process: Process
 
     on_start = state.runtime.tell_ready
     server = Server(config, drain_s=settings.drain_s, on_start=on_start, on_stop=stop_taking, accept=process.accept)
+    if told_to_end:  # an exit that is raised in a callback of the garbage collector is lost
+        return 0
     server.run(sockets=listening)
     return 0 if server.started else LISTENING_FAILED
 

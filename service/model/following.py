@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 from structlog.typing import FilteringBoundLogger
 
-from service.errors import ModelRefusedError, ServiceError, ShareRefusedError
+from service.errors import ModelRefusedError, ServiceError, ShareRefusedError, UnavailableError
 from service.index import Device, Kind
 from service.model.active import Arms, ServedModel, Serving, Trial
 from service.model.folder import ModelsFolder
@@ -84,9 +85,13 @@ class Follower:
         self._rounds: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Take up the share that was there before the start, so that no user notices; then follow other replicas."""
-        wanted = self._store.known.arms
-        if wanted.trial is not None and wanted.active is not None and wanted.active.id == self._serving.arms.active.id:
+        """Take up what is recorded by now, a share or what was activated during the start; then follow other replicas.
+
+        Call it before anything is answered, and once activations of the same service wait for this process.
+        """
+        with suppress(UnavailableError):  # nor can anything be answered without the database
+            await self._store.change(lambda _: None)  # `known` has by now what was recorded before this
+        if self._is_behind:
             await self._follow(trust_stamp=True)
         self._rounds = asyncio.create_task(self._run())
 

@@ -18,8 +18,8 @@ class Board:
         self._size = processes * _PLACE.size
         self._memory = mmap.mmap(-1, self._size)
 
-    def begin(self, number: int) -> None:
-        """Write that a process is starting."""
+    def clear(self, number: int) -> None:
+        """Write that a process has ended: the next one with its number will be starting."""
         _PLACE.pack_into(self._memory, number * _PLACE.size, STARTING, 0)
 
     def put_models(self, number: int, revision: int) -> None:

@@ -26,6 +26,8 @@ from service.processes.process import Process
 
 BACKOFF_S = (0.1, 0.5, 2.0, 5.0, 15.0)
 """Pauses before a process that did not come up is started again; the last one repeats."""
+TICK_S = 0.05
+"""Interval of looks at the others while one waits to be started again."""
 READY_BYTES = 64
 """Room for the word of a process that is ready: the kind of its index."""
 
@@ -65,6 +67,8 @@ class Supervisor:
         """By number."""
         self._failed = [0] * len(processes)
         """How often each has not come up, one time after the other."""
+        self._due: dict[int, float] = {}
+        """By number: when one that has ended is started again, by the monotonic clock. Nobody else waits for it."""
         self._kind: str | None = None
         self._stopping = False
         self._alive = os.pipe()
@@ -79,28 +83,45 @@ class Supervisor:
         for sign in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sign, self._hand_on)
         self._begin(0)
+        if self._stopping and not self._children:
+            return 0
         self._kind = self._word(0)
         if self._kind is None:
             return self._end_of(0)
         for number in range(1, len(self._processes)):
             self._begin(number)
-        while self._children:
-            pid, status = os.waitpid(-1, 0)
-            self._ended(pid, os.waitstatus_to_exitcode(status))
+        while self._children or (self._due and not self._stopping):
+            self._begin_due()
+            self._wait()
         return 0
 
     def _begin(self, number: int) -> None:
-        if self._stopping:
-            return
-        self._processes[number].board.begin(number)
-        reading, writing = os.pipe()
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
-        pid = os.fork()
-        if pid == 0:
-            self._live(number, writing, blocked)
-        os.close(writing)
-        self._children[number] = _Child(pid, reading)
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        try:
+            if self._stopping:
+                return
+            reading, writing = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                self._live(number, writing, blocked)
+            os.close(writing)
+            self._children[number] = _Child(pid, reading)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+    def _begin_due(self) -> None:
+        for number in [number for number, at in self._due.items() if at <= time.monotonic()]:
+            del self._due[number]
+            self._begin(number)
+
+    def _wait(self) -> None:
+        """Until a process has ended, or for a tick where one is to be started."""
+        if self._due:
+            time.sleep(TICK_S)
+        if self._children:
+            pid, status = os.waitpid(-1, os.WNOHANG if self._due else 0)
+            if pid:
+                self._ended(pid, os.waitstatus_to_exitcode(status))
 
     def _word(self, number: int) -> str | None:
         """Wait until a process is ready: the kind of its index; None where it has ended without."""
@@ -114,20 +135,20 @@ class Supervisor:
         return os.waitstatus_to_exitcode(status)
 
     def _ended(self, pid: int, status: int) -> None:
-        """Start a process that has ended again, unless all are to end."""
+        """Let a process that has ended be started again, unless all are to end."""
         number = next((number for number, child in self._children.items() if child.pid == pid), None)
         if number is None:
             return
         self._word(number)
         child = self._children.pop(number)
         os.close(child.word)
+        self._processes[number].board.clear(number)
         if self._stopping:
             return
         self._failed[number] = 0 if child.came_up else self._failed[number] + 1
         wait_s = BACKOFF_S[min(self._failed[number], len(BACKOFF_S) - 1)]
         self._log.error("process ended", process=number, status=status, again_in_s=wait_s)
-        time.sleep(wait_s)
-        self._begin(number)
+        self._due[number] = time.monotonic() + wait_s
 
     def _hand_on(self, sign: int, _: FrameType | None) -> None:
         self._stopping = True

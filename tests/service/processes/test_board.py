@@ -15,7 +15,7 @@ def test_all_serve_once_none_that_is_ready_answers_from_other_models():
     assert board.all_serve(5)
     board.put_models(2, 4)
     assert not board.all_serve(5)
-    board.begin(2)
+    board.clear(2)
     assert board.all_serve(5)
 
 
@@ -24,7 +24,7 @@ def test_a_process_has_the_fewest_connections_among_those_that_are_ready():
     for number, connections in enumerate((4, 3, 0)):
         board.put_models(number, 5)
         board.put_connections(number, connections)
-    board.begin(2)
+    board.clear(2)
 
     assert [board.has_fewest(number) for number in range(2)] == [False, True]
     board.put_connections(1, 4)

@@ -235,11 +235,10 @@ class Service:
         return self._output.read_text(errors="replace")
 
     @property
-    def rss_mb(self) -> float:
-        """Resident memory."""
+    def rss_mb(self) -> dict[int, float]:
+        """Resident memory of each process that answers, by its id."""
         assert self._process is not None
-        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+        return {pid: _rss_mb(pid) for pid in self.children or [self._process.pid]}
 
     @asynccontextmanager
     async def loaded(
@@ -263,6 +262,11 @@ class Service:
                 load.broken.append(error)
                 await asyncio.sleep(0.01)
         connection.close()
+
+
+def _rss_mb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 async def _ask_something(connection: Connection, searches: tuple[str, ...], headers: Any) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import time
 
@@ -40,6 +41,17 @@ def test_a_model_that_was_activated_is_served_again_after_a_restart(a_bundle_fol
 
     assert httpx.get(f"{service.url}/recommend?user=u0").json()["model"]["version"] == "2"
     assert httpx.get(f"{service.url}/models").json()["active"]["activated"] is not None
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_service_that_is_told_to_end_while_it_starts_ends(a_bundle_folder, a_service, tmp_path, rounds, workers):
+    url = f"sqlite:///{tmp_path}/store.db"
+    service = a_service(a_bundle_folder(), start=False, database_url=url, workers=workers)
+
+    for _ in range(rounds(4, 40)):
+        service.begin()
+        time.sleep(random.uniform(0, 1.5))
+        service.stop()
 
 
 @pytest.mark.parametrize("host", ["::1", "[::1]"])

@@ -15,7 +15,12 @@ from service.commands import make_key
 
 
 @pytest.fixture
-def settings(tmp_path):
+def settings(ready_url):
+    return {"database_url": ready_url, "log_level": "warning", "workers": "2"}
+
+
+@pytest.fixture
+def on_sqlite(tmp_path):
     return {"database_url": f"sqlite:///{tmp_path}/store.db", "log_level": "warning", "workers": "2"}
 
 
@@ -77,23 +82,31 @@ def test_activation_cursors_rate_limits_and_metrics_are_of_all_processes_togethe
     async def ask(times, path):
         return await asyncio.gather(*(service.ask("GET", path, **headers) for _ in range(times)))
 
-    async def story():
+    async def both_are_scraped():
         async with asyncio.timeout(60):
             while b'process="1"' not in (await service.ask("GET", "/metrics")).body:
-                await asyncio.sleep(0.05)  # the first process is ready before the others are
+                await asyncio.sleep(0.05)
+
+    async def story():
+        await both_are_scraped()  # the first process is ready before the others are
         (first,) = await ask(1, "/recommend?user=u1&k=2")
         pages = await ask(8, f"/recommend?user=u1&k=2&cursor={first.json['next_cursor']}")
         done = await service.ask("POST", "/models/2/activate", **headers)
         after = await ask(12, "/recommend?user=u1&k=2")
         rest = await ask(60, "/recommend?user=u1&k=2")
-        return pages, done, after, rest, await service.ask("GET", "/metrics")
+        metrics = await service.ask("GET", "/metrics")
+        os.kill(service.children[1], signal.SIGKILL)
+        await asyncio.sleep(0.1)
+        await both_are_scraped()
+        return pages, done, after, rest, metrics, await ask(8, "/recommend?user=u1&k=2")
 
-    pages, done, after, rest, metrics = asyncio.run(story())
+    pages, done, after, rest, metrics, again = asyncio.run(story())
 
     assert [one.status for one in pages] == [200] * 8
     assert done.status == 200, done.body
     assert {one.json["model"]["version"] for one in after} == {"2"}
     assert sum(one.status == 200 for one in rest) == 60 - 1 - len(pages) - 1 - len(after)
+    assert {one.status for one in again} == {429}  # a process that is started again counts on
     text = metrics.body.decode()
     counted = re.findall(r'evenhand_requests_total\{process="([01])",route="/recommend",status="200"\} ([0-9.]+)', text)
     assert {number for number, _ in counted} == {"0", "1"}
@@ -101,12 +114,10 @@ def test_activation_cursors_rate_limits_and_metrics_are_of_all_processes_togethe
     assert text.count("# TYPE evenhand_requests_total") == 1
 
 
-def test_a_service_whose_first_process_cannot_come_up_ends_with_its_status(
-    settings, tmp_path, a_bundle_folder, a_service
-):
+def test_a_service_whose_first_process_cannot_come_up_ends_with_its_status(on_sqlite, a_bundle_folder, a_service):
     broken = a_bundle_folder()
     (broken / "seen.safetensors").write_bytes(b"")
-    service = a_service(broken, start=False, **settings)
+    service = a_service(broken, start=False, **on_sqlite)
 
     service.begin()
 
@@ -114,8 +125,8 @@ def test_a_service_whose_first_process_cannot_come_up_ends_with_its_status(
     assert "seen.safetensors" in service.output
 
 
-def test_after_the_supervisor_is_killed_the_service_starts_again_without_help(settings, a_bundle_folder, a_service):
-    service = a_service(a_bundle_folder(), **settings)
+def test_after_the_supervisor_is_killed_the_service_starts_again_without_help(on_sqlite, a_bundle_folder, a_service):
+    service = a_service(a_bundle_folder(), **on_sqlite)
     service.kill()
 
     service.start()
