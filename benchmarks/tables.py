@@ -38,6 +38,7 @@ from report import write_report
 
 from training.base.pmf import Pmf, PmfConfig
 from training.base.tables import TableStage
+from training.base.triples import Triples
 from training.loop import Schedule, fit
 
 SIZES = ["6040x3706x562719", "100000x20000x1000000", "1000000x100000x10000000"]
@@ -94,7 +95,7 @@ def rates(users: int, items: int, positives: int, seconds: float) -> dict[str, A
     def by_row(*batch: torch.Tensor) -> None:
         stage.step(*batch, rng)
 
-    batches = list(islice(stage.batches(rng), 512))
+    batches = list(islice(Triples(experiment, torch.device("cpu")).batches(config.batch, rng), 512))
     found: dict[str, list[float]] = {"dense": [], "by_row": []}
     for _ in range(1 + ROUNDS):  # the first one is not counted: memory is taken from the system there
         for name, step in (("dense", dense), ("by_row", by_row)):
