@@ -76,7 +76,7 @@ class Shop:
 
     async def everybody_likes_some(self):
         """Wait for it, however busy the machine is: whoever likes too little is left out of the next version."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while min(len(self.liked[user]) for user in self.users) < SOME:
                 await asyncio.sleep(0.05)
 
