@@ -166,7 +166,7 @@ async def killed(service, pid):
     """SIGKILL to one of its two processes; id of the one that was begun in its place."""
     others = set(service.children) - {pid}
     os.kill(pid, signal.SIGKILL)
-    (new,) = await children(service, lambda found: len(found - {pid}) == 2) - others
+    (new,) = await children(service, lambda found: len(found - {pid}) == 2) - others - {pid}
     return new
 
 
