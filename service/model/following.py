@@ -160,7 +160,7 @@ class Follower:
             arms = arms._replace(trial=Trial(served, share))
         self._swap(arms)
         if [(one.id, share) for one, share in before.shares] != [(one.id, share) for one, share in arms.shares]:
-            beside = {f"{one.model.name}/{one.model.version}": share for one, share in arms.shares[1:]}
+            beside = {_name(one): share for one, share in arms.shares[1:]}
             names = {"bundle": _name(active), "previous": _name(before.active), "beside": beside}
             self._log.info("model activated", **names, **facts)
 
