@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import resource
+import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from command import Command
+from loopback import resident_mib
 from machine import circumstances
 
 from training.base.lightgcn import Graph, Lightgcn, LightgcnConfig, LightgcnStage
@@ -72,7 +73,7 @@ def _measure(name: str, users: int, items: int, interactions_per_user: int) -> d
     torch.set_num_threads(1)
     dataset = load(GeneratedConfig(users=users, items=items, interactions_per_user=interactions_per_user, seed=3), None)
     experiment = Experiment(dataset, hold_out(dataset), split_users(dataset.users, "s"), "strict", 5)
-    before = _peak_mib()
+    before = resident_mib(os.getpid(), "VmHWM")
     config = LightgcnConfig()
     count = len(experiment.train[1])
     if name == "lightgcn":
@@ -88,12 +89,8 @@ def _measure(name: str, users: int, items: int, interactions_per_user: int) -> d
         stage.epoch(torch.Generator().manual_seed(epoch))
         took.append(time.process_time() - began)
     speed = {"epoch_s": min(took), "rows_per_s": count / min(took)}
-    memory = {"mib_before_training": before, "peak_mib": _peak_mib()}
+    memory = {"mib_before_training": before, "peak_mib": resident_mib(os.getpid(), "VmHWM")}
     return {"model": name, "users": users, "interactions": count} | speed | memory
-
-
-def _peak_mib() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 if __name__ == "__main__":
