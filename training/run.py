@@ -18,6 +18,7 @@ from training.card import make_card
 from training.config import RunConfig
 from training.data.generated_config import GeneratedConfig
 from training.data.load import choose, load
+from training.data.modal_means import seen_means
 from training.data.small_classes import merged_classes
 from training.demands import experiment_of
 from training.export import export
@@ -84,7 +85,8 @@ def run(
                 draft, targets = with_targets(draft, config.balance)
         with stage("card"):
             also = ("utility",) if trained_by_groups(config.base) else ()
-            card = make_card(draft, PROFILES[config.profile], config.threads or None, config.audit_users, also)
+            profile, modal = PROFILES[config.profile], seen_means(dataset)
+            card = make_card(draft, profile, config.threads or None, config.audit_users, also, modal)
         card |= {"left_out": dict(dataset.left_out), "run": config.model_dump(mode="json")}
         card |= {"data": chosen.model_dump(mode="json")} | ({"front": fair.front} if fair.front else {})
         card |= {"leakage_check": fair.checked} if fair.checked else {}

@@ -61,6 +61,8 @@ class Population:
     """Of `light_up_to`, where it was found among more users than these."""
     ordered: Mapping[str, bool | None] = field(default_factory=dict)
     """Attribute → whether its classes stand from low to high; None or absent: as their names say."""
+    modal: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Modality → (U, n) mean features of the items that each user has seen; empty where features are not at hand."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -185,6 +187,7 @@ class Population:
         return replace(
             self,
             **{name: getattr(self, name)[rows] for name in of_users},
+            modal={name: means[rows] for name, means in self.modal.items()},
             left_out=None if self.left_out is None else self.left_out[rows],
             bound=self.light_up_to,
             seen_indptr=indptr,

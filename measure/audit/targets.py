@@ -18,6 +18,8 @@ from measure.features import Features, Forms, list_features, noise_like, side_by
 from measure.masks import Mask, attacked_under, telling_masks
 from measure.profiles import Profile
 
+MODAL = "modal:"
+"""Begins the targets of what a modality says of the items that a user has seen: no mask changes it."""
 UNLISTED = ("base:folded_in", "base:light")
 """Measured as a reference only: no rows of the card."""
 
@@ -82,9 +84,11 @@ def _base(asked: _Asked) -> Target:
 
 
 def _leakage(asked: _Asked) -> Iterator[Target]:
-    """User vectors, noise, fair vectors, and those of users that the base model never saw, or saw little of."""
+    """User vectors, modalities, noise, fair vectors, and those of users that the base never saw, or saw little of."""
     subject = asked.subject
     yield _base(asked)
+    for name, means in subject.population.modal.items():
+        yield Target(f"{MODAL}{name}", (), asked.names, partial(_as_it_is, means), "base")
     if asked.profile.protected_only:
         for mask in filter(None, asked.masks):
             yield Target("fair", mask, mask, partial(subject.fair, mask), "base")
@@ -156,6 +160,10 @@ KINDS: Mapping[str, Callable[[_Asked], Iterator[Target]]] = {
     "joined": _joined,
 }
 """Metric → its targets: fair vectors and controls; parts; one list at a time; the answers to several masks."""
+
+
+def _as_it_is(means: Features) -> Features:
+    return means
 
 
 def _for_everybody(subject: Subject) -> Lists:

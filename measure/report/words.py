@@ -181,6 +181,8 @@ def target(name: str) -> str:
     """Name the target of an attack."""
     if name.startswith("part:"):
         return f"part {name.removeprefix('part:')}"
+    if name.startswith("modal:"):
+        return f"mean {name.removeprefix('modal:')} of the items seen"
     if found := _LIST.fullmatch(name):
         kind, k, seen = found.groups()
         return _LISTS[kind].format(k=k) + (", seen dropped" if seen else "")

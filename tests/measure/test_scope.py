@@ -33,7 +33,7 @@ def masks_of(attributes, listed=()):
 def test_what_is_demanded_is_what_is_planned(attributes, listed, new_users, light_users):
     masks = masks_of(attributes, listed)
     apart = {"new": np.array([new_users]), "light": np.array([light_users])}
-    population = SimpleNamespace(names=attributes, base=None, **apart)
+    population = SimpleNamespace(names=attributes, base=None, modal={}, **apart)
     made = dict.fromkeys(("fair", "lists", "base_lists", "part"), print)  # nothing is made while an audit is planned
     subject = SimpleNamespace(population=population, parts=("shared",), **made)
 

@@ -15,7 +15,7 @@ from measure.errors import WorkerDiedError
 from measure.masks import supported_masks
 from measure.profiles import QUICK, Profile
 from training.card.reference import reference_of
-from training.card.views import Views, population_of
+from training.card.views import Modal, Views, population_of
 from training.config import AUDITED_AT_MOST
 from training.errors import EvaluationError
 
@@ -28,6 +28,7 @@ def make_card(
     workers: int | None = 1,
     users: int = AUDITED_AT_MOST,
     also: Collection[str] = (),
+    modal: Modal | None = None,
 ) -> dict[str, Any]:
     """Measure a bundle.
 
@@ -43,6 +44,7 @@ def make_card(
         users: audit users to look at, at most, drawn by the run's seed; intervals are as wide as that makes them. In
             `reproduce` everybody is looked at.
         also: metrics that are measured whatever the profile leaves out.
+        modal: what each modality says of the items that a user has seen, to be attacked beside the user vectors.
 
     Raises:
         EvaluationError: the bundle came without audit/, or a worker process died.
@@ -54,7 +56,7 @@ def make_card(
     masks = tuple(supported_masks(description.attribute_names, description.supports, description.supported_masks.masks))
     everybody = population_of(bundle, bundle.audit)
     looked_at = everybody.at_most(users, everybody.seed) if everybody.strict else everybody
-    views = Views(bundle, bundle.audit, looked_at.needed(profile.fit_rows, everybody.seed))
+    views = Views(bundle, bundle.audit, looked_at.needed(profile.fit_rows, everybody.seed), modal)
     metrics = frozenset(("accuracy", "leakage", *also) if profile.protected_only else METRICS)
     wanted = Wanted(masks, profile, metrics, views.population.seed)
     try:

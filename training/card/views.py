@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from measure.ranking import top_items
 from measure.scoring import to_unit
 from training.scoring import scorer_of
 
+Modal = Mapping[str, NDArray[np.float32]]
+"""Modality → (U, n) mean features of the items that each user has seen."""
 _BLOCK_USERS = 8_192
 
 
@@ -31,8 +34,8 @@ def fair_vectors(bundle: Bundle, mask: Mask, rows: NDArray[np.int64] | None = No
     return np.concatenate(blocks)
 
 
-def population_of(bundle: Bundle, audit: Audit) -> Population:
-    """Everyone in a bundle, as far as audits know them."""
+def population_of(bundle: Bundle, audit: Audit, modal: Modal | None = None) -> Population:
+    """Everyone in a bundle, as far as audits know them; modal means are of training alone, no bundle has features."""
     description = bundle.description
     return Population(
         attributes={each.name: each.classes for each in description.attributes},
@@ -48,18 +51,21 @@ def population_of(bundle: Bundle, audit: Audit) -> Population:
         item_groups=bundle.items.groups,
         strict=description.mode == "strict",
         seed=description.seeds["run"],
+        modal=modal or {},
     )
 
 
 class Views(Subject):
     """Vectors and lists of users, by the bundle's own encoder."""
 
-    def __init__(self, bundle: Bundle, audit: Audit, rows: NDArray[np.int64] | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, audit: Audit, rows: NDArray[np.int64] | None = None, modal: Modal | None = None
+    ) -> None:
         """Take a bundle and its audit/, which must be there; with rows (n,) these users alone are U, in that order."""
         self.bundle = bundle
         self._rows = np.arange(len(audit.split)) if rows is None else rows
         description = bundle.description
-        population = population_of(bundle, audit).only(self._rows)
+        population = population_of(bundle, audit, modal).only(self._rows)
         cosine = description.scorer == "cosine"
         items = to_unit(bundle.items.vectors) if cosine else bundle.items.vectors
         parts = [part.name for part in description.parts]

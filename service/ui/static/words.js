@@ -97,6 +97,7 @@ export const targetOf = (name) => BALANCES[name] ?? name;
 /** What was attacked. */
 export function target(name) {
   if (name.startsWith("part:")) return `part ${name.slice(5)}`;
+  if (name.startsWith("modal:")) return `mean ${name.slice(6)} of the items seen`;
   const [, kind, k, seen] = /^(\w+)@(\d+)(:seen)?$/.exec(name) ?? [];
   return kind in LISTS ? LISTS[kind].replace("{k}", k) + (seen ? ", seen dropped" : "") : (TARGETS[name] ?? name);
 }
