@@ -3,7 +3,7 @@
 from bundle.columns import Groups, Texts, missing
 from bundle.contents import Audit, Bundle, Items, Parts, Seen, Tilts, Users
 from bundle.errors import BundleError, said
-from bundle.history import FoldIn, History, NoHistory, SequenceEncoder
+from bundle.history import Autorec, FoldIn, History, HistorySet, Multvae, NoHistory, SequenceEncoder
 from bundle.manifest import (
     SCHEMA_VERSION,
     Attribute,
@@ -25,6 +25,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Attribute",
     "Audit",
+    "Autorec",
     "Bundle",
     "BundleError",
     "DataSource",
@@ -34,9 +35,11 @@ __all__ = [
     "FoldIn",
     "Groups",
     "History",
+    "HistorySet",
     "Items",
     "Manifest",
     "MlpReranker",
+    "Multvae",
     "Network",
     "NoHistory",
     "Part",

@@ -109,7 +109,7 @@ def check_shapes(manifest: Manifest) -> None:
                 manifest, RERANKER, _contract(build_reranker(manifest.reranker, manifest.dimensions, size["I"]))
             )
     varying = manifest.dimensions - manifest.constant_dimensions
-    _check_file(manifest, HISTORY, history_kind(manifest.history).contract(manifest.history, varying))
+    _check_file(manifest, HISTORY, history_kind(manifest.history).contract(manifest.history, varying, size["I"]))
 
 
 def check_hashes(folder: Path, manifest: Manifest, names: Sequence[str]) -> None:

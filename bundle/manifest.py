@@ -22,11 +22,12 @@ from bundle.limits import (
     MOST_SIZES,
 )
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 """The version that is written."""
-SCHEMA_VERSIONS = (2, 3, 4, 5, 6, 7)
+SCHEMA_VERSIONS = (2, 3, 4, 5, 6, 7, 8)
 """The versions that are read: 3 added parts in float16, 4 constant dimensions and bundles that read no history, 5 the
-order of classes, and what merged ones stand for, 6 cold items, 7 targets over item groups for each user."""
+order of classes, and what merged ones stand for, 6 cold items, 7 targets over item groups for each user, 8 histories
+that an autoencoder reads."""
 
 AttributeName = Annotated[str, StringConstraints(pattern=f"^{ATTRIBUTE_NAME}$")]
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
@@ -146,7 +147,7 @@ class FileSpec(Frozen):
     """Rows of a Parquet file; None for any other."""
 
 
-UNORDERED = ("fold_in", "none")
+UNORDERED = ("fold_in", "none", "autorec", "multvae")
 """Kinds of history in which order plays no part; constant dimensions go with these alone."""
 _INSIDE = {"encoder", "history", "reranker", "user_layout", "parts", "files"}
 

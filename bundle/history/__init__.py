@@ -12,12 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bundle.errors import UnsupportedError
+from bundle.history.autoencoder import Autorec, HistorySet, Multvae
 from bundle.history.foldin import FoldIn
 from bundle.history.nothing import NoHistory
 from bundle.history.sequence import SequenceEncoder
 from bundle.manifest import ArraySpec, Network
 
-__all__ = ["HISTORIES", "FoldIn", "History", "NoHistory", "SequenceEncoder", "history_kind"]
+__all__ = [
+    "HISTORIES",
+    "Autorec",
+    "FoldIn",
+    "History",
+    "HistorySet",
+    "Multvae",
+    "NoHistory",
+    "SequenceEncoder",
+    "history_kind",
+]
 
 
 class History(Protocol):
@@ -42,7 +53,7 @@ class History(Protocol):
         ...
 
     @classmethod
-    def contract(cls, network: Network, dimensions: int) -> dict[str, ArraySpec]:
+    def contract(cls, network: Network, dimensions: int, items: int) -> dict[str, ArraySpec]:
         """The arrays that a bundle of this kind must bring."""
         ...
 
@@ -58,6 +69,8 @@ class History(Protocol):
 
 HISTORIES: Mapping[str, type[History]] = {
     "fold_in": FoldIn,
+    "autorec": Autorec,
+    "multvae": Multvae,
     "sasrec": SequenceEncoder,
     "bert4rec": SequenceEncoder,
     "none": NoHistory,

@@ -105,7 +105,7 @@ class FoldIn:
         return {"gram": self.gram, "constants": constants}
 
     @classmethod
-    def contract(cls, network: Network, dimensions: int) -> dict[str, ArraySpec]:
+    def contract(cls, network: Network, dimensions: int, items: int) -> dict[str, ArraySpec]:
         """The arrays that a bundle of this kind must bring."""
         gram = ArraySpec(shape=[dimensions, dimensions], dtype="float32")
         return {"gram": gram, "constants": ArraySpec(shape=[3], dtype="float64")}

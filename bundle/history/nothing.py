@@ -37,7 +37,7 @@ class NoHistory:
         return {}
 
     @classmethod
-    def contract(cls, network: Network, dimensions: int) -> dict[str, ArraySpec]:
+    def contract(cls, network: Network, dimensions: int, items: int) -> dict[str, ArraySpec]:
         """The arrays that a bundle of this kind must bring: none."""
         return {}
 

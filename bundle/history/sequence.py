@@ -125,7 +125,7 @@ class SequenceEncoder(nn.Module):
         return {name: value.float().cpu().numpy().copy() for name, value in self.state_dict().items()}
 
     @classmethod
-    def contract(cls, network: Network, dimensions: int) -> dict[str, ArraySpec]:
+    def contract(cls, network: Network, dimensions: int, items: int) -> dict[str, ArraySpec]:
         """The arrays that a bundle of this kind must bring."""
         with torch.device("meta"):
             weights = cls(network, dimensions).state_dict()

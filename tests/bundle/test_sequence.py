@@ -18,7 +18,7 @@ SIZES = {"blocks": [2], "heads": [2], "hidden": [6], "length": [5]}
 def arrays_of(kind, sizes=SIZES, seed=1):
     """Random weights large enough that every one of them matters."""
     rng = np.random.default_rng(seed)
-    contract = SequenceEncoder.contract(Network(kind=kind, sizes=sizes), D)
+    contract = SequenceEncoder.contract(Network(kind=kind, sizes=sizes), D, 9)
     return {name: rng.normal(0, 0.7, spec.shape).astype(np.float32) for name, spec in contract.items()}
 
 
@@ -154,7 +154,7 @@ def test_what_is_written_reads_as_the_same_encoder(kind):
     again = history_kind(encoder.network).load(encoder.network, D, arrays)
 
     assert {name: list(value.shape) for name, value in arrays.items()} == {
-        name: spec.shape for name, spec in SequenceEncoder.contract(encoder.network, D).items()
+        name: spec.shape for name, spec in SequenceEncoder.contract(encoder.network, D, 9).items()
     }
     assert {value.dtype for value in arrays.values()} == {np.dtype("float32")}
     history = [rows(1, 2, 3)]
@@ -177,7 +177,7 @@ def test_what_is_written_reads_as_the_same_encoder(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_sizes_that_do_not_fit_are_refused(kind, sizes, what):
     with pytest.raises(DamagedError) as refusal:
-        HISTORIES[kind].contract(Network(kind=kind, sizes=SIZES | sizes), D)
+        HISTORIES[kind].contract(Network(kind=kind, sizes=SIZES | sizes), D, 9)
 
     assert refusal.value.what == what
 

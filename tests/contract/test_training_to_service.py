@@ -32,6 +32,8 @@ SM = {"method": "sm", "learning_rate": 1e-2, "batch": 512, "adversary_steps": 2,
 ALS = {"model": "als", "dimensions": 8, "iterations": 3, "regularization": 1}
 PMF = EPOCHS | {"model": "pmf"}
 LIGHTGCN = {"model": "lightgcn", "dimensions": 8, "steps": 4, "schedule": SCHEDULE}
+AUTOREC = {"model": "autorec", "dimensions": 8, "batch": 32, "learning_rate": 1e-2, "schedule": SCHEDULE}
+MULTVAE = AUTOREC | {"model": "multvae", "hidden": 16, "code": 6}
 DEEP = EPOCHS | {"model": "deep", "candidates": 20}
 SASREC = EPOCHS | {"model": "sasrec", "length": 10, "batch": 64}
 PFREC = {"method": "pfrec", "prompts": 2, "bottleneck": 2, "batch": 64, "moments": 1, "schedule": SCHEDULE}
@@ -44,6 +46,9 @@ METHODS = {
     "pmf-lattice": (PMF, {"method": "lattice"}),
     "lightgcn-lattice": (LIGHTGCN, {"method": "lattice"}),
     "lightgcn-ffvae": (LIGHTGCN, FFVAE),
+    "autorec-lattice": (AUTOREC, {"method": "lattice"}),
+    "multvae-lattice": (MULTVAE, {"method": "lattice"}),
+    "multvae-afrl": (MULTVAE | {"item_biases": False}, AFRL),
     "pmf-sm-separate": (PMF, SM),
     "pmf-sm-combine": (PMF, SM | {"variant": "combine"}),
     "pmf-ffvae": (PMF, FFVAE),
@@ -188,7 +193,7 @@ async def test_the_list_is_the_best_of_the_candidates_in_the_order_of_training(t
 
 def test_a_history_alone_gives_the_vector_that_training_computed_from_it(trained):
     dataset, fair, folder, _ = trained
-    if fair.base.model not in ("als", "sasrec", "bert4rec"):
+    if fair.base.model not in ("als", "sasrec", "bert4rec", "autorec", "multvae"):
         pytest.skip("this base learns a vector for each user, which a history only approximates")
     held_out = hold_out(dataset)
     histories = [held_out.history(user, with_validation=True) for user in range(len(dataset.users))]

@@ -33,6 +33,7 @@ ONCE = {"epochs": 2, "validate_every": 2}
 TABLE = {"dimensions": 64, "learning_rate": 1e-2, "batch": 1024, "schedule": {"epochs": 10, "validate_every": 10}}
 """So many numbers in a batch that two threads share the additions, and so many batches that they meet."""
 SEQUENCE = {"dimensions": 32, "length": 20, "hidden": 32, "batch": 256, "schedule": ONCE}
+ROWS = {"dimensions": 64, "batch": 128, "schedule": ONCE}
 BASES = {
     "als": {"dimensions": 16, "iterations": 3},
     "pmf": TABLE,
@@ -41,6 +42,8 @@ BASES = {
     "bert4rec": SEQUENCE,
     "vbpr": TABLE,
     "lightgcn": {"dimensions": 64, "steps": 6, "schedule": ONCE},
+    "autorec": ROWS,
+    "multvae": ROWS | {"hidden": 128},
 }
 METHODS = {
     "lattice": {"leakage_at_most": 1.0},
@@ -50,11 +53,12 @@ METHODS = {
     "pfrec": {"prompts": 2, "moments": 1, "schedule": ONCE},
     "pot_au": {"batch": 128, "schedule": ONCE},
 }
+BIASED = ("vbpr", "autorec", "multvae")
 PAIRS = [
     (base, method)
     for base in BASES
     for method in METHODS
-    if (method != "pfrec" or base == "sasrec") and (base != "vbpr" or method == "lattice")
+    if (method != "pfrec" or base == "sasrec") and (base not in BIASED or method == "lattice")
 ]
 EACH = [
     ("als", "sm"),
@@ -64,6 +68,8 @@ EACH = [
     ("bert4rec", "ffvae"),
     ("vbpr", "lattice"),
     ("lightgcn", "lattice"),
+    ("autorec", "lattice"),
+    ("multvae", "lattice"),
 ]
 """Every base and every method once: the code of a method is the same over each base."""
 VARIANTS = [
@@ -72,6 +78,7 @@ VARIANTS = [
     ("pmf", {}, "sm", {"variant": "combine"}),
     ("pmf", {}, "afrl", {"without": "shared"}),
     ("sasrec", {}, "pfrec", {"user_prompts": True}),
+    ("multvae", {"item_biases": False}, "afrl", {}),
 ]
 """Ways through the code that the pairs above do not take."""
 GENERATED = {

@@ -9,6 +9,8 @@ import torch
 from pydantic import Discriminator, Tag
 
 from training.base.als import AlsConfig, train_als
+from training.base.autoencoder.config import AutoencoderConfig, AutorecConfig, MultvaeConfig
+from training.base.autoencoder.train import train_autoencoder
 from training.base.cold import refuse_few_described
 from training.base.contract import Base
 from training.base.deep import DeepConfig, train_deep
@@ -35,6 +37,8 @@ BaseConfig = Annotated[
     | Annotated[DeepConfig, Tag("deep")]
     | Annotated[VbprConfig, Tag("vbpr")]
     | Annotated[LightgcnConfig, Tag("lightgcn")]
+    | Annotated[AutorecConfig, Tag("autorec")]
+    | Annotated[MultvaeConfig, Tag("multvae")]
     | Annotated[SasrecConfig, Tag("sasrec")]
     | Annotated[Bert4recConfig, Tag("bert4rec")]
     | Annotated[VectorsConfig, Tag("vectors")],
@@ -57,8 +61,8 @@ def refuse_unfit_base(experiment: Experiment, config: BaseConfig) -> None:
         ConfigError: it names the key.
         TooLittleDataError: too few items have features.
     """
-    if experiment.dataset.cold.ids and isinstance(config, DeepConfig):
-        problem = "scores items by a network that reads no features, so cold items cannot be served"
+    if experiment.dataset.cold.ids and isinstance(config, DeepConfig | AutoencoderConfig):
+        problem = "has weights of its own for every item and reads no features, so cold items cannot be served"
         allowed = "data.cold = 'drop', or another base"
         raise ConfigError("base.model", problem, value=config.model, allowed=allowed)
     if isinstance(config, VbprConfig) and not experiment.dataset.modalities:
@@ -85,6 +89,8 @@ def dimensions_of(config: BaseConfig, vectors: BroughtVectors | None) -> int:
 
 def constants_of(config: BaseConfig, vectors: BroughtVectors | None) -> int:
     """How many dimensions of a user vector are the same for everybody, behind those that a fair map acts on."""
+    if isinstance(config, AutoencoderConfig):
+        return config.constants
     return Vbpr.constants if isinstance(config, VbprConfig) else vectors.constants if vectors else 0
 
 
@@ -110,6 +116,8 @@ def train_base(
             return train_vbpr(experiment, config, checkpoint, device)
         case LightgcnConfig():
             return train_lightgcn(experiment, config, checkpoint, device)
+        case AutorecConfig() | MultvaeConfig():
+            return train_autoencoder(experiment, config, checkpoint, device)
         case DeepConfig():
             return train_deep(experiment, config, checkpoint, device)
         case SasrecConfig() | Bert4recConfig():

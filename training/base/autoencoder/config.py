@@ -1,0 +1,63 @@
+"""Hyper-parameters of the autoencoder bases."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from bundle import Network
+from training.loop import Schedule
+
+
+class AutoencoderConfig(BaseModel):
+    """The fields that they share. Read once, never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: Literal["autorec", "multvae"]
+    dimensions: PositiveInt = 64
+    """d: width of the last hidden layer."""
+    item_biases: bool = True
+    """Whether the decoder has biases. They become a constant dimension, with which only some fair methods can go."""
+    dropout: float = Field(default=0.5, ge=0, le=0.9)
+    """Share of the entries of a row that are hidden from the encoder while it learns."""
+    learning_rate: PositiveFloat = 1e-3
+    batch: PositiveInt = 256
+    """Users in a step."""
+    weight_decay: NonNegativeFloat = 0.0
+    """L2, through Adam."""
+    schedule: Schedule = Field(default_factory=Schedule)
+
+    @property
+    def constants(self) -> int:
+        """Dimensions that are 1 for everybody."""
+        return int(self.item_biases)
+
+
+class AutorecConfig(AutoencoderConfig):
+    """Sedhain et al., WWW 2015, over users."""
+
+    model: Literal["autorec"] = "autorec"
+
+    def network(self, items: int) -> Network:
+        """How a manifest names the trained encoder."""
+        return Network(kind=self.model, sizes={"layers": [items, self.dimensions]})
+
+
+class MultvaeConfig(AutoencoderConfig):
+    """Liang et al., WWW 2018."""
+
+    model: Literal["multvae"] = "multvae"
+    hidden: PositiveInt = 256
+    """Width of the encoder's layer."""
+    code: PositiveInt = 64
+    """Of z."""
+    divergence_weight: NonNegativeFloat = 0.2
+    """Of the distance of the code from a standard normal, once it has grown to it: β."""
+    growing_steps: NonNegativeInt = 2000
+    """Steps in which that weight grows from 0."""
+
+    def network(self, items: int) -> Network:
+        """How a manifest names the trained encoder."""
+        return Network(kind=self.model, sizes={"layers": [items, self.hidden, self.code, self.dimensions]})

@@ -1,0 +1,65 @@
+"""The interface of the autoencoders for their training.
+
+Letters: U users, I items, B batch, d dimensions.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bundle import HistorySet
+from training.base.autoencoder.config import AutoencoderConfig
+
+
+class RowModel(nn.Module, ABC):
+    """An encoder of rows of interactions, and the decoder's row of every item."""
+
+    def __init__(self, network: HistorySet, config: AutoencoderConfig, rng: torch.Generator) -> None:
+        """Begin at random.
+
+        Args:
+            network: the encoder, without values.
+            config: sizes.
+            rng: of the first values.
+        """
+        super().__init__()
+        items, dimensions = network.widths[0], network.widths[-1]
+        self.network = network
+        self.items = nn.Parameter(torch.empty(items, dimensions))
+        self.biases = nn.Parameter(torch.empty(items)) if config.item_biases else None
+        self._dropout = config.dropout
+        begin(self, rng)
+
+    @abstractmethod
+    def loss(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """Of (B, I) rows of zeros and ones; ``rng`` makes all random draws."""
+
+    def answers(self, u: Tensor) -> Tensor:
+        """(B, d) → (B, I) scores."""
+        scores = u @ self.items.T
+        return scores if self.biases is None else scores + self.biases
+
+    def hidden_from(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """Some entries zero, the others scaled up."""
+        kept = torch.rand(x.shape, generator=rng, device=x.device) >= self._dropout
+        return x * kept / (1 - self._dropout)
+
+    def item_vectors(self) -> NDArray[np.float32]:
+        """(I, d) and, where there are biases, one dimension more; on the CPU."""
+        biases = [] if self.biases is None else [self.biases.detach()[:, None]]
+        return torch.cat([self.items.detach(), *biases], dim=1).cpu().numpy()
+
+
+def begin(module: nn.Module, rng: torch.Generator) -> None:
+    """Matrices by Glorot's uniform draw, everything else 0."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter, generator=rng)
+            else:
+                parameter.zero_()
