@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bundle.errors import UnsupportedError
 from bundle.history.autoencoder import Autorec, HistorySet, Multvae
+from bundle.history.diffusion import Diffrec
 from bundle.history.foldin import FoldIn
 from bundle.history.nothing import NoHistory
 from bundle.history.sequence import SequenceEncoder
@@ -21,6 +22,7 @@ from bundle.manifest import ArraySpec, Network
 __all__ = [
     "HISTORIES",
     "Autorec",
+    "Diffrec",
     "FoldIn",
     "History",
     "HistorySet",
@@ -71,6 +73,7 @@ HISTORIES: Mapping[str, type[History]] = {
     "fold_in": FoldIn,
     "autorec": Autorec,
     "multvae": Multvae,
+    "diffrec": Diffrec,
     "sasrec": SequenceEncoder,
     "bert4rec": SequenceEncoder,
     "none": NoHistory,

@@ -38,7 +38,9 @@ class HistorySet(nn.Module, ABC):
 
     readable: ClassVar[bool] = True
     layer_count: ClassVar[int]
-    """Sizes that the kind names, I and d among them."""
+    """Sizes of layers that the kind has, I and d among them."""
+    other_sizes: ClassVar[tuple[str, ...]] = ()
+    """Names of its sizes beside those."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -127,12 +129,25 @@ class HistorySet(nn.Module, ABC):
         Raises:
             DamagedError: there are others, or not so many.
         """
-        if network.sizes.keys() != {"layers"}:
-            raise DamagedError("manifest.json", "history.sizes", ["layers"], sorted(network.sizes))
+        if network.sizes.keys() != {"layers", *cls.other_sizes}:
+            wanted = sorted(("layers", *cls.other_sizes))
+            raise DamagedError("manifest.json", "history.sizes", wanted, sorted(network.sizes))
         layers = network.sizes["layers"]
         if len(layers) != cls.layer_count:
             raise DamagedError("manifest.json", "history.sizes.layers", f"{cls.layer_count} sizes", layers)
         return tuple(layers)
+
+    @staticmethod
+    def _one_size(network: Network, name: str, most: int) -> int:
+        """One of the other sizes.
+
+        Raises:
+            DamagedError: there are several, or it is too large.
+        """
+        found = network.sizes[name]
+        if len(found) != 1 or found[0] > most:
+            raise DamagedError("manifest.json", f"history.sizes.{name}", f"one size of at most {most}", found)
+        return found[0]
 
 
 class Autorec(HistorySet):

@@ -25,6 +25,7 @@ SMALL = {
     "countries": "--users 400 --items 100 --config countries.toml",
     "data": "--interactions 5000",
     "gpu": "--items 2000",
+    "histories": "--items 200 --calls 15",
     "index": "--items 1500 --build-s 5",
     "itfr": "--config itfr.toml --out out --seeds 1 --only bpr itfr dpr --lattice",
     "lightgcn": "--users 100 --items 40 --interactions-per-user 10 --times 2",

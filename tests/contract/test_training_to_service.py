@@ -34,6 +34,7 @@ PMF = EPOCHS | {"model": "pmf"}
 LIGHTGCN = {"model": "lightgcn", "dimensions": 8, "steps": 4, "schedule": SCHEDULE}
 AUTOREC = {"model": "autorec", "dimensions": 8, "batch": 32, "learning_rate": 1e-2, "schedule": SCHEDULE}
 MULTVAE = AUTOREC | {"model": "multvae", "hidden": 16, "code": 6}
+DIFFREC = AUTOREC | {"model": "diffrec", "hidden": 16, "steps": 3}
 DEEP = EPOCHS | {"model": "deep", "candidates": 20}
 SASREC = EPOCHS | {"model": "sasrec", "length": 10, "batch": 64}
 PFREC = {"method": "pfrec", "prompts": 2, "bottleneck": 2, "batch": 64, "moments": 1, "schedule": SCHEDULE}
@@ -49,6 +50,8 @@ METHODS = {
     "autorec-lattice": (AUTOREC, {"method": "lattice"}),
     "multvae-lattice": (MULTVAE, {"method": "lattice"}),
     "multvae-afrl": (MULTVAE | {"item_biases": False}, AFRL),
+    "diffrec-lattice": (DIFFREC, {"method": "lattice"}),
+    "diffrec-ffvae": (DIFFREC | {"item_biases": False}, FFVAE),
     "pmf-sm-separate": (PMF, SM),
     "pmf-sm-combine": (PMF, SM | {"variant": "combine"}),
     "pmf-ffvae": (PMF, FFVAE),
@@ -109,6 +112,8 @@ async def client(trained, tmp_path_factory):
         yield client
 
 
+READ = ("als", "sasrec", "bert4rec", "autorec", "multvae", "diffrec")
+"""Bases whose user vectors are what a history gives."""
 ATTRIBUTES = ("gender", "age", "occupation")
 MASKS = list(chain.from_iterable(combinations(ATTRIBUTES, size) for size in range(4)))
 
@@ -193,7 +198,7 @@ async def test_the_list_is_the_best_of_the_candidates_in_the_order_of_training(t
 
 def test_a_history_alone_gives_the_vector_that_training_computed_from_it(trained):
     dataset, fair, folder, _ = trained
-    if fair.base.model not in ("als", "sasrec", "bert4rec", "autorec", "multvae"):
+    if fair.base.model not in READ:
         pytest.skip("this base learns a vector for each user, which a history only approximates")
     held_out = hold_out(dataset)
     histories = [held_out.history(user, with_validation=True) for user in range(len(dataset.users))]
@@ -203,6 +208,24 @@ def test_a_history_alone_gives_the_vector_that_training_computed_from_it(trained
 
     assert np.allclose(alone, fair.base.users, atol=1e-6)
     assert np.array_equal(bundle.audit.base, fair.base.users)
+
+
+@pytest.mark.anyio
+async def test_a_session_is_scored_as_the_user_with_that_history(trained, client):
+    dataset, fair, _, _ = trained
+    if fair.base.model not in READ or fair.vectors is not None:
+        pytest.skip("a history only approximates a user of this base, or is not read")
+    held_out, row_of = hold_out(dataset), {item: row for row, item in enumerate(dataset.items)}
+    for protected in ((), ("age",)):
+        expected = scored_in_training(fair.base, fair_in_training(fair, applied(fair, protected), "float32"))
+        for user in (3, 101):
+            history = [dataset.items[row] for row in held_out.history(user, with_validation=True)]
+            asked = {"history": history, "sensitive": list(protected), "k": 1000}
+            response = await client.post("/recommend/session", json=asked)
+
+            shown = {row_of[item["item"]]: item["score"] for item in response.json()["items"]}
+            assert shown
+            assert np.allclose(list(shown.values()), expected[user][list(shown)], atol=1e-5)
 
 
 @pytest.mark.anyio

@@ -1,4 +1,4 @@
-"""AutoRec and Mult-VAE against their page."""
+"""AutoRec, Mult-VAE and DiffRec against their pages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from training.base.autoencoder.autorec import AutorecModel
-from training.base.autoencoder.config import AutorecConfig, MultvaeConfig
+from training.base.autoencoder.config import AutorecConfig, DiffrecConfig, MultvaeConfig
+from training.base.autoencoder.diffrec import DiffrecModel
 from training.base.autoencoder.multvae import MultvaeModel
 from training.base.autoencoder.stage import Rows, RowsStage
 from training.base.autoencoder.train import train_autoencoder
@@ -86,6 +87,42 @@ def test_multvaes_loss_is_the_bound_of_the_page_and_the_divergences_weight_grows
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+def test_rows_are_noised_to_the_variance_of_their_step():
+    config = DiffrecConfig(dimensions=3, hidden=4, steps=3, least_noise=0.01, most_noise=0.25)
+    model = DiffrecModel(5, config, torch.Generator().manual_seed(1))
+    x = DENSE[[2]].expand(30_000, -1)
+
+    noised, step = model.noised(x, torch.Generator().manual_seed(2))
+
+    assert step.unique().tolist() == [0, 1, 2]
+    for number, variance in enumerate((0.01, 0.13, 0.25)):
+        of_step = noised[step == number] - (1 - variance) ** 0.5 * DENSE[2]
+        assert float(of_step.mean()) == pytest.approx(0, abs=0.01)
+        assert float(of_step.square().mean()) == pytest.approx(variance, rel=0.05)
+
+
+def test_diffrecs_loss_is_the_squared_error_of_the_row_before_the_noise():
+    config = DiffrecConfig(dimensions=3, hidden=4, steps=3, dropout=0)
+    model = DiffrecModel(5, config, torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        model.network.times.normal_(generator=torch.Generator().manual_seed(3))
+    x, weights = DENSE[[0, 2]], numbers(model)
+
+    found = float(model.loss(x, torch.Generator().manual_seed(2)).detach())
+
+    noised, step = model.noised(x, torch.Generator().manual_seed(2))
+    read = noised.numpy() @ weights["network.table"] + weights["network.bias"] + weights["network.times"][step]
+    u = np.tanh(np.tanh(read) @ weights["network.last.weight"].T + weights["network.last.bias"])
+    answered = u @ weights["items"].T + weights["biases"]
+    assert found == pytest.approx(((answered - x.numpy()) ** 2).sum(1).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("noise", [{"least_noise": 0.2, "most_noise": 0.1}, {"most_noise": 1.0}, {"steps": 0}])
+def test_noise_that_does_not_rise_is_refused(noise):
+    with pytest.raises(ValueError, match=r"noise|steps"):
+        DiffrecConfig(**noise)
+
+
 def test_what_is_hidden_from_the_encoder_is_hidden_at_random_and_made_up_for():
     model = AutorecModel(5, AutorecConfig(dimensions=3, dropout=0.4), torch.Generator().manual_seed(1))
 
@@ -108,7 +145,7 @@ def test_an_epoch_reads_the_row_of_everybody_who_has_positives_once(monkeypatch)
 
 
 @pytest.mark.parametrize("biases", [True, False])
-@pytest.mark.parametrize("config", [AutorecConfig, MultvaeConfig])
+@pytest.mark.parametrize("config", [AutorecConfig, MultvaeConfig, DiffrecConfig])
 def test_it_learns_and_reads_every_user_from_the_history(config, biases, an_experiment, tmp_path):
     def train(epochs, name):
         schedule = {"epochs": epochs, "validate_every": epochs or 1}
@@ -149,7 +186,7 @@ def test_a_run_that_was_broken_off_ends_as_one_that_was_not(an_experiment, tmp_p
     assert (again.items == whole.items).all()
 
 
-@pytest.mark.parametrize("model", ["autorec", "multvae"])
+@pytest.mark.parametrize("model", ["autorec", "multvae", "diffrec"])
 def test_methods_that_move_every_dimension_go_with_a_decoder_without_biases(model, an_experiment):
     def refuse(biases):
         config = RunConfig.model_validate(

@@ -44,6 +44,7 @@ BASES = {
     "lightgcn": {"dimensions": 64, "steps": 6, "schedule": ONCE},
     "autorec": ROWS,
     "multvae": ROWS | {"hidden": 128},
+    "diffrec": ROWS | {"hidden": 128},
 }
 METHODS = {
     "lattice": {"leakage_at_most": 1.0},
@@ -53,7 +54,7 @@ METHODS = {
     "pfrec": {"prompts": 2, "moments": 1, "schedule": ONCE},
     "pot_au": {"batch": 128, "schedule": ONCE},
 }
-BIASED = ("vbpr", "autorec", "multvae")
+BIASED = ("vbpr", "autorec", "multvae", "diffrec")
 PAIRS = [
     (base, method)
     for base in BASES
@@ -70,6 +71,7 @@ EACH = [
     ("lightgcn", "lattice"),
     ("autorec", "lattice"),
     ("multvae", "lattice"),
+    ("diffrec", "lattice"),
 ]
 """Every base and every method once: the code of a method is the same over each base."""
 VARIANTS = [

@@ -9,7 +9,7 @@ import torch
 from pydantic import Discriminator, Tag
 
 from training.base.als import AlsConfig, train_als
-from training.base.autoencoder.config import AutoencoderConfig, AutorecConfig, MultvaeConfig
+from training.base.autoencoder.config import AutoencoderConfig, AutorecConfig, DiffrecConfig, MultvaeConfig
 from training.base.autoencoder.train import train_autoencoder
 from training.base.cold import refuse_few_described
 from training.base.contract import Base
@@ -39,6 +39,7 @@ BaseConfig = Annotated[
     | Annotated[LightgcnConfig, Tag("lightgcn")]
     | Annotated[AutorecConfig, Tag("autorec")]
     | Annotated[MultvaeConfig, Tag("multvae")]
+    | Annotated[DiffrecConfig, Tag("diffrec")]
     | Annotated[SasrecConfig, Tag("sasrec")]
     | Annotated[Bert4recConfig, Tag("bert4rec")]
     | Annotated[VectorsConfig, Tag("vectors")],
@@ -116,7 +117,7 @@ def train_base(
             return train_vbpr(experiment, config, checkpoint, device)
         case LightgcnConfig():
             return train_lightgcn(experiment, config, checkpoint, device)
-        case AutorecConfig() | MultvaeConfig():
+        case AutorecConfig() | MultvaeConfig() | DiffrecConfig():
             return train_autoencoder(experiment, config, checkpoint, device)
         case DeepConfig():
             return train_deep(experiment, config, checkpoint, device)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from bundle import Network
 from training.loop import Schedule
@@ -15,7 +24,7 @@ class AutoencoderConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: Literal["autorec", "multvae"]
+    model: Literal["autorec", "multvae", "diffrec"]
     dimensions: PositiveInt = 64
     """d: width of the last hidden layer."""
     item_biases: bool = True
@@ -61,3 +70,27 @@ class MultvaeConfig(AutoencoderConfig):
     def network(self, items: int) -> Network:
         """How a manifest names the trained encoder."""
         return Network(kind=self.model, sizes={"layers": [items, self.hidden, self.code, self.dimensions]})
+
+
+class DiffrecConfig(AutoencoderConfig):
+    """Wang et al., SIGIR 2023, over the row itself (not L-DiffRec or T-DiffRec)."""
+
+    model: Literal["diffrec"] = "diffrec"
+    hidden: PositiveInt = 256
+    """Width of the denoiser's first layer."""
+    steps: int = Field(default=5, ge=1, le=1000)
+    """T."""
+    least_noise: float = Field(default=0.005, gt=0, lt=1)
+    """Variance of the noise after the first step, of entries that are 0 or 1."""
+    most_noise: float = Field(default=0.02, gt=0, lt=1)
+    """After the last."""
+
+    @model_validator(mode="after")
+    def _noise_rises(self) -> Self:
+        if self.steps > 1 and self.least_noise >= self.most_noise:
+            raise ValueError(f"least_noise {self.least_noise} is not below most_noise {self.most_noise}")
+        return self
+
+    def network(self, items: int) -> Network:
+        """How a manifest names the trained encoder."""
+        return Network(kind=self.model, sizes={"layers": [items, self.hidden, self.dimensions], "steps": [self.steps]})

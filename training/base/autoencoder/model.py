@@ -39,6 +39,9 @@ class RowModel(nn.Module, ABC):
     def loss(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Of (B, I) rows of zeros and ones; ``rng`` makes all random draws."""
 
+    def settle(self) -> None:
+        """Bring what the encoder keeps of the decoder up to date: before it is asked, or exported."""
+
     def answers(self, u: Tensor) -> Tensor:
         """(B, d) → (B, I) scores."""
         scores = u @ self.items.T

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from training.base.autoencoder.autorec import AutorecModel
-from training.base.autoencoder.config import AutorecConfig, MultvaeConfig
+from training.base.autoencoder.config import AutorecConfig, DiffrecConfig, MultvaeConfig
+from training.base.autoencoder.diffrec import DiffrecModel
 from training.base.autoencoder.model import RowModel
 from training.base.autoencoder.multvae import MultvaeModel
 from training.base.autoencoder.stage import Rows, RowsStage
@@ -22,7 +23,10 @@ log = logging.getLogger(__name__)
 
 
 def train_autoencoder(
-    experiment: Experiment, config: AutorecConfig | MultvaeConfig, checkpoint: Path, device: torch.device
+    experiment: Experiment,
+    config: AutorecConfig | MultvaeConfig | DiffrecConfig,
+    checkpoint: Path,
+    device: torch.device,
 ) -> Base:
     """Train on the training positives; folded-in users take no part, their history is read as any other."""
     model = _model(len(experiment.dataset.items), config, torch.Generator().manual_seed(experiment.seed)).to(device)
@@ -30,6 +34,7 @@ def train_autoencoder(
     known = [experiment.held_out.history(user) for user in users]
 
     def validate() -> float:
+        model.settle()
         items = model.item_vectors()
         return choosing_ndcg(experiment, model.network.user_vectors(known, items), items)
 
@@ -37,6 +42,7 @@ def train_autoencoder(
     result = fit(RowsStage(model, config, rows, validate), config.schedule, experiment.seed, checkpoint, device)
     log.info("base: validation N@10 %s" if experiment.held_out.shares is None else "base: validation %s", result)
 
+    model.settle()
     items = model.item_vectors()
     history = type(model.network).load(model.network.network, config.dimensions, model.network.arrays())
     selection = history.user_vectors(known, items)
@@ -51,9 +57,11 @@ def train_autoencoder(
     )
 
 
-def _model(items: int, config: AutorecConfig | MultvaeConfig, rng: torch.Generator) -> RowModel:
+def _model(items: int, config: AutorecConfig | MultvaeConfig | DiffrecConfig, rng: torch.Generator) -> RowModel:
     match config:
         case AutorecConfig():
             return AutorecModel(items, config, rng)
         case MultvaeConfig():
             return MultvaeModel(items, config, rng)
+        case DiffrecConfig():
+            return DiffrecModel(items, config, rng)
