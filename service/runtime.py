@@ -42,6 +42,9 @@ from service.store import UNRECORDED, Store, StoredModel, register_model
 from service.traces import open_traces
 from service.upkeep import Upkeep
 
+FILE_OWNER = "the service"
+"""Owner of audit runs in a SQLite file: one service has it at a time, so the next one goes on as the one before."""
+
 
 class Runtime:
     """All parts that the routes ask, with one start and one close."""
@@ -148,6 +151,7 @@ class Runtime:
         self.audits = AuditRuns(
             self.versions,
             self.store,
+            owner=process.owner if self.store.database.path is None else FILE_OWNER,
             leakage_at_most=settings.audit_leakage_at_most,
             kept_at_least=settings.audit_kept_at_least,
             workers=settings.audit_workers,

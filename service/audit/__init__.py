@@ -4,6 +4,7 @@ request    what an audit measures, and whether a bundle can be measured so
 subject    a loaded model as `measure.audit` sees it, through the code that serves
 result     one audit of one model, as JSON data
 command    the same from the command line, written to files
+reader     ends that command when nobody reads its progress any more
 child      that command as a process of its own, which nobody waits for
 runs       audits that were asked for over HTTP: one after the other, whatever ends in the middle
 

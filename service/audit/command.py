@@ -21,6 +21,7 @@ from measure.audit import Thresholds
 from measure.audit.progress import Progress, bar
 from measure.errors import MeasureError
 from measure.report import render_html, render_markdown
+from service.audit.reader import ABANDONED
 from service.audit.request import AuditRequest
 from service.audit.result import make_result
 from service.balance import NO_BALANCE, BalancePolicy
@@ -30,8 +31,6 @@ from service.model.inference import use_one_thread
 from service.model.loaded import load_model
 
 RESULT = "audit.json"
-ABANDONED = 3
-"""Exit status after the reader of the progress lines has gone. A refusal has 2."""
 STATUS: Mapping[str, int] = {"pass": 0, "inconclusive": 0, "fail": 1, "not_judged": 4}
 """Exit status of each verdict. A verdict that is not judged in some part never has the status of a pass."""
 
@@ -101,7 +100,7 @@ def audit(
             with shown() as progress:
                 tell = _not_at_all if supervised else _aside
                 result = make_result(model, request, thresholds, balance, workers=workers, progress=progress, tell=tell)
-        except BrokenPipeError:
+        except BrokenPipeError:  # a line can find it out before `only_while_read` does
             return Outcome(ABANDONED, ())
         _write(out / "report.html", render_html(result).encode())
         _write(out / "report.md", render_markdown(result).encode())

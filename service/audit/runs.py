@@ -1,8 +1,9 @@
 """Audit runs: queued in the database, done one after the other, each by a process of its own (`service.audit.child`).
 
 A run is claimed by one replica, which says again and again that it lives; where that is not heard any more, another
-one begins it anew. Stopping gives a run back to the queue. A process that is ended from outside is started again,
-`ATTEMPTS` times in all; one that ends by itself without a result has said why.
+one begins it anew. One that was killed and has the same name when it is started again does so at once. Stopping gives a
+run back to the queue. A process that is ended from outside is started again, `ATTEMPTS` times in all; one that ends by
+itself without a result has said why.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class AuditRuns:
         versions: Versions,
         store: Store,
         *,
+        owner: str,
         leakage_at_most: float,
         kept_at_least: float,
         workers: int,
@@ -85,6 +87,8 @@ class AuditRuns:
         Args:
             versions: what can be audited.
             store: where runs are queued and kept.
+            owner: the name under which runs are done here. Whoever has it is alone: what is running under it already
+                was begun by one that has ended.
             leakage_at_most: the operator's threshold.
             kept_at_least: the operator's threshold.
             workers: processes that one run may keep busy.
@@ -105,7 +109,7 @@ class AuditRuns:
         self._log = log
         self._observe = observe
         self._measured = measured
-        self._owner = secrets.token_hex(8)
+        self._owner = owner
         self._stopping = False
         self._wake = asyncio.Event()
         self._rounds: asyncio.Task[None] | None = None
@@ -177,7 +181,7 @@ class AuditRuns:
 
     async def _claimed(self) -> Run | None:
         """The next run, ours from now on; looked for by reading, so that there is no commit where there is none."""
-        if not await self._store.read(find_work, now_us(), round(1e6 * SILENT_S)):
+        if not await self._store.read(find_work, self._owner, now_us(), round(1e6 * SILENT_S)):
             return None
         lost, run = await self._store.change(_claim, self._owner)
         for each in lost:
@@ -295,7 +299,7 @@ def _queue(tx: Transaction, run: str, request: Mapping[str, Any], manifest: Mani
 
 def _claim(tx: Transaction, owner: str) -> tuple[Sequence[str], Run | None]:
     silent_us = round(1e6 * SILENT_S)
-    return fail_lost_runs(tx, silent_us, ATTEMPTS), claim_run(tx, owner, silent_us)
+    return fail_lost_runs(tx, owner, silent_us, ATTEMPTS), claim_run(tx, owner, silent_us)
 
 
 def _end(tx: Transaction, run: str) -> Literal["cancelled", "deleted"] | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeVar
 
+from service.audit.reader import only_while_read
 from service.command_line.arguments import positive, share
 from service.errors import StartError
 
@@ -57,6 +59,11 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
 
 
 def _audit(options: argparse.Namespace) -> int:
+    with only_while_read() if options.progress else nullcontext():
+        return _measured(options)
+
+
+def _measured(options: argparse.Namespace) -> int:
     try:
         from service.audit.command import audit, read_request
     except ModuleNotFoundError as error:

@@ -34,6 +34,8 @@ class Process:
     """Which model each process serves."""
     cursor_secret: str | None = None
     """Signs cursors where EVENHAND_SECRET is not set, so that each process knows those of the others."""
+    owner: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Of audit runs: a process that is started again is known by it."""
     ready: Callable[[str], None] | None = None
     """Tells the supervisor that requests are answered, and by which kind of index."""
 

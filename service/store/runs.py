@@ -1,6 +1,7 @@
 """Audit runs: queued, then done by one replica, which regularly reports that it is alive.
 
-The starts of a run are counted, so that a run that kills its process each time is not started for ever.
+A run whose owner was killed is lost: it is begun anew once the owner has been silent for long, or is back. The starts
+of a run are counted, so that a run that kills its process each time is not started for ever.
 """
 
 from __future__ import annotations
@@ -73,18 +74,23 @@ def create_run(
     return True
 
 
-def find_work(connection: Connection, now_us: int, silent_us: int) -> bool:
-    """Whether there is anything to claim. A read."""
-    found = select(audit_runs.c.id).where(_free(now_us, silent_us)).limit(1)
+def find_work(connection: Connection, owner: str, now_us: int, silent_us: int) -> bool:
+    """Whether there is anything to claim for an owner that does nothing now. A read."""
+    found = select(audit_runs.c.id).where(_free(owner, now_us, silent_us)).limit(1)
     return connection.execute(found).one_or_none() is not None
 
 
 def claim_run(tx: Transaction, owner: str, silent_us: int) -> Run | None:
-    """Claim the oldest run that is queued, or whose owner has been silent for so long. A change for `Writer`.
+    """Claim the oldest run that is queued or lost, for an owner that does nothing now. A change for `Writer`.
 
     Two replicas never get the same one. A run taken over starts anew: its progress is 0 again.
+
+    Args:
+        tx: the transaction.
+        owner: who does it; what this one was at before it was killed is lost.
+        silent_us: what another owner has been at is lost once that one has been silent for so long.
     """
-    free = select(audit_runs.c.id).where(_free(tx.now_us, silent_us)).order_by(audit_runs.c.created_us)
+    free = select(audit_runs.c.id).where(_free(owner, tx.now_us, silent_us)).order_by(audit_runs.c.created_us)
     first = free.limit(1).with_for_update(skip_locked=True)  # SQLite has one writer anyhow and leaves this out
     found = tx.connection.execute(first).scalar_one_or_none()
     if found is None:
@@ -95,10 +101,10 @@ def claim_run(tx: Transaction, owner: str, silent_us: int) -> Run | None:
     return _as_run(tx.connection.execute(taken).one())
 
 
-def fail_lost_runs(tx: Transaction, silent_us: int, attempts: int) -> Sequence[str]:
-    """Fail runs that were started too often and whose owner is silent; returns their ids. A change for `Writer`."""
+def fail_lost_runs(tx: Transaction, owner: str, silent_us: int, attempts: int) -> Sequence[str]:
+    """Fail lost runs that were started too often; returns their ids. For the rest see `claim_run`. A change."""
     error = f"each of {attempts} processes that measured this ended in the middle of it"
-    lost = _dead(tx.now_us, silent_us) & (audit_runs.c.attempts >= attempts)
+    lost = _lost(owner, tx.now_us, silent_us) & (audit_runs.c.attempts >= attempts)
     row = {"status": "failed", "error": error, "ended_us": tx.now_us, "doing": None}
     ended = update(audit_runs).where(lost).values(row).returning(audit_runs.c.id)
     return tx.connection.execute(ended).scalars().all()
@@ -188,12 +194,13 @@ def list_runs(connection: Connection, limit: int = 100) -> list[Run]:
     return [_as_run(row) for row in connection.execute(newest)]
 
 
-def _free(now_us: int, silent_us: int) -> Any:
-    return or_(audit_runs.c.status == "queued", _dead(now_us, silent_us))
+def _free(owner: str, now_us: int, silent_us: int) -> Any:
+    return or_(audit_runs.c.status == "queued", _lost(owner, now_us, silent_us))
 
 
-def _dead(now_us: int, silent_us: int) -> Any:
-    return (audit_runs.c.status == "running") & (audit_runs.c.heartbeat_us < now_us - silent_us)
+def _lost(owner: str, now_us: int, silent_us: int) -> Any:
+    left = or_(audit_runs.c.owner == owner, audit_runs.c.heartbeat_us < now_us - silent_us)
+    return (audit_runs.c.status == "running") & left
 
 
 def _mine(run: str, owner: str) -> Any:

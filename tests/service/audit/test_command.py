@@ -309,6 +309,17 @@ def test_it_ends_quietly_where_nobody_reads_any_more(a_measurable_folder, tmp_pa
     assert not (tmp_path / "out" / "audit.json").exists()
 
 
+def test_it_ends_when_its_reader_goes_and_not_at_its_next_line():
+    silent = "from service.audit.reader import *\nwith only_while_read(): print('!', flush=True); input()"
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", silent], cwd=ROOT, **streams) as audit:
+        assert audit.stdout.readline() == b"!\n"
+
+        audit.stdout.close()
+
+        assert audit.wait(30) == 3
+
+
 def test_without_the_packages_that_audits_need_it_says_which_one(command, a_bundle_folder, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("service.audit")]:
         monkeypatch.delitem(sys.modules, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import signal
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -322,6 +323,7 @@ async def replica(store, folder, serving):
     made = AuditRuns(
         Versions(ModelsFolder(folder.parent), folder, serving),
         store,
+        owner=secrets.token_hex(8),
         leakage_at_most=0.6,
         kept_at_least=0.8,
         workers=1,

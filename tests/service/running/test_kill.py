@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+import time
 from collections import Counter
 
 import psycopg
+
+from service.audit.runs import SILENT_S
 
 
 def test_after_every_kill_all_that_was_answered_is_logged_once(ready_url, a_bundle_folder, a_service, logged, rounds):
@@ -29,6 +32,26 @@ def test_after_every_kill_all_that_was_answered_is_logged_once(ready_url, a_bund
     assert not set(posted) - _stored_items(ready_url)
     answer = asyncio.run(service.ask("GET", "/recommend?user=u0"))
     assert answer.status == 200
+
+
+def test_on_sqlite_the_audit_run_of_a_killed_service_begins_anew_as_soon_as_it_is_back(
+    tmp_path, a_bundle_folder, a_service
+):
+    settings = {"database_url": f"sqlite:///{tmp_path}/store.db", "log_level": "warning", "audit_priority": "normal"}
+    service = a_service(a_bundle_folder(users=60, items=40), **settings)
+
+    def begun(run, times):
+        return asyncio.run(service.ask("GET", f"/audit/runs/{run}")).json["attempts"] == times
+
+    run = asyncio.run(service.ask("POST", "/audit/runs", {})).json["id"]
+    while not begun(run, 1):
+        time.sleep(0.01)
+    killed = time.monotonic()
+    service.kill()
+    service.start()
+    while not begun(run, 2):
+        assert time.monotonic() - killed < SILENT_S - 5, "as long as others would wait"
+        time.sleep(0.01)
 
 
 async def _until_killed(service, after_s):

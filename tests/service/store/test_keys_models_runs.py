@@ -179,6 +179,25 @@ def test_a_run_whose_owner_fell_silent_is_taken_over(open_store):
     asyncio.run(story())
 
 
+def test_a_run_whose_owner_was_killed_and_is_back_is_begun_anew_at_once_and_counted(open_store):
+    async def story():
+        async with open_store() as store:
+            for run in ("a", "b"):
+                await store.change(create_run, run, {})
+            await store.change(claim_run, "back", 60_000_000)
+            await store.change(claim_run, "other", 60_000_000)
+
+            assert not await store.read(find_work, "third", now_us(), 60_000_000)
+            assert await store.read(find_work, "back", now_us(), 60_000_000)
+            taken = await store.change(claim_run, "back", 60_000_000)
+            assert (taken.id, taken.attempts) == ("a", 2)
+            assert await store.change(fail_lost_runs, "third", 60_000_000, 2) == []
+            assert await store.change(fail_lost_runs, "back", 60_000_000, 2) == ["a"]
+            assert await store.change(claim_run, "back", 60_000_000) is None
+
+    asyncio.run(story())
+
+
 def test_a_run_that_is_given_back_is_begun_anew_and_counted_unless_it_was_stopped_in_order(open_store):
     async def story():
         async with open_store() as store:
@@ -206,10 +225,10 @@ def test_a_run_whose_owners_fell_silent_often_enough_fails_and_no_other_one_does
             for owner in ("one", "two"):
                 assert (await store.change(claim_run, owner, -1)).id == "often"
             assert (await store.change(claim_run, "three", 60_000_000)).id == "once"
-            assert await store.change(fail_lost_runs, 60_000_000, 2) == []
+            assert await store.change(fail_lost_runs, "four", 60_000_000, 2) == []
 
             await asyncio.sleep(0.01)
-            assert await store.change(fail_lost_runs, 0, 2) == ["often"]
+            assert await store.change(fail_lost_runs, "four", 0, 2) == ["often"]
 
             failed = await store.read(get_run, "often")
             assert (failed.status, failed.attempts, failed.ended_us is None) == ("failed", 2, False)
@@ -222,15 +241,15 @@ def test_a_run_whose_owners_fell_silent_often_enough_fails_and_no_other_one_does
 def test_there_is_work_where_a_run_is_queued_or_its_owner_silent(open_store):
     async def story():
         async with open_store() as store:
-            assert not await store.read(find_work, now_us(), 0)
+            assert not await store.read(find_work, "two", now_us(), 0)
             await store.change(create_run, "a", {})
-            assert await store.read(find_work, now_us(), 60_000_000)
+            assert await store.read(find_work, "two", now_us(), 60_000_000)
             await store.change(claim_run, "one", 60_000_000)
-            assert not await store.read(find_work, now_us(), 60_000_000)
+            assert not await store.read(find_work, "two", now_us(), 60_000_000)
             await asyncio.sleep(0.01)
-            assert await store.read(find_work, now_us(), 0)
+            assert await store.read(find_work, "two", now_us(), 0)
             await store.change(cancel_run, "a")
-            assert not await store.read(find_work, now_us() + 1, 0)
+            assert not await store.read(find_work, "two", now_us() + 1, 0)
 
     asyncio.run(story())
 
