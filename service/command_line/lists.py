@@ -50,6 +50,11 @@ def add_lists(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="requirements, interactions, hidden items, erasures (that of the service, where there is one); or none",
     )
+    parser.add_argument(
+        "--share",
+        choices=("follow", "ignore"),
+        help="while two versions answer: lists of those whom this version answers, or of everybody",
+    )
     parser.add_argument("--log", action="store_true", help="record the lists in its request log, as shown")
     parser.add_argument("--threads", metavar="N", type=positive, help="that make lists (one for each core)")
     parser.set_defaults(run=_lists)
@@ -117,6 +122,7 @@ def _lists(options: argparse.Namespace) -> int:
             out=options.out,
             database=options.database,
             log=options.log,
+            share=options.share,
             rerank=_reranker(options),
             threads=options.threads,
         ),

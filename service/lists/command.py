@@ -25,11 +25,13 @@ from service.lists.people import ALL, digest, read_people
 from service.lists.reranking import RerankAsked, Reranker, check_options, check_users, check_withheld
 from service.lists.run import Run
 from service.lists.second_stage import rerank
+from service.lists.share import ShareRule, whom
 from service.lists.stored import Stored, database_to_use, open_stored
 from service.model.active import ServedModel
 from service.model.loaded import Model, load_model
 from service.recommend.queries import Fallback, UserQuery
 from service.requirement import Policy, check_policy, operator_policy, resolve
+from service.secret import derive_key
 from service.settings import Settings
 
 BROKEN_OFF = 130
@@ -53,6 +55,8 @@ class Asked:
     database: str | None = None
     """See `database_to_use`."""
     log: bool = False
+    share: ShareRule | None = None
+    """Whose lists are made while two versions answer; see `whom`."""
     rerank: RerankAsked | None = None
     """A re-ranker of all lists at once; None for lists as requests get them."""
     threads: int | None = None
@@ -77,7 +81,7 @@ def make_lists(settings: Settings, asked: Asked) -> Outcome:
     """Make the lists of many users and write them to one file, over an older one, whole or not at all.
 
     Args:
-        settings: those of the service; ``bundle`` is taken as it is, whatever was activated.
+        settings: those of the service; ``bundle`` is the version that is taken.
         asked: the command line.
 
     Raises:
@@ -95,10 +99,13 @@ def make_lists(settings: Settings, asked: Asked) -> Outcome:
     check_name(asked.out)
     named = None if asked.users == ALL else read_people(Path(asked.users))
     with ExitStack() as stack, _refusals(asked):
-        folder = _checked(settings.bundle, policy, asked)
+        folder, content_hash = _checked(settings.bundle, policy, asked)
         database = database_to_use(asked.database, settings)
         secret = None if settings.pseudonym_secret is None else settings.pseudonym_secret.get_secret_value()
+        if database is None and asked.share == "follow":
+            raise StartError("--share follow needs the database that says which versions answer: give --database URL")
         stored = stack.enter_context(closing(open_stored(database, secret, log=asked.log)))
+        answered = whom(content_hash, stored.known.arms, _share_secret(settings), asked.share)
         url = None if settings.milvus_url is None else settings.milvus_url.get_secret_value()
         model = load_model(folder, settings.device, settings.index, milvus_url=url)
         served = ServedModel(model, stored.register(model), policy)
@@ -106,8 +113,10 @@ def make_lists(settings: Settings, asked: Asked) -> Outcome:
         threads = asked.threads or (len(os.sched_getaffinity(0)) if model.index.device == "cpu" else 1)
         maker = stack.enter_context(closing(ListMaker(served, ask, stored.known, threads)))
         reranker = None if asked.rerank is None else Reranker(asked.rerank, served, asked.k)
-        people = model.bundle.users.ids if named is None else named
-        _check_people(people, stored, served, maker, asked)
+        everybody = model.bundle.users.ids if named is None else named
+        people = everybody if answered is None else [user for user in everybody if answered(user)]
+        _check_named(named or (), stored, served, maker, asked)
+        _check_stored(None if people is model.bundle.users.ids else frozenset(people), stored, served, asked)
         parts = stack.enter_context(closing(Parts(asked.out, _facts(model, policy, people, database, asked))))
         run = first = Run(people, maker, stored, parts)
         if reranker is not None:
@@ -133,13 +142,15 @@ def make_lists(settings: Settings, asked: Asked) -> Outcome:
             return Outcome(BROKEN_OFF, (f"broken off; the same command goes on from {parts.folder}",))
         parts.remove()
     lines = [*_summary(asked, database, people, count, there, time.perf_counter() - started)]
+    if others := len(everybody) - len(people):
+        lines.append(f"- users whom another version answers, and who are not in the file: {others:,}")
     if asked.rerank is not None and run.again:
         lines.append(f"- not re-ranked, as a change has overtaken them, but as a request gets them: {run.again:,}")
     return Outcome(0, tuple(lines))
 
 
-def _checked(bundle: Path, policy: Policy, asked: Asked) -> Path:
-    """The folder of the version, whose manifest allows what is asked."""
+def _checked(bundle: Path, policy: Policy, asked: Asked) -> tuple[Path, str]:
+    """Folder and content hash of the version, whose manifest allows what is asked."""
     try:
         folder = version_folder(bundle)
         manifest = read_manifest(folder)
@@ -151,23 +162,26 @@ def _checked(bundle: Path, policy: Policy, asked: Asked) -> Path:
     balance = policy.balance.over(personal=manifest.balance is not None)
     resolve_balance(balance, asked.balance, asked.balance_weight, requirement.sources)
     check_withheld(asked.rerank, requirement.sources)
-    return folder
+    return folder, manifest.content_hash
 
 
-def _check_people(people: Sequence[str], stored: Stored, served: ServedModel, maker: ListMaker, asked: Asked) -> None:
-    """Refuse what a request would be refused for: unknown users and groups, stored requirements that cannot be met."""
-    model, known, named = served.model, stored.known, asked.users != ALL
+def _check_named(named: Sequence[str], stored: Stored, served: ServedModel, maker: ListMaker, asked: Asked) -> None:
+    """Refuse groups and users that a request would be refused for."""
+    model, known = served.model, stored.known
     row = model.bundle.users.row
     for group in asked.group:
         if not model.item_lookup.has(group):
             raise StartError(f"--group: no item is in group {group!r:.80}")
-    if named:
-        for line, user in enumerate(people, 1):
-            if user not in row and not known.user(user).suppressed and maker.plan(user) is None:
-                raise StartError(f"--users {asked.users}, line {line}: no user {user!r:.80} in this bundle")
-    wanted = set(people) if named else row
+    for line, user in enumerate(named, 1):
+        if user not in row and not known.user(user).suppressed and maker.plan(user) is None:
+            raise StartError(f"--users {asked.users}, line {line}: no user {user!r:.80} in this bundle")
+
+
+def _check_stored(people: frozenset[str] | None, stored: Stored, served: ServedModel, asked: Asked) -> None:
+    """Refuse stored requirements of some users that cannot be met; None: of all users of the bundle."""
+    wanted = served.model.bundle.users.row if people is None else people
     unmet = []
-    for user, state in known.users():
+    for user, state in stored.known.users():
         if state.requirement and user in wanted:
             try:
                 resolved = served.resolve(asked.sensitive, state.requirement)
@@ -177,6 +191,10 @@ def _check_people(people: Sequence[str], stored: Stored, served: ServedModel, ma
                 unmet.append(f"user {user!r:.80}: {error}")
     if unmet:
         raise StartError(f"{len(unmet)} stored requirements of users cannot be met; {unmet[0]}")
+
+
+def _share_secret(settings: Settings) -> bytes | None:
+    return derive_key(None if settings.secret is None else settings.secret.get_secret_value(), "share")
 
 
 def _facts(
