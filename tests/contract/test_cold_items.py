@@ -29,6 +29,7 @@ BASES = {
     "als": {"model": "als", "dimensions": 8, "iterations": 3, "regularization": 1},
     "pmf": EPOCHS | {"model": "pmf"},
     "vbpr": EPOCHS | {"model": "vbpr", "feature_dimensions": 4},
+    "mm_lattice": {"model": "mm_lattice", "dimensions": 8, "steps": 4, "schedule": SCHEDULE},
     "sasrec": EPOCHS | {"model": "sasrec", "length": 10, "batch": 64},
 }
 COLD = tuple(str(item) for item in range(81, 93))

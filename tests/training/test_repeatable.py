@@ -45,6 +45,7 @@ BASES = {
     "autorec": ROWS,
     "multvae": ROWS | {"hidden": 128},
     "diffrec": ROWS | {"hidden": 128},
+    "mm_lattice": {"dimensions": 64, "steps": 6, "schedule": ONCE},
 }
 METHODS = {
     "lattice": {"leakage_at_most": 1.0},
@@ -72,6 +73,7 @@ EACH = [
     ("autorec", "lattice"),
     ("multvae", "lattice"),
     ("diffrec", "lattice"),
+    ("mm_lattice", "lattice"),
 ]
 """Every base and every method once: the code of a method is the same over each base."""
 VARIANTS = [
@@ -100,7 +102,7 @@ def configuration(base, method, base_changes=None, changes=None, **fields):
     fields |= {
         "name": "short",
         "seed": 5,
-        "data": GENERATED | ({"modalities": {"looks": {}}} if base == "vbpr" else {}),
+        "data": GENERATED | ({"modalities": {"looks": {}}} if base in ("vbpr", "mm_lattice") else {}),
     }
     fields["base"] = {"model": base, **BASES[base], **(base_changes or {})}
     fields["fair"] = {"method": method, **METHODS[method], **(changes or {})}

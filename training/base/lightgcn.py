@@ -31,12 +31,11 @@ from training.loop import Schedule, fit
 log = logging.getLogger(__name__)
 
 
-class LightgcnConfig(BaseModel):
-    """Hyper-parameters of the base model. Read once, never changed."""
+class GraphConfig(BaseModel):
+    """Hyper-parameters of every base that propagates along the graph of interactions. Read once, never changed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: Literal["lightgcn"] = "lightgcn"
     dimensions: PositiveInt = 64
     """d."""
     layers: int = Field(default=2, ge=1, le=8)
@@ -49,6 +48,12 @@ class LightgcnConfig(BaseModel):
     """L2 on both tables, through Adam."""
     initial_deviation: PositiveFloat = 0.1
     schedule: Schedule = Field(default_factory=Schedule)
+
+
+class LightgcnConfig(GraphConfig):
+    """LightGCN itself."""
+
+    model: Literal["lightgcn"] = "lightgcn"
 
 
 class Graph:
@@ -97,7 +102,7 @@ class _Propagation(torch.autograd.Function):
 class Lightgcn(nn.Module):
     """Two tables, and what the graph makes of them; a score is the inner product of what it makes."""
 
-    def __init__(self, graph: Graph, users: int, items: int, config: LightgcnConfig, seed: int) -> None:
+    def __init__(self, graph: Graph, users: int, items: int, config: GraphConfig, seed: int) -> None:
         super().__init__()
         rng = torch.Generator().manual_seed(seed)
         self._graph = graph
@@ -106,6 +111,9 @@ class Lightgcn(nn.Module):
         with torch.no_grad():
             self.users.normal_(0, config.initial_deviation, generator=rng)
             self.items.normal_(0, config.initial_deviation, generator=rng)
+
+    def epoch_begins(self) -> None:
+        """Do what is done once an epoch: nothing here."""
 
     def propagated(self) -> tuple[Tensor, Tensor]:
         """(U, d) and (I, d) vectors."""
@@ -123,7 +131,7 @@ class Lightgcn(nn.Module):
     def vectors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(U, d) and (I, d) vectors, on the CPU."""
         with torch.no_grad():
-            users, items = self._graph.propagated(self.users, self.items)
+            users, items = self.propagated()
         return users.cpu().numpy(), items.cpu().numpy()
 
 
@@ -132,7 +140,7 @@ class LightgcnStage:
 
     name = "base"
 
-    def __init__(self, model: Lightgcn, config: LightgcnConfig, experiment: Experiment) -> None:
+    def __init__(self, model: Lightgcn, config: GraphConfig, experiment: Experiment) -> None:
         self._model, self._experiment = model, experiment
         self._triples = Triples(experiment, model.users.device)
         self._batch = max(1, -(-len(self._triples) // config.steps))
@@ -142,6 +150,7 @@ class LightgcnStage:
 
     def epoch(self, rng: torch.Generator) -> int:
         """One pass over the positives in random order, a fresh negative for each."""
+        self._model.epoch_begins()
         for batch in self._triples.batches(self._batch, rng):
             loss = self._model(*batch)
             self._adam.zero_grad()

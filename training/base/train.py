@@ -15,6 +15,7 @@ from training.base.cold import refuse_few_described
 from training.base.contract import Base
 from training.base.deep import DeepConfig, train_deep
 from training.base.lightgcn import LightgcnConfig, train_lightgcn
+from training.base.mm_lattice import MmLatticeConfig, train_mm_lattice
 from training.base.objective.config import Grouped
 from training.base.objective.make import refuse_unfit_objective
 from training.base.pmf import PmfConfig, train_pmf
@@ -40,6 +41,7 @@ BaseConfig = Annotated[
     | Annotated[AutorecConfig, Tag("autorec")]
     | Annotated[MultvaeConfig, Tag("multvae")]
     | Annotated[DiffrecConfig, Tag("diffrec")]
+    | Annotated[MmLatticeConfig, Tag("mm_lattice")]
     | Annotated[SasrecConfig, Tag("sasrec")]
     | Annotated[Bert4recConfig, Tag("bert4rec")]
     | Annotated[VectorsConfig, Tag("vectors")],
@@ -66,9 +68,10 @@ def refuse_unfit_base(experiment: Experiment, config: BaseConfig) -> None:
         problem = "has weights of its own for every item and reads no features, so cold items cannot be served"
         allowed = "data.cold = 'drop', or another base"
         raise ConfigError("base.model", problem, value=config.model, allowed=allowed)
-    if isinstance(config, VbprConfig) and not experiment.dataset.modalities:
+    reads_features = isinstance(config, VbprConfig | MmLatticeConfig)
+    if reads_features and not experiment.dataset.modalities:
         raise ConfigError("base.model", "needs item features", value=config.model, allowed="with data.modalities")
-    if experiment.dataset.cold.ids or isinstance(config, VbprConfig):
+    if experiment.dataset.cold.ids or reads_features:
         refuse_few_described(experiment)
     if isinstance(config, PmfConfig):
         refuse_unfit_objective(experiment, config.objective)
@@ -119,6 +122,8 @@ def train_base(
             return train_lightgcn(experiment, config, checkpoint, device)
         case AutorecConfig() | MultvaeConfig() | DiffrecConfig():
             return train_autoencoder(experiment, config, checkpoint, device)
+        case MmLatticeConfig():
+            return train_mm_lattice(experiment, config, checkpoint, device)
         case DeepConfig():
             return train_deep(experiment, config, checkpoint, device)
         case SasrecConfig() | Bert4recConfig():
