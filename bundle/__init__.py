@@ -3,7 +3,7 @@
 from bundle.columns import Groups, Texts, missing
 from bundle.contents import Audit, Bundle, Items, Parts, Seen, Tilts, Users
 from bundle.errors import BundleError, said
-from bundle.history import Autorec, Diffrec, FoldIn, History, HistorySet, Multvae, NoHistory, SequenceEncoder
+from bundle.history import Autorec, Diffairec, Diffrec, FoldIn, History, HistorySet, Multvae, NoHistory, SequenceEncoder
 from bundle.manifest import (
     SCHEMA_VERSION,
     Attribute,
@@ -30,6 +30,7 @@ __all__ = [
     "BundleError",
     "DataSource",
     "Description",
+    "Diffairec",
     "Diffrec",
     "ExactReranker",
     "FairEncoder",

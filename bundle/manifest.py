@@ -147,7 +147,7 @@ class FileSpec(Frozen):
     """Rows of a Parquet file; None for any other."""
 
 
-UNORDERED = ("fold_in", "none", "autorec", "multvae", "diffrec")
+UNORDERED = ("fold_in", "none", "autorec", "multvae", "diffrec", "diffairec")
 """Kinds of history in which order plays no part; constant dimensions go with these alone."""
 _INSIDE = {"encoder", "history", "reranker", "user_layout", "parts", "files"}
 

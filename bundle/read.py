@@ -85,7 +85,7 @@ def _load(folder: Path, manifest: Manifest, names: Sequence[str]) -> tuple[Bundl
         description=manifest,
         items=_items(folder, manifest, arrays["items.safetensors"]),
         users=Users(read_users(folder, manifest.files[USER_TABLE].rows), arrays["users.safetensors"]["parts"]),
-        encoder=_encoder(manifest, arrays[ENCODER]),
+        encoder=_encoder(manifest, arrays.get(ENCODER, {})),
         history=_history(manifest, arrays.get(HISTORY, {})),
         seen=Seen(seen["indptr"], seen["indices"]),
         card=read_card(folder),

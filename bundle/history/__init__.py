@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bundle.errors import UnsupportedError
 from bundle.history.autoencoder import Autorec, HistorySet, Multvae
+from bundle.history.conditioned import Diffairec
 from bundle.history.diffusion import Diffrec
 from bundle.history.foldin import FoldIn
 from bundle.history.nothing import NoHistory
@@ -22,6 +23,7 @@ from bundle.manifest import ArraySpec, Network
 __all__ = [
     "HISTORIES",
     "Autorec",
+    "Diffairec",
     "Diffrec",
     "FoldIn",
     "History",
@@ -74,6 +76,7 @@ HISTORIES: Mapping[str, type[History]] = {
     "autorec": Autorec,
     "multvae": Multvae,
     "diffrec": Diffrec,
+    "diffairec": Diffairec,
     "sasrec": SequenceEncoder,
     "bert4rec": SequenceEncoder,
     "none": NoHistory,

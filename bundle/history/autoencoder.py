@@ -15,7 +15,7 @@ Letters: B batch, I items, h width of the first layer, z of the code, d varying 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -41,6 +41,8 @@ class HistorySet(nn.Module, ABC):
     """Sizes of layers that the kind has, I and d among them."""
     other_sizes: ClassVar[tuple[str, ...]] = ()
     """Names of its sizes beside those."""
+    tables: ClassVar[tuple[str, ...]] = ("table",)
+    """Arrays with a row for every item: they stay as the file has them."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -49,6 +51,10 @@ class HistorySet(nn.Module, ABC):
         self.table = nn.Parameter(torch.empty(self.widths[0], self.widths[1]))
         """(I, h): an item's row is what it adds to the first layer."""
         self.bias = nn.Parameter(torch.empty(self.widths[1]))
+
+    def read(self, rows: Tensor) -> Tensor:
+        """(n,) item rows, each once → (h,) the sum of theirs in float64."""
+        return self.table[rows].sum(0, dtype=torch.float64)
 
     @abstractmethod
     def users(self, sums: Tensor, counts: Tensor) -> Tensor:
@@ -69,17 +75,21 @@ class HistorySet(nn.Module, ABC):
             ``histories``, within float32 rounding.
         """
         vectors = np.zeros((len(histories), item_vectors.shape[1]), np.float32)
+        varying = self.widths[-1]
+        for places, sums, counts in self.read_all(histories):
+            vectors[places, :varying] = self.users(sums, counts).cpu().numpy()
+            vectors[places, varying:] = 1
+        return vectors
+
+    def read_all(self, histories: Sequence[NDArray[np.int32]]) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+        """Of histories that are not empty, some at a time: places, (B, h) sums, and (B, 1) numbers of items."""
         there = [place for place, history in enumerate(histories) if len(history)]
-        varying, device = self.widths[-1], self.table.device
         for start in range(0, len(there), _ROWS):
             places = there[start : start + _ROWS]
             read = [torch.from_numpy(np.unique(histories[place]).astype(np.int64)) for place in places]
-            sums = torch.stack([self.table[rows.to(device)].sum(0, dtype=torch.float64) for rows in read])
+            sums = torch.stack([self.read(rows.to(self.table.device)) for rows in read])
             counts = torch.tensor([[len(rows)] for rows in read], dtype=torch.float64)
-            u = self.users(*(each.to(self.bias) for each in (sums, counts)))
-            vectors[places, :varying] = u.cpu().numpy()
-            vectors[places, varying:] = 1
-        return vectors
+            yield places, sums.to(self.bias), counts.to(self.bias)
 
     @property
     def network(self) -> Network:
@@ -106,7 +116,7 @@ class HistorySet(nn.Module, ABC):
         with torch.device("meta"):
             built = cls(network)
         weights = {
-            name: tensor_over(value) if name == "table" else torch.from_numpy(value.astype(np.float64))
+            name: tensor_over(value) if name in cls.tables else torch.from_numpy(value.astype(np.float64))
             for name, value in arrays.items()
         }
         built.load_state_dict(weights, assign=True)

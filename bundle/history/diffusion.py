@@ -15,8 +15,9 @@ Letters: B batch, I items, h width of the first layer, d varying dimensions of u
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from abc import ABC
+from collections.abc import Callable, Iterator
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -39,22 +40,10 @@ class Step(NamedTuple):
     """g_t: what the row of this one does."""
 
 
-class Diffrec(HistorySet):
-    """Kind ``diffrec``, sizes `layers` [I, h, d] and `steps` [T]."""
+class Denoiser(HistorySet, ABC):
+    """What kinds with reverse steps share."""
 
-    layer_count = 3
-    other_sizes = ("steps",)
-
-    def __init__(self, network: Network) -> None:
-        super().__init__(network)
-        _, hidden, last = self.widths
-        steps = self._one_size(network, "steps", MOST_STEPS)
-        self.times = nn.Parameter(torch.empty(steps, hidden))
-        """(T, h): what a step adds to the first layer."""
-        self.last = nn.Linear(hidden, last)
-        self.register_buffer("variances", torch.empty(steps))
-        self.register_buffer("echo", torch.empty(hidden, last))
-        self.register_buffer("echo_bias", torch.empty(hidden))
+    other_sizes: ClassVar[tuple[str, ...]] = ("steps",)
 
     variances: Tensor
     """(T,) 1 - ᾱ_t: of the noise, rising."""
@@ -62,9 +51,16 @@ class Diffrec(HistorySet):
     """(h, d) the first layer of the answer to u, but for what the decoder's biases add."""
     echo_bias: Tensor
 
-    def denoised(self, read: Tensor, times: Tensor) -> Tensor:
-        """(B, h) first layer of noised rows and the rows of `times` of their steps → (B, d) user vectors."""
-        return torch.tanh(self.last(torch.tanh(read + self.bias + times)))
+    def __init__(self, network: Network) -> None:
+        super().__init__(network)
+        hidden, last = self.widths[1], self.widths[-1]
+        steps = self._one_size(network, "steps", MOST_STEPS)
+        self.times = nn.Parameter(torch.empty(steps, hidden))
+        """(T, h): what a step adds to the first layer."""
+        self.last = nn.Linear(self.widths[-2], last)
+        self.register_buffer("variances", torch.empty(steps))
+        self.register_buffer("echo", torch.empty(hidden, last))
+        self.register_buffer("echo_bias", torch.empty(hidden))
 
     def schedule(self) -> Iterator[Step]:
         """The reverse steps in their order; the last one's answer is the end."""
@@ -75,14 +71,28 @@ class Diffrec(HistorySet):
             answer = (1 - one[step]) * before[step].sqrt() / self.variances[step]
             yield Step(step, answer, (1 - before[step]) * one[step].sqrt() / self.variances[step])
 
-    def users(self, sums: Tensor, counts: Tensor) -> Tensor:
-        """(B, h) and (B, 1) → (B, d)."""
+    def reverse(self, sums: Tensor, denoised: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """All steps.
+
+        Args:
+            sums: (B, h) first layer of rows without noise.
+            denoised: (B, h) of noised rows, and the row of `times` of their step → (B, d) user vectors.
+
+        Returns:
+            (B, d) those of the last step.
+        """
         read = (1 - self.variances[-1]).sqrt() * sums
         for step, answer, kept in self.schedule():
-            u = self.denoised(read, self.times[step])
+            u = denoised(read, self.times[step])
             if step:
                 read = answer * (u @ self.echo.T + self.echo_bias) + kept * read
         return u
+
+    @torch.no_grad()
+    def settle(self, items: Tensor, biases: Tensor | None) -> None:
+        """Take the first layer of what a decoder answers with, (I, d) rows and (I,) biases, as both are now."""
+        self.echo.copy_(self.table.T @ items)
+        self.echo_bias.copy_(torch.zeros_like(self.bias) if biases is None else self.table.T @ biases)
 
     def check(self) -> None:
         """Refuse weights that could overflow, and noise that does not rise.
@@ -94,3 +104,17 @@ class Diffrec(HistorySet):
         rising = torch.cat([torch.zeros_like(self.variances[:1]), self.variances, torch.ones_like(self.variances[:1])])
         if not bool((rising.diff() > 0).all()):
             raise DamagedError(FILE, "variances", "rising between 0 and 1", self.variances.tolist())
+
+
+class Diffrec(Denoiser):
+    """Kind ``diffrec``, sizes `layers` [I, h, d] and `steps` [T]."""
+
+    layer_count = 3
+
+    def denoised(self, read: Tensor, times: Tensor) -> Tensor:
+        """(B, h) first layer of noised rows and the rows of `times` of their steps → (B, d) user vectors."""
+        return torch.tanh(self.last(torch.tanh(read + self.bias + times)))
+
+    def users(self, sums: Tensor, counts: Tensor) -> Tensor:
+        """(B, h) and (B, 1) → (B, d)."""
+        return self.reverse(sums, self.denoised)

@@ -16,6 +16,7 @@ from bundle.networks.afrl import AfrlEncoder, StackedMLP
 from bundle.networks.encoder import FairEncoder
 from bundle.networks.ffvae import FfvaeEncoder
 from bundle.networks.filters import FilterEncoder, MaskFilterEncoder
+from bundle.networks.identity import IdentityEncoder
 from bundle.networks.joint_lattice import JointLatticeEncoder
 from bundle.networks.lattice import LatticeEncoder
 from bundle.networks.left_alone import left_alone
@@ -29,6 +30,7 @@ __all__ = [
     "FairEncoder",
     "FfvaeEncoder",
     "FilterEncoder",
+    "IdentityEncoder",
     "JointLatticeEncoder",
     "LatticeEncoder",
     "MaskFilterEncoder",
@@ -47,6 +49,7 @@ KINDS: Mapping[
         AfrlEncoder
         | FfvaeEncoder
         | FilterEncoder
+        | IdentityEncoder
         | JointLatticeEncoder
         | LatticeEncoder
         | MaskFilterEncoder
@@ -56,6 +59,7 @@ KINDS: Mapping[
     "afrl": AfrlEncoder,
     "ffvae": FfvaeEncoder,
     "filters": FilterEncoder,
+    "identity": IdentityEncoder,
     "joint_lattice": JointLatticeEncoder,
     "lattice": LatticeEncoder,
     "mask_filters": MaskFilterEncoder,

@@ -25,6 +25,7 @@ SMALL = {
     "countries": "--users 400 --items 100 --config countries.toml",
     "data": "--interactions 5000",
     "gpu": "--items 2000",
+    "diffusion": "--config diffusion.toml --out out --only own-mean posterior-component",
     "histories": "--items 200 --calls 15",
     "index": "--items 1500 --build-s 5",
     "itfr": "--config itfr.toml --out out --seeds 1 --only bpr itfr dpr --lattice",
@@ -69,6 +70,7 @@ NOT_IN_BENCH_FULL = {
     "itfr",
     "paper",
     "pot_au",
+    "diffusion",
     "million",
     "table_quality",
     "reranking",
@@ -117,6 +119,24 @@ ITFR = (
 )
 POT_AU = RUN.format(name="pot-au", mode="reproduce").split("[fair]")[0] + (
     '[fair]\nmethod = "pot_au"\nprotect = ["gender"]\n'
+)
+DIFFUSION = (
+    RUN.format(name="diffusion", mode="reproduce")
+    .replace("items = 40", "items = 40\nheld_out = { validation = 0.1, test = 0.1 }")
+    .split("[data.attributes]")[0]
+    + """[data.attributes]
+gender = { classes = ["F", "M"] }
+[base]
+model = "diffrec"
+dimensions = 4
+hidden = 8
+item_biases = false
+schedule = { epochs = 1 }
+[fair]
+method = "diffairec"
+attribute = "gender"
+schedule = { epochs = 1 }
+"""
 )
 LATTICE = RUN.format(name="lattice", mode="strict").split("[fair]")[0] + '[fair]\nmethod = "lattice"\n'
 COLD = (
@@ -169,6 +189,8 @@ def prepared(name: str, folder: Path) -> None:
         (folder / "itfr.toml").write_text(ITFR)
     if name == "pot_au":
         (folder / "pot-au.toml").write_text(POT_AU)
+    if name == "diffusion":
+        (folder / "diffusion.toml").write_text(DIFFUSION)
     if name == "strict_methods":
         (folder / "ml1m-pmf-lattice.toml").write_text(LATTICE)
     if name == "scale_plots":

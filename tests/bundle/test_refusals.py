@@ -392,7 +392,7 @@ def test_an_unknown_kind_of_history_is_refused(folder, forger):
     assert (refusal.what, refusal.found, refusal.known) == (
         "history.kind",
         "gru",
-        ["autorec", "bert4rec", "diffrec", "fold_in", "multvae", "none", "sasrec"],
+        ["autorec", "bert4rec", "diffairec", "diffrec", "fold_in", "multvae", "none", "sasrec"],
     )
 
 

@@ -8,7 +8,8 @@ import torch
 
 from training.base.autoencoder.autorec import AutorecModel
 from training.base.autoencoder.config import AutorecConfig, DiffrecConfig, MultvaeConfig
-from training.base.autoencoder.diffrec import DiffrecModel
+from training.base.autoencoder.diffrec import DiffrecModel, noised
+from training.base.autoencoder.model import partly_hidden
 from training.base.autoencoder.multvae import MultvaeModel
 from training.base.autoencoder.stage import Rows, RowsStage
 from training.base.autoencoder.train import train_autoencoder
@@ -92,11 +93,11 @@ def test_rows_are_noised_to_the_variance_of_their_step():
     model = DiffrecModel(5, config, torch.Generator().manual_seed(1))
     x = DENSE[[2]].expand(30_000, -1)
 
-    noised, step = model.noised(x, torch.Generator().manual_seed(2))
+    noisy, step = noised(x, model.network.variances, torch.Generator().manual_seed(2))
 
     assert step.unique().tolist() == [0, 1, 2]
     for number, variance in enumerate((0.01, 0.13, 0.25)):
-        of_step = noised[step == number] - (1 - variance) ** 0.5 * DENSE[2]
+        of_step = noisy[step == number] - (1 - variance) ** 0.5 * DENSE[2]
         assert float(of_step.mean()) == pytest.approx(0, abs=0.01)
         assert float(of_step.square().mean()) == pytest.approx(variance, rel=0.05)
 
@@ -110,8 +111,8 @@ def test_diffrecs_loss_is_the_squared_error_of_the_row_before_the_noise():
 
     found = float(model.loss(x, torch.Generator().manual_seed(2)).detach())
 
-    noised, step = model.noised(x, torch.Generator().manual_seed(2))
-    read = noised.numpy() @ weights["network.table"] + weights["network.bias"] + weights["network.times"][step]
+    noisy, step = noised(x, model.network.variances, torch.Generator().manual_seed(2))
+    read = noisy.numpy() @ weights["network.table"] + weights["network.bias"] + weights["network.times"][step]
     u = np.tanh(np.tanh(read) @ weights["network.last.weight"].T + weights["network.last.bias"])
     answered = u @ weights["items"].T + weights["biases"]
     assert found == pytest.approx(((answered - x.numpy()) ** 2).sum(1).mean(), rel=1e-5)
@@ -124,9 +125,7 @@ def test_noise_that_does_not_rise_is_refused(noise):
 
 
 def test_what_is_hidden_from_the_encoder_is_hidden_at_random_and_made_up_for():
-    model = AutorecModel(5, AutorecConfig(dimensions=3, dropout=0.4), torch.Generator().manual_seed(1))
-
-    shown = model.hidden_from(torch.ones(2000, 5), torch.Generator().manual_seed(1))
+    shown = partly_hidden(torch.ones(2000, 5), 0.4, torch.Generator().manual_seed(1))
 
     assert shown.unique().tolist() == pytest.approx([0, 1 / 0.6])
     assert float(shown.mean()) == pytest.approx(1, abs=0.02)

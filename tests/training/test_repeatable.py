@@ -54,13 +54,14 @@ METHODS = {
     "sm": {"adversary_steps": 1, "schedule": ONCE},
     "pfrec": {"prompts": 2, "moments": 1, "schedule": ONCE},
     "pot_au": {"batch": 128, "schedule": ONCE},
+    "diffairec": {"attribute": "gender", "width": 64, "condition_hidden": 16, "batch": 128, "schedule": ONCE},
 }
 BIASED = ("vbpr", "autorec", "multvae", "diffrec")
 PAIRS = [
     (base, method)
     for base in BASES
     for method in METHODS
-    if (method != "pfrec" or base == "sasrec") and (base not in BIASED or method == "lattice")
+    if (method != "pfrec" or base == "sasrec") and method != "diffairec" and (base not in BIASED or method == "lattice")
 ]
 EACH = [
     ("als", "sm"),
@@ -72,7 +73,7 @@ EACH = [
     ("lightgcn", "lattice"),
     ("autorec", "lattice"),
     ("multvae", "lattice"),
-    ("diffrec", "lattice"),
+    ("diffrec", "diffairec"),
     ("mm_lattice", "lattice"),
 ]
 """Every base and every method once: the code of a method is the same over each base."""
@@ -83,6 +84,7 @@ VARIANTS = [
     ("pmf", {}, "afrl", {"without": "shared"}),
     ("sasrec", {}, "pfrec", {"user_prompts": True}),
     ("multvae", {"item_biases": False}, "afrl", {}),
+    ("diffrec", {"item_biases": False}, "diffairec", {"condition": "own"}),
 ]
 """Ways through the code that the pairs above do not take."""
 GENERATED = {
@@ -105,8 +107,11 @@ def configuration(base, method, base_changes=None, changes=None, **fields):
         "data": GENERATED | ({"modalities": {"looks": {}}} if base in ("vbpr", "mm_lattice") else {}),
     }
     fields["base"] = {"model": base, **BASES[base], **(base_changes or {})}
+    if method == "diffairec":
+        fields["base"]["item_biases"] = False
     fields["fair"] = {"method": method, **METHODS[method], **(changes or {})}
-    own_labels = method == "pot_au" or fields["fair"].get("user_prompts")
+    chosen = fields["fair"]
+    own_labels = method == "pot_au" or chosen.get("user_prompts") or chosen.get("condition") == "own"
     fields["mode"] = "reproduce" if own_labels else "strict"
     return RunConfig.model_validate(fields)
 

@@ -20,6 +20,8 @@ from training.fair.afrl.config import AfrlConfig
 from training.fair.afrl.networks import afrl_parts
 from training.fair.afrl.train import train_afrl
 from training.fair.contract import Fair
+from training.fair.diffairec.config import DiffairecConfig
+from training.fair.diffairec.train import refuse_unfit_diffairec, train_diffairec
 from training.fair.ffvae.config import FfvaeConfig
 from training.fair.ffvae.train import ffvae_network, train_ffvae
 from training.fair.lattice.config import LatticeConfig
@@ -34,7 +36,8 @@ from training.fair.sm.config import SmConfig
 from training.fair.sm.train import sm_network, train_sm
 
 FairConfig = Annotated[
-    AfrlConfig | FfvaeConfig | LatticeConfig | PfrecConfig | PotAuConfig | SmConfig, Field(discriminator="method")
+    AfrlConfig | DiffairecConfig | FfvaeConfig | LatticeConfig | PfrecConfig | PotAuConfig | SmConfig,
+    Field(discriminator="method"),
 ]
 
 
@@ -53,6 +56,8 @@ def refuse_unfit(
     match config:
         case AfrlConfig():
             _refuse_part_names(afrl_parts(names, config.without), config.method)
+        case DiffairecConfig():
+            refuse_unfit_diffairec(experiment, base, config)
         case FfvaeConfig():
             ffvae_network(d, len(names), config)
             _refuse_part_names(ffvae_parts(names), config.method)
@@ -101,6 +106,8 @@ def train_fair(experiment: Experiment, base: Base, config: FairConfig, work: Pat
     match config:
         case AfrlConfig():
             return train_afrl(experiment, base, config, work, device)
+        case DiffairecConfig():
+            return train_diffairec(experiment, base, config, work, device)
         case FfvaeConfig():
             return train_ffvae(experiment, base, config, work, device)
         case LatticeConfig():

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bundle import Autorec
 from training.base.autoencoder.config import AutorecConfig
-from training.base.autoencoder.model import RowModel
+from training.base.autoencoder.model import RowModel, partly_hidden
 
 
 class AutorecModel(RowModel):
@@ -23,5 +23,5 @@ class AutorecModel(RowModel):
 
     def loss(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Squared error of a row, mean over rows."""
-        u = self.network.users(self.hidden_from(x, rng) @ self.network.table, x.sum(1, keepdim=True))
+        u = self.network.users(partly_hidden(x, self.dropout, rng) @ self.network.table, x.sum(1, keepdim=True))
         return (self.answers(u) - x).square().sum(1).mean()

@@ -32,7 +32,7 @@ class RowModel(nn.Module, ABC):
         self.network = network
         self.items = nn.Parameter(torch.empty(items, dimensions))
         self.biases = nn.Parameter(torch.empty(items)) if config.item_biases else None
-        self._dropout = config.dropout
+        self.dropout = config.dropout
         begin(self, rng)
 
     @abstractmethod
@@ -47,15 +47,16 @@ class RowModel(nn.Module, ABC):
         scores = u @ self.items.T
         return scores if self.biases is None else scores + self.biases
 
-    def hidden_from(self, x: Tensor, rng: torch.Generator) -> Tensor:
-        """Some entries zero, the others scaled up."""
-        kept = torch.rand(x.shape, generator=rng, device=x.device) >= self._dropout
-        return x * kept / (1 - self._dropout)
-
     def item_vectors(self) -> NDArray[np.float32]:
         """(I, d) and, where there are biases, one dimension more; on the CPU."""
         biases = [] if self.biases is None else [self.biases.detach()[:, None]]
         return torch.cat([self.items.detach(), *biases], dim=1).cpu().numpy()
+
+
+def partly_hidden(x: Tensor, share: float, rng: torch.Generator) -> Tensor:
+    """That share of the entries zero, the others scaled up."""
+    kept = torch.rand(x.shape, generator=rng, device=x.device) >= share
+    return x * kept / (1 - share)
 
 
 def begin(module: nn.Module, rng: torch.Generator) -> None:

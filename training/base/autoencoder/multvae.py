@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from bundle import Multvae
 from training.base.autoencoder.config import MultvaeConfig
-from training.base.autoencoder.model import RowModel
+from training.base.autoencoder.model import RowModel, partly_hidden
 
 
 class MultvaeModel(RowModel):
@@ -28,7 +28,7 @@ class MultvaeModel(RowModel):
     def loss(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Less the evidence's lower bound, its divergence weighed (E3), mean over rows."""
         counts = x.sum(1, keepdim=True)
-        hidden = self.network.hidden(self.hidden_from(x, rng) @ self.network.table, counts)
+        hidden = self.network.hidden(partly_hidden(x, self.dropout, rng) @ self.network.table, counts)
         mean, spread = self.network.mean(hidden), self.spread(hidden)
         noise = torch.randn(mean.shape, generator=rng, device=x.device)
         u = self.network.decoded(mean + noise * (spread / 2).exp())

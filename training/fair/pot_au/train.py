@@ -8,14 +8,12 @@ from pathlib import Path
 
 import torch
 
-from bundle import Network, SupportedMasks, build_encoder
-from bundle.networks import TableEncoder
 from measure.scoring import to_unit
 from training.base.contract import Base
-from training.data.dataset import UNKNOWN
 from training.errors import ConfigError
 from training.experiment import Experiment
 from training.fair.contract import Fair
+from training.fair.own_labels import finished, refuse_own_labels
 from training.fair.pot_au.config import PotAuConfig
 from training.fair.pot_au.order import OrderKept
 from training.fair.pot_au.stage import PotAuStage
@@ -37,20 +35,7 @@ def train_pot_au(experiment: Experiment, base: Base, config: PotAuConfig, work: 
     result = fit(stage, config.schedule, experiment.seed, work / "fair.safetensors", device)
     log.info("fair: less the price %s", result)
     vectors = stage.table.vectors()
-    network = Network(kind="table", sizes={"masks": [1, len(experiment.attributes)]})
-    table = build_encoder(network, base.items.shape[1], experiment.attributes, [])
-    assert isinstance(table, TableEncoder)  # noqa: S101  the kind says so
-    table.masks.copy_(torch.tensor([[name in names for name in experiment.attributes]]))
-    return Fair(
-        base,
-        table,
-        network,
-        [],
-        "base",
-        SupportedMasks(kind="fixed", masks=[list(names)]),
-        list(names),
-        vectors=(to_unit(vectors) if base.cosine else vectors)[:, None],
-    )
+    return finished(base, experiment.attributes, names, to_unit(vectors) if base.cosine else vectors)
 
 
 def refuse_unfit_pot_au(experiment: Experiment, config: PotAuConfig) -> None:
@@ -60,19 +45,8 @@ def refuse_unfit_pot_au(experiment: Experiment, config: PotAuConfig) -> None:
         ConfigError: `strict`, whose audit users' labels may not be used; a user without a label, whose vector nothing
             would move; new users, for whom there is no vector until the next training; or no such attribute.
     """
-    problem = "moves every user by their own label"
-    if experiment.mode == "strict":
-        why = f"{problem}, and mode 'strict' has those of train users only"
-        raise ConfigError("fair.method", why, value=config.method, allowed="mode 'reproduce', or method 'lattice'")
-    if experiment.new_users:
-        why = f"{problem}, so it serves no new user until it is run again"
-        raise ConfigError("new_users", f"is for methods that do; pot_au {why}", value=experiment.new_users, allowed="0")
-    for name in protected(experiment.attributes, config):
-        unknown = int((experiment.labels_of(name) == UNKNOWN).sum())
-        if unknown:
-            why = f"{problem}, and {unknown:,} of {len(experiment.dataset.users):,} have none of {name!r}"
-            allowed = "a label for everybody, 'protect' without it, or method 'lattice'"
-            raise ConfigError("fair.method", why, value=config.method, allowed=allowed)
+    names = protected(experiment.attributes, config)
+    refuse_own_labels(experiment, config.method, "fair.method", names, "moves every user by their own label")
 
 
 def protected(attributes: Sequence[str], config: PotAuConfig) -> tuple[str, ...]:
