@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,17 +112,20 @@ class _Choice:
         self._ranker = make_ranker(whole.index, self._comparing)
         self._tried: list[Tried] = []
 
+    @cached_property
+    def _exact_ms(self) -> float:
+        """What comparing every item takes a request."""
+        return search_ms(self._ranker, plain_sample(self._vectors, (1 + TIMED) * TOGETHER))
+
     def exactly(self, reason: str) -> Opened:
         """Compare every item."""
-        index = self._whole.index
-        ms = search_ms(self._ranker, plain_sample(self._vectors, (1 + TIMED) * TOGETHER))
+        index, ms = self._whole.index, self._exact_ms
         report = IndexReport(index.kind, index.device, True, "", reason, 1.0, 1.0, self._whole.seconds, ms)
         return Opened(index, self._ranker, self._whole.note, replace(report, tried=tuple(self._tried)))
 
     def among(self, device: Device, draw: Callable[[int], Sample]) -> Opened:
         """Choose as `auto` does."""
-        ms = search_ms(self._ranker, plain_sample(self._vectors, (1 + TIMED) * TOGETHER))
-        if ms <= QUICK_MS:
+        if (ms := self._exact_ms) <= QUICK_MS:
             return self.exactly(f"comparing every item takes a request {ms:.2g} ms, and {QUICK_MS:g} ms may be")
         if len(self._vectors) < CLUSTERS:  # however busy the machine is that they seem slow on
             return self.exactly(f"there is nothing to gain on {len(self._vectors)} items")

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.usefixtures("preloaded")
 COMMANDS = sorted(path.stem for path in ROOT.glob("benchmarks/*.py") if '__name__ == "__main__"' in path.read_text())
 
 SMALL = {
+    "activation": "--users 300 --items 200 --times 2",
     "afrl_training": "--bases bases --config ml1m-pmf-afrl-reproduce.toml --reference-steps 2 --speed-only",
     "audit_log": "--rows 5000 --seconds 0.2",
     "balanced": "--users 600 --seconds 1 --rounds 1",

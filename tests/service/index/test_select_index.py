@@ -53,6 +53,16 @@ def test_a_small_catalogue_is_searched_exactly_and_nothing_else_is_built():
     assert "comparing every item takes a request" in opened.report.reason
 
 
+@pytest.mark.parametrize("kind", ["auto", "torch"])
+def test_comparing_every_item_is_measured_once(monkeypatch, kind):
+    measured = []
+    monkeypatch.setattr(select_index, "search_ms", lambda *_: measured.append(0.25) or measured[-1])
+
+    report = open_index(clustered(items=3000), "cpu", kind).report
+
+    assert [report.search_ms] == measured
+
+
 @pytest.mark.parametrize("items", [1, 3, 4, 12])
 def test_a_busy_machine_does_not_stop_the_start_of_a_tiny_catalogue(monkeypatch, items):
     monkeypatch.setattr(select_index, "QUICK_MS", 0.0)
