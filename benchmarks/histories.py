@@ -22,8 +22,10 @@ from bundle import FoldIn, History, Network
 from bundle.history import history_kind
 from training.base.autoencoder.config import AutorecConfig, DiffrecConfig, MultvaeConfig
 from training.base.sequence.config import Bert4recConfig, SasrecConfig
+from training.fair.diffairec.config import DiffairecConfig
 
 LENGTHS = (10, 100, 500)
+DIFFUSION = ("diffrec", "diffairec")
 PACKAGES = ("torch", "numpy")
 MOST_RATIO = 5.0
 """Of a diffusion base's time to SASRec's."""
@@ -57,7 +59,7 @@ def main() -> int:
     (options.results / "histories.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     for row in rows:
         print(json.dumps(row))
-    return int(any(row["kind"] == "diffrec" and row["beside_sasrec"] > MOST_RATIO for row in rows))
+    return int(any(row["kind"] in DIFFUSION and row["beside_sasrec"] > MOST_RATIO for row in rows))
 
 
 def _kinds(items: int, rng: np.random.Generator) -> dict[str, History]:
@@ -67,8 +69,15 @@ def _kinds(items: int, rng: np.random.Generator) -> dict[str, History]:
         SasrecConfig().network,
         Bert4recConfig().network,
         *(config.network(items) for config in (AutorecConfig(), MultvaeConfig(), DiffrecConfig())),
+        Network(kind="diffairec", sizes=_conditioned(items, DiffrecConfig(), DiffairecConfig(attribute="gender"))),
     ]
     return {"fold_in": FoldIn(gram, 1.0, 1.0, 1.0)} | {each.kind: _random(each, items, rng) for each in networks}
+
+
+def _conditioned(items: int, base: DiffrecConfig, config: DiffairecConfig) -> dict[str, list[int]]:
+    """Sizes of DifFaiRec behind DiffRec, for an attribute of two classes."""
+    layers = [items, base.hidden, config.condition_hidden, config.width, base.dimensions]
+    return {"layers": layers, "steps": [base.steps], "tokens": [config.tokens], "classes": [2]}
 
 
 def _random(network: Network, items: int, rng: np.random.Generator) -> History:

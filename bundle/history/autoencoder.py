@@ -54,7 +54,7 @@ class HistorySet(nn.Module, ABC):
 
     def read(self, rows: Tensor) -> Tensor:
         """(n,) item rows, each once → (h,) the sum of theirs in float64."""
-        return self.table[rows].sum(0, dtype=torch.float64)
+        return self.table.index_select(0, rows).sum(0, dtype=torch.float64)
 
     @abstractmethod
     def users(self, sums: Tensor, counts: Tensor) -> Tensor:

@@ -61,31 +61,33 @@ class Diffairec(Denoiser):
 
     def read(self, rows: Tensor) -> Tensor:
         """(n,) item rows → (h + C,) sums of the first layer and of the logits."""
-        return torch.cat([super().read(rows), self.logits[rows].sum(0, dtype=torch.float64)])
+        return torch.cat([super().read(rows), self.logits.index_select(0, rows).sum(0, dtype=torch.float64)])
 
     def posterior(self, sums: Tensor, counts: Tensor) -> Tensor:
         """(B, C) sums of logits and (B, 1) numbers of items → (B, C) how probable each class is."""
         return torch.softmax(sums / counts.sqrt() + self.logits_bias, dim=1)
 
-    def denoised(self, read: Tensor, times: Tensor, weights: Tensor, conditions: Tensor) -> Tensor:
+    def asked(self, weights: Tensor, conditions: Tensor) -> Tensor:
+        """(B, C) weights of the classes and (C, g) conditions, in training made anew each time → (B, n, w / n) q."""
+        return self._as_tokens(self.query(torch.tanh(weights @ conditions)))
+
+    def denoised(self, read: Tensor, times: Tensor, query: Tensor) -> Tensor:
         """One answer.
 
         Args:
             read: (B, h) first layer of noised rows.
             times: the rows of `times` of their steps.
-            weights: (B, C) of the classes.
-            conditions: (C, g); in training they are made anew in every step.
+            query: (B, n, w / n).
 
         Returns:
             (B, d) user vectors.
         """
         value = self._as_tokens(self.value(torch.tanh(read + self.bias + times)))
-        query = self._as_tokens(self.query(torch.tanh(weights @ conditions)))
         return torch.tanh(self.last(scaled_dot_product_attention(query, value, value).flatten(1)))
 
     def under(self, sums: Tensor, weights: Tensor) -> Tensor:
         """(B, h) sums of the first layer and (B, C) weights of the classes → (B, d)."""
-        return self.reverse(sums, partial(self.denoised, weights=weights, conditions=self.conditions))
+        return self.reverse(sums, partial(self.denoised, query=self.asked(weights, self.conditions)))
 
     def users(self, sums: Tensor, counts: Tensor) -> Tensor:
         """(B, h + C) and (B, 1) → (B, d)."""

@@ -54,8 +54,6 @@ METHODS = {
     "diffrec-lattice": (DIFFREC, {"method": "lattice"}),
     "diffrec-diffairec-posterior": (DIFFREC | {"item_biases": False}, DIFFAIREC),
     "diffrec-diffairec-own": (DIFFREC | {"item_biases": False}, DIFFAIREC | {"condition": "own"}),
-    "diffrec-diffairec-float16": (DIFFREC | {"item_biases": False}, DIFFAIREC, "float16"),
-    "diffrec-ffvae": (DIFFREC | {"item_biases": False}, FFVAE),
     "pmf-sm-separate": (PMF, SM),
     "pmf-sm-combine": (PMF, SM | {"variant": "combine"}),
     "pmf-ffvae": (PMF, FFVAE),

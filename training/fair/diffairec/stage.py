@@ -66,7 +66,7 @@ class ConditionedModel(nn.Module):
         noisy, step = noised(x, self.network.variances, rng)
         read = partly_hidden(noisy, self._dropout, rng) @ self.network.table
         times = embedding(step, self.network.times)
-        u = self.network.denoised(read, times, weights, self.condition(self.tastes))
+        u = self.network.denoised(read, times, self.network.asked(weights, self.condition(self.tastes)))
         return (u @ self.items.T - x).square().sum(1).mean()
 
     @torch.no_grad()
