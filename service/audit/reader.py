@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import select
 import threading
@@ -15,9 +16,9 @@ STANDARD_OUTPUT = 1
 
 @contextmanager
 def only_while_read() -> Iterator[None]:
-    """End this process, without more ado, when the pipe that is its standard output has no reader any more.
+    """End this process and its workers, without more ado, when the pipe that is its standard output has no reader.
 
-    Its workers end with it (`measure.audit.workers`). What it writes appears whole or not at all, as after any kill.
+    What it writes appears whole or not at all, as after any kill.
     """
     over, done = os.pipe()
     watch = threading.Thread(target=_watch, args=(over,), name="reader", daemon=True)
@@ -36,4 +37,6 @@ def _watch(over: int) -> None:
     for each in (STANDARD_OUTPUT, over):
         poll.register(each, 0)  # for errors and hang-ups, which come unasked
     if over not in {each for each, _ in poll.poll()}:
+        for worker in multiprocessing.active_children():  # those that have begun end by themselves, others import first
+            worker.kill()
         os._exit(ABANDONED)

@@ -36,11 +36,16 @@ def versions(a_bundle_folder, ready_sqlite, changed, monkeypatch):
 def test_each_version_makes_lists_of_those_whom_it_answers_and_both_of_everybody(
     versions, lists, a_client, ready_sqlite
 ):
-    rows = {folder.name: lists(folder, "--share", "follow", out=f"{folder.name}.ndjson")[1] for folder in versions}
+    rows = {
+        folder.name: lists(folder, "--share", "follow", "--log", out=f"{folder.name}.ndjson")[1] for folder in versions
+    }
 
     client = a_client(folder=versions[0], settings={"database_url": ready_sqlite, "secret": SECRET, "cache": "off"})
     assert {row["user"] for made in rows.values() for row in made} == {f"u{user}" for user in range(USERS)}
     assert sum(map(len, rows.values())) == USERS
+    assert {(row.user_key, row.model.version) for row in client.logged()} == {
+        (row["user"], version) for version, made in rows.items() for row in made
+    }
     for version, made in rows.items():
         for row in made:
             answer = client.get(f"/recommend?user={row['user']}").json()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 from dataclasses import replace
@@ -309,15 +310,27 @@ def test_it_ends_quietly_where_nobody_reads_any_more(a_measurable_folder, tmp_pa
     assert not (tmp_path / "out" / "audit.json").exists()
 
 
-def test_it_ends_when_its_reader_goes_and_not_at_its_next_line():
-    silent = "from service.audit.reader import *\nwith only_while_read(): print('!', flush=True); input()"
+SILENT = """
+import multiprocessing, time
+from service.audit.reader import *
+worker = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+with only_while_read():
+    worker.start()
+    print(worker.pid, flush=True)
+    input()
+"""
+
+
+def test_it_ends_with_its_workers_when_its_reader_goes_and_not_at_its_next_line():
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", silent], cwd=ROOT, **streams) as audit:
-        assert audit.stdout.readline() == b"!\n"
+    with subprocess.Popen([sys.executable, "-c", SILENT], cwd=ROOT, **streams) as audit:
+        worker = os.pidfd_open(int(audit.stdout.readline()))
 
         audit.stdout.close()
 
         assert audit.wait(30) == 3
+        assert select.select([worker], [], [], 10)[0]
+    os.close(worker)
 
 
 def test_without_the_packages_that_audits_need_it_says_which_one(command, a_bundle_folder, monkeypatch):

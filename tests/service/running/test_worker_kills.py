@@ -36,7 +36,7 @@ def test_a_process_that_was_starting_during_an_activation_answers_by_it_at_once(
     async def story():
         changes = []
         async with service.loaded() as load:
-            for count in range(rounds(3, 30)):
+            for count in range(rounds(1, 30)):
                 await killed(service, service.children[count % 2])
                 await asyncio.sleep(random.uniform(0, 0.6))
                 done = await service.ask("POST", f"/models/{'21'[count % 2]}/activate")
