@@ -22,6 +22,7 @@ import torch
 from command import ROOT, Command
 from numpy.typing import NDArray
 
+from bundle import Diffairec
 from measure.fairness.utility import errors
 from measure.ranking import top_items
 from measure.scoring import Scorer
@@ -62,7 +63,8 @@ def main() -> int:
     if not options.write_only:
         experiment = experiment_of(whole, load(whole.data, options.data))
         base, seconds = _timed(lambda: train_base(experiment, whole.base, options.out / "base.safetensors", CPU))
-        _write(options.out / "diffrec.json", {"method": "diffrec"}, experiment, base, base.users, seconds)
+        row = {"method": "diffrec"} | _measured(experiment, base, base.users) | {"processor_s": seconds}
+        _write(options.out / "diffrec.json", row)
         for attribute in experiment.attributes:
             for name in options.only:
                 path = options.out / f"{attribute}-{name}.json"
@@ -84,32 +86,49 @@ def _conditioned(path: Path, name: str, attribute: str, whole: RunConfig, experi
     """Train and measure one row."""
     fields = whole.model_dump()
     config = RunConfig.model_validate(fields | {"fair": fields["fair"] | {"attribute": attribute, **METHODS[name]}})
-    work = path.with_suffix("")
-    fair, seconds = _timed(lambda: train_fair(experiment, base, config.fair, work, CPU))
+    fair, seconds = _timed(lambda: train_fair(experiment, base, config.fair, path.with_suffix(""), CPU))
     users = fair.base.users if fair.vectors is None else fair.vectors[:, 0]
-    _write(path, {"method": f"diffairec-{name}", "attribute": attribute}, experiment, base, users, seconds)
+    measured = _measured(experiment, base, users) | _swapped(experiment, fair.base, users)
+    row = {"method": f"diffairec-{name}", "attribute": attribute} | measured | {"processor_s": seconds}
+    _write(path, row)
 
 
-def _write(
-    path: Path,
-    names: Mapping[str, str],
-    experiment: Experiment,
-    base: Base,
-    users: NDArray[np.float32],
-    seconds: float,
-) -> None:
-    """Measure on the test positives."""
+def _write(path: Path, row: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(row), flush=True)
+
+
+def _measured(experiment: Experiment, base: Base, users: NDArray[np.float32]) -> dict[str, Any]:
+    """Of (U, d) vectors on the test positives."""
     shares = experiment.held_out.shares
     if shares is None:
         raise SystemExit("the configuration holds no shares out")
-    lists = top_items(users, Scorer(base.items), K, experiment.held_out.before_test())
+    lists = _lists(experiment, base, users)
     hits = hits_of(lists, *shares.test)
     found = {"recall": float(np.nanmean(hits.recall())), "ndcg": float(np.nanmean(hits.ndcg()))}
     gaps = {attribute: _gaps(hits.precision(), experiment.labels_of(attribute)) for attribute in experiment.attributes}
-    unlike = float((lists != top_items(base.users, Scorer(base.items), K, experiment.held_out.before_test())).mean())
-    row = {**names, **found, "gaps": gaps, "places_unlike_diffrec": unlike, "processor_s": seconds}
-    path.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(row), flush=True)
+    return {**found, "gaps": gaps, "items_unlike_diffrec": _unlike(lists, _lists(experiment, base, base.users))}
+
+
+def _swapped(experiment: Experiment, base: Base, users: NDArray[np.float32]) -> dict[str, float]:
+    """How many of the items in a list are others where the two classes change places in the condition."""
+    if not isinstance(base.history, Diffairec):
+        return {}  # vectors under the own label are finished ones: no other condition can be asked for
+    histories = [experiment.held_out.history(user, with_validation=True) for user in range(len(users))]
+    other = base.history.vectors_under(histories, base.history.weights_of(histories)[:, ::-1].copy())
+    return {"items_moved_by_a_swap": _unlike(_lists(experiment, base, users), _lists(experiment, base, other))}
+
+
+def _lists(experiment: Experiment, base: Base, users: NDArray[np.float32]) -> NDArray[np.int64]:
+    """(U, 7) item rows."""
+    return np.asarray(top_items(users, Scorer(base.items), K, experiment.held_out.before_test()))
+
+
+def _unlike(lists: NDArray[np.int64], others: NDArray[np.int64]) -> float:
+    """Share of the items of a list that the other list of the same user lacks."""
+    return float(
+        np.mean([len(set(one) - set(other)) / K for one, other in zip(lists.tolist(), others.tolist(), strict=True)])
+    )
 
 
 def _gaps(precision: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, float]:

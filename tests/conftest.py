@@ -38,6 +38,7 @@ from bundle import (
 from bundle.networks import KINDS, TableEncoder
 from bundle.networks.ffvae import ffvae_parts
 from bundle.networks.filters import filter_parts, mask_filter_parts
+from bundle.networks.identity import identity_parts
 from tests import nursery
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -227,7 +228,7 @@ def make_encoder(kind: str, users: int = 200, d: int = 32) -> tuple[FairEncoder,
     all_but = [Part(name="+".join(some), attributes=some, taken="none_protected") for some in complements]
     user = Part(name="user", attributes=names, taken="none_protected")
     parts = {"filters": filter_parts(names), "mask_filters": mask_filter_parts(), "ffvae": ffvae_parts(names)}
-    parts |= {"afrl": everyone + each, "table": []}
+    parts |= {"afrl": everyone + each, "table": [], "identity": identity_parts()}
     parts |= {"lattice": [*everyone, *each, user], "joint_lattice": [*everyone, *each, *all_but, user]}
     sizes = {
         "afrl": {"split": [d, 2 * d, d], "combine": [4 * d, 8 * d, 4 * d, d]},
@@ -235,6 +236,7 @@ def make_encoder(kind: str, users: int = 200, d: int = 32) -> tuple[FairEncoder,
         "joint_lattice": {"coordinates": [2, 1, 3], "leading": [1, 1, 2], "layers": [16, 4, 8, 2]},
         "lattice": {"coordinates": [2, 1, 3], "layers": [16, 4, 8]},
         "table": {"masks": [8, 3]},
+        "identity": {},
     }
     network = Network(kind=kind, sizes=sizes.get(kind, {"filter": [d, 2 * d, d]}))
     encoder = build_encoder(network, d, names, parts[kind]).eval()
