@@ -35,6 +35,7 @@ def test_a_process_that_was_starting_during_an_activation_answers_by_it_at_once(
 
     async def story():
         changes = []
+        await both_answer(service, settings["database_url"])
         async with service.loaded() as load:
             for count in range(rounds(1, 30)):
                 await killed(service, service.children[count % 2])

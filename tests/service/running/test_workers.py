@@ -104,6 +104,7 @@ def test_activation_cursors_rate_limits_and_metrics_are_of_all_processes_togethe
 
     assert [one.status for one in pages] == [200] * 8
     assert done.status == 200, done.body
+    assert [one.status for one in after] == [200] * 12, [one.body for one in after]
     assert {one.json["model"]["version"] for one in after} == {"2"}
     assert sum(one.status == 200 for one in rest) == 60 - 1 - len(pages) - 1 - len(after)
     assert {one.status for one in again} == {429}  # a process that is started again counts on
