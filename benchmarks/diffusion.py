@@ -132,10 +132,13 @@ def _unlike(lists: NDArray[np.int64], others: NDArray[np.int64]) -> float:
 
 
 def _gaps(precision: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, float]:
-    """A@k and E@k of the two classes: with positives alone, A is the gap of precision."""
-    means = [float(np.nanmean(precision[labels == each])) for each in (0, 1)]
+    """A@k and E@k of the two classes, and the standard error of A: with positives alone, A is the gap of precision."""
+    of_class = [precision[(labels == each) & ~np.isnan(precision)] for each in (0, 1)]
+    means = [float(each.mean()) for each in of_class]
     found = errors(K * means[0], K * means[1], K)
-    return {"a": found.precision, "e": found.e, "precision_first": means[0], "precision_second": means[1]}
+    error = float(np.sqrt(sum(each.var(ddof=1) / len(each) for each in of_class)))
+    gaps = {"a": found.precision, "a_standard_error": error, "e": found.e}
+    return gaps | {"precision_first": means[0], "precision_second": means[1]}
 
 
 if __name__ == "__main__":
