@@ -11,7 +11,7 @@ from bundle.networks.encoder import FairEncoder, expect, sizes_of
 
 
 class IdentityEncoder(FairEncoder):
-    """One part, u, taken always; for bundles of one mask."""
+    """One part, u, taken always; for bundles whose one mask protects nothing."""
 
     def __init__(
         self, attributes: Sequence[str], parts: Sequence[Part], dimensions: int, sizes: Mapping[str, Sequence[int]]

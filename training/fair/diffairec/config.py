@@ -16,11 +16,12 @@ class DiffairecConfig(BaseModel):
 
     method: Literal["diffairec"] = "diffairec"
     attribute: str
-    """Whose classes are the groups. The bundle serves lists that protect it, and no other mask."""
+    """Whose classes are the groups."""
     condition: Literal["posterior", "own"] = "posterior"
     """`own`: a user's condition is what the users of all classes but the own one like, as published. The own label
     chooses it, so every answer protects the attribute (`always_protected`), and only users whose label is known are
-    served. `posterior`: the mean of these conditions over the classes, weighed by what the history says of them."""
+    served. `posterior`: the mean of these conditions over the classes, weighed by what the history says of them. No
+    label is needed, and nothing is protected: such lists are for groups to fare alike, and show the attribute."""
     taste: Literal["mean", "component"] = "mean"
     """What users like: `mean`, their mean row (DifFaiRec1), or `component`, the first principal component of their rows
     (DifFaiRec2)."""

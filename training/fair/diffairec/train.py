@@ -39,7 +39,7 @@ def train_diffairec(
     """Train DiffRec's denoiser under a condition.
 
     With `own` its vectors are exported as finished ones beside DiffRec's; with `posterior` it takes DiffRec's place: a
-    history alone gives its vectors, no label does.
+    history alone gives its vectors, no label does. They show the attribute, so the one mask protects nothing.
     """
     assert isinstance(base.history, Diffrec)  # noqa: S101  `refuse_unfit_diffairec` says so
     labels = allowed_labels(experiment)[:, experiment.attributes.index(config.attribute)].astype(np.int64)
@@ -81,7 +81,7 @@ def train_diffairec(
     selection = vectors(trained, known)
     contexts = Contexts(selection, np.arange(len(selection)), *experiment.train)
     conditioned = replace(base, users=vectors(trained, whole), selection=selection, contexts=contexts, history=trained)
-    masks = SupportedMasks(kind="fixed", masks=[[config.attribute]])
+    masks = SupportedMasks(kind="fixed", masks=[[]])
     encoder = IdentityEncoder(experiment.attributes, identity_parts(), base.items.shape[1], {})
     return Fair(conditioned, encoder, Network(kind="identity", sizes={}), identity_parts(), "fair", masks)
 
