@@ -106,7 +106,9 @@ def array_bytes(bundle: Bundle) -> int:
 def _network(method: str, names: list[str]) -> tuple[Network, list[Part]]:
     if method == "lattice":
         sizes = {"coordinates": [1] * len(names), "leading": [1] * len(names), "layers": [32, 8, 16, 2]}
-        return Network(kind="joint_lattice", sizes=sizes), lattice_parts(names)
+        return Network(kind="dithered_lattice" if len(names) > 1 else "joint_lattice", sizes=sizes), lattice_parts(
+            names
+        )
     parts = [Part(name="shared", attributes=[], taken="always")]
     parts += [Part(name=name, attributes=[name], taken="none_protected") for name in names]
     wide = len(parts) * D

@@ -30,9 +30,9 @@ class Attackers:
     whole: Profile
     """Where one attribute or all are protected."""
     some: Profile
-    """Where two are, and joined vectors."""
-    joined: bool
-    """Whether the vectors of all masks that protect an attribute are attacked together."""
+    """Where two are."""
+    joined: Profile
+    """Where the vectors of all masks that protect an attribute are attacked together."""
 
 
 def kept_of(views: Views, seed: int) -> list[Row]:
@@ -88,10 +88,10 @@ def _attacks(views: Views, attackers: Attackers, tuned: dict[str, Tuned], seed: 
         features = prepared(views.fair(mask))
         for name in mask:
             yield mask, attack(features, name, "fair", profile)
-    for name in population.names if attackers.joined else ():
+    for name in population.names:
         together = side_by_side([views.fair(mask) for mask in masks if name in mask])
         forms = prepared(Forms((together, whitened(together))))
-        yield (name,), attack(forms, name, "protecting_masks", attackers.some)
+        yield (name,), attack(forms, name, "protecting_masks", attackers.joined)
 
 
 def _protecting(views: Views) -> list[Mask]:

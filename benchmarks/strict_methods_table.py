@@ -78,10 +78,8 @@ def _cells(row: Row) -> list[Cell]:
             cells.append((head, lambda row, m=mask, k=kind: [_kept(row, m, k)], " / ", target))
         cells.append(("leakage", leaks, " / ", LEAKAGE_AT_MOST.removeprefix("each " if len(mask) == 1 else "")))
     joined = tuple(each["attribute"] for each in row["leakage"] if each["target"] == "protecting_masks")
-    if joined:
-        figures = _leaks("protecting_masks", None, joined)
-        cells.append((f"joined: {', '.join(joined)}", figures, " / ", JOINED_AT_MOST))
-    return cells
+    figures = _leaks("protecting_masks", None, joined)
+    return [*cells, (f"joined: {', '.join(joined)}", figures, " / ", JOINED_AT_MOST)]
 
 
 def _kept(row: Row, mask: tuple[str, ...], kind: str) -> float:

@@ -36,6 +36,7 @@ from bundle import (
     write_bundle,
 )
 from bundle.networks import KINDS, TableEncoder
+from bundle.networks.calibrated import calibrated_parts
 from bundle.networks.ffvae import ffvae_parts
 from bundle.networks.filters import filter_parts, mask_filter_parts
 from bundle.networks.identity import identity_parts
@@ -230,14 +231,17 @@ def make_encoder(kind: str, users: int = 200, d: int = 32) -> tuple[FairEncoder,
     parts = {"filters": filter_parts(names), "mask_filters": mask_filter_parts(), "ffvae": ffvae_parts(names)}
     parts |= {"afrl": everyone + each, "table": [], "identity": identity_parts()}
     parts |= {"lattice": [*everyone, *each, user], "joint_lattice": [*everyone, *each, *all_but, user]}
+    parts |= {"dithered_lattice": parts["joint_lattice"], "calibrated": calibrated_parts(names)}
     sizes = {
         "afrl": {"split": [d, 2 * d, d], "combine": [4 * d, 8 * d, 4 * d, d]},
         "ffvae": {"latents": [d, 8, 8, 8], "encode": [d, 2 * d, 2 * d + 48], "decode": [d + 24, 2 * d, d]},
         "joint_lattice": {"coordinates": [2, 1, 3], "leading": [1, 1, 2], "layers": [16, 4, 8, 2]},
         "lattice": {"coordinates": [2, 1, 3], "layers": [16, 4, 8]},
+        "calibrated": {"calibrator": [d, 2 * d, d]},
         "table": {"masks": [8, 3]},
         "identity": {},
     }
+    sizes["dithered_lattice"] = sizes["joint_lattice"]
     network = Network(kind=kind, sizes=sizes.get(kind, {"filter": [d, 2 * d, d]}))
     encoder = build_encoder(network, d, names, parts[kind]).eval()
     u = torch.randn(users, d, generator=rng)

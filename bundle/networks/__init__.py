@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from bundle.errors import UnsupportedError
 from bundle.manifest import Description, Network, Part, Reranker
 from bundle.networks.afrl import AfrlEncoder, StackedMLP
+from bundle.networks.calibrated import CalibratedEncoder
+from bundle.networks.dithered_lattice import DitheredLatticeEncoder
 from bundle.networks.encoder import FairEncoder
 from bundle.networks.ffvae import FfvaeEncoder
 from bundle.networks.filters import FilterEncoder, MaskFilterEncoder
@@ -26,6 +28,8 @@ from bundle.networks.table import TableEncoder
 __all__ = [
     "KINDS",
     "AfrlEncoder",
+    "CalibratedEncoder",
+    "DitheredLatticeEncoder",
     "ExactReranker",
     "FairEncoder",
     "FfvaeEncoder",
@@ -47,6 +51,8 @@ KINDS: Mapping[
     str,
     type[
         AfrlEncoder
+        | CalibratedEncoder
+        | DitheredLatticeEncoder
         | FfvaeEncoder
         | FilterEncoder
         | IdentityEncoder
@@ -57,6 +63,8 @@ KINDS: Mapping[
     ],
 ] = {
     "afrl": AfrlEncoder,
+    "calibrated": CalibratedEncoder,
+    "dithered_lattice": DitheredLatticeEncoder,
     "ffvae": FfvaeEncoder,
     "filters": FilterEncoder,
     "identity": IdentityEncoder,

@@ -40,6 +40,7 @@ SASREC = EPOCHS | {"model": "sasrec", "length": 10, "batch": 64}
 PFREC = {"method": "pfrec", "prompts": 2, "bottleneck": 2, "batch": 64, "moments": 1, "schedule": SCHEDULE}
 FFVAE = {"method": "ffvae", "hidden": 16, "batch": 64, "schedule": SCHEDULE}
 DIFFAIREC = {"method": "diffairec", "attribute": "gender", "width": 16, "tokens": 4, "batch": 32, "schedule": SCHEDULE}
+LEGO = {"method": "lego", "hidden": 16, "learning_rate": 1e-2, "batch": 64, "schedule": SCHEDULE}
 POT_AU = {"method": "pot_au", "learning_rate": 0.02, "batch": 64, "schedule": {"epochs": 5}}
 METHODS = {
     "als-lattice": (ALS, {"method": "lattice"}),
@@ -57,6 +58,7 @@ METHODS = {
     "pmf-sm-separate": (PMF, SM),
     "pmf-sm-combine": (PMF, SM | {"variant": "combine"}),
     "pmf-ffvae": (PMF, FFVAE),
+    "pmf-lego": (PMF, LEGO),
     "deep-sm-separate": (DEEP, SM),
     "sasrec-afrl": (SASREC, AFRL),
     "bert4rec-lattice": (SASREC | {"model": "bert4rec"}, {"method": "lattice"}),

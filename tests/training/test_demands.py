@@ -73,7 +73,7 @@ def test_new_users_may_not_leave_nobody_to_audit(a_folder, a_run, refused):
     assert "never met by training" in str(error)
 
 
-@pytest.mark.parametrize("method", ["afrl", "ffvae", "lattice", "sm"])
+@pytest.mark.parametrize("method", ["afrl", "ffvae", "lattice", "lego", "sm"])
 def test_an_attribute_without_two_classes_among_train_users_is_refused(a_folder, a_run, refused, method):
     folder = a_folder()
     dataset = load(a_run(data={"reader": "tables"}).data, folder)

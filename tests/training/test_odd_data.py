@@ -45,6 +45,7 @@ METHODS: tuple[dict[str, object], ...] = (
     {"method": "ffvae", "schedule": SCHEDULE, "batch": 32, "hidden": 16},
     {"method": "sm", "schedule": SCHEDULE, "batch": 32},
     {"method": "sm", "variant": "combine", "schedule": SCHEDULE, "batch": 32},
+    {"method": "lego", "schedule": SCHEDULE, "batch": 32},
     {"method": "pfrec", "schedule": SCHEDULE, "prompts": 2, "batch": 32},
 )
 

@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 
 from bundle import Part
+from bundle.networks.calibrated import calibrated_parts
 from bundle.networks.ffvae import ffvae_parts
 from training.base.contract import Base
 from training.base.train import BaseConfig, constants_of, dimensions_of
@@ -27,6 +28,8 @@ from training.fair.ffvae.train import ffvae_network, train_ffvae
 from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.fit import coordinates, lattice_parts
 from training.fair.lattice.train import train_lattice
+from training.fair.lego.config import LegoConfig
+from training.fair.lego.train import train_lego
 from training.fair.pfrec.config import PfrecConfig
 from training.fair.pfrec.train import refuse_unfit_pfrec, train_pfrec
 from training.fair.pot_au.config import PotAuConfig
@@ -36,7 +39,7 @@ from training.fair.sm.config import SmConfig
 from training.fair.sm.train import sm_network, train_sm
 
 FairConfig = Annotated[
-    AfrlConfig | DiffairecConfig | FfvaeConfig | LatticeConfig | PfrecConfig | PotAuConfig | SmConfig,
+    AfrlConfig | DiffairecConfig | FfvaeConfig | LatticeConfig | LegoConfig | PfrecConfig | PotAuConfig | SmConfig,
     Field(discriminator="method"),
 ]
 
@@ -66,6 +69,8 @@ def refuse_unfit(
             _refuse_unchecked(experiment, config)
             for strength in (config.strength, *config.front):
                 coordinates(strength, classes, d, len(experiment.dataset.users))
+        case LegoConfig():
+            _refuse_part_names(calibrated_parts(names), config.method)
         case PfrecConfig():
             refuse_unfit_pfrec(names, base.model, experiment.mode, config)
         case PotAuConfig():
@@ -112,6 +117,8 @@ def train_fair(experiment: Experiment, base: Base, config: FairConfig, work: Pat
             return train_ffvae(experiment, base, config, work, device)
         case LatticeConfig():
             return train_lattice(experiment, base, config)
+        case LegoConfig():
+            return train_lego(experiment, base, config, work, device)
         case PfrecConfig():
             return train_pfrec(experiment, base, config, work, device)
         case PotAuConfig():

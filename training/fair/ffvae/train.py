@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from bundle import Network, build_encoder
@@ -20,6 +19,7 @@ from training.fair.ffvae.config import FfvaeConfig
 from training.fair.ffvae.stage import FfvaeStage
 from training.fair.ffvae.step import FfvaeNets
 from training.fair.select import selection
+from training.fair.standardise import standardise
 from training.loop import fit
 
 log = logging.getLogger(__name__)
@@ -53,11 +53,3 @@ def ffvae_network(dimensions: int, attributes: int, config: FfvaeConfig) -> Netw
     latents = [min(config.shared, d), *[min(config.block, d)] * attributes]
     n = sum(latents)
     return Network(kind="ffvae", sizes={"latents": latents, "encode": [d, h, h, 2 * n], "decode": [n, h, h, d]})
-
-
-def standardise(encoder: FfvaeEncoder, base: Base) -> None:
-    """Centre and spread of the contexts with positives, which the encoder is trained on."""
-    contexts = base.contexts
-    u = contexts.vectors[np.diff(contexts.indptr) > 0].astype(np.float64)
-    encoder.centre.copy_(torch.from_numpy(u.mean(0)))
-    encoder.spread.copy_(torch.from_numpy(np.maximum(u.std(0), 1e-6)))

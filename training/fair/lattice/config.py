@@ -44,6 +44,9 @@ class LatticeConfig(BaseModel):
     """Of the means given the scores."""
     mix_ridge: PositiveFloat = 20.0
     """Of the linear map back to u."""
+    dither: NonNegativeFloat = 0.15
+    """How large the pseudo-random shift of a fair vector is, another one for each mask, by how far user vectors are
+    from their mean. It hides what masks together would give away; 0 for none. One attribute has one mask, and none."""
     hidden: PositiveInt = 128
     """Width of the score network."""
     folds: int = Field(default=5, ge=2, le=20)

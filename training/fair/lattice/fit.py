@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from bundle import Network, Part, build_encoder
-from bundle.networks import JointLatticeEncoder
+from bundle.networks import DitheredLatticeEncoder, JointLatticeEncoder
 from bundle.networks.joint_lattice import sets_of
 from bundle.networks.lattice_layers import Scores
 from measure.masks import Mask
@@ -19,6 +19,7 @@ from training.fair.lattice.beginning import Beginning
 from training.fair.lattice.beside import fit_beside
 from training.fair.lattice.closed_form import fit_independent
 from training.fair.lattice.config import LatticeConfig
+from training.fair.lattice.dithered import fit_dither
 from training.fair.lattice.given_back import give_back
 from training.fair.lattice.scores import coordinates_of, distil, leading
 from training.fair.lattice.utility import fit_expected, fit_mix
@@ -133,7 +134,8 @@ def _fit(
             "leading": list(map(min, counts, map(leading, log_p))),
             "layers": layers,
         }
-        sizes = Network(kind="joint_lattice", sizes=numbers)
+        dithered = config.dither > 0 and len(attributes) > 1
+        sizes = Network(kind="dithered_lattice" if dithered else "joint_lattice", sizes=numbers)
         encoder = build_encoder(sizes, w.shape[1], attributes, parts)
         assert isinstance(encoder, JointLatticeEncoder)  # noqa: S101  the kind says so
         encoder.length.fill_(frame.length)
@@ -146,6 +148,8 @@ def _fit(
             fit_beside(encoder.beside, sigma, config)  # J7
             fit_expected(encoder, frame.at_length.float(), config.mix_ridge, rng)
         fit_mix(encoder, frame.at_length.float(), config.mix_ridge, rng)  # J8
+        if isinstance(encoder, DitheredLatticeEncoder):
+            fit_dither(encoder, frame.at_length.float(), config.dither, rng)  # J9
     return encoder, sizes, parts
 
 
