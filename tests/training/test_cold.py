@@ -98,10 +98,11 @@ def test_nothing_is_made_where_nothing_is_cold(experiment):
     assert cold_vectors(without, base_of(experiment, planted(experiment)[:80])) is None
 
 
-def test_a_base_that_cannot_have_cold_items_is_refused_before_training():
-    config = config_of(base={"model": "deep"}, fair={"method": "afrl"})
+@pytest.mark.parametrize("model", ["deep", "autorec", "multvae", "diffrec"])
+def test_a_base_that_cannot_have_cold_items_is_refused_before_training(model):
+    config = config_of(base={"model": model}, fair={"method": "lattice"})
 
-    with pytest.raises(ConfigError, match=r"base.model: 'deep' .*data.cold = 'drop'"):
+    with pytest.raises(ConfigError, match=rf"base.model: '{model}' .*data.cold = 'drop'"):
         experiment_of(config, load(config.data, None))
 
 
