@@ -22,6 +22,7 @@ from bundle.layout import (
     AUDIT,
     AUDIT_FILES,
     BALANCE,
+    BASE_ITEMS,
     BY_KIND,
     ENCODER,
     HALVED,
@@ -48,16 +49,17 @@ def check_names(folder: Path, manifest: Manifest) -> list[str]:
     """
     listed = set(manifest.files)
     required = REQUIRED | ({RERANKER} if manifest.reranker else set()) | ({BALANCE} if manifest.balance else set())
-    if unknown := sorted(listed - required - AUDIT_FILES):
-        raise DamagedError(MANIFEST, "files", f"only {sorted(required | AUDIT_FILES)}", unknown)
+    audit = AUDIT_FILES | ({BASE_ITEMS} if manifest.base_items else set())
+    if unknown := sorted(listed - required - audit):
+        raise DamagedError(MANIFEST, "files", f"only {sorted(required | audit)}", unknown)
     if missing := sorted(required - listed):
         raise DamagedError(MANIFEST, "files", f"all of {sorted(required)}", f"none for {missing}")
-    if listed & AUDIT_FILES and (missing := sorted(AUDIT_FILES - listed)):
+    if listed & audit and (missing := sorted(audit - listed)):
         raise DamagedError(MANIFEST, "files under audit/", "all or none", f"none for {missing}")
 
     present = _present(folder)
-    if not present & AUDIT_FILES:
-        listed -= AUDIT_FILES
+    if not present & audit:
+        listed -= audit
     if missing := sorted(listed - present):
         raise DamagedError(missing[0], "file", "a plain file", "nothing")
     if extra := sorted(present - listed - {MANIFEST}):

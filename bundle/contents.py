@@ -101,6 +101,8 @@ class Audit:
     """(U,) audit users that the base model never saw: their u is folded in from their history."""
     positive: NDArray[np.bool_]
     """(N,) whether the interaction of `Seen.indices` counts as positive."""
+    items: NDArray[np.float32] | None = None
+    """(I, d) item vectors that u goes with, where those that are served were changed along with the users."""
 
 
 @dataclass(frozen=True)

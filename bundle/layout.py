@@ -20,6 +20,7 @@ HISTORY = "history.safetensors"
 RERANKER = "reranker.safetensors"
 BALANCE = "balance.safetensors"
 AUDIT = "audit"
+BASE_ITEMS = "audit/items.safetensors"
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -31,6 +32,7 @@ ARRAY_FILES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "seen.safetensors": {"indptr": ("int64", "V"), "indices": ("int32", "N")},
     BALANCE: {"target": ("float64", "G"), "tilts": ("float64", "TG")},
     "audit/base.safetensors": {"vectors": ("float32", "Ud")},
+    BASE_ITEMS: {"vectors": ("float32", "Id")},
     "audit/users.safetensors": {
         "labels": ("int16", "UM"),
         "validation": ("int32", "U"),
@@ -63,8 +65,8 @@ USER_COLUMNS = pa.schema({"id": pa.string()})
 
 SERVED = frozenset(name for name in ARRAY_FILES if name != BALANCE and not name.startswith(f"{AUDIT}/"))
 REQUIRED = SERVED | {ITEM_TABLE, USER_TABLE, ENCODER, HISTORY, CARD}
-AUDIT_FILES = ARRAY_FILES.keys() - SERVED - {BALANCE}
-"""All of them, or none: audit/ may be absent as a whole."""
+AUDIT_FILES = ARRAY_FILES.keys() - SERVED - {BALANCE, BASE_ITEMS}
+"""All of them, or none: audit/ may be absent as a whole. `BASE_ITEMS` is one more where the manifest says so."""
 
 
 def arrays_of(bundle: Bundle) -> Iterator[tuple[str, Arrays]]:
@@ -80,6 +82,8 @@ def arrays_of(bundle: Bundle) -> Iterator[tuple[str, Arrays]]:
     yield "seen.safetensors", {"indptr": bundle.seen.indptr, "indices": bundle.seen.indices}
     if audit := bundle.audit:
         yield "audit/base.safetensors", {"vectors": audit.base}
+        if audit.items is not None:
+            yield BASE_ITEMS, {"vectors": audit.items}
         yield (
             "audit/users.safetensors",
             {

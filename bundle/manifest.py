@@ -22,12 +22,12 @@ from bundle.limits import (
     MOST_SIZES,
 )
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 """The version that is written."""
-SCHEMA_VERSIONS = (2, 3, 4, 5, 6, 7, 8)
+SCHEMA_VERSIONS = (2, 3, 4, 5, 6, 7, 8, 9)
 """The versions that are read: 3 added parts in float16, 4 constant dimensions and bundles that read no history, 5 the
 order of classes, and what merged ones stand for, 6 cold items, 7 targets over item groups for each user, 8 histories
-that an autoencoder reads."""
+that an autoencoder reads, 9 filters that are averaged, and item vectors that were changed along with the users."""
 
 AttributeName = Annotated[str, StringConstraints(pattern=f"^{ATTRIBUTE_NAME}$")]
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
@@ -179,6 +179,8 @@ class Description(Frozen):
     """A kind of `bundle.history`: how a user vector comes from a history alone."""
     balance: PersonalTargets | None = None
     """What `balance=target` stands for where the operator has no target; None: for nothing."""
+    base_items: bool = False
+    """Whether the user vectors u go with other item vectors than those that are served, which audit/ then has."""
     user_layout: Literal["parts", "fair"]
     parts: list[Part] = Field(max_length=4096)
     """In row order; empty where ``user_layout`` is ``fair`` (one row per supported mask)."""

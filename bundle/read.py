@@ -20,7 +20,7 @@ from bundle.contents import Audit, Bundle, Items, Seen, Tilts, Users
 from bundle.errors import BundleNotFoundError, DamagedError
 from bundle.files import read_arrays, read_card, read_items, read_manifest, read_users
 from bundle.history import History, history_kind
-from bundle.layout import AUDIT_FILES, BALANCE, ENCODER, HISTORY, MANIFEST, RERANKER, USER_TABLE, Arrays
+from bundle.layout import AUDIT_FILES, BALANCE, BASE_ITEMS, ENCODER, HISTORY, MANIFEST, RERANKER, USER_TABLE, Arrays
 from bundle.manifest import Manifest
 from bundle.mapped import let_go, tensor_over
 from bundle.networks import FairEncoder, MlpReranker, build_reranker, encoder_of
@@ -89,7 +89,7 @@ def _load(folder: Path, manifest: Manifest, names: Sequence[str]) -> tuple[Bundl
         history=_history(manifest, arrays.get(HISTORY, {})),
         seen=Seen(seen["indptr"], seen["indices"]),
         card=read_card(folder),
-        audit=_audit(arrays),
+        audit=_audit(arrays, manifest),
         reranker=_reranker(manifest, arrays),
         balance=Tilts(**arrays[BALANCE]) if manifest.balance else None,
     )
@@ -123,7 +123,7 @@ def _filled(network: NetworkType, weights: Arrays) -> NetworkType:
     return network.requires_grad_(False).eval()
 
 
-def _audit(arrays: dict[str, Arrays]) -> Audit | None:
+def _audit(arrays: dict[str, Arrays], manifest: Manifest) -> Audit | None:
     if not arrays.keys() >= AUDIT_FILES:
         return None
     users = arrays["audit/users.safetensors"]
@@ -135,4 +135,5 @@ def _audit(arrays: dict[str, Arrays]) -> Audit | None:
         split=users["split"],
         folded_in=users["folded_in"],
         positive=arrays["audit/interactions.safetensors"]["positive"],
+        items=arrays[BASE_ITEMS]["vectors"] if manifest.base_items else None,
     )

@@ -229,7 +229,7 @@ def make_encoder(kind: str, users: int = 200, d: int = 32) -> tuple[FairEncoder,
     all_but = [Part(name="+".join(some), attributes=some, taken="none_protected") for some in complements]
     user = Part(name="user", attributes=names, taken="none_protected")
     parts = {"filters": filter_parts(names), "mask_filters": mask_filter_parts(), "ffvae": ffvae_parts(names)}
-    parts |= {"afrl": everyone + each, "table": [], "identity": identity_parts()}
+    parts |= {"afrl": everyone + each, "table": [], "identity": identity_parts(), "mean_filters": filter_parts(names)}
     parts |= {"lattice": [*everyone, *each, user], "joint_lattice": [*everyone, *each, *all_but, user]}
     parts |= {"dithered_lattice": parts["joint_lattice"], "calibrated": calibrated_parts(names)}
     sizes = {

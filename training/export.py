@@ -25,6 +25,7 @@ from bundle import (
     Users,
 )
 from training.base.cold import ColdVectors
+from training.base.contract import Base
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.errors import ConfigError
@@ -35,7 +36,13 @@ HALF = np.finfo(np.float16)
 _BLOCK_USERS = 65_536
 
 
-def export(config: RunConfig, experiment: Experiment, fair: Fair, cold: ColdVectors | None = None) -> Bundle:
+def export(
+    config: RunConfig,
+    experiment: Experiment,
+    fair: Fair,
+    cold: ColdVectors | None = None,
+    cold_before: ColdVectors | None = None,
+) -> Bundle:
     """Put a bundle together; its card is still empty.
 
     Args:
@@ -43,11 +50,13 @@ def export(config: RunConfig, experiment: Experiment, fair: Fair, cold: ColdVect
         experiment: what was trained on.
         fair: fitted; its parts of every user are taken here, once.
         cold: vectors of the dataset's cold items, which stand behind the others.
+        cold_before: the same for `Fair.before`, where the method changed item vectors.
 
     Raises:
         ConfigError: `export.parts` cannot hold them.
     """
     base = fair.base
+    before = None if fair.before is None else _items_of(fair.before, cold_before)
     dataset, held_out = experiment.dataset, experiment.held_out
     encoder = fair.encoder.cpu().eval().requires_grad_(False)
     parts = fair.vectors if fair.vectors is not None else _parts(encoder, base.users)
@@ -69,9 +78,15 @@ def export(config: RunConfig, experiment: Experiment, fair: Fair, cold: ColdVect
             split=experiment.user_split,
             folded_in=experiment.folded_in,
             positive=positive,
+            items=before,
         ),
         reranker=base.reranker,
     )
+
+
+def _items_of(base: Base, cold: ColdVectors | None) -> NDArray[np.float32]:
+    """(I + C, d)."""
+    return base.items if cold is None else np.concatenate([base.items, cold.vectors])
 
 
 def _items(
@@ -147,6 +162,7 @@ def _describe(config: RunConfig, dataset: Dataset, fair: Fair) -> Description:
         reranker=fair.base.reranker.spec if fair.base.reranker else None,
         encoder=fair.network,
         history=fair.base.history.network,
+        base_items=fair.before is not None,
         user_layout="parts" if fair.vectors is None else "fair",
         parts=fair.parts,
         seeds={"run": config.seed},

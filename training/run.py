@@ -80,12 +80,13 @@ def run(
             return None
         with stage("export"):
             cold = cold_vectors(experiment, fair.base)
-            draft, targets = export(config, experiment, fair, cold), None
+            cold_before = cold_vectors(experiment, fair.before) if fair.before else None
+            draft, targets = export(config, experiment, fair, cold, cold_before), None
             if config.balance is not None:
                 draft, targets = with_targets(draft, config.balance)
         with stage("card"):
             also = ("utility",) if trained_by_groups(config.base) else ()
-            profile, modal = PROFILES[config.profile], seen_means(dataset)
+            profile, modal = PROFILES[config.profile], {**seen_means(dataset), **fair.modal}
             card = make_card(draft, profile, config.threads or None, config.audit_users, also, modal)
         card |= {"left_out": dict(dataset.left_out), "run": config.model_dump(mode="json")}
         card |= {"data": chosen.model_dump(mode="json")} | ({"front": fair.front} if fair.front else {})

@@ -22,6 +22,7 @@ from bundle.networks.identity import IdentityEncoder
 from bundle.networks.joint_lattice import JointLatticeEncoder
 from bundle.networks.lattice import LatticeEncoder
 from bundle.networks.left_alone import left_alone
+from bundle.networks.mean_filters import MeanFilterEncoder
 from bundle.networks.reranker import ExactReranker, MlpReranker
 from bundle.networks.table import TableEncoder
 
@@ -38,6 +39,7 @@ __all__ = [
     "JointLatticeEncoder",
     "LatticeEncoder",
     "MaskFilterEncoder",
+    "MeanFilterEncoder",
     "MlpReranker",
     "StackedMLP",
     "TableEncoder",
@@ -59,6 +61,7 @@ KINDS: Mapping[
         | JointLatticeEncoder
         | LatticeEncoder
         | MaskFilterEncoder
+        | MeanFilterEncoder
         | TableEncoder
     ],
 ] = {
@@ -71,6 +74,7 @@ KINDS: Mapping[
     "joint_lattice": JointLatticeEncoder,
     "lattice": LatticeEncoder,
     "mask_filters": MaskFilterEncoder,
+    "mean_filters": MeanFilterEncoder,
     "table": TableEncoder,
 }
 

@@ -18,6 +18,7 @@ from measure.errors import MeasureError
 from measure.fairness.estimate import Bootstrap
 from measure.labels import merge_rare
 from measure.masks import Mask
+from measure.scoring import Scorer
 
 Row = dict[str, Any]
 Rows = NDArray[np.bool_]
@@ -62,18 +63,16 @@ def _measured(subject: Subject, masks: Sequence[Mask], seed: int, steps: Steps) 
     drawn = seed + 1
     negatives = sample_negatives(indptr, indices, len(subject.scorer.items), seed=drawn)
 
-    def ranked(users: NDArray[np.float32], full: NDArray[np.int64]) -> Ranks:
-        near = sampled_ranks(users, subject.scorer, held_out, negatives)
-        step = (
-            candidate_step(RECALLED, users, subject.scorer, held_out, indptr, indices) if subject.scorer.own else None
-        )
+    def ranked(users: NDArray[np.float32], scorer: Scorer, full: NDArray[np.int64]) -> Ranks:
+        near = sampled_ranks(users, scorer, held_out, negatives)
+        step = candidate_step(RECALLED, users, scorer, held_out, indptr, indices) if scorer.own else None
         steps.step()
         return Ranks(near, full, step)
 
     bootstrap = Bootstrap(max(1, int(population.rated.sum())), seed)
     steps.begin("ranking held-out items")
-    base = ranked(subject.base, subject.base_ranks())
-    by_mask = {mask: ranked(subject.fair(mask), subject.full_ranks(mask)) for mask in masks}
+    base = ranked(subject.base, subject.base_scorer, subject.base_ranks())
+    by_mask = {mask: ranked(subject.fair(mask), subject.scorer, subject.full_ranks(mask)) for mask in masks}
     unseen = unseen_counts(indptr, indices, len(subject.scorer.items))[population.rated & (held_out >= 0)]
     unkept = {**_no_base(base, population.rated), **_too_few_items(unseen)}
     section: Row = {

@@ -18,6 +18,7 @@ from measure.errors import TooFewUsersError
 from measure.labels import in_order
 from measure.light import light_up_to
 from measure.masks import Mask
+from measure.ranking import top_items
 from measure.scoring import Scorer, to_unit
 from measure.split import AUDIT, SELECT, TRAIN
 
@@ -199,7 +200,15 @@ class Population:
 class Subject(ABC):
     """A bundle as an audit sees it; each of its vectors and lists is made once."""
 
-    def __init__(self, population: Population, scorer: Scorer, parts: Sequence[str], *, unit_length: bool) -> None:
+    def __init__(
+        self,
+        population: Population,
+        scorer: Scorer,
+        parts: Sequence[str],
+        *,
+        unit_length: bool,
+        base_scorer: Scorer | None = None,
+    ) -> None:
         """Describe the subject.
 
         Args:
@@ -207,9 +216,11 @@ class Subject(ABC):
             scorer: what orders items, of vectors as they are scored.
             parts: names of the users' parts.
             unit_length: whether vectors are brought to length 1 before they are scored, as for the cosine.
+            base_scorer: what orders items for user vectors u, where items were changed along with the fair vectors.
         """
         self.population = population
         self.scorer = scorer
+        self.base_scorer = scorer if base_scorer is None else base_scorer
         self.parts = tuple(parts)
         self._unit_length = unit_length
         self._fair: dict[Mask, NDArray[np.float32]] = {}
@@ -269,6 +280,9 @@ class Subject(ABC):
         return self._lists[key][:, :count]
 
     def _made(self, mask: Mask | None, count: int, drop_seen: bool) -> Lists:
+        if mask is None and self.base_scorer is not self.scorer:
+            seen = (self.population.seen_indptr, self.population.seen_indices) if drop_seen else None
+            return top_items(self.base, self.base_scorer, count, seen)
         return self.lists_of(self._vectors(mask), count, drop_seen=drop_seen)
 
     def _begins_as(self, longer: int, count: int) -> bool:
@@ -278,5 +292,6 @@ class Subject(ABC):
     def _ranked(self, mask: Mask | None) -> NDArray[np.int64]:
         if mask not in self._ranks:
             held_out, against = self.population.held_out, self.population.not_ranked_against
-            self._ranks[mask] = full_ranks(self._vectors(mask), self.scorer, held_out, *against)
+            scorer = self.base_scorer if mask is None else self.scorer
+            self._ranks[mask] = full_ranks(self._vectors(mask), scorer, held_out, *against)
         return self._ranks[mask]

@@ -59,7 +59,10 @@ class ServedSubject(Subject):
         else:
             scorer = Scorer(items, ExactReranker(bundle.reranker), bundle.reranker.spec.candidates)
         parts = [part.name for part in bundle.description.parts]
-        super().__init__(population, scorer, parts, unit_length=cosine)
+        audit, before = bundle.audit, None
+        if audit is not None and audit.items is not None:
+            before = Scorer(to_unit(audit.items) if cosine else audit.items)
+        super().__init__(population, scorer, parts, unit_length=cosine, base_scorer=before)
 
     def part(self, place: int) -> NDArray[np.float32]:
         """(U, d) one part of every user, by its place in ``parts``."""

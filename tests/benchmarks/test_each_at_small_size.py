@@ -25,6 +25,7 @@ SMALL = {
     "cold_items": "--config cold.toml --seeds 1",
     "countries": "--users 400 --items 100 --config countries.toml",
     "data": "--interactions 5000",
+    "fmmrec": "--config fmmrec.toml --out out --only fmmrec al",
     "gpu": "--items 2000",
     "diffusion": "--config diffusion.toml --out out --only own-mean posterior-component",
     "histories": "--items 200 --calls 15",
@@ -68,6 +69,7 @@ NOT_IN_BENCH_FULL = {
     "afrl_training",
     "cold_items",
     "countries",
+    "fmmrec",
     "itfr",
     "paper",
     "pot_au",
@@ -117,6 +119,13 @@ ITFR = (
     .replace("schedule", 'objective = { kind = "itfr", users = ["gender"], items = ["Action", "Drama"] }\nschedule', 1)
     .split("[fair]")[0]
     + '[fair]\nmethod = "lattice"\n'
+)
+FMMREC = (
+    RUN.format(name="fmmrec", mode="strict")
+    .replace("items = 40", "items = 120\nmodalities.looks = {}\nheld_out = { validation = 0.1, test = 0.1 }")
+    .split("[base]")[0]
+    + '[base]\nmodel = "mm_lattice"\ndimensions = 8\nschedule = { epochs = 1 }\n'
+    + '[fair]\nmethod = "fmmrec"\nmodal_epochs = 1\nadversary_steps = 1\nschedule = { epochs = 1 }\n'
 )
 POT_AU = RUN.format(name="pot-au", mode="reproduce").split("[fair]")[0] + (
     '[fair]\nmethod = "pot_au"\nprotect = ["gender"]\n'
@@ -186,6 +195,8 @@ def prepared(name: str, folder: Path) -> None:
         text = (ROOT / "benchmarks/million.toml").read_text()
         assert 'profile = "quick"' in text
         (folder / "million.toml").write_text(text.replace('"quick"', '"protected"'))
+    if name == "fmmrec":
+        (folder / "fmmrec.toml").write_text(FMMREC)
     if name == "itfr":
         (folder / "itfr.toml").write_text(ITFR)
     if name == "pot_au":

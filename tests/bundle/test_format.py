@@ -53,6 +53,8 @@ def by_hand(value):
         return "{" + ",".join(f'"{key}":{by_hand(value[key])}' for key in sorted(value)) + "}"
     if isinstance(value, list):
         return "[" + ",".join(by_hand(child) for child in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
     return "null" if value is None else f'"{value}"' if isinstance(value, str) else str(value)
 
 

@@ -17,7 +17,11 @@ WIDE = {"users": 20_000, "dimensions": 64, "seen": {"u0": ["i3", "i1"]}}
 def arrays_of(bundle):
     seen, audit = bundle.seen, bundle.audit
     arrays = {"items": bundle.items.vectors, "parts": bundle.users.parts, "gram": bundle.history.gram}
-    return arrays | {"indptr": seen.indptr, "indices": seen.indices} | vars(audit)
+    return (
+        arrays
+        | {"indptr": seen.indptr, "indices": seen.indices}
+        | {name: value for name, value in vars(audit).items() if value is not None}
+    )
 
 
 def root_of(array):

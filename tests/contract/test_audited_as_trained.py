@@ -27,6 +27,8 @@ KINDS = {
     "table": {"table": True, "supported_masks": EVERY_MASK},
     "rerank": {"candidates": 20},
     "cosine": {"scorer": "cosine"},
+    "changed items": {"changed": True},
+    "changed items, cosine": {"changed": True, "scorer": "cosine"},
 }
 
 
@@ -34,7 +36,7 @@ KINDS = {
 def folder(request, a_bundle, tmp_path):
     """A written bundle of each kind, in which some users have seen almost everything."""
     options = {**KINDS[request.param]}
-    scorer = options.pop("scorer", None)
+    scorer, changed = options.pop("scorer", None), options.pop("changed", False)
     seen = {
         f"u{user}": [f"i{(user * 3 + step) % ITEMS}" for step in range(66 if user % 50 == 0 else 9)]
         for user in range(USERS)
@@ -44,6 +46,10 @@ def folder(request, a_bundle, tmp_path):
     made = replace(made, audit=replace(made.audit, test=last))
     if scorer is not None:
         made = replace(made, description=made.description.model_copy(update={"scorer": scorer}))
+    if changed:
+        before = np.random.default_rng(5).normal(size=made.items.vectors.shape).astype(np.float32)
+        description = made.description.model_copy(update={"base_items": True})
+        made = replace(made, description=description, audit=replace(made.audit, items=before))
     return write_bundle(made, tmp_path)
 
 
@@ -64,6 +70,19 @@ def test_vectors_lists_and_ranks_are_the_same(both, mask):
     assert np.array_equal(served.base_lists(10, drop_seen=True), trained.base_lists(10, drop_seen=True))
     assert np.array_equal(served.full_ranks(mask), trained.full_ranks(mask))
     assert np.array_equal(served.base_ranks(), trained.base_ranks())
+
+
+def test_user_vectors_are_ranked_among_the_items_that_they_go_with(both):
+    served, _ = both
+    before = served._model.bundle.audit.items
+    vectors = served._model.bundle.items.vectors if before is None else before
+    if served.scorer.own is not None:
+        pytest.skip("a reranker's scores are no product with items")
+    items = served.scored(np.asarray(vectors))
+
+    scores = np.round((served.base.astype(np.float64) @ items.T.astype(np.float64))[7], 6)
+
+    assert served.base_lists(10)[7].tolist() == np.argsort(-scores, kind="stable")[:10].tolist()
 
 
 def test_population_and_parts_are_the_same(both):

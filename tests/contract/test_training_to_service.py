@@ -42,6 +42,7 @@ FFVAE = {"method": "ffvae", "hidden": 16, "batch": 64, "schedule": SCHEDULE}
 DIFFAIREC = {"method": "diffairec", "attribute": "gender", "width": 16, "tokens": 4, "batch": 32, "schedule": SCHEDULE}
 LEGO = {"method": "lego", "hidden": 16, "learning_rate": 1e-2, "batch": 64, "schedule": SCHEDULE}
 POT_AU = {"method": "pot_au", "learning_rate": 0.02, "batch": 64, "schedule": {"epochs": 5}}
+FILTERS = {"batch": 64, "adversary_steps": 2, "schedule": SCHEDULE}
 METHODS = {
     "als-lattice": (ALS, {"method": "lattice"}),
     "als-afrl": (ALS, AFRL),
@@ -71,6 +72,11 @@ METHODS = {
     "pmf-pot-au": (PMF, POT_AU | {"protect": ["gender"]}),
     "deep-pot-au": (DEEP, POT_AU | {"distance": "u2u"}),
     "sasrec-pot-au": (SASREC, POT_AU | {"protect": ["age", "occupation"]}),
+    "als-al": (ALS, FILTERS | {"method": "al", "protect": ["gender", "age"]}),
+    "sasrec-cal": (SASREC, FILTERS | {"method": "cal"}),
+    "deep-cal": (DEEP, FILTERS | {"method": "cal"}),
+    "pmf-fairgo": (PMF, FILTERS | {"method": "fairgo", "protect": ["age"]}),
+    "lightgcn-fmmrec": (LIGHTGCN, FILTERS | {"method": "fmmrec", "modal_epochs": 3}),
     "pmf-afrl-float16": (PMF, AFRL, "float16"),
     "pmf-lattice-float16": (PMF, {"method": "lattice"}, "float16"),
     "sasrec-pfrec-float16": (SASREC, PFREC, "float16"),
@@ -87,11 +93,12 @@ def trained(request, tmp_path_factory):
     """What was trained, itself, the folder of the bundle exported from it, and the dtype of its parts."""
     torch.set_num_threads(1)
     base_model, method, dtype = (*METHODS[request.param], "float32")[:3]
+    features = {"modalities": {"looks": {}}} if method["method"] == "fmmrec" else {}
     config = RunConfig.model_validate(
         {
             "name": "contract",
             "mode": "reproduce" if own_labels(method) else "strict",
-            "data": {"reader": "generated", "users": 200, "items": 80, "interactions_per_user": 20},
+            "data": {"reader": "generated", "users": 200, "items": 80, "interactions_per_user": 20} | features,
             "base": base_model,
             "fair": method,
             "export": {"parts": dtype},

@@ -56,13 +56,22 @@ METHODS = {
     "pfrec": {"prompts": 2, "moments": 1, "schedule": ONCE},
     "pot_au": {"batch": 128, "schedule": ONCE},
     "diffairec": {"attribute": "gender", "width": 64, "condition_hidden": 16, "batch": 128, "schedule": ONCE},
+    "al": {"adversary_steps": 1, "schedule": ONCE},
+    "cal": {"adversary_steps": 1, "schedule": ONCE},
+    "fairgo": {"adversary_steps": 1, "schedule": ONCE},
+    "fmmrec": {"adversary_steps": 1, "modal_epochs": 2, "schedule": ONCE},
 }
+FILTERED = {"al": "als", "cal": "sasrec", "fairgo": "pmf", "fmmrec": "mm_lattice"}
+"""Methods of one stage, each over one base."""
 BIASED = ("vbpr", "autorec", "multvae", "diffrec")
 PAIRS = [
     (base, method)
     for base in BASES
     for method in METHODS
-    if (method != "pfrec" or base == "sasrec") and method != "diffairec" and (base not in BIASED or method == "lattice")
+    if (method != "pfrec" or base == "sasrec")
+    and (base not in BIASED or method == "lattice")
+    and method != "diffairec"
+    and FILTERED.get(method, base) == base
 ]
 EACH = [
     ("als", "sm"),
@@ -72,10 +81,13 @@ EACH = [
     ("bert4rec", "ffvae"),
     ("vbpr", "lattice"),
     ("lightgcn", "lego"),
+    ("lightgcn", "cal"),
+    ("als", "al"),
+    ("pmf", "fairgo"),
     ("autorec", "lattice"),
     ("multvae", "lattice"),
     ("diffrec", "diffairec"),
-    ("mm_lattice", "lattice"),
+    ("mm_lattice", "fmmrec"),
 ]
 """Every base and every method once: the code of a method is the same over each base."""
 VARIANTS = [

@@ -40,21 +40,8 @@ class Neighbours:
         """(n with the modality, n) features, less their mean over the items that are not cold."""
 
     def nearest(self, x: Tensor) -> Tensor:
-        """Choose neighbours by the cosine: rows of the items that have the modality, (n, w) → (n, k) places there."""
-        with torch.no_grad():
-            unit = normalize(x)
-            among = unit[: len(self._known)].T
-            found = [(part @ among).topk(self._most, dim=1).indices for part in torch.split(unit, ROWS_AT_ONCE)]
-            return torch.cat(found) if found else torch.zeros(0, 0, dtype=torch.long, device=x.device)
-
-    def weights(self, x: Tensor, nearest: Tensor) -> Tensor:
-        """Cosines of chosen neighbours, none below 0, over √(sum of the item's · sum of the neighbour's) (I1)."""
-        unit = normalize(x)
-        others = embedding(nearest.flatten(), unit).view(*nearest.shape, -1)
-        likeness = (unit[:, None] * others).sum(-1).clamp(min=0)
-        sums = likeness.sum(1, keepdim=True)
-        scale = torch.where(sums > 0, sums, 1).rsqrt()
-        return likeness * scale * embedding(nearest, scale)[..., 0]
+        """Rows of the items that have the modality, (n, w) → (n, k) places there."""
+        return nearest(x, len(self._known), self._most)
 
     def of_items(self, nearest: Tensor) -> Tensor:
         """(n, k) places → (I + C, k) item rows; 0 for items without the modality."""
@@ -93,7 +80,7 @@ class ItemGraph(nn.Module):
             bound = (6 / (each.features.shape[1] + mapped)) ** 0.5  # Glorot and Bengio, 2010
             first = torch.rand(each.features.shape[1], mapped, generator=rng)
             self.maps.append(nn.Parameter((bound * (2 * first - 1)).to(each.features.device)))
-        self._frozen = [(near := each.nearest(each.features), each.weights(each.features, near)) for each in modalities]
+        self._frozen = [(near := each.nearest(each.features), weights_of(each.features, near)) for each in modalities]
         self._learned: list[Tensor] = []
         self.choose()
 
@@ -109,10 +96,28 @@ class ItemGraph(nn.Module):
         shares = self.shares.softmax(0)
         parts = zip(self._modalities, self.maps, self._frozen, self._learned, shares, strict=True)
         for each, map_, (near, likeness), learned, share in parts:
-            own = each.weights(each.features @ map_, learned)
+            own = weights_of(each.features @ map_, learned)
             rows += [each.of_items(near), each.of_items(learned)]
             weights += [each.spread(share * self._kept * likeness), each.spread(share * (1 - self._kept) * own)]
         return torch.cat(rows, 1), torch.cat(weights, 1)
+
+
+@torch.no_grad()
+def nearest(x: Tensor, among: int, most: int) -> Tensor:
+    """Choose neighbours by the cosine: (n, w) → (n, k) row numbers, each below ``among``."""
+    unit = normalize(x)
+    others = unit[:among].T
+    return torch.cat([(part @ others).topk(most, dim=1).indices for part in torch.split(unit, ROWS_AT_ONCE)])
+
+
+def weights_of(x: Tensor, nearest: Tensor) -> Tensor:
+    """Cosines of chosen neighbours (n, k), none below 0, over √(sum of the row's · sum of the neighbour's) (I1)."""
+    unit = normalize(x)
+    others = embedding(nearest.flatten(), unit).view(*nearest.shape, -1)
+    likeness = (unit[:, None] * others).sum(-1).clamp(min=0)
+    totals = likeness.sum(1, keepdim=True)
+    scale = torch.where(totals > 0, totals, 1).rsqrt()
+    return likeness * scale * embedding(nearest, scale)[..., 0]
 
 
 def sums(table: Tensor, neighbours: Tensor, weights: Tensor) -> Tensor:

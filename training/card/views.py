@@ -69,7 +69,9 @@ class Views(Subject):
         cosine = description.scorer == "cosine"
         items = to_unit(bundle.items.vectors) if cosine else bundle.items.vectors
         parts = [part.name for part in description.parts]
-        super().__init__(population, scorer_of(items, bundle.reranker), parts, unit_length=cosine)
+        before = None if audit.items is None else scorer_of(to_unit(audit.items) if cosine else audit.items, None)
+        scorer = scorer_of(items, bundle.reranker)
+        super().__init__(population, scorer, parts, unit_length=cosine, base_scorer=before)
 
     def part(self, place: int) -> NDArray[np.float32]:
         """(U, d) one part of every user, by its place in ``parts``."""

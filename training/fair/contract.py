@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -29,6 +30,10 @@ class Fair:
     """Attributes whose own labels chose a user's vector: every answer protects them."""
     vectors: NDArray[np.float32] | None = None
     """(U, K, d) finished fair vectors by supported mask, where they are no function of u and the mask."""
+    before: Base | None = None
+    """The base that was given, where ``base`` has other items than it: what is kept is kept of this one."""
+    modal: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """What the method made of modalities, (U, n) by name: attacked beside the modalities themselves."""
     front: list[dict[str, Any]] = field(default_factory=list)
     """Accuracy and leakage of other strengths, where the configuration asks for them."""
     checked: dict[str, Any] = field(default_factory=dict)

@@ -140,7 +140,7 @@ def selection(
     validation = Validation(base.selection[rows], base.scorer, positive, negatives, names)
     if not strict:
         ends = [mask for mask in ((), names) if masks is None or mask in masks]
-        return by_accuracy(validation, ends)  # the reference's --fix_one
+        return by_accuracy(validation, ends or masks or ())  # the reference's --fix_one
 
     labels = {name: experiment.labels_of(name)[rows] for name in names}
     everyone, seed, ordered = Users(audit=np.arange(len(rows))), experiment.seed, experiment.ordered

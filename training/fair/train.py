@@ -13,6 +13,7 @@ from bundle import Part
 from bundle.networks.calibrated import calibrated_parts
 from bundle.networks.ffvae import ffvae_parts
 from training.base.contract import Base
+from training.base.deep import DeepConfig
 from training.base.train import BaseConfig, constants_of, dimensions_of
 from training.base.vectors import BroughtVectors
 from training.errors import ConfigError
@@ -25,6 +26,8 @@ from training.fair.diffairec.config import DiffairecConfig
 from training.fair.diffairec.train import refuse_unfit_diffairec, train_diffairec
 from training.fair.ffvae.config import FfvaeConfig
 from training.fair.ffvae.train import ffvae_network, train_ffvae
+from training.fair.filters.config import AlConfig, CalConfig, FairgoConfig, FmmrecConfig
+from training.fair.filters.train import refuse_unfit_both, train_both, train_users, user_filters
 from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.fit import coordinates, lattice_parts
 from training.fair.lattice.train import train_lattice
@@ -39,7 +42,18 @@ from training.fair.sm.config import SmConfig
 from training.fair.sm.train import sm_network, train_sm
 
 FairConfig = Annotated[
-    AfrlConfig | DiffairecConfig | FfvaeConfig | LatticeConfig | LegoConfig | PfrecConfig | PotAuConfig | SmConfig,
+    AfrlConfig
+    | AlConfig
+    | CalConfig
+    | DiffairecConfig
+    | FairgoConfig
+    | FfvaeConfig
+    | FmmrecConfig
+    | LatticeConfig
+    | LegoConfig
+    | PfrecConfig
+    | PotAuConfig
+    | SmConfig,
     Field(discriminator="method"),
 ]
 
@@ -61,6 +75,14 @@ def refuse_unfit(
             _refuse_part_names(afrl_parts(names, config.without), config.method)
         case DiffairecConfig():
             refuse_unfit_diffairec(experiment, base, config)
+        case AlConfig() | CalConfig():
+            user_filters(config, names, d)
+        case FairgoConfig() | FmmrecConfig():
+            refuse_unfit_both(experiment, config)
+            if isinstance(base, DeepConfig):
+                problem = "changes item vectors, which base 'deep' only proposes candidates by"
+                allowed = "a base of inner products, or 'al', 'cal'"
+                raise ConfigError("fair.method", problem, value=config.method, allowed=allowed)
         case FfvaeConfig():
             ffvae_network(d, len(names), config)
             _refuse_part_names(ffvae_parts(names), config.method)
@@ -113,6 +135,10 @@ def train_fair(experiment: Experiment, base: Base, config: FairConfig, work: Pat
             return train_afrl(experiment, base, config, work, device)
         case DiffairecConfig():
             return train_diffairec(experiment, base, config, work, device)
+        case AlConfig() | CalConfig():
+            return train_users(experiment, base, config, work, device)
+        case FairgoConfig() | FmmrecConfig():
+            return train_both(experiment, base, config, work, device)
         case FfvaeConfig():
             return train_ffvae(experiment, base, config, work, device)
         case LatticeConfig():

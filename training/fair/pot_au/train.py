@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from measure.scoring import to_unit
 from training.base.contract import Base
-from training.errors import ConfigError
 from training.experiment import Experiment
 from training.fair.contract import Fair
+from training.fair.named import named
 from training.fair.own_labels import finished, refuse_own_labels
 from training.fair.pot_au.config import PotAuConfig
 from training.fair.pot_au.order import OrderKept
@@ -29,7 +28,7 @@ def train_pot_au(experiment: Experiment, base: Base, config: PotAuConfig, work: 
         ConfigError: as of `refuse_unfit_pot_au`.
     """
     refuse_unfit_pot_au(experiment, config)
-    names = protected(experiment.attributes, config)
+    names = named(experiment.attributes, config.protect)
     order = OrderKept(experiment, base, config.order_items, config.order_margin)
     stage = PotAuStage(base, [experiment.labels_of(name) for name in names], order, config, device)
     result = fit(stage, config.schedule, experiment.seed, work / "fair.safetensors", device)
@@ -45,17 +44,5 @@ def refuse_unfit_pot_au(experiment: Experiment, config: PotAuConfig) -> None:
         ConfigError: `strict`, whose audit users' labels may not be used; a user without a label, whose vector nothing
             would move; new users, for whom there is no vector until the next training; or no such attribute.
     """
-    names = protected(experiment.attributes, config)
+    names = named(experiment.attributes, config.protect)
     refuse_own_labels(experiment, config.method, "fair.method", names, "moves every user by their own label")
-
-
-def protected(attributes: Sequence[str], config: PotAuConfig) -> tuple[str, ...]:
-    """Attributes to protect, in manifest order.
-
-    Raises:
-        ConfigError: one is none of the data's.
-    """
-    for name in config.protect:
-        if name not in attributes:
-            raise ConfigError("fair.protect", "is no attribute", value=name, allowed=", ".join(attributes))
-    return tuple(name for name in attributes if not config.protect or name in config.protect)

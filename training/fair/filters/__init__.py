@@ -1,0 +1,1 @@
+"""AL, CAL, FairGo and FMMRec: filters over the vectors of a frozen base, against discriminators."""

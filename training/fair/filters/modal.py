@@ -1,0 +1,81 @@
+"""FMMRec's first phase: of each modality's means, one version that shows attributes and one that does not.
+
+Source: Chen et al., TOIS 2025, section on biased and filtered modal representations; docs/algorithms/fmmrec.md, M1.
+
+Letters: U users, n numbers of a modality, M attributes.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity
+
+from measure.masks import Mask
+from training.data.modal_means import modal_means
+from training.experiment import Experiment, allowed_labels
+from training.fair.descend import adam, descend
+from training.fair.filters.config import FmmrecConfig
+from training.fair.filters.discriminators import Discriminators, initialise
+
+log = logging.getLogger(__name__)
+BATCH = 512
+"""Users in a step."""
+
+
+@dataclass(frozen=True)
+class ModalMeans:
+    """Of one modality, each (U, n)."""
+
+    filtered: NDArray[np.float32]
+    biased: NDArray[np.float32]
+
+
+def learn_means(
+    experiment: Experiment, mask: Mask, config: FmmrecConfig, device: torch.device
+) -> dict[str, ModalMeans]:
+    """Learn them, modality by modality, with the labels that the mode allows.
+
+    Means are over training positives, less the mean of all users and in units of what is usual, so that all modalities
+    learn at one rate.
+    """
+    protected = np.array([name in mask for name in experiment.attributes])
+    labels = torch.from_numpy(np.where(protected, allowed_labels(experiment), -1)).to(device)
+    found = {}
+    for each in experiment.dataset.modalities:
+        means = modal_means(each, experiment.train)
+        means = (means - means.mean(0)) / max(float(means.std()), 1e-12)
+        seed = zlib.crc32(f"{experiment.seed}/{each.name}".encode())
+        found[each.name] = _learned(torch.from_numpy(means).to(device), labels, experiment, config, seed)
+    return found
+
+
+def _learned(e: Tensor, labels: Tensor, experiment: Experiment, config: FmmrecConfig, seed: int) -> ModalMeans:
+    rng, width = torch.Generator().manual_seed(seed), e.shape[1]
+    filters = nn.ModuleDict({"filtered": nn.Linear(width, width), "biased": nn.Linear(width, width)}).to(e.device)
+    initialise(filters, rng)
+    judges = [
+        Discriminators(width, experiment.class_counts, config.dropout, rng).to(e.device) for _ in ("filtered", "biased")
+    ]
+    rates = {"rate": config.learning_rate, "weight_decay": config.weight_decay}
+    model, adversary = adam(filters, **rates), adam(*judges, **rates)
+    rng = torch.Generator(e.device).manual_seed(seed)
+    for _ in range(config.modal_epochs):
+        for rows in torch.split(torch.randperm(len(e), generator=rng, device=e.device), BATCH):
+            x, known = e[rows], labels[rows]
+            plain, biased = filters["filtered"](x), filters["biased"](x)
+            told, hidden = judges[1](biased, known, rng), judges[0](plain, known, rng)
+            loss = (1 - cosine_similarity(plain, x)).mean() + config.modal_weight * (told - hidden)
+            descend(model, loss + config.apart_weight * cosine_similarity(biased, plain).clamp(min=0).mean())
+            if bool((known >= 0).any()):
+                descend(adversary, judges[0](plain.detach(), known, rng) + judges[1](biased.detach(), known, rng))
+    with torch.no_grad():
+        plain, biased = filters["filtered"](e), filters["biased"](e)
+        log.info("fair: filtered means keep a cosine of %.3f", float(cosine_similarity(plain, e).mean()))
+        return ModalMeans(plain.cpu().numpy(), biased.cpu().numpy())

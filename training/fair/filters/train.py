@@ -1,0 +1,172 @@
+"""AL, CAL, FairGo and FMMRec as the fair stage of a run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bundle import Network, NoHistory, Part, SupportedMasks, build_encoder
+from bundle.networks import TableEncoder
+from bundle.networks.filters import filter_parts
+from measure.masks import Mask
+from measure.scoring import to_unit
+from training.base.contract import Base
+from training.errors import ConfigError
+from training.experiment import Experiment, allowed_labels
+from training.fair.contract import Fair
+from training.fair.filters.config import AlConfig, CalConfig, FairgoConfig, FiltersConfig, FmmrecConfig
+from training.fair.filters.discriminators import Discriminators, initialise
+from training.fair.filters.modal import ModalMeans, learn_means
+from training.fair.filters.neighbourhoods import moved
+from training.fair.filters.stage import FilterNets, FilterStage
+from training.fair.filters.towers import BothTowers, SharedFilters, Towers, UserTower
+from training.fair.named import named
+from training.fair.select import selection
+from training.loop import fit
+from training.negatives import NegativeSampler
+
+log = logging.getLogger(__name__)
+
+
+def train_users(
+    experiment: Experiment, base: Base, config: AlConfig | CalConfig, work: Path, device: torch.device
+) -> Fair:
+    """Filter users alone (AL, CAL): parts are functions of u, items stay."""
+    names, d = experiment.attributes, base.users.shape[1]
+    mask = named(names, config.protect) if isinstance(config, AlConfig) else None
+    network, parts = user_filters(config, names, d)
+    encoder = build_encoder(network, d, names, parts)
+    initialise(encoder, torch.Generator().manual_seed(experiment.seed))
+    towers = UserTower(encoder.to(device), base, device)
+    score = selection(experiment, base, config.leakage_price, masks=None if mask is None else [mask])
+    _fit(experiment, base, towers, config, work, device, lambda: score(encoder), mask)
+    listed = SupportedMasks(kind="all") if mask is None else SupportedMasks(kind="list", masks=[[], list(mask)])
+    return Fair(base, encoder.eval(), network, parts, "base", listed)
+
+
+def train_both(experiment: Experiment, base: Base, config: FairgoConfig, work: Path, device: torch.device) -> Fair:
+    """Filter users and items (FairGo, FMMRec), and export finished vectors for the one mask.
+
+    Raises:
+        ConfigError: as of `refuse_unfit_both`.
+    """
+    names = experiment.attributes
+    mask = refuse_unfit_both(experiment, config)
+    means: dict[str, ModalMeans] = {}
+    given = base
+    if isinstance(config, FmmrecConfig):
+        means = learn_means(experiment, mask, config, device)
+        base = moved(base, means, config, device)
+    d = base.users.shape[1]
+    encoder = SharedFilters(names, len(mask), d, config.hidden, d if isinstance(config, FmmrecConfig) else 0)
+    encoder.begin(torch.Generator().manual_seed(experiment.seed))
+    towers = BothTowers(encoder.to(device), base, experiment.train, device)
+
+    def validate() -> float:
+        now = replace(base, items=_items(towers))
+        return selection(experiment, now, config.leakage_price, given, masks=[mask])(encoder)
+
+    _fit(experiment, base, towers, config, work, device, validate, mask)
+    return _finished(experiment, base, given, towers, mask, means)
+
+
+def _fit(
+    experiment: Experiment,
+    base: Base,
+    towers: Towers,
+    config: FiltersConfig,
+    work: Path,
+    device: torch.device,
+    validate: Callable[[], float],
+    mask: Mask | None,
+) -> None:
+    rng = torch.Generator().manual_seed(experiment.seed + 1)
+    d, classes = base.users.shape[1], experiment.class_counts
+    of_users, of_items = (Discriminators(d, classes, config.dropout, rng).to(device) for _ in range(2))
+    flags = None if mask is None else torch.tensor([name in mask for name in experiment.attributes], device=device)
+    stage = FilterStage(
+        FilterNets(towers, of_users, of_items),
+        config,
+        experiment.mode,
+        base.contexts,
+        allowed_labels(experiment),
+        NegativeSampler(*experiment.no_negatives, len(base.items), device),
+        validate,
+        device,
+        flags,
+    )
+    result = fit(stage, config.schedule, experiment.seed, work / "fair.safetensors", device)
+    log.info("fair: validation score %s", result)
+
+
+def user_filters(config: AlConfig | CalConfig, attributes: Sequence[str], d: int) -> tuple[Network, list[Part]]:
+    """How the manifest names the encoder, and its parts."""
+    parts = filter_parts(attributes)
+    if isinstance(config, AlConfig):
+        mask = list(named(attributes, config.protect))
+        parts = [
+            Part(name="user", attributes=mask, taken="none_protected"),
+            Part(name="filtered", attributes=mask, taken="all_protected"),
+        ]
+    return Network(kind="mean_filters", sizes={"filter": [d, config.hidden, d]}), parts
+
+
+def refuse_unfit_both(experiment: Experiment, config: FairgoConfig) -> Mask:
+    """Refuse what these methods cannot do; gives the one mask that a bundle of theirs supports.
+
+    Raises:
+        ConfigError: no such attribute; new users, who have no neighbours and whose fold-in would read filtered items;
+            or FMMRec without item features.
+    """
+    if experiment.new_users:
+        problem = f"is for methods that serve new users; {config.method} changes the items that they are folded in by"
+        raise ConfigError("new_users", problem, value=experiment.new_users, allowed="0")
+    if isinstance(config, FmmrecConfig) and not experiment.dataset.modalities:
+        raise ConfigError("fair.method", "needs item features", value=config.method, allowed="with data.modalities")
+    return named(experiment.attributes, config.protect)
+
+
+def _finished(
+    experiment: Experiment, base: Base, given: Base, towers: BothTowers, mask: Mask, means: dict[str, ModalMeans]
+) -> Fair:
+    """Everybody's vector, and the filtered items, beside which the given ones are kept for audits."""
+    names, encoder = experiment.attributes, towers.encoder.eval().cpu()
+    vectors = _filtered(encoder, base.users, items=False)
+    cold = None if given.cold is None else _filtered(encoder, given.cold, items=True)
+    changed = replace(given, items=_filtered(encoder, base.items, items=True), cold=cold, history=NoHistory())
+    if base.cosine:
+        vectors, changed = to_unit(vectors), replace(changed, items=to_unit(changed.items))
+        changed = changed if cold is None else replace(changed, cold=to_unit(cold))
+    network = Network(kind="table", sizes={"masks": [1, len(names)]})
+    table = build_encoder(network, base.items.shape[1], names, [])
+    assert isinstance(table, TableEncoder)  # noqa: S101  the kind says so
+    table.masks.copy_(torch.tensor([[name in mask for name in names]]))
+    return Fair(
+        changed,
+        table,
+        network,
+        [],
+        "base",
+        SupportedMasks(kind="fixed", masks=[list(mask)]),
+        vectors=vectors[:, None],
+        before=given,
+        modal={f"{name}:filtered": each.filtered for name, each in means.items()},
+    )
+
+
+@torch.no_grad()
+def _filtered(encoder: SharedFilters, x: NDArray[np.float32], *, items: bool) -> NDArray[np.float32]:
+    return encoder.filtered(torch.from_numpy(x), items=items).numpy()
+
+
+@torch.no_grad()
+def _items(towers: BothTowers) -> NDArray[np.float32]:
+    found: Tensor = towers.items()
+    return found.cpu().numpy()
