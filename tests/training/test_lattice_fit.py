@@ -97,21 +97,6 @@ def test_of_the_fits_that_show_too_much_the_one_that_shows_least_is_taken(seven)
     assert found.network.sizes["coordinates"] == [1, 5, 1]
 
 
-def test_an_attribute_that_cannot_have_more_coordinates_has_no_say_in_which_fit_is_taken(seven):
-    """Gender has two classes and so one coordinate: what it shows differs from fit to fit by chance."""
-    age = {3: 0.7, 4: 0.65, 5: 0.61, 6: 0.62, 7: 0.62, 8: 0.62}
-    gender = {3: 0.71, 4: 0.72, 5: 0.75, 6: 0.71, 7: 0.7, 8: 0.7}
-
-    def show(encoder, mask):
-        count = encoder.scores.linear.out_features
-        auc = {"age": age[count], "gender": gender[count], "occupation": 0.5}
-        return {name: Shown(auc[name], 0.5) for name in mask}
-
-    found = fit_lattice(seven, NAMES, LatticeConfig(), show)
-
-    assert found.network.sizes["coordinates"] == [1, 3, 1]
-
-
 def test_fits_end_where_three_more_show_no_less(seven):
     auc = {3: 0.7, 4: 0.65, 5: 0.66, 6: 0.66, 7: 0.66}
 

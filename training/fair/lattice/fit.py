@@ -74,26 +74,19 @@ def fit_lattice(
         counts = enough
     rng = begun.generator()
     most, best, fruitless = config.select_users_show_at_most, None, 0
-    limits = [min(classes - 1, users - 1) for classes in begun.classes]
-    turned = {name for name, count, limit in zip(attributes, counts, limits, strict=True) if count < limit}
-
-    def worst(found: Lattice) -> float:
-        """Of the attributes that can have more coordinates; what the others show differs by chance from fit to fit."""
-        return max((excess for name, excess in found.excess(most).items() if name in turned), default=0.0)
-
     while True:
         encoder, network, parts = _fit(begun, attributes, counts, config, rng)
         found = Lattice(encoder, network, parts, _most_shown(show, encoder, attributes))
         log.info("fair: lattice of %d parts, coordinates %s, select users show %s", len(parts), counts, _told(found))
         excess = found.excess(most)
         fruitless += 1
-        if best is None or worst(found) < worst(best):
+        if best is None or max(excess.values(), default=0) < max(best.excess(most).values()):
             best, fruitless = found, 0
         more = [
             count + max(1, count // 4) if excess.get(name, 0) > 0 else count
             for name, count in zip(attributes, counts, strict=True)
         ]
-        more = list(map(min, more, limits))
+        more = [min(count, number - 1, users - 1) for count, number in zip(more, begun.classes, strict=True)]
         if more == counts or sum(more) >= dimensions or fruitless == PATIENCE:
             return best
         counts = more
