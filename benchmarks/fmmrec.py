@@ -1,6 +1,6 @@
 """FMMRec's table on MovieLens-1M: AL, CAL, FairGo, FMMRec and the lattice on one LATTICE base.
 
-    python benchmarks/fmmrec.py --data ML1M_FOLDER [--only fmmrec lattice …] [--write-only]
+    python benchmarks/fmmrec.py --data ML1M_FOLDER [--only fmmrec lattice …] [--times 10] [--write-only]
 
 Every run is training/configs/ml1m-mm-lattice-fmmrec.toml with another method, all attributes protected together; what
 is in --out already is not run again, and all runs share one base. In `strict`: labels of train users alone are learned
@@ -61,19 +61,23 @@ def main() -> int:
     whole = read_config(options.config, options.set)
     if not options.write_only:
         for method in options.only or METHODS:
-            path = options.out / f"{method}.json"
+            path = options.out / f"{method}{_dearer(options.times)}.json"
             if not path.exists():
-                found = _method(_with(whole, method), options.data, options.out)
+                found = _method(_with(whole, method, options.times), options.data, options.out)
                 path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    runs = {
-        name: json.loads(path.read_text("utf-8")) for name in METHODS if (path := options.out / f"{name}.json").exists()
-    }
+    paths = sorted(options.out.glob("*.json"), key=lambda path: (METHODS.index(path.stem.split(" ")[0]), path.stem))
+    runs = {path.stem: json.loads(path.read_text("utf-8")) for path in paths}
     print(write_tables(runs, options.results))
     return 0
 
 
-def _with(whole: RunConfig, method: str) -> RunConfig:
-    """The configuration with another method, at its defaults where the configuration is not about it."""
+def _dearer(times: float) -> str:
+    """What a row is called besides its method."""
+    return "" if times == 1 else f" x{times:g}"
+
+
+def _with(whole: RunConfig, method: str, times: float) -> RunConfig:
+    """The configuration with another method, and prices of leakage so many times as high."""
     fields = whole.model_dump()
     if method == "lattice":
         fields["fair"] = {"method": "lattice"}
@@ -81,6 +85,8 @@ def _with(whole: RunConfig, method: str) -> RunConfig:
         own = {key: fields["fair"][key] for key in ("schedule", "user_weight", "batch", "pairs")}
         own |= {} if method in ("al", "cal") else {"item_weight": fields["fair"]["item_weight"]}
         fields["fair"] = fields["fair"] if method == whole.fair.method else {"method": method, **own}
+    for price in {"user_weight", "item_weight"} & fields["fair"].keys():
+        fields["fair"][price] *= times
     return RunConfig.model_validate(fields | {"name": f"{whole.name}-{method}"})
 
 
@@ -172,6 +178,7 @@ def _options() -> argparse.Namespace:
     command.add_argument("--data", type=Path, help="folder of MovieLens-1M")
     command.add_argument("--out", type=Path, default=Path("bundles/fmmrec"))
     command.add_argument("--only", nargs="+", choices=METHODS, help="run only these methods")
+    command.add_argument("--times", type=float, default=1, help="of the prices of leakage; rows of their own")
     command.add_size("--config", type=Path, default=CONFIG)
     command.add_size("--set", nargs="+", default=[], metavar="KEY=VALUE")
     command.add_argument("--write-only", action="store_true", help="run nothing")

@@ -46,10 +46,16 @@ def _as_published(rows: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for name, row in rows.items():
         ours = [row["recall"], row["ndcg"], *(row[each]["paper"][kind] for each in ATTRIBUTES for kind in "EI")]
         theirs = PAPER.get(name, (None,) * len(ours))
-        yield f"| {NAMES[name]} | {' | '.join(_beside(*pair) for pair in zip(ours, theirs, strict=True))} |"
+        yield f"| {_named(name)} | {' | '.join(_beside(*pair) for pair in zip(ours, theirs, strict=True))} |"
     floors = [next(iter(rows.values()))[each]["floor"] for each in ATTRIBUTES]
     cells = " | ".join(f"{floor:.4f}" for floor in floors for _ in "EI")
     yield f"| *always the largest class* | | | {cells} |"
+
+
+def _named(name: str) -> str:
+    """FMMRec, λ x10."""
+    method, _, times = name.partition(" ")
+    return NAMES[method] + (f", λ {times}" if times else "")
 
 
 def _beside(ours: float, theirs: float | None) -> str:
@@ -62,7 +68,7 @@ def _ours(rows: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     base = rows["base"]["ndcg"]
     for name, row in rows.items():
         found = " | ".join(f"{row[each]['ours'][kind]:.3f}" for each in ATTRIBUTES for kind in "EI")
-        yield f"| {NAMES[name]} | {row['ndcg'] / base:.3f} | {found} |"
+        yield f"| {_named(name)} | {row['ndcg'] / base:.3f} | {found} |"
 
 
 def _modal(runs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
