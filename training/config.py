@@ -10,7 +10,6 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
-from bundle import said
 from bundle.manifest import PlainName
 from training.base.als import AlsConfig
 from training.base.train import BaseConfig
@@ -18,6 +17,7 @@ from training.data.config import DataConfig
 from training.errors import ConfigError
 from training.fair.lattice.config import LatticeConfig
 from training.fair.train import FairConfig
+from training.refused import refusal, refuse_infinite, refuse_truth
 from training.targets_config import BalanceConfig
 
 AUDITED_AT_MOST = 10_000
@@ -65,7 +65,8 @@ class RunConfig(BaseModel):
     @model_validator(mode="after")
     def _reproduce_is_the_paper(self) -> Self:
         if self.mode == "reproduce" and self.fair.method == "lattice":
-            raise ValueError("mode 'reproduce' is the AFRL paper's protocol, which fair.method 'lattice' is no part of")
+            problem = "fair.method 'lattice' is no part of mode 'reproduce', the AFRL paper's protocol"
+            raise ValueError(f"{problem}; allowed: mode 'strict', or another method")
         return self
 
 
@@ -84,10 +85,7 @@ def read_config(path: Path, settings: Sequence[str] = (), **overrides: object) -
     for setting in settings:
         _set(raw, setting)
     raw |= {key: value for key, value in overrides.items() if value is not None}
-    try:
-        return RunConfig.model_validate(raw)
-    except ValidationError as error:
-        raise _refused(error) from None
+    return _read(raw, path)
 
 
 def read_data_config(path: Path) -> RunConfig:
@@ -96,11 +94,17 @@ def read_data_config(path: Path) -> RunConfig:
     Raises:
         ConfigError: as `read_config`.
     """
-    raw = _toml(path)
+    return _read({"name": "data"} | _toml(path), path)
+
+
+def _read(raw: dict[str, Any], path: Path) -> RunConfig:
+    refuse_infinite(raw)
     try:
-        return RunConfig.model_validate({"name": "data"} | raw)
+        config = RunConfig.model_validate(raw)
     except ValidationError as error:
-        raise _refused(error) from None
+        raise refusal(RunConfig, error, str(path)) from None
+    refuse_truth(raw, config)
+    return config
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -113,19 +117,6 @@ def _toml(path: Path) -> dict[str, Any]:
     if not raw:
         raise ConfigError(str(path), "is empty", allowed="the tables of training/configs/demo.toml, [data] at least")
     return raw
-
-
-def _refused(error: ValidationError) -> ConfigError:
-    first = error.errors()[0]
-    key = ".".join(str(step) for step in first["loc"])
-    if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        facts = first["ctx"]
-        named = str(facts["discriminator"]).strip("'_()")
-        known, key = str(facts.get("expected_tags", "")), f"{key}.{named}"
-        if first["type"] == "union_tag_not_found":
-            return ConfigError(key, "is missing")
-        return ConfigError(key, "is not known", value=facts["tag"], allowed=known.replace("'", ""))
-    return ConfigError(key, said(first), value=first["input"])
 
 
 def _set(raw: dict[str, Any], setting: str) -> None:

@@ -183,7 +183,7 @@ DIFFREC = {"model": "diffrec", "item_biases": False}
     ("changes", "key", "says"),
     [
         ({"base": {"model": "pmf"}}, "fair.method", "base.model = 'diffrec'"),
-        ({"base": {"model": "diffrec"}}, "fair.method", "item biases"),
+        ({"base": {"model": "diffrec"}}, "fair.method", "allowed: lattice, or base.item_biases = false"),
         ({"attribute": "height"}, "fair.attribute", "gender, age, occupation"),
         ({"condition": "own", "mode": "strict"}, "fair.condition", "strict"),
         ({"condition": "own", "new_users": 0.1}, "new_users", "new user"),

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 from threadpoolctl import ThreadpoolController
 
 from bundle import FoldIn
+from bundle.manifest import Size
 from training.base.contract import Base, Contexts
 from training.base.validation import full_validation_ndcg, validation_ndcg
 from training.checkpoint import State
@@ -56,7 +57,7 @@ class AlsConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Literal["als"] = "als"
-    dimensions: PositiveInt = 64
+    dimensions: Size = 64
     """d."""
     iterations: PositiveInt = 15
     """Alternations: users, then items."""

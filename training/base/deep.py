@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from bundle import ExactReranker, MlpReranker, Reranker
+from bundle.limits import LARGEST_SIZE
 from training.base.contract import Base, softplus_loss
 from training.base.tables import TableModel, table, train_tables
 from training.base.validation import validation_ndcg
@@ -31,7 +32,7 @@ class DeepConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Literal["deep"] = "deep"
-    dimensions: int = Field(default=64, ge=4)
+    dimensions: int = Field(default=64, ge=4, le=LARGEST_SIZE)
     """d; the layers are 2d → d → d/2 → d/4 → 1."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Before every layer but the last, in training."""

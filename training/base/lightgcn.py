@@ -19,6 +19,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from torch.nn.functional import embedding, embedding_bag
 
+from bundle.manifest import Size
 from training.base.contract import Base, softplus_loss
 from training.base.tables import inner_product_base
 from training.base.triples import Triples
@@ -36,7 +37,7 @@ class GraphConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    dimensions: PositiveInt = 64
+    dimensions: Size = 64
     """d."""
     layers: int = Field(default=2, ge=1, le=8)
     """K: how many steps along the graph a vector hears of."""

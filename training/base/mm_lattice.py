@@ -18,6 +18,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from bundle.manifest import Size
 from training.base.contract import Base
 from training.base.item_graph import ItemGraph, Neighbours, sums
 from training.base.lightgcn import Graph, GraphConfig, Lightgcn, LightgcnStage
@@ -38,7 +39,7 @@ class MmLatticeConfig(GraphConfig):
     """k, in each modality; an item is one of its own."""
     kept: float = Field(default=0.9, ge=0, le=1)
     """λ: the share of the graph of features as they are; the rest is learned."""
-    feature_dimensions: PositiveInt = 64
+    feature_dimensions: Size = 64
     """Numbers that the learned map makes of a modality."""
 
 

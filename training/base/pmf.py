@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
+from bundle.manifest import Size
 from measure.scoring import to_unit
 from training.base.contract import Base, softplus_loss
 from training.base.objective.config import BprConfig, ObjectiveConfig
@@ -29,7 +30,7 @@ class PmfConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Literal["pmf"] = "pmf"
-    dimensions: PositiveInt = 64
+    dimensions: Size = 64
     """d."""
     learning_rate: PositiveFloat = 1e-3
     batch: PositiveInt = 1024

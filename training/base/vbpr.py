@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
+from bundle.limits import LARGEST_SIZE
+from bundle.manifest import Size
 from training.base.cold import described
 from training.base.contract import Base, softplus_loss
 from training.base.tables import TableModel, table, train_tables
@@ -29,9 +31,9 @@ class VbprConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Literal["vbpr"] = "vbpr"
-    dimensions: int = Field(default=64, ge=2)
+    dimensions: int = Field(default=64, ge=2, le=LARGEST_SIZE)
     """d: of the id factors and of the feature factors together."""
-    feature_dimensions: PositiveInt = 32
+    feature_dimensions: Size = 32
     """Of these, how many meet the mapped features."""
     learning_rate: PositiveFloat = 1e-3
     batch: PositiveInt = 1024

@@ -12,6 +12,7 @@ from pydantic import Field
 from bundle import Part
 from bundle.networks.calibrated import calibrated_parts
 from bundle.networks.ffvae import ffvae_parts
+from training.base.autoencoder.config import AutoencoderConfig
 from training.base.contract import Base
 from training.base.deep import DeepConfig
 from training.base.train import BaseConfig, constants_of, dimensions_of
@@ -69,7 +70,8 @@ def refuse_unfit(
     names, classes, d = experiment.attributes, experiment.class_counts, dimensions_of(base, vectors)
     if constants_of(base, vectors) and not isinstance(config, LatticeConfig):
         problem = "leaves no dimension alone, as item biases need it"
-        raise ConfigError("fair.method", problem, value=config.method, allowed="lattice, or a base without item biases")
+        without = "base.item_biases = false" if isinstance(base, AutoencoderConfig) else "a base without item biases"
+        raise ConfigError("fair.method", problem, value=config.method, allowed=f"lattice, or {without}")
     match config:
         case AfrlConfig():
             _refuse_part_names(afrl_parts(names, config.without), config.method)

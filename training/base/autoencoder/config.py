@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from bundle import Network
+from bundle.manifest import Size
 from training.loop import Schedule
 
 
@@ -25,7 +26,7 @@ class AutoencoderConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Literal["autorec", "multvae", "diffrec"]
-    dimensions: PositiveInt = 64
+    dimensions: Size = 64
     """d: width of the last hidden layer."""
     item_biases: bool = True
     """Whether the decoder has biases. They become a constant dimension, with which only some fair methods can go."""
@@ -58,9 +59,9 @@ class MultvaeConfig(AutoencoderConfig):
     """Liang et al., WWW 2018."""
 
     model: Literal["multvae"] = "multvae"
-    hidden: PositiveInt = 256
+    hidden: Size = 256
     """Width of the encoder's layer."""
-    code: PositiveInt = 64
+    code: Size = 64
     """Of z."""
     divergence_weight: NonNegativeFloat = 0.2
     """Of the distance of the code from a standard normal, once it has grown to it: β."""
@@ -76,7 +77,7 @@ class DiffrecConfig(AutoencoderConfig):
     """Wang et al., SIGIR 2023, over the row itself (not L-DiffRec or T-DiffRec)."""
 
     model: Literal["diffrec"] = "diffrec"
-    hidden: PositiveInt = 256
+    hidden: Size = 256
     """Width of the denoiser's first layer."""
     steps: int = Field(default=5, ge=1, le=1000)
     """T."""

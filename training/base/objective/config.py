@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from bundle.manifest import Size
+
 
 def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) != len(names):
@@ -86,7 +88,7 @@ class DprConfig(ItemGrouped):
     """Price of a user's scores being unlike a standard normal distribution."""
     adversary_rate: PositiveFloat = 5e-3
     """Learning rate of the adversary."""
-    hidden: PositiveInt = 32
+    hidden: Size = 32
     """Width of the adversary's two layers."""
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from bundle import Network
+from bundle.manifest import Size
 from training.loop import Schedule
 
 
@@ -20,14 +21,14 @@ class SequenceConfig(BaseModel):
     """Of the initial item vectors and positions."""
 
     model: Literal["sasrec", "bert4rec"]
-    dimensions: PositiveInt = 64
+    dimensions: Size = 64
     """d."""
     length: int = Field(default=100, ge=2, le=4096)
     """Positions; BERT4Rec's mask token takes one of them."""
     blocks: int = Field(default=1, ge=1, le=64)
     heads: PositiveInt = 1
     """Divides d."""
-    hidden: PositiveInt = 64
+    hidden: Size = 64
     """Width of the network at each position."""
     dropout: float = Field(default=0.2, ge=0, le=0.9)
     """Of the input and of the output of each sublayer."""

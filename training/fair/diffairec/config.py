@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
+from bundle.manifest import Size
 from training.loop import Schedule
 
 
@@ -25,11 +26,11 @@ class DiffairecConfig(BaseModel):
     taste: Literal["mean", "component"] = "mean"
     """What users like: `mean`, their mean row (DifFaiRec1), or `component`, the first principal component of their rows
     (DifFaiRec2)."""
-    width: PositiveInt = 256
+    width: Size = 256
     """w: of value and query of the attention."""
-    tokens: PositiveInt = 16
+    tokens: Size = 16
     """n: value and query are so many tokens each."""
-    condition_hidden: PositiveInt = 64
+    condition_hidden: Size = 64
     """g: width of the layer between condition and query."""
     dropout: float = Field(default=0.5, ge=0, le=0.9)
     """Share of the entries of a row that are hidden while it learns."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from bundle.manifest import Size
 from training.loop import Schedule
 
 
@@ -19,7 +20,7 @@ class FfvaeConfig(BaseModel):
     """Numbers in z, at most d."""
     block: PositiveInt = 4
     """Numbers in each b_i, at most d."""
-    hidden: PositiveInt = 256
+    hidden: Size = 256
     """Width of encoder, decoder and density-ratio discriminator."""
     noise: PositiveFloat = 0.1
     """Variance of p(x | z, b) in every standardised dimension: the smaller, the more is kept of u."""

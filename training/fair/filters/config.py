@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from bundle.manifest import Size
 from training.loop import Schedule
 
 
@@ -14,7 +15,7 @@ class FiltersConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    hidden: PositiveInt = 64
+    hidden: Size = 64
     """Of a filter."""
     user_weight: NonNegativeFloat = 0.1
     """λ, the price of leaking an attribute through the user's fair vector, beside a ranking loss that is a mean."""

@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from bundle.manifest import Size
+
 CHECKED_AT = 0.6
 """What ``leakage_at_most`` is where none is demanded, for attributes that can be checked."""
 SHOWN_OF_EXCESS = 0.6
@@ -47,7 +49,7 @@ class LatticeConfig(BaseModel):
     dither: NonNegativeFloat = 0.15
     """How large the pseudo-random shift of a fair vector is, another one for each mask, by how far user vectors are
     from their mean. It hides what masks together would give away; 0 for none. One attribute has one mask, and none."""
-    hidden: PositiveInt = 128
+    hidden: Size = 128
     """Width of the score network."""
     folds: int = Field(default=5, ge=2, le=20)
     """Of the cross-fitted scores."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from bundle.manifest import Size
 from training.loop import Schedule
 
 
@@ -15,7 +16,7 @@ class LegoConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: Literal["lego"] = "lego"
-    hidden: PositiveInt = 128
+    hidden: Size = 128
     """Width of a calibrator."""
     information_weight: NonNegativeFloat = 1.0
     """λ, the price of a nat of mutual information with a protected attribute, beside a ranking loss that is a mean over
