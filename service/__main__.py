@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 
+from service.command_line.arguments import Parser
 from service.command_line.audit import add_audit
 from service.command_line.database import add_database, stored_database
 from service.command_line.keys import add_keys
@@ -25,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m service", description="Evenhand: fair recommendation serving.")
+    parser = Parser(prog="python -m service", description="Evenhand: fair recommendation serving.")
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser(
         "serve", help="answer requests until SIGTERM", epilog="All other settings are EVENHAND_* variables."

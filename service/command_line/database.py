@@ -7,18 +7,20 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from service.command_line.arguments import Parser
+
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
 
-def stored_database() -> argparse.ArgumentParser:
+def stored_database() -> Parser:
     """Make the option that every command on the database has."""
-    stored = argparse.ArgumentParser(add_help=False)
+    stored = Parser(add_help=False)
     stored.add_argument("--url", help="the database (EVENHAND_DATABASE_URL, where a password is not seen by others)")
     return stored
 
 
-def add_database(commands: _SubParsersAction[argparse.ArgumentParser], stored: argparse.ArgumentParser) -> None:
+def add_database(commands: _SubParsersAction[Parser], stored: Parser) -> None:
     """Add the commands, each with the options of ``stored``."""
     migrate = commands.add_parser("migrate", parents=[stored], help="bring the database to this version's schema")
     migrate.set_defaults(run=_migrate)

@@ -83,6 +83,14 @@ def test_what_cannot_be_followed_is_refused(versions, lists, a_bundle_folder, mo
     assert "begun with another EVENHAND_SECRET" in lists(versions[0], "--share", "follow")[3]
 
 
+def test_two_answers_to_whose_lists_are_refused_and_not_the_last_one_taken(versions, lists, capsys):
+    with pytest.raises(SystemExit) as ended:
+        lists(versions[0], "--share", "follow", "--share", "ignore")
+
+    assert ended.value.code == 2
+    assert "argument --share: given more than once" in capsys.readouterr().err
+
+
 def test_without_a_share_following_makes_the_lists_of_everybody(versions, lists, changed, ready_sqlite):
     changed(ready_sqlite, (end_share, 2))
 
