@@ -4,6 +4,7 @@ TrainingError
 ├── ConfigError    the configuration asks for what cannot be
 ├── DataError      an input file is not what it should be
 ├── TooLittleDataError  the data is well formed, and too little for what is asked
+├── DivergedError  training has left the range of numbers
 ├── ServiceDataError  what the service was told cannot be read
 ├── FetchError     a download was refused or went wrong
 ├── CheckpointError  a checkpoint is there but cannot be read
@@ -74,6 +75,16 @@ class TooLittleDataError(TrainingError):
         self.what = what
         self.found = found
         self.needed = needed
+
+
+class DivergedError(TrainingError):
+    """Training has left the range of numbers before anything was worth keeping."""
+
+    def __init__(self, stage: str, epoch: int, found: str) -> None:
+        helps = f"a lower {stage}.learning_rate may keep it in range"
+        super().__init__(f"{stage}: training diverged by epoch {epoch:,} ({found}); {helps}")
+        self.stage = stage
+        self.epoch = epoch
 
 
 class ServiceDataError(TrainingError):

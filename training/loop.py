@@ -6,6 +6,7 @@ that was never interrupted.
 
 from __future__ import annotations
 
+import logging
 import time
 import zlib
 from dataclasses import dataclass, replace
@@ -16,8 +17,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 from tqdm import tqdm
 
+from measure.errors import NotFiniteError
 from training import checkpoint, parallel, scalars
 from training.checkpoint import Progress, State
+from training.errors import DivergedError
+
+log = logging.getLogger(__name__)
 
 
 class Schedule(BaseModel):
@@ -83,6 +88,11 @@ def fit(stage: Stage, schedule: Schedule, seed: int, path: Path, device: torch.d
         path: the checkpoint, read where it exists; the best weights are in a file beside it and not in memory.
         device: where the random generator lives.
 
+    Training that leaves the range of numbers ends, with the best weights so far.
+
+    Raises:
+        DivergedError: it did so before any validation gave a number.
+
     Where several processes train as one, the first one's clock decides when to stop, and it alone writes.
     """
     progress = Progress()
@@ -104,7 +114,14 @@ def fit(stage: Stage, schedule: Schedule, seed: int, path: Path, device: torch.d
             bar.update()
             if progress.epoch % schedule.validate_every and progress.epoch != schedule.epochs:
                 continue
-            score = stage.validate()
+            try:
+                score = stage.validate()
+            except NotFiniteError as error:
+                if not progress.best_epoch:
+                    raise DivergedError(stage.name, progress.epoch, str(error)) from None
+                log.warning("%s: diverged by epoch %s (%s); the best before is kept", stage.name, progress.epoch, error)
+                progress = replace(progress, finished=True)
+                break
             scalars.record("score", score)
             progress = replace(progress, scores={**progress.scores, progress.epoch: score})
             if score > progress.best_score:

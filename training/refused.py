@@ -44,8 +44,8 @@ def refusal(model: type[BaseModel], error: ValidationError, whole: str) -> Confi
     key = ".".join(keys) or whole
     if kind == "missing":
         return ConfigError(key, "is missing")
-    of_a_table = kind == "value_error" and isinstance(first["input"], Mapping)
-    return ConfigError(key, said(first), value=None if of_a_table else first["input"])
+    told = kind == "value_error" and (last == _OF_A_KEY or isinstance(first["input"], Mapping))
+    return ConfigError(key, said(first), value=None if told else first["input"])
 
 
 def refuse_infinite(raw: object, key: str = "") -> None:

@@ -4,9 +4,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from measure.errors import NotFiniteError
 from training import checkpoint
 from training.checkpoint import Progress
-from training.errors import CheckpointError
+from training.errors import CheckpointError, DivergedError
 from training.loop import Schedule, fit
 
 
@@ -29,7 +30,10 @@ class Walk:
         return 10
 
     def validate(self):
-        return self._scores[self.epochs - 1]
+        score = self._scores[self.epochs - 1]
+        if isinstance(score, Exception):
+            raise score
+        return score
 
     def state(self):
         return {"total": self.total.clone(), "epochs": torch.tensor(self.epochs)}
@@ -63,6 +67,21 @@ def test_a_run_broken_off_goes_on_to_exactly_where_an_unbroken_one_ends(tmp_path
     assert result.resumed_at == 3
     assert torch.equal(resumed.total, unbroken.total)
     assert result.progress.scores == {epoch + 1: score for epoch, score in enumerate(scores)}
+
+
+def test_training_that_diverges_ends_with_the_best_before(tmp_path):
+    stage = Walk([0.1, 0.5, NotFiniteError("user_vectors", 3)])
+
+    result = fit(stage, Schedule(epochs=9), 1, tmp_path / "walk.safetensors", CPU)
+
+    assert (result.progress.best_epoch, result.progress.epoch, stage.epochs) == (2, 3, 2)
+
+
+def test_training_that_diverges_before_any_score_is_refused_in_one_line(tmp_path):
+    stage = Walk([NotFiniteError("user_vectors", 3)])
+
+    with pytest.raises(DivergedError, match=r"walk: training diverged by epoch 1 \(user_vectors: 3 of its values"):
+        fit(stage, Schedule(epochs=9), 1, tmp_path / "walk.safetensors", CPU)
 
 
 def test_a_finished_stage_is_not_trained_again(tmp_path):

@@ -58,13 +58,14 @@ def test_a_misspelt_key_is_refused_with_those_that_are_known(refused, tables, ke
         ({"fair": "strength = 1"}, "fair.method", "is missing"),
         ({"fair": 'method = "diffairec"'}, "fair.attribute", "is missing"),
         ({"fair": f"{FAIR}\ndither = -0.1"}, "fair.dither", "-0.1 Input should be greater than or equal to 0"),
+        ({"fair": f"{FAIR}\ndither = 1e300"}, "fair.dither", "1e+300 Input should be less than or equal to 1"),
         ({"fair": f"{FAIR}\ndither = inf"}, "fair.dither", "inf is no finite number; allowed: a finite number"),
         ({"fair": f"{FAIR}\ndither = true"}, "fair.dither", "True is no number; allowed: a number"),
         ({"fair": f"{FAIR}\nfront = [1, true]"}, "fair.front.1", "True is no number"),
         ({"base": f"{BASE}\nlearning_rate = inf"}, "base.learning_rate", "inf is no finite number"),
         ({"base": f"{BASE}\ndimensions = 1000000000"}, "base.dimensions", "less than or equal to 16777216"),
         ({"base": 'model = "diffrec"\nleast_noise = 0.5'}, "base", "least_noise 0.5 is not below most_noise"),
-        ({"data": '[data.modalities]\n"Plot 1" = { text = "t" }'}, "data.modalities.Plot 1", "cannot name a modality"),
+        ({"data": '[data.modalities]\n"Plot 1" = { text = "t" }'}, "data.modalities.Plot 1", "Plot 1: 'Plot 1' cannot"),
     ],
 )
 def test_a_wrong_value_is_refused_by_the_key_that_the_file_has(refused, tables, key, says):

@@ -46,7 +46,7 @@ class LatticeConfig(BaseModel):
     """Of the means given the scores."""
     mix_ridge: PositiveFloat = 20.0
     """Of the linear map back to u."""
-    dither: NonNegativeFloat = 0.15
+    dither: float = Field(default=0.15, ge=0, le=1)
     """How large the pseudo-random shift of a fair vector is, another one for each mask, by how far user vectors are
     from their mean. It hides what masks together would give away; 0 for none. One attribute has one mask, and none."""
     hidden: Size = 128
