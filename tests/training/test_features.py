@@ -64,6 +64,13 @@ def test_an_array_beside_a_file_of_ids_says_the_same(folder):
     assert arrays.fingerprint == table.fingerprint
 
 
+def test_an_array_without_its_file_of_ids_is_refused_by_the_name_of_that_file(folder):
+    np.save(folder / "features.audio.npy", np.array([[0, 1], [1, 1], [2, 1]]))
+
+    with pytest.raises(DataError, match=r"features.audio.txt: 'No such file or directory' cannot be read"):
+        loaded(folder)
+
+
 def test_text_that_tells_no_items_apart_is_refused(folder):
     about = [f"a film, number {row}" for row in range(5)]
     pl.DataFrame({"item": ITEMS, "title": ITEMS, "plot": about}).write_csv(folder / "items.csv")
@@ -101,7 +108,7 @@ def test_an_item_touched_by_nobody_kept_is_not_cold(folder):
 def test_other_features_are_other_data(folder):
     without = load(DATA_CONFIG.validate_python({"reader": "tables"}), folder)
     one = loaded(with_vectors(folder))
-    other = loaded(with_vectors(folder, vector=[[5.0, 5.0]] * 3))
+    other = loaded(with_vectors(folder, vector=[[5.0, 5.0], [5.0, 6.0], [5.0, 7.0]]))
 
     assert len({without.fingerprint, one.fingerprint, other.fingerprint}) == 3
 
@@ -119,9 +126,10 @@ def test_other_features_are_other_data(folder):
         ),
         (("a", "b"), {"one": [1.0, None]}, r"features.audio.parquet, row 2: nan is not a finite number"),
         (("a", "b"), {"one": ["x", "y"]}, r"features.audio.parquet, column 'one': is String; allowed: numbers"),
+        (("a", "b"), {"vector": [[1.0, 2.0]] * 2}, r"features.audio.parquet: has the same vector in every row"),
         (("b", "e"), {"vector": [[1.0], [2.0]]}, None),
     ],
-    ids=["twice", "unknown", "length", "nan", "missing", "text", "sound"],
+    ids=["twice", "unknown", "length", "nan", "missing", "text", "constant", "sound"],
 )
 def test_a_table_that_is_none_is_refused_by_file_row_and_value(folder, items, columns, about):
     with_vectors(folder, items, **columns)

@@ -48,6 +48,9 @@ def _one(name: str, config: ModalityConfig, folder: Path | None, raw: RawTables)
     vectors = read_vectors(folder, _table(name, config, folder))
     if not len(vectors.ids):
         raise DataError(vectors.file, "has no rows", allowed="one row or more")
+    if len(vectors.ids) > 1 and (vectors.values == vectors.values[0]).all():
+        problem = "has the same vector in every row, which tells nothing of how items are alike"
+        raise DataError(vectors.file, problem, allowed="two rows or more that differ")
     return Features(name, vectors, vectors.file)
 
 

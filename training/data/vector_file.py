@@ -167,7 +167,9 @@ def _word2vec(path: Path) -> tuple[pl.Series, NDArray[Any], None]:
 def _lines(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise DataError(path.name, "cannot be read", value=error.strerror) from None
+    except UnicodeDecodeError as error:
         raise DataError(path.name, "cannot be read as UTF-8 text", value=str(error)) from None
     return [line.removesuffix("\r") for line in lines]
 
