@@ -15,6 +15,14 @@ from training.errors import ConfigError
 
 _OF_A_KEY = "[key]"
 """Pydantic's last step where the key of a table is refused, and no value."""
+_SHAPES = {
+    "model_type": "is no table",
+    "model_attributes_type": "is no table",
+    "dict_type": "is no table",
+    "tuple_type": "is no list",
+    "list_type": "is no list",
+}
+"""What a value is not, in TOML's words, where pydantic has Python's."""
 
 
 def refusal(model: type[BaseModel], error: ValidationError, whole: str) -> ConfigError:
@@ -44,6 +52,10 @@ def refusal(model: type[BaseModel], error: ValidationError, whole: str) -> Confi
     key = ".".join(keys) or whole
     if kind == "missing":
         return ConfigError(key, "is missing")
+    if kind in _SHAPES:
+        known = ", ".join(dict.fromkeys(name for table in tables for name in table.model_fields))
+        allowed = f"a table of {known}" if known else "a table" if "table" in _SHAPES[kind] else "a list"
+        return ConfigError(key, _SHAPES[kind], value=first["input"], allowed=allowed)
     told = kind == "value_error" and (last == _OF_A_KEY or isinstance(first["input"], Mapping))
     return ConfigError(key, said(first), value=None if told else first["input"])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from statistics import NormalDist
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -17,6 +17,8 @@ them, so they show .01 to .05 less than an audit finds (docs/results/strict-meth
 GIVEN_BACK = 0.05
 """Of what a class may differ from the others by where leakage is what is demanded, the share that comes back."""
 
+Strength = Annotated[int, Field(ge=0, le=8)]
+
 
 class LatticeConfig(BaseModel):
     """Hyper-parameters of the lattice. Read once, never changed."""
@@ -24,7 +26,7 @@ class LatticeConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: Literal["lattice"] = "lattice"
-    strength: int = Field(default=1, ge=0, le=8)
+    strength: Strength = 1
     """How much accuracy to pay. n ≥ 1 withholds n score coordinates of each attribute, or more where it leaks more than
     ``leakage_at_most``; 0 takes away the mean given one, and moves no covariances."""
     leakage_at_most: float | None = Field(default=None, gt=0.5, le=1)
@@ -32,7 +34,7 @@ class LatticeConfig(BaseModel):
     of which select users show too much gets more coordinates; 1 for never. A demand that they are too few to check is
     refused before training. None demands .6 of what can be checked; the rest is withheld by ``strength`` alone, which
     the log and the card say."""
-    front: tuple[int, ...] = ()
+    front: tuple[Strength, ...] = ()
     """Strengths to fit and measure on select users besides, for the card's accuracy-leakage front."""
     fitted_on: PositiveInt = 100_000
     """Users, at most, that everything is fitted on; of more of them, so many are taken, evenly spread."""
