@@ -299,13 +299,16 @@ def test_an_export_made_elsewhere_is_read(version, told, tmp_path):
 
 @pytest.fixture
 def measured(tmp_path, cpu):
-    """The builder of versions with enough users and items that something is measured; settings as of `training run`."""
+    """The builder of versions with enough users and items that something is measured; settings as of `training run`.
+
+    Without a dither, which would hide what the weak one shows: it would then keep less and leak less.
+    """
     path = tmp_path / "measured.toml"
     path.write_text(
         'name = "shop"\nthreads = 1\nprofile = "protected"\n[data]\nreader = "generated"\nusers = 300\nitems = 300\n'
         'interactions_per_user = 15\nseed = 3\n[data.attributes]\ngender = { classes = ["F", "M"] }\n'
         'age = { classes = ["young", "old"] }\n[base]\nmodel = "als"\ndimensions = 8\niterations = 3\n'
-        'regularization = 3.0\n[fair]\nmethod = "lattice"\n'
+        'regularization = 3.0\n[fair]\nmethod = "lattice"\ndither = 0\n'
     )
 
     def make(*settings):
