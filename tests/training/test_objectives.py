@@ -482,7 +482,7 @@ def test_the_card_of_a_base_trained_by_groups_has_their_cells_whatever_the_profi
     a_run, small_data, out, cpu, monkeypatch
 ):
     asked = []
-    monkeypatch.setattr("training.run.make_card", lambda *given: asked.append(given[-1]) or {})
+    monkeypatch.setattr("training.run.make_card", lambda *given: asked.append(given[4]) or {})
     for number, kind in enumerate(("itfr", "dpr", "bpr")):
         base = a_pmf(kind, small_data).model_dump()
         run(a_run(base=base, fair={"method": "lattice"}, name=f"{kind}{number}"), None, out, cpu)

@@ -104,8 +104,8 @@ def test_a_setting_replaces_what_the_file_says(config):
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("fair.adversary_wieght=1", r"fair\.afrl\.adversary_wieght"),
-        ("fair.batch=many", r"fair\.afrl\.batch"),
+        ("fair.adversary_wieght=1", r"fair\.adversary_wieght"),
+        ("fair.batch=many", r"fair\.batch"),
         ("fair.batch", "KEY=VALUE"),
         ("fair..batch=1", "KEY=VALUE"),
         ("seed.x=1", "'seed' is no table"),

@@ -134,9 +134,9 @@ def audited(a_measurable_folder, tmp_path, monkeypatch, capsys):
     def run(case: Case, *words: str):
         case.patch(monkeypatch)
         folder = a_measurable_folder(change=case.change, **BUNDLE | case.bundle)
-        status = main(
-            ["audit", str(folder), "--out", str(tmp_path / "out"), *EVERYTHING, *ANYTHING, *case.words, *words]
-        )
+        said = dict(word.split("=") for word in (*EVERYTHING, *ANYTHING, *case.words, *words))  # each once, the last
+        options = [f"{name}={value}" for name, value in said.items()]
+        status = main(["audit", str(folder), "--out", str(tmp_path / "out"), *options])
         return status, json.loads((tmp_path / "out" / "audit.json").read_text()), capsys.readouterr().out, given
 
     return run
