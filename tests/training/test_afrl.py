@@ -14,8 +14,9 @@ from training.base.contract import Base, Contexts, RankingLoss
 from training.fair.afrl.config import AfrlConfig
 from training.fair.afrl.networks import FairNets, afrl_network, afrl_parts
 from training.fair.afrl.stage import AfrlStage
-from training.fair.afrl.step import Batch, Optimisers, training_step
+from training.fair.afrl.step import Optimisers, training_step
 from training.fair.heads import AttributeLoss
+from training.fair.rows import Batch
 from training.negatives import NegativeSampler
 
 D, CLASSES, NAMES, ITEMS = 8, (2, 3), ("gender", "age"), 6

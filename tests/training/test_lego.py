@@ -12,7 +12,8 @@ from bundle import Network, build_encoder
 from bundle.networks.calibrated import calibrated_parts
 from training.base.contract import Base, Contexts, RankingLoss
 from training.fair.lego.config import LegoConfig
-from training.fair.lego.step import Batch, LegoNets, Optimisers, information, training_step
+from training.fair.lego.step import LegoNets, Optimisers, information, training_step
+from training.fair.rows import Batch
 from training.fair.standardise import standardise
 
 D, CLASSES, NAMES = 6, (2, 3), ("gender", "age")

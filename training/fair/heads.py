@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,20 @@ class Heads(nn.Module):
     def on_shared(self, shared: Tensor) -> list[Tensor]:
         """Every head reads the same vector: (B, d) → M × (B, classes) logits."""
         return [head(shared) for head in self.heads]
+
+
+def known_entropy(logits: Callable[[int], Tensor], labels: Tensor) -> Tensor:
+    """Σ over attributes of the mean cross-entropy, over the rows with a label ≥ 0; a constant 0 where there is none.
+
+    Args:
+        logits: (B, classes) of an attribute by its place; not asked for those that no row knows.
+        labels: (B, M) classes, -1 where an attribute takes no part.
+    """
+    total = labels.new_zeros((), dtype=torch.float32)
+    for index, label in enumerate(labels.long().T):
+        if bool((label >= 0).any()):
+            total = total + nn.functional.cross_entropy(logits(index), label, ignore_index=-1)
+    return total
 
 
 class AttributeLoss:

@@ -6,6 +6,7 @@ Letters: C contexts, B batch, R positives a row, M attributes.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,6 +14,22 @@ from torch import Tensor
 
 from training.base.contract import Contexts
 from training.experiment import Mode
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The data of one step of a method that reads the user vectors of a frozen base."""
+
+    users: Tensor
+    """(B, d) u from the frozen base."""
+    labels: Tensor
+    """(B, M), -1 where unknown or not to be learned from."""
+    protect: Tensor
+    """(B, M) bool, True = withhold."""
+    positives: Tensor
+    """(B, R) item rows."""
+    negatives: Tensor
+    """(B, R) item rows."""
 
 
 class ContextRows:

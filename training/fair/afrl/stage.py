@@ -21,9 +21,9 @@ from training.checkpoint import State, pack, unpack
 from training.experiment import Mode
 from training.fair.afrl.config import AfrlConfig
 from training.fair.afrl.networks import FairNets
-from training.fair.afrl.step import Batch, Optimisers, training_step
+from training.fair.afrl.step import Optimisers, training_step
 from training.fair.heads import AttributeLoss
-from training.fair.rows import ContextRows, draw_masks
+from training.fair.rows import Batch, ContextRows, draw_masks
 from training.negatives import NegativeSampler
 
 

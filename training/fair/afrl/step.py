@@ -17,6 +17,7 @@ from training.fair.afrl.config import AfrlConfig
 from training.fair.afrl.networks import FairNets
 from training.fair.descend import adam, descend
 from training.fair.heads import AttributeLoss
+from training.fair.rows import Batch
 
 
 @dataclass(frozen=True)
@@ -43,22 +44,6 @@ class Optimisers:
     def by_name(self) -> dict[str, optim.Optimizer]:
         """For checkpoints."""
         return {"split": self.split, "adversary": self.adversary, "aggregate": self.aggregate}
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The data of one step."""
-
-    users: Tensor
-    """(B, d) u from the frozen base."""
-    labels: Tensor
-    """(B, M), -1 where unknown or not to be learned from."""
-    protect: Tensor
-    """(B, M) bool, True = withhold."""
-    positives: Tensor
-    """(B, R) item rows."""
-    negatives: Tensor
-    """(B, R) item rows."""
 
 
 Losses = dict[str, Tensor]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from bundle.networks import FfvaeEncoder
 from training.fair.descend import Optimisers, adam, descend
 from training.fair.ffvae.config import FfvaeConfig
+from training.fair.heads import known_entropy
 
 
 class BlockClassifiers(nn.Module):
@@ -26,11 +27,7 @@ class BlockClassifiers(nn.Module):
 
     def forward(self, blocks: Sequence[Tensor], labels: Tensor) -> Tensor:
         """Σ over attributes of the mean cross-entropy of M × (B, block) against (B, M) labels, -1 taking no part."""
-        total = blocks[0].new_zeros(()) if blocks else labels.new_zeros((), dtype=torch.float32)
-        for head, block, label in zip(self.heads, blocks, labels.long().T, strict=True):
-            if bool((label >= 0).any()):
-                total = total + nn.functional.cross_entropy(head(block), label, ignore_index=-1)
-        return total
+        return known_entropy(lambda index: self.heads[index](blocks[index]), labels)
 
 
 @dataclass(frozen=True)

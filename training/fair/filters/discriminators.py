@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bundle.networks.mean_filters import LEAK
+from training.fair.heads import known_entropy
 from training.fair.sm.adversaries import dropped
 
 
@@ -33,11 +34,7 @@ class Discriminators(nn.Module):
             labels: (B, M) classes, -1 where an attribute is not protected, or not known.
             rng: of the dropout.
         """
-        total = x.new_zeros(())
-        for index, label in enumerate(labels.long().T):
-            if bool((label >= 0).any()):
-                total = total + nn.functional.cross_entropy(self.logits(index, x, rng), label, ignore_index=-1)
-        return total
+        return known_entropy(lambda index: self.logits(index, x, rng), labels)
 
     def logits(self, index: int, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
         """(B, n) → (B, classes) of one attribute; without a generator nothing is dropped."""

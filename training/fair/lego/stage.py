@@ -13,8 +13,8 @@ from training.base.contract import Contexts, RankingLoss
 from training.checkpoint import State, pack, unpack
 from training.experiment import Mode
 from training.fair.lego.config import LegoConfig
-from training.fair.lego.step import Batch, LegoNets, Optimisers, training_step
-from training.fair.rows import ContextRows, draw_masks
+from training.fair.lego.step import LegoNets, Optimisers, training_step
+from training.fair.rows import Batch, ContextRows, draw_masks
 from training.negatives import NegativeSampler
 
 

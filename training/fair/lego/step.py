@@ -15,8 +15,9 @@ from bundle.networks import CalibratedEncoder
 from bundle.networks.calibrated import Calibrator
 from training.base.contract import RankingLoss
 from training.fair.descend import adam, descend
-from training.fair.heads import Heads
+from training.fair.heads import Heads, known_entropy
 from training.fair.lego.config import LegoConfig
+from training.fair.rows import Batch
 
 
 @dataclass(frozen=True)
@@ -67,22 +68,6 @@ class Optimisers:
         return {"calibrate": self.calibrate, "combine": self.combine, "estimate": self.estimate}
 
 
-@dataclass(frozen=True)
-class Batch:
-    """The data of one step."""
-
-    users: Tensor
-    """(B, d) u from the frozen base."""
-    labels: Tensor
-    """(B, M), -1 where unknown or not to be learned from."""
-    protect: Tensor
-    """(B, M) bool, True = withhold."""
-    positives: Tensor
-    """(B, R) item rows."""
-    negatives: Tensor
-    """(B, R) item rows."""
-
-
 def training_step(
     nets: LegoNets, opts: Optimisers, batch: Batch, ranking: RankingLoss, config: LegoConfig, rng: torch.Generator
 ) -> None:
@@ -104,8 +89,10 @@ def training_step(
 
     alone, fair = encoder.standard(alone.detach()), encoder.standard(fair.detach())
     for _ in range(config.estimator_steps):  # 9
-        own = likelihood(nets.alone.on_parts(alone), labels)
-        descend(opts.estimate, -own - likelihood(nets.together.on_shared(fair), hidden))
+        own, shared = nets.alone.on_parts(alone), nets.together.on_shared(fair)
+        entropy = known_entropy(own.__getitem__, labels) + known_entropy(shared.__getitem__, hidden)
+        if entropy.requires_grad:  # some label is known
+            descend(opts.estimate, entropy)
 
 
 def information(logits: Sequence[Tensor], labels: Tensor, rng: torch.Generator) -> Tensor:
@@ -128,13 +115,4 @@ def information(logits: Sequence[Tensor], labels: Tensor, rng: torch.Generator) 
             own = label[known][:, None]
             other = own[torch.randperm(len(known), generator=rng, device=own.device)]
             total = total + (log_q.gather(1, own) - log_q.gather(1, other)).mean().clamp_min(0)
-    return total
-
-
-def likelihood(logits: Sequence[Tensor], labels: Tensor) -> Tensor:
-    """Σ over attributes of mean log q(a | x), over the users with a label ≥ 0."""
-    total = logits[0].sum() * 0
-    for scores, label in zip(logits, labels.long().T, strict=True):
-        if bool((label >= 0).any()):
-            total = total - nn.functional.cross_entropy(scores, label, ignore_index=-1)
     return total

@@ -8,6 +8,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from training.fair.heads import known_entropy
+
 
 class Adversaries(nn.Module):
     """For each attribute d→2d→4d→2d→2d→d→d/2→classes, LeakyReLU (.2) and dropout between layers.
@@ -33,11 +35,7 @@ class Adversaries(nn.Module):
             labels: (B, M) classes, -1 where an attribute is not protected, or not known.
             rng: of the dropout.
         """
-        total = fair.new_zeros(())
-        for index, label in enumerate(labels.long().T):
-            if bool((label >= 0).any()):
-                total = total + nn.functional.cross_entropy(self.logits(index, fair, rng), label, ignore_index=-1)
-        return total
+        return known_entropy(lambda index: self.logits(index, fair, rng), labels)
 
     def logits(self, index: int, x: Tensor, rng: torch.Generator) -> Tensor:
         """(B, d) → (B, classes) of one attribute."""
