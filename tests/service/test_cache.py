@@ -449,7 +449,8 @@ async def test_a_request_that_is_cancelled_leaves_no_reply_for_the_next_one(redi
 
 @pytest.mark.anyio
 @pytest.mark.debian
-async def test_more_lookups_than_connections_wait_for_one(redis_server):
+async def test_more_lookups_than_connections_wait_for_one(redis_server, monkeypatch):
+    monkeypatch.setattr("service.redis_client.REACH_S", 10.0)  # dozens connect at once, and the machine may be busy
     async with a_redis_cache(redis_server, budget_s=10) as (cache, redis, outcomes):
         await asyncio.gather(*(cache.get(KEY) for _ in range(500)))
         clients = (await redis.client.info("clients"))["connected_clients"]
