@@ -22,6 +22,7 @@ from bundle import FoldIn, History, Network
 from bundle.history import history_kind
 from training.base.autoencoder.config import AutorecConfig, DiffrecConfig, MultvaeConfig
 from training.base.sequence.config import Bert4recConfig, SasrecConfig
+from training.base.sequence.prism_config import PrismConfig
 from training.fair.diffairec.config import DiffairecConfig
 
 LENGTHS = (10, 100, 500)
@@ -66,8 +67,9 @@ def _kinds(items: int, rng: np.random.Generator) -> dict[str, History]:
     """An encoder of each kind with random weights."""
     gram = np.cov(rng.standard_normal((64, 500))).astype(np.float32)
     networks = [
-        SasrecConfig().network,
-        Bert4recConfig().network,
+        SasrecConfig().network(),
+        Bert4recConfig().network(),
+        SasrecConfig(prism=PrismConfig()).network(experts=4),
         *(config.network(items) for config in (AutorecConfig(), MultvaeConfig(), DiffrecConfig())),
         Network(kind="diffairec", sizes=_conditioned(items, DiffrecConfig(), DiffairecConfig(attribute="gender"))),
     ]
@@ -86,6 +88,8 @@ def _random(network: Network, items: int, rng: np.random.Generator) -> History:
     arrays = {name: rng.normal(0, 0.1, spec.shape).astype(np.float32) for name, spec in specs.items()}
     if "variances" in arrays:
         arrays["variances"] = np.linspace(0.005, 0.02, len(arrays["variances"])).astype(np.float32)
+    if "fusion.temperature" in arrays:
+        arrays["fusion.temperature"][:] = 0.7
     return kind.load(network, 64, arrays)
 
 

@@ -3,7 +3,18 @@
 from bundle.columns import Groups, Texts, missing
 from bundle.contents import Audit, Bundle, Items, Parts, Seen, Tilts, Users
 from bundle.errors import BundleError, said
-from bundle.history import Autorec, Diffairec, Diffrec, FoldIn, History, HistorySet, Multvae, NoHistory, SequenceEncoder
+from bundle.history import (
+    Autorec,
+    Diffairec,
+    Diffrec,
+    FoldIn,
+    History,
+    HistorySet,
+    Multvae,
+    NoHistory,
+    PrismEncoder,
+    SequenceEncoder,
+)
 from bundle.manifest import (
     SCHEMA_VERSION,
     Attribute,
@@ -47,6 +58,7 @@ __all__ = [
     "Part",
     "Parts",
     "PersonalTargets",
+    "PrismEncoder",
     "Reranker",
     "Seen",
     "SequenceEncoder",

@@ -22,12 +22,13 @@ from bundle.limits import (
     MOST_SIZES,
 )
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 """The version that is written."""
-SCHEMA_VERSIONS = (2, 3, 4, 5, 6, 7, 8, 9)
+SCHEMA_VERSIONS = (2, 3, 4, 5, 6, 7, 8, 9, 10)
 """The versions that are read: 3 added parts in float16, 4 constant dimensions and bundles that read no history, 5 the
 order of classes, and what merged ones stand for, 6 cold items, 7 targets over item groups for each user, 8 histories
-that an autoencoder reads, 9 filters that are averaged, and item vectors that were changed along with the users."""
+that an autoencoder reads, 9 filters that are averaged, and item vectors that were changed along with the users, 10
+histories that are read with what modalities say of their items."""
 
 AttributeName = Annotated[str, StringConstraints(pattern=f"^{ATTRIBUTE_NAME}$")]
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]

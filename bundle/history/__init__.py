@@ -17,6 +17,7 @@ from bundle.history.conditioned import Diffairec
 from bundle.history.diffusion import Diffrec
 from bundle.history.foldin import FoldIn
 from bundle.history.nothing import NoHistory
+from bundle.history.prism import PrismEncoder
 from bundle.history.sequence import SequenceEncoder
 from bundle.manifest import ArraySpec, Network
 
@@ -30,6 +31,7 @@ __all__ = [
     "HistorySet",
     "Multvae",
     "NoHistory",
+    "PrismEncoder",
     "SequenceEncoder",
     "history_kind",
 ]
@@ -79,6 +81,8 @@ HISTORIES: Mapping[str, type[History]] = {
     "diffairec": Diffairec,
     "sasrec": SequenceEncoder,
     "bert4rec": SequenceEncoder,
+    "prism_sasrec": PrismEncoder,
+    "prism_bert4rec": PrismEncoder,
     "none": NoHistory,
 }
 

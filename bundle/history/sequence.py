@@ -43,12 +43,14 @@ class SequenceEncoder(nn.Module):
     """Kinds ``sasrec`` and ``bert4rec``; weights in float32 to train, in float64 to serve."""
 
     readable: ClassVar[bool] = True
+    sizes: ClassVar[tuple[str, ...]] = SIZES
+    """Names of the sizes that a manifest gives."""
 
     def __init__(self, network: Network, dimensions: int) -> None:
         super().__init__()
         self._network = network
-        blocks, heads, hidden, self.length = _sizes(network, dimensions)
-        self.causal = network.kind == "sasrec"
+        blocks, heads, hidden, self.length = _sizes(network, dimensions, self.sizes)
+        self.causal = network.kind.endswith("sasrec")
         self.items = self.length if self.causal else self.length - 1
         """How many items it reads: the newest ones."""
         self.positions = nn.Parameter(torch.empty(self.length, dimensions))
@@ -110,10 +112,13 @@ class SequenceEncoder(nn.Module):
             present = np.arange(width) >= width - lengths[rows, None]
             items = np.zeros(present.shape, np.int64)
             items[present] = np.concatenate([histories[row][-self.items :] for row in rows])
-            read = torch.from_numpy(item_vectors[items]).to(self.positions)
-            u = self.users(read, torch.from_numpy(present).to(self.positions.device))
-            vectors[rows] = u.cpu().numpy()
+            there = torch.from_numpy(present).to(self.positions.device)
+            vectors[rows] = self.users(self.read(items, there, item_vectors), there).cpu().numpy()
         return vectors
+
+    def read(self, items: NDArray[np.int64], present: Tensor, item_vectors: NDArray[np.float32]) -> Tensor:
+        """(B, L, d) what stands for (B, L) item rows of the (I, d) item vectors; ``present`` as of a call."""
+        return torch.from_numpy(item_vectors[items]).to(self.positions)
 
     @property
     def network(self) -> Network:
@@ -151,15 +156,15 @@ class SequenceEncoder(nn.Module):
                 raise DamagedError(FILE, name, f"values within ±{LARGEST:g}", float(value.abs().max()))
 
 
-def _sizes(network: Network, dimensions: int) -> list[int]:
-    """Blocks, heads, hidden, length.
+def _sizes(network: Network, dimensions: int, names: tuple[str, ...]) -> list[int]:
+    """Blocks, heads, hidden, length; the kind may have others besides.
 
     Raises:
         DamagedError: a size is missing, or they do not fit together.
     """
-    if network.sizes.keys() != set(SIZES):
-        raise DamagedError("manifest.json", "history.sizes", sorted(SIZES), sorted(network.sizes))
-    for name in SIZES:
+    if network.sizes.keys() != set(names):
+        raise DamagedError("manifest.json", "history.sizes", sorted(names), sorted(network.sizes))
+    for name in names:
         if len(network.sizes[name]) != 1:
             raise DamagedError("manifest.json", f"history.sizes.{name}", "one size", network.sizes[name])
     sizes = [network.sizes[name][0] for name in SIZES]

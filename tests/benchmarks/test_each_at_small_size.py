@@ -36,6 +36,7 @@ SMALL = {
     "million": "--users 400 --items 100 --seconds 1 --rounds 1 --config million.toml --masks ;gender",
     "paper": "--configs . --out out --bases bases --weights 0.1",
     "pot_au": "--config pot-au.toml --out out --bases als --only D2D --steps 2",
+    "prism": "--config prism.toml --out out --seeds 1 --epochs 2",
     "reranking": "bundles/small --candidates 15 --time-s 3",
     "scale": "--items 600 --attributes --tastes clustered --users 400 --seconds 1 --rounds 1",
     "scale_plots": "",
@@ -75,6 +76,7 @@ NOT_IN_BENCH_FULL = {
     "pot_au",
     "diffusion",
     "million",
+    "prism",
     "table_quality",
     "reranking",
     "strict_methods",
@@ -155,6 +157,12 @@ COLD = (
     .split("[base]")[0]
     + '[base]\nmodel = "als"\ndimensions = 8\n'
 )
+PRISM = (
+    RUN.format(name="prism", mode="strict")
+    .replace("items = 40", "items = 120\nmodalities = { looks = {}, sound = {} }")
+    .split("[base]")[0]
+    + '[base]\nmodel = "sasrec"\ndimensions = 8\nprism = {}\n[fair]\nmethod = "lattice"\n'
+)
 CONFIGS = {"ml1m-pmf-afrl-reproduce": "reproduce", "small": "strict"}
 """Configuration → its mode."""
 
@@ -201,6 +209,8 @@ def prepared(name: str, folder: Path) -> None:
         (folder / "itfr.toml").write_text(ITFR)
     if name == "pot_au":
         (folder / "pot-au.toml").write_text(POT_AU)
+    if name == "prism":
+        (folder / "prism.toml").write_text(PRISM)
     if name == "diffusion":
         (folder / "diffusion.toml").write_text(DIFFUSION)
     if name == "strict_methods":

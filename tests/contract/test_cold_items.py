@@ -31,6 +31,7 @@ BASES = {
     "vbpr": EPOCHS | {"model": "vbpr", "feature_dimensions": 4},
     "mm_lattice": {"model": "mm_lattice", "dimensions": 8, "steps": 4, "schedule": SCHEDULE},
     "sasrec": EPOCHS | {"model": "sasrec", "length": 10, "batch": 64},
+    "prism": EPOCHS | {"model": "sasrec", "length": 10, "batch": 64, "prism": {}},
 }
 COLD = tuple(str(item) for item in range(81, 93))
 SIZES = {"users": 200, "items": 80, "interactions_per_user": 20, "seed": 3}

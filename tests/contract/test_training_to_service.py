@@ -37,6 +37,7 @@ MULTVAE = AUTOREC | {"model": "multvae", "hidden": 16, "code": 6}
 DIFFREC = AUTOREC | {"model": "diffrec", "hidden": 16, "steps": 3}
 DEEP = EPOCHS | {"model": "deep", "candidates": 20}
 SASREC = EPOCHS | {"model": "sasrec", "length": 10, "batch": 64}
+PRISM = SASREC | {"prism": {}}
 PFREC = {"method": "pfrec", "prompts": 2, "bottleneck": 2, "batch": 64, "moments": 1, "schedule": SCHEDULE}
 FFVAE = {"method": "ffvae", "hidden": 16, "batch": 64, "schedule": SCHEDULE}
 DIFFAIREC = {"method": "diffairec", "attribute": "gender", "width": 16, "tokens": 4, "batch": 32, "schedule": SCHEDULE}
@@ -68,6 +69,8 @@ METHODS = {
     "sasrec-pfrec": (SASREC, PFREC),
     "sasrec-pfrec-some-masks": (SASREC, PFREC | {"masks": [["age"], ["gender", "age", "occupation"]]}),
     "sasrec-pfrec-user-prompts": (SASREC, PFREC | {"user_prompts": True}),
+    "sasrec-prism-lattice": (PRISM, {"method": "lattice"}),
+    "bert4rec-prism-afrl": (PRISM | {"model": "bert4rec"}, AFRL),
     "deep-afrl": (DEEP, AFRL),
     "pmf-pot-au": (PMF, POT_AU | {"protect": ["gender"]}),
     "deep-pot-au": (DEEP, POT_AU | {"distance": "u2u"}),
@@ -93,7 +96,8 @@ def trained(request, tmp_path_factory):
     """What was trained, itself, the folder of the bundle exported from it, and the dtype of its parts."""
     torch.set_num_threads(1)
     base_model, method, dtype = (*METHODS[request.param], "float32")[:3]
-    features = {"modalities": {"looks": {}}} if method["method"] == "fmmrec" else {}
+    reads = method["method"] == "fmmrec" or "prism" in base_model
+    features = {"modalities": {"looks": {}, "sound": {}}, "featureless": 0.1} if reads else {}
     config = RunConfig.model_validate(
         {
             "name": "contract",
@@ -128,7 +132,7 @@ async def client(trained, tmp_path_factory):
         yield client
 
 
-READ = ("als", "sasrec", "bert4rec", "autorec", "multvae", "diffrec")
+READ = ("als", "sasrec", "bert4rec", "prism_sasrec", "prism_bert4rec", "autorec", "multvae", "diffrec")
 """Bases whose user vectors are what a history gives."""
 ATTRIBUTES = ("gender", "age", "occupation")
 MASKS = list(chain.from_iterable(combinations(ATTRIBUTES, size) for size in range(4)))

@@ -37,7 +37,9 @@ SCHEDULE = {"epochs": 2}
 BASES: tuple[dict[str, object], ...] = (
     {"model": "als", "iterations": 2},
     *({"model": model, "schedule": SCHEDULE} for model in ("pmf", "deep", "sasrec", "bert4rec")),
+    {"model": "sasrec", "prism": {}, "schedule": SCHEDULE},
 )
+MODALITIES = {"groups": {"text": "groups"}, "title": {"text": "title"}}
 METHODS: tuple[dict[str, object], ...] = (
     {"method": "lattice"},
     {"method": "lattice", "strength": 3, "front": [0, 1]},
@@ -54,7 +56,8 @@ METHODS: tuple[dict[str, object], ...] = (
 def configurations(draw: st.DrawFn) -> dict[str, object]:
     """A base and a method in either mode, small."""
     base = draw(st.sampled_from(BASES))
-    methods = [each for each in METHODS if base["model"] == "sasrec" or each["method"] != "pfrec"]
+    of_histories = base["model"] == "sasrec" and "prism" not in base
+    methods = [each for each in METHODS if of_histories or each["method"] != "pfrec"]
     method = draw(st.sampled_from(methods))
     mode = "strict" if method["method"] == "lattice" else draw(st.sampled_from(["strict", "strict", "reproduce"]))
     return {
@@ -92,7 +95,8 @@ def test_odd_data_gives_a_bundle_or_one_line_before_training(short_teachers, end
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         tables = odd(oddities, seed)
         tables.write(Path(folder), form)
-        whole = RunConfig.model_validate(config | {"data": {"reader": "tables", **tables.settings}})
+        read = {"modalities": MODALITIES} if "prism" in config["base"] else {}
+        whole = RunConfig.model_validate(config | {"data": {"reader": "tables", **tables.settings, **read}})
         watched(patch, began)
 
         ended = end_of(whole, Path(folder))

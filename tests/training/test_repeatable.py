@@ -92,6 +92,8 @@ EACH = [
 """Every base and every method once: the code of a method is the same over each base."""
 VARIANTS = [
     ("sasrec", {"loss": "binary"}, "ffvae", {}),
+    ("sasrec", {"prism": {}}, "ffvae", {}),
+    ("bert4rec", {"prism": {"modalities": ["sound"]}}, "ffvae", {}),
     ("bert4rec", {"loss": "last"}, "ffvae", {}),
     ("pmf", {}, "sm", {"variant": "combine"}),
     ("pmf", {}, "afrl", {"without": "shared"}),
@@ -114,11 +116,9 @@ GENERATED = {
 
 
 def configuration(base, method, base_changes=None, changes=None, **fields):
-    fields |= {
-        "name": "short",
-        "seed": 5,
-        "data": GENERATED | ({"modalities": {"looks": {}}} if base in ("vbpr", "mm_lattice") else {}),
-    }
+    reads = base in ("vbpr", "mm_lattice") or "prism" in (base_changes or {})
+    features = {"modalities": {"looks": {}, "sound": {}}} if reads else {}
+    fields |= {"name": "short", "seed": 5, "data": GENERATED | features}
     fields["base"] = {"model": base, **BASES[base], **(base_changes or {})}
     if method == "diffairec":
         fields["base"]["item_biases"] = False
@@ -150,6 +150,14 @@ def test_two_runs_with_two_threads_write_the_same_files(base, method, tmp_path, 
 
     assert first == second
     assert "card.json" in first
+
+
+def test_two_runs_that_read_features_along_write_the_same_files(tmp_path, cpu, a_quick_card):
+    config = configuration("sasrec", "lattice", {"prism": {}}, threads=2)
+
+    first, second = (content_of(run(config, None, tmp_path / name, cpu)) for name in ("first", "second"))
+
+    assert first == second
 
 
 COMMAND = """

@@ -17,6 +17,7 @@ from sklearn.linear_model import RidgeCV
 from measure.scoring import to_unit
 from training.base.contract import Base
 from training.data.dataset import Dataset
+from training.data.modality import Modality
 from training.errors import TooLittleDataError
 from training.experiment import Experiment, evenly
 
@@ -108,16 +109,22 @@ def described(experiment: Experiment, rows: NDArray[np.int64]) -> NDArray[np.flo
     """
     blocks = []
     for each in experiment.dataset.modalities:
-        fitted = each.values[rows[each.present[rows]]].astype(np.float64)
-        if not len(fitted):
+        having = rows[each.present[rows]]
+        if not len(having):
             continue  # none of these items has it: nothing can be learned from it
-        spread = fitted.std(axis=0)
-        block = (each.values - fitted.mean(axis=0)) / np.where(spread > 0, spread, 1)
+        block = in_usual_units(each, having)
         block[~each.present] = 0
         blocks.append(block)
         if not each.present.all():
             blocks.append(each.present[:, None] - each.present[rows].mean())
     return np.hstack(blocks)
+
+
+def in_usual_units(modality: Modality, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(I + C, n) features, mean 0 and variance 1 over the items ``rows``, which have them; NaN where one lacks them."""
+    fitted = modality.values[rows].astype(np.float64)
+    spread = fitted.std(axis=0)
+    return np.asarray((modality.values - fitted.mean(axis=0)) / np.where(spread > 0, spread, 1), np.float64)
 
 
 def features_card(dataset: Dataset, cold: ColdVectors | None) -> dict[str, Any]:

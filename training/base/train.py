@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from pydantic import Discriminator, Tag
+from pydantic import BeforeValidator, Discriminator, Tag
 
 from training.base.als import AlsConfig, train_als
 from training.base.autoencoder.config import AutoencoderConfig, AutorecConfig, DiffrecConfig, MultvaeConfig
@@ -20,6 +20,7 @@ from training.base.objective.config import Grouped
 from training.base.objective.make import refuse_unfit_objective
 from training.base.pmf import PmfConfig, train_pmf
 from training.base.sequence.config import Bert4recConfig, SasrecConfig, SequenceConfig
+from training.base.sequence.prism import refuse_unfit_prism
 from training.base.sequence.train import train_sequence
 from training.base.vbpr import Vbpr, VbprConfig, train_vbpr
 from training.base.vectors import BroughtVectors, VectorsConfig, take_vectors
@@ -30,6 +31,16 @@ from training.experiment import Experiment
 def _model(value: object) -> object:
     """The model that a configuration names; ALS where it names none."""
     return value.get("model", "als") if isinstance(value, dict) else getattr(value, "model", None)
+
+
+def _with_what_it_has(value: object) -> object:
+    """Refuse PRISM where no history is read in its order, in words that say so."""
+    if isinstance(value, dict) and "prism" in value and (model := _model(value)) not in ("sasrec", "bert4rec"):
+        raise ValueError(
+            f"prism adds to bases that read a history in its order, model {model!r} is none; allowed: "
+            "with model 'sasrec' or 'bert4rec'"
+        )
+    return value
 
 
 BaseConfig = Annotated[
@@ -46,6 +57,7 @@ BaseConfig = Annotated[
     | Annotated[Bert4recConfig, Tag("bert4rec")]
     | Annotated[VectorsConfig, Tag("vectors")],
     Discriminator(_model),
+    BeforeValidator(_with_what_it_has),
 ]
 
 
@@ -58,7 +70,7 @@ def positives_needed(config: BaseConfig) -> int:
 
 
 def refuse_unfit_base(experiment: Experiment, config: BaseConfig) -> None:
-    """Refuse an objective that this data cannot be trained for, and cold items that cannot get a vector.
+    """Refuse an objective or features that this data cannot be trained for, and cold items that cannot get a vector.
 
     Raises:
         ConfigError: it names the key.
@@ -73,6 +85,8 @@ def refuse_unfit_base(experiment: Experiment, config: BaseConfig) -> None:
         raise ConfigError("base.model", "needs item features", value=config.model, allowed="with data.modalities")
     if experiment.dataset.cold.ids or reads_features:
         refuse_few_described(experiment)
+    if isinstance(config, SequenceConfig) and config.prism is not None:
+        refuse_unfit_prism(experiment, config.prism)
     if isinstance(config, PmfConfig):
         refuse_unfit_objective(experiment, config.objective)
 

@@ -15,6 +15,7 @@ from bundle.networks.ffvae import ffvae_parts
 from training.base.autoencoder.config import AutoencoderConfig
 from training.base.contract import Base
 from training.base.deep import DeepConfig
+from training.base.sequence.config import SequenceConfig
 from training.base.train import BaseConfig, constants_of, dimensions_of
 from training.base.vectors import BroughtVectors
 from training.errors import ConfigError
@@ -96,7 +97,8 @@ def refuse_unfit(
         case LegoConfig():
             _refuse_part_names(calibrated_parts(names), config.method)
         case PfrecConfig():
-            refuse_unfit_pfrec(names, base.model, experiment.mode, config)
+            kind = base.kind if isinstance(base, SequenceConfig) else base.model
+            refuse_unfit_pfrec(names, kind, experiment.mode, config)
         case PotAuConfig():
             refuse_unfit_pot_au(experiment, config)
         case SmConfig():

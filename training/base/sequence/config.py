@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
 
 from bundle import Network
 from bundle.manifest import Size
+from training.base.sequence.prism_config import PrismConfig
 from training.loop import Schedule
 
 
@@ -44,6 +45,8 @@ class SequenceConfig(BaseModel):
     contexts_per_user: NonNegativeInt = 32
     """Moments of a history, evenly spread, that a fair model learns from; 0 for all."""
     schedule: Schedule = Field(default_factory=Schedule)
+    prism: PrismConfig | None = None
+    """What modalities say of a history's items is read along (PRISM); absent: the model alone."""
 
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
@@ -52,10 +55,16 @@ class SequenceConfig(BaseModel):
         return self
 
     @property
-    def network(self) -> Network:
-        """How a manifest names the trained encoder."""
+    def kind(self) -> str:
+        """What a manifest calls the trained encoder, and the base."""
+        return self.model if self.prism is None else f"prism_{self.model}"
+
+    def network(self, experts: int = 0) -> Network:
+        """How a manifest describes it, with so many experts of PRISM."""
         sizes = {"blocks": self.blocks, "heads": self.heads, "hidden": self.hidden, "length": self.length}
-        return Network(kind=self.model, sizes={name: [size] for name, size in sizes.items()})
+        if self.prism is not None:
+            sizes |= {"experts": experts, "gate": self.prism.gate_hidden}
+        return Network(kind=self.kind, sizes={name: [size] for name, size in sizes.items()})
 
 
 class SasrecConfig(SequenceConfig):

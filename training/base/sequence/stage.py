@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from bundle import SequenceEncoder
+from bundle import PrismEncoder, SequenceEncoder
 from training.base.contract import softplus_loss
 from training.base.sequence.config import Bert4recConfig, SasrecConfig
 from training.base.sequence.losses import binary_loss, softmax_loss
+from training.base.sequence.prism import Experts
 from training.base.sequence.windows import Histories, Windows
 from training.checkpoint import State, pack, unpack
 from training.negatives import NegativeSampler
@@ -31,17 +34,21 @@ class Answers(NamedTuple):
 
 
 class SequenceModel(nn.Module):
-    """The encoder and the item vectors it reads and answers with."""
+    """The encoder and the item vectors it reads and answers with; with PRISM, what modalities say of what it reads."""
 
-    def __init__(self, items: int, config: SasrecConfig | Bert4recConfig, seed: int) -> None:
+    def __init__(
+        self, items: int, config: SasrecConfig | Bert4recConfig, seed: int, experts: Experts | None = None
+    ) -> None:
         super().__init__()
         rng = torch.Generator().manual_seed(seed)
         self.items = nn.Parameter(torch.empty(items, config.dimensions))
-        self.encoder = SequenceEncoder(config.network, config.dimensions)
+        self.encoder = _encoder(config, experts)
         with torch.no_grad():
             for name, parameter in self.named_parameters():
                 if name.endswith("norm.weight"):
                     parameter.fill_(1)
+                elif name == "encoder.fusion.scale":
+                    parameter.fill_(config.item_deviation)
                 elif name.endswith("bias"):
                     parameter.zero_()
                 elif parameter is self.items or name == "encoder.mask":
@@ -50,6 +57,42 @@ class SequenceModel(nn.Module):
                     parameter.normal_(0, config.position_deviation, generator=rng)
                 else:
                     nn.init.xavier_uniform_(parameter, generator=rng)
+        self.experts = experts
+        if experts is not None:
+            experts.begin(rng)
+
+    def read(self, rows: Tensor, present: Tensor) -> Tensor:
+        """What the encoder reads.
+
+        Args:
+            rows: (B, L) item rows.
+            present: (B, L) bool, False where nothing may be seen of the item.
+
+        Returns:
+            (B, L, d).
+        """
+        vectors = embedding(rows, self.items)
+        if self.experts is None or not isinstance(self.encoder, PrismEncoder):
+            return vectors
+        each, place = torch.unique(rows, return_inverse=True)
+        said = self.experts(each)
+        modal = embedding(place, said.modal)
+        heard = embedding(place, said.experts.flatten(1)).view(*place.shape, *said.experts.shape[1:])
+        return self.encoder.fusion(vectors, present, modal, heard, causal=self.encoder.causal)  # type: ignore[no-any-return]
+
+    def vectors(self) -> NDArray[np.float32]:
+        """(I, d) item vectors, on the CPU; the encoder then reads histories as it would in a bundle."""
+        if self.experts is not None and isinstance(self.encoder, PrismEncoder):
+            self.encoder.tables = self.experts.tables()
+        return self.items.detach().cpu().numpy()
+
+
+def _encoder(config: SasrecConfig | Bert4recConfig, experts: Experts | None) -> SequenceEncoder:
+    if experts is None or config.prism is None:
+        return SequenceEncoder(config.network(), config.dimensions)
+    encoder = PrismEncoder(config.network(experts.count), config.dimensions)
+    encoder.fusion.temperature.fill_(config.prism.temperature)
+    return encoder
 
 
 class SequenceStage:
@@ -75,7 +118,10 @@ class SequenceStage:
         for windows in self._windows(rng):
             answers = self.answers(windows, rng)
             self._adam.zero_grad()
-            self._loss(answers, rng).backward()  # type: ignore[no-untyped-call]
+            loss = self._loss(answers, rng)
+            if self._model.experts is not None:
+                loss = loss + self._model.experts.price(torch.unique(answers.items), rng)
+            loss.backward()  # type: ignore[no-untyped-call]
             self._adam.step()
             count += len(answers.items)
         return count
@@ -99,7 +145,8 @@ class SequenceStage:
     def _next(self, windows: Windows, rng: torch.Generator) -> Answers:
         """SASRec: every position answers with the item that came next."""
         rows, present = self._histories.cut(windows, self._config.length + 1)
-        states = self._model.encoder(embedding(rows[:, :-1], self._model.items), present[:, :-1], self._dropout(rng))
+        read = self._model.read(rows[:, :-1], present[:, :-1])
+        states = self._model.encoder(read, present[:, :-1], self._dropout(rng))
         return _where(present[:, :-1], states, rows[:, 1:], windows.users)
 
     def _masked(self, windows: Windows, share: float, rng: torch.Generator) -> Answers:
@@ -108,15 +155,15 @@ class SequenceStage:
         masked = torch.rand(rows.shape, generator=rng, device=rows.device) < share
         masked[:, -1] = True
         masked &= present
-        vectors = torch.where(masked[..., None], self._model.encoder.mask, embedding(rows, self._model.items))
+        read = self._model.read(rows, present & ~masked)
+        vectors = torch.where(masked[..., None], self._model.encoder.mask, read)
         return _where(masked, self._model.encoder(vectors, present, self._dropout(rng)), rows, windows.users)
 
     def _last(self, windows: Windows, rng: torch.Generator) -> Answers:
         """The reference: the vector of all items before a moment answers with the item of that moment."""
         rows, present = self._histories.cut(windows, self._model.encoder.items + 1)
-        states = self._model.encoder.users(
-            embedding(rows[:, :-1], self._model.items), present[:, :-1], self._dropout(rng)
-        )
+        read = self._model.read(rows[:, :-1], present[:, :-1])
+        states = self._model.encoder.users(read, present[:, :-1], self._dropout(rng))
         return Answers(states, rows[:, -1], windows.users)
 
     def _loss(self, answers: Answers, rng: torch.Generator) -> Tensor:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bundle import SequenceEncoder
 from training.base.contract import Base, Contexts
 from training.base.sequence.config import Bert4recConfig, SasrecConfig
+from training.base.sequence.prism import experts_of
 from training.base.sequence.stage import SequenceModel, SequenceStage
 from training.base.sequence.windows import Histories
 from training.base.validation import validation_ndcg
@@ -28,24 +29,25 @@ def train_sequence(
 ) -> Base:
     """Train the encoder on the training positives; folded-in users take no part, their history is read as any other."""
     items = len(experiment.dataset.items)
-    model = SequenceModel(items, config, experiment.seed).to(device)
+    experts = None if config.prism is None else experts_of(experiment, config.prism, config.dimensions)
+    model = SequenceModel(items, config, experiment.seed, experts).to(device)
     sampler = NegativeSampler(*experiment.no_negatives, items, device)
     users = range(len(experiment.dataset.users))
     known = [experiment.held_out.history(user) for user in users]
     validated = [known[user] if experiment.validation[user] != NOTHING else known[user][:0] for user in users]
 
     def validate() -> float:
-        vectors = model.items.detach().cpu().numpy()
+        vectors = model.vectors()
         return validation_ndcg(experiment, model.encoder.user_vectors(validated, vectors), vectors)
 
     stage = SequenceStage(model, config, Histories(*experiment.train, device), sampler, validate)
     result = fit(stage, config.schedule, experiment.seed, checkpoint, device)
     log.info("base: validation N@10 %s", result)
 
-    vectors = model.items.detach().cpu().numpy().copy()
-    history = SequenceEncoder.load(config.network, config.dimensions, model.encoder.arrays())
+    vectors = model.vectors().copy()
+    history = type(model.encoder).load(model.encoder.network, config.dimensions, model.encoder.arrays())
     return Base(
-        config.model,
+        config.kind,
         users=history.user_vectors(
             [experiment.held_out.history(user, with_validation=True) for user in users], vectors
         ),

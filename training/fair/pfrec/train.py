@@ -73,7 +73,7 @@ def refuse_unfit_pfrec(attributes: Sequence[str], base: str, mode: Mode, config:
     """
     if base != "sasrec":
         raise ConfigError(
-            "fair.method", "needs a base that reads histories", value="pfrec", allowed="base.model 'sasrec'"
+            "fair.method", "reads histories of items alone", value="pfrec", allowed="base.model 'sasrec' without prism"
         )
     if config.user_prompts and mode == "strict":
         problem = "needs every user's labels, and mode 'strict' has those of train users only"
