@@ -12,7 +12,7 @@ from bundle import write_bundle
 from measure.profiles import PROFILES
 from training import parallel
 from training.base.cold import cold_vectors, features_card
-from training.base.train import train_base, trained_by_groups
+from training.base.train import belongs_in_card, train_base
 from training.base.vectors import VectorsConfig, bring
 from training.card import make_card
 from training.config import RunConfig
@@ -85,9 +85,10 @@ def run(
             if config.balance is not None:
                 draft, targets = with_targets(draft, config.balance)
         with stage("card"):
-            also = ("utility",) if trained_by_groups(config.base) else ()
             profile, modal = PROFILES[config.profile], {**seen_means(dataset), **fair.modal}
-            card = make_card(draft, profile, config.threads or None, config.audit_users, also, modal)
+            card = make_card(
+                draft, profile, config.threads or None, config.audit_users, belongs_in_card(config.base), modal
+            )
         card |= {"left_out": dict(dataset.left_out), "run": config.model_dump(mode="json")}
         card |= {"data": chosen.model_dump(mode="json")} | ({"front": fair.front} if fair.front else {})
         card |= {"leakage_check": fair.checked} if fair.checked else {}

@@ -23,10 +23,11 @@ from training.base.objective.itfr import Itfr
 from training.base.objective.losses import SMALLEST, GroupWeights, by_group
 from training.base.objective.make import objective_of
 from training.base.objective.multifr import shortest
-from training.base.objective.ucds import dominant_sets, neighbours
+from training.base.objective.ucds import InUcds, dominant_sets, neighbours, released_sets
 from training.base.pmf import Pmf, PmfConfig
 from training.base.tables import TableStage
 from training.base.train import train_base
+from training.card import make_card
 from training.data.split import hold_out, split_users
 from training.demands import experiment_of
 from training.errors import ConfigError
@@ -38,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("a_quick_card", "short_teachers")
 
 CPU = torch.device("cpu")
 D, USERS, ITEMS = 4, 6, 5
-KINDS = ("bpr", "itfr", "group_dro", "stream_dro", "dpr", "fairneg", "multifr", "in_ucds")
+KINDS = ("bpr", "itfr", "group_dro", "stream_dro", "dpr", "fairneg", "multifr", "in_ucds", "in_ucds as released")
 GENRES = ("Action", "Drama")
 
 
@@ -281,7 +282,7 @@ def test_a_constrained_dominant_set_holds_its_user_and_those_who_are_alike():
     between = np.array([[0, 3, 0, 0], [3, 0, 0, 0], [0, 0, 0, 3], [0, 0, 3, 0]], np.float32)
     own = np.array([[2, 2, 0, 1], [0, 0, 2, 2]], np.float32)
 
-    weights = dominant_sets(own, between)
+    weights = dominant_sets(own, between, 1.001)
 
     assert weights[0, :2] == pytest.approx(weights[0, 0])
     assert weights[0, 0] > 10 * weights[0, 2:].max()
@@ -289,14 +290,108 @@ def test_a_constrained_dominant_set_holds_its_user_and_those_who_are_alike():
     assert (weights.sum(1) < 0.999).all()  # without the constraint the active pair alone would be the best
 
 
+@pytest.mark.parametrize("above", [1.01, 1.5, 10.0])
+def test_a_constrained_dominant_set_is_a_maximum_that_a_small_step_anywhere_lowers(above):
+    rng = np.random.default_rng(1)
+    between = rng.integers(5, 9, (6, 6)).astype(np.float32)
+    between = np.triu(between, 1) + np.triu(between, 1).T
+    own = rng.integers(4, 8, (20, 6)).astype(np.float32)
+    alpha = above * np.linalg.eigvalsh(between)[-1]
+
+    weights = dominant_sets(own, between, above)
+
+    for given, x in zip(own, weights, strict=True):
+        payoffs = np.zeros((7, 7))
+        payoffs[0, 1:] = payoffs[1:, 0] = given
+        payoffs[1:, 1:] = between - alpha * np.eye(6)
+        whole = np.append(1 - x.sum(), x)
+        best = whole @ payoffs @ whole
+        assert (whole > 0).all()
+        for other in rng.dirichlet(np.ones(7), 50):
+            moved = 0.99 * whole + 0.01 * other
+            assert moved @ payoffs @ moved < best
+
+
+def test_neighbours_are_the_likest_where_the_constraint_is_tight_and_alike_themselves_where_it_is_loose():
+    """The user is likest active user 2; 0 and 1 are very much alike."""
+    between = np.array([[0, 40, 2], [40, 0, 2], [2, 2, 0]], np.float32)
+    own = np.array([[3, 3, 5]], np.float32)
+
+    assert dominant_sets(own, between, 1.001)[0].argmax() != 2
+    assert dominant_sets(own, between, 10)[0].argmax() == 2
+
+
 def test_neighbours_are_active_users_with_a_common_training_positive():
     """Users 0 and 1 have most positives; user 2 shares two items with 0, user 3 one with 1, user 4 none."""
     rows = [[0, 1, 2, 3], [4, 5, 6, 7], [0, 1], [4], [9]]
     train = np.cumsum([0, *map(len, rows)]), np.array([item for row in rows for item in row], np.int32)
 
-    found = neighbours(train, 10, 0.4, 2)
+    found = neighbours(train, 10, 0.4, 2, 1.001)
 
     assert found.tolist() == [[-1, -1], [-1, -1], [0, -1], [1, -1], [-1, -1]]
+
+
+def published_set(likeness):
+    """What the public code of In-UCDS gives user 0 of (n, n) common items, as it is there; weights of the others."""
+    affinity = likeness.astype(np.float64) / likeness.max()
+    affinity[np.arange(1, len(affinity)), np.arange(1, len(affinity))] -= 1.1 * 1e-3
+    x = np.full(len(affinity), 1e-6)
+    x[0] = 1
+    for _ in range(5):
+        x = x * (affinity @ x)
+        x /= np.linalg.norm(x)
+    return x[1:]
+
+
+def test_sets_as_released_are_those_of_the_public_code():
+    drawn = np.random.default_rng(3).integers(0, 30, (9, 9)).astype(np.float32)
+    likeness = np.triu(drawn, 1) + np.triu(drawn, 1).T
+    between, own = likeness[2:, 2:], likeness[:2, 2:]
+    own[1] *= 3  # the largest number is the second user's own
+
+    found = released_sets(own, between)
+
+    for row, given in enumerate(own):
+        whole = np.block([[np.zeros((1, 1)), given[None]], [given[:, None], between]])
+        assert found[row] == pytest.approx(published_set(whole), rel=1e-3, abs=1e-6)
+    assert not released_sets(np.zeros((1, 3), np.float32), np.zeros((3, 3), np.float32)).any()
+
+
+@pytest.mark.parametrize("pairs", ["batch", "all"])
+def test_users_outside_the_batch_are_pulled_where_all_pairs_are_asked_for(pairs, an_experiment):
+    config = a_pmf("in_ucds", an_experiment.dataset).objective.model_copy(update={"weight": 1.0, "pairs": pairs})
+    pmf = a_pmf("bpr", an_experiment.dataset, initial_deviation=1.0)
+    model = Pmf(len(an_experiment.dataset.users), len(an_experiment.dataset.items), pmf, 1)
+    objective = InUcds(an_experiment, config, CPU)
+    stage = TableStage(model, pmf, an_experiment, lambda: 0.0, objective)
+    before, near = model.users.detach().clone(), objective._neighbours
+    pulled = near[:, 0] >= 0
+    one = pulled.nonzero()[:1, 0]
+
+    stage.step(one, torch.tensor([0]), torch.tensor([1]), torch.Generator())
+    stage._tables.settle()
+
+    moved = (model.users.detach() != before).any(1)
+    assert moved[one].all()
+    assert not moved[~pulled].any()
+    assert moved.sum() == (pulled.sum() if pairs == "all" else 1)
+
+
+@pytest.mark.parametrize("mode", ["strict", "reproduce"])
+def test_sets_as_released_look_at_held_out_positives_in_reproduce_alone(mode, an_experiment, monkeypatch):
+    asked = []
+    experiment = replace(an_experiment, mode=mode)
+    monkeypatch.setattr(
+        "training.base.objective.ucds.neighbours",
+        lambda positives, *_: asked.append(positives) or np.zeros((200, 3), np.int64),
+    )
+    for sets in ("released", "paper"):
+        config = a_pmf("in_ucds", experiment.dataset).objective.model_copy(update={"sets": sets})
+        InUcds(experiment, config, CPU)
+
+    looked_at, paper = (len(indices) for _, indices in asked)
+    assert paper == len(experiment.train[1])
+    assert looked_at == len((experiment.positives if mode == "reproduce" else experiment.train)[1])
 
 
 @pytest.fixture
@@ -310,6 +405,8 @@ def genres_of(data, count=2):
 
 
 def fields_of(kind, data):
+    if kind == "in_ucds as released":
+        return {"kind": "in_ucds", "sets": "released", "pairs": "all"}
     fields = {"kind": kind}
     if kind in ("itfr", "group_dro", "stream_dro", "multifr"):
         fields["users"] = ["gender"]
@@ -478,13 +575,32 @@ def test_a_cosine_base_is_exported_as_one_and_a_lattice_may_follow_it(a_run, sma
     assert np.allclose(np.linalg.norm(bundle.audit.base, axis=1), 1, atol=1e-5)
 
 
-def test_the_card_of_a_base_trained_by_groups_has_their_cells_whatever_the_profile(
-    a_run, small_data, out, cpu, monkeypatch
-):
+def test_what_a_base_was_trained_for_is_in_its_card_whatever_the_profile(a_run, small_data, out, cpu, monkeypatch):
     asked = []
     monkeypatch.setattr("training.run.make_card", lambda *given: asked.append(given[4]) or {})
-    for number, kind in enumerate(("itfr", "dpr", "bpr")):
+    kinds = ("itfr", "dpr", "bpr", "in_ucds", "in_ucds as released")
+    for number, kind in enumerate(kinds):
         base = a_pmf(kind, small_data).model_dump()
-        run(a_run(base=base, fair={"method": "lattice"}, name=f"{kind}{number}"), None, out, cpu)
+        run(a_run(base=base, fair={"method": "lattice"}, name=f"card{number}"), None, out, cpu)
 
-    assert asked == [("utility",), (), ()]
+    assert asked == [("utility",), (), (), ("activity",), ("activity",)]
+
+
+@pytest.mark.parametrize("sets", ["paper", "released"])
+def test_a_card_of_in_ucds_has_the_user_oriented_gap(sets, a_run, out, cpu, monkeypatch):
+    """2,400 users: the most active of the audit users are more than thirty."""
+    monkeypatch.setattr("training.run.make_card", make_card)
+    data = {"reader": "generated", "users": 2400, "items": 80, "interactions_per_user": 10, "seed": 3}
+    objective = {"kind": "in_ucds", "sets": sets, "pairs": "all"}
+    base = {"model": "pmf", "dimensions": 4, "objective": objective, "schedule": {"epochs": 1}}
+
+    bundle = read_bundle(
+        run(a_run(data=data, base=base, fair={"method": "lattice"}, profile="protected"), None, out, cpu)
+    )
+
+    rows = {tuple(row["sensitive"]): row for row in bundle.card["fairness"]["activity"]}
+    assert set(bundle.card["fairness"]) == {"protocol", "activity"}
+    assert () in rows
+    for row in rows.values():
+        assert row["gap"]["value"] == pytest.approx(abs(row["active"]["ndcg@10"] - row["others"]["ndcg@10"]))
+        assert row["active"]["n"] >= 30

@@ -116,13 +116,17 @@ class TableStage:
         return len(self._triples)
 
     def step(self, users: Tensor, positives: Tensor, negatives: Tensor, rng: torch.Generator) -> None:
-        """Adam on the rows that a batch touches: to the model they are small tables."""
-        user_rows, own = torch.unique(users, return_inverse=True)
+        """Adam on the rows that a batch, or its objective, touches: to the model they are small tables."""
+        also = self._objective.also_users
+        looked_at = users if also is None else torch.cat([users, also])
+        user_rows, own = torch.unique(looked_at, return_inverse=True)
         item_rows, pairs = torch.unique(torch.stack([positives, negatives]), return_inverse=True)
         rows = {"users": user_rows, **dict.fromkeys(self._model.by_item, item_rows)}
         taken = self._tables.take(rows)
         known = {name: self._model.get_buffer(name).index_select(0, item_rows) for name in self._model.constant_by_item}
-        batch = Batch(self._model, taken | known, rows, users, positives, negatives, own, pairs[0], pairs[1], rng)
+        batch = Batch(
+            self._model, taken | known, rows, users, positives, negatives, own[: len(users)], pairs[0], pairs[1], rng
+        )
         loss = self._objective.loss(batch)
         self._model.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ from training.base.contract import Base
 from training.base.deep import DeepConfig, train_deep
 from training.base.lightgcn import LightgcnConfig, train_lightgcn
 from training.base.mm_lattice import MmLatticeConfig, train_mm_lattice
-from training.base.objective.config import Grouped
+from training.base.objective.config import Grouped, InUcdsConfig
 from training.base.objective.make import refuse_unfit_objective
 from training.base.pmf import PmfConfig, train_pmf
 from training.base.sequence.config import Bert4recConfig, SasrecConfig, SequenceConfig
@@ -91,9 +91,13 @@ def refuse_unfit_base(experiment: Experiment, config: BaseConfig) -> None:
         refuse_unfit_objective(experiment, config.objective)
 
 
-def trained_by_groups(config: BaseConfig) -> bool:
-    """Whether its objective looks at groups of users: what it did for them belongs in the card."""
-    return isinstance(config, PmfConfig) and isinstance(config.objective, Grouped)
+def belongs_in_card(config: BaseConfig) -> tuple[str, ...]:
+    """Metrics of a card that say what the base was trained for; they are measured whatever else is."""
+    if not isinstance(config, PmfConfig):
+        return ()
+    if isinstance(config.objective, Grouped):
+        return ("utility",)
+    return ("activity",) if isinstance(config.objective, InUcdsConfig) else ()
 
 
 def dimensions_of(config: BaseConfig, vectors: BroughtVectors | None) -> int:

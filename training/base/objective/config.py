@@ -122,6 +122,14 @@ class InUcdsConfig(_Frozen):
     """Users with few positives follow active ones; no attribute is looked at."""
 
     kind: Literal["in_ucds"] = "in_ucds"
+    sets: Literal["paper", "released"] = "paper"
+    """How a user's neighbours are found: `paper` by constrained dominant sets; `released` as the public code does it,
+    where the constraint has no weight, which looks at held-out positives too in `reproduce`."""
+    constraint: float = Field(default=1.1, ge=1.001, le=1000)
+    """α of a constrained dominant set, relative to the eigenvalue that it must be above. The larger it is, the more are
+    neighbours those most like the user; near 1 they are those most like each other. `released` does not read it."""
+    pairs: Literal["batch", "all"] = "batch"
+    """Which users are pulled in a step: those of the batch, or everybody, as published, at the price of all users."""
     active: float = Field(default=0.05, gt=0, le=0.5)
     """Share of the users, those with most training positives; at most 2,000 of them."""
     neighbours: PositiveInt = 3

@@ -48,6 +48,8 @@ class Objective(ABC):
 
     unit_length = False
     """Whether only directions count: vectors are brought to length 1 for validation and export, a score is a cosine."""
+    also_users: Tensor | None = None
+    """Rows of users that every step looks at beside those of its batch."""
 
     def negatives(self, sampler: NegativeSampler, users: Tensor, model: nn.Module, rng: torch.Generator) -> Tensor:
         """A negative for each of (n,) user rows; ``model`` as its tables stand, some rows a few steps behind."""
