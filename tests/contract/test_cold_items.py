@@ -30,6 +30,7 @@ BASES = {
     "pmf": EPOCHS | {"model": "pmf"},
     "vbpr": EPOCHS | {"model": "vbpr", "feature_dimensions": 4},
     "mm_lattice": {"model": "mm_lattice", "dimensions": 8, "steps": 4, "schedule": SCHEDULE},
+    "freedom": {"model": "freedom", "dimensions": 8, "steps": 4, "schedule": SCHEDULE},
     "sasrec": EPOCHS | {"model": "sasrec", "length": 10, "batch": 64},
     "prism": EPOCHS | {"model": "sasrec", "length": 10, "batch": 64, "prism": {}},
 }

@@ -51,6 +51,7 @@ METHODS = {
     "pmf-lattice": (PMF, {"method": "lattice"}),
     "lightgcn-lattice": (LIGHTGCN, {"method": "lattice"}),
     "lightgcn-ffvae": (LIGHTGCN, FFVAE),
+    "freedom-lattice": (LIGHTGCN | {"model": "freedom"}, {"method": "lattice"}),
     "autorec-lattice": (AUTOREC, {"method": "lattice"}),
     "multvae-lattice": (MULTVAE, {"method": "lattice"}),
     "multvae-afrl": (MULTVAE | {"item_biases": False}, AFRL),
@@ -96,7 +97,7 @@ def trained(request, tmp_path_factory):
     """What was trained, itself, the folder of the bundle exported from it, and the dtype of its parts."""
     torch.set_num_threads(1)
     base_model, method, dtype = (*METHODS[request.param], "float32")[:3]
-    reads = method["method"] == "fmmrec" or "prism" in base_model
+    reads = method["method"] == "fmmrec" or "prism" in base_model or base_model["model"] == "freedom"
     features = {"modalities": {"looks": {}, "sound": {}}, "featureless": 0.1} if reads else {}
     config = RunConfig.model_validate(
         {

@@ -46,6 +46,7 @@ BASES = {
     "multvae": ROWS | {"hidden": 128},
     "diffrec": ROWS | {"hidden": 128},
     "mm_lattice": {"dimensions": 64, "steps": 6, "schedule": ONCE},
+    "freedom": {"dimensions": 64, "steps": 6, "schedule": ONCE},
 }
 METHODS = {
     "lattice": {"leakage_at_most": 1.0},
@@ -88,6 +89,7 @@ EACH = [
     ("multvae", "lattice"),
     ("diffrec", "diffairec"),
     ("mm_lattice", "fmmrec"),
+    ("freedom", "lattice"),
 ]
 """Every base and every method once: the code of a method is the same over each base."""
 VARIANTS = [
@@ -116,7 +118,7 @@ GENERATED = {
 
 
 def configuration(base, method, base_changes=None, changes=None, **fields):
-    reads = base in ("vbpr", "mm_lattice") or "prism" in (base_changes or {})
+    reads = base in ("vbpr", "mm_lattice", "freedom") or "prism" in (base_changes or {})
     features = {"modalities": {"looks": {}, "sound": {}}} if reads else {}
     fields |= {"name": "short", "seed": 5, "data": GENERATED | features}
     fields["base"] = {"model": base, **BASES[base], **(base_changes or {})}

@@ -113,7 +113,7 @@ class Lightgcn(nn.Module):
             self.users.normal_(0, config.initial_deviation, generator=rng)
             self.items.normal_(0, config.initial_deviation, generator=rng)
 
-    def epoch_begins(self) -> None:
+    def epoch_begins(self, rng: torch.Generator) -> None:
         """Do what is done once an epoch: nothing here."""
 
     def propagated(self) -> tuple[Tensor, Tensor]:
@@ -151,7 +151,7 @@ class LightgcnStage:
 
     def epoch(self, rng: torch.Generator) -> int:
         """One pass over the positives in random order, a fresh negative for each."""
-        self._model.epoch_begins()
+        self._model.epoch_begins(rng)
         for batch in self._triples.batches(self._batch, rng):
             loss = self._model(*batch)
             self._adam.zero_grad()

@@ -52,7 +52,7 @@ class MmLattice(Lightgcn):
         super().__init__(graph, users, items, config, seed)
         self.of_items, self._steps = of_items, config.item_layers
 
-    def epoch_begins(self) -> None:
+    def epoch_begins(self, rng: torch.Generator) -> None:
         """Choose neighbours by the features as they are mapped now."""
         self.of_items.choose()
 

@@ -14,6 +14,7 @@ from training.base.autoencoder.train import train_autoencoder
 from training.base.cold import refuse_few_described
 from training.base.contract import Base
 from training.base.deep import DeepConfig, train_deep
+from training.base.freedom import FreedomConfig, train_freedom
 from training.base.lightgcn import LightgcnConfig, train_lightgcn
 from training.base.mm_lattice import MmLatticeConfig, train_mm_lattice
 from training.base.objective.config import Grouped, InUcdsConfig
@@ -53,6 +54,7 @@ BaseConfig = Annotated[
     | Annotated[MultvaeConfig, Tag("multvae")]
     | Annotated[DiffrecConfig, Tag("diffrec")]
     | Annotated[MmLatticeConfig, Tag("mm_lattice")]
+    | Annotated[FreedomConfig, Tag("freedom")]
     | Annotated[SasrecConfig, Tag("sasrec")]
     | Annotated[Bert4recConfig, Tag("bert4rec")]
     | Annotated[VectorsConfig, Tag("vectors")],
@@ -80,7 +82,7 @@ def refuse_unfit_base(experiment: Experiment, config: BaseConfig) -> None:
         problem = "has weights of its own for every item and reads no features, so cold items cannot be served"
         allowed = "data.cold = 'drop', or another base"
         raise ConfigError("base.model", problem, value=config.model, allowed=allowed)
-    reads_features = isinstance(config, VbprConfig | MmLatticeConfig)
+    reads_features = isinstance(config, VbprConfig | MmLatticeConfig | FreedomConfig)
     if reads_features and not experiment.dataset.modalities:
         raise ConfigError("base.model", "needs item features", value=config.model, allowed="with data.modalities")
     if experiment.dataset.cold.ids or reads_features:
@@ -142,6 +144,8 @@ def train_base(
             return train_autoencoder(experiment, config, checkpoint, device)
         case MmLatticeConfig():
             return train_mm_lattice(experiment, config, checkpoint, device)
+        case FreedomConfig():
+            return train_freedom(experiment, config, checkpoint, device)
         case DeepConfig():
             return train_deep(experiment, config, checkpoint, device)
         case SasrecConfig() | Bert4recConfig():
