@@ -37,7 +37,7 @@ SMALL = {
     "paper": "--configs . --out out --bases bases --weights 0.1",
     "pot_au": "--config pot-au.toml --out out --bases als --only D2D --steps 2",
     "prism": "--config prism.toml --out out --seeds 1 --epochs 2",
-    "reranking": "bundles/small --candidates 15 --time-s 3",
+    "reranking": "bundles/small --candidates 15 --time-s 1",
     "scale": "--items 600 --attributes --tastes clustered --users 400 --seconds 1 --rounds 1",
     "scale_plots": "",
     "serving": "--users 600 --seconds 1 --rounds 1",

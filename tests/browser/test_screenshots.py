@@ -22,7 +22,7 @@ WITHIN_S = 560
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="chromium (Debian package chromium) is not installed")
 def test_every_page_and_a_report_has_its_picture(a_shop, tmp_path):
-    folder = a_shop({"version": "1"})
+    folder = a_shop({"version": "1", "attributes": ("gender",)})
     command = [sys.executable, "deploy/screenshots.py", "--bundle", str(folder), "--out", str(tmp_path / "pictures")]
 
     with (tmp_path / "said").open("w") as said:

@@ -47,6 +47,8 @@ from service.store import Database, LogFilter, LogRecord, LogRow, Purpose, Store
 
 MakeApp = Callable[..., FastAPI]
 MakeClient = Callable[..., "Client"]
+PATIENT_S = 20.0
+"""How long an app waits for an answer, unless a test says otherwise: on a busy machine two seconds pass with nothing done."""
 
 
 class Client:
@@ -149,7 +151,7 @@ def an_app(a_bundle_folder: Callable[..., Path], database_url: Callable[[], Secr
 
     def make(*, settings: dict[str, Any] | None = None, folder: Path | None = None, **bundle: Any) -> FastAPI:
         folder = folder or a_bundle_folder(**bundle)
-        given = {"database_url": database_url(), **(settings or {})}
+        given = {"database_url": database_url(), "deadline_s": PATIENT_S, **(settings or {})}
         return create_app(Settings(bundle=folder, **given), load_model(folder, "cpu"))
 
     return make
@@ -215,7 +217,7 @@ def a_recommender(
     ) -> AsyncIterator[Desk]:
         folder = folder or a_bundle_folder(**bundle)
         policy = policy or Policy()
-        ours = {"database_url": database_url(), "deadline_s": 20.0, "cache": "off", "audit_priority": "normal"}
+        ours = {"database_url": database_url(), "deadline_s": PATIENT_S, "cache": "off", "audit_priority": "normal"}
         given = ours | (settings or {})
         limits = Settings(bundle=folder, default=policy.default, required=policy.required, **given)
         runtime = Runtime(limits, load_model(folder, "cpu"), make_logger("error"))

@@ -220,7 +220,7 @@ def write_long(folder: Path, rows: int, suffix: str) -> Path:
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_memory_does_not_grow_with_the_text_of_the_interactions(tmp_path, suffix):
     """What one process took at most after few rows, and after many: far more than what is read ahead."""
-    few, many = 100_000, 600_000
+    few, many = 100_000, 400_000
     folders = [write_long(tmp_path / str(rows), rows, suffix) for rows in (few, many)]
 
     command = [sys.executable, "-c", PEAKS, *map(str, folders)]

@@ -31,7 +31,7 @@ pytestmark = [
 ]
 
 
-SEEDS = (2020, 1, 2)
+SEEDS = (2020, 1)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_the_base_ranks_far_better_than_popularity(trained):
 
 
 def test_gender_is_withheld_from_attackers_on_audit_users(trained):
-    """With any of three training seeds, from some 540 train users."""
+    """With either of two training seeds, from some 540 train users."""
     experiment, base, fair = trained
     labels = experiment.dataset.labels[:, experiment.attributes.index("gender")].astype(np.int64)
     users = Users(*(np.flatnonzero(experiment.user_split == part) for part in (AUDIT, TRAIN)))

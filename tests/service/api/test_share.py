@@ -307,7 +307,8 @@ def test_exposure_is_compared_by_the_version_that_answered(client):
 def test_a_restart_goes_on_with_the_share_from_its_first_answer_on(a_bundle_folder, run_app, tmp_path):
     folder = a_bundle_folder(**SIZE)
     a_bundle_folder(version="2", seed=2, **SIZE)
-    settings = Settings(bundle=folder, database_url=f"sqlite:///{tmp_path}/store.db", secret="a secret of many letters")
+    url = f"sqlite:///{tmp_path}/store.db"
+    settings = Settings(bundle=folder, database_url=url, deadline_s=20, secret="a secret of many letters")
 
     async def versions(http):
         pages = [(await http.get(f"/recommend?user={user}")).json() for user in USERS[:80]]
@@ -330,7 +331,7 @@ def test_a_start_that_cannot_load_the_second_version_serves_the_active_one_and_s
 ):
     folder = a_bundle_folder()
     other = a_bundle_folder(version="2", seed=2)
-    settings = Settings(bundle=folder, database_url=f"sqlite:///{tmp_path}/store.db")
+    settings = Settings(bundle=folder, database_url=f"sqlite:///{tmp_path}/store.db", deadline_s=20)
 
     async def story(*, begins):
         async with run_app(create_app(settings, load_model(folder, "cpu"))) as http:

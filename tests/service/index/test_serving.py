@@ -33,7 +33,7 @@ def a_service(folder, database_url, run_app):
     """A running service around an index of one kind."""
 
     def make(kind, **settings):
-        given = Settings(bundle=folder, database_url=database_url(), cache="off", index=kind, **settings)
+        given = Settings(bundle=folder, database_url=database_url(), cache="off", deadline_s=20, index=kind, **settings)
         url = given.milvus_url and given.milvus_url.get_secret_value()
         app = create_app(given, load_model(folder, "cpu", kind, milvus_url=url))
         return app, run_app(app)

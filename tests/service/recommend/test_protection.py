@@ -205,6 +205,7 @@ class World:
         scores = [-order(item)[0] for item in ranked]
         expected = self.balanced(ranked, scores, target)[before : before + query["k"]]
 
+        assert "items" in page, page
         assert {entry["attribute"]: entry["source"] for entry in page["sensitive"]["applied"]} == why
         assert (page["balance"] and page["balance"]["target"]) == (None if balance == "none" else balance)
         assert (page["fallback"], page["model"]["version"]) == ("popular" if popular else None, self.version)
