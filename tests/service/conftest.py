@@ -48,7 +48,7 @@ from service.store import Database, LogFilter, LogRecord, LogRow, Purpose, Store
 MakeApp = Callable[..., FastAPI]
 MakeClient = Callable[..., "Client"]
 PATIENT_S = 20.0
-"""How long an app waits for an answer, unless a test says otherwise: on a busy machine two seconds pass with nothing done."""
+"""How long an app waits for an answer, unless a test says otherwise: on a busy machine nothing happens for seconds."""
 
 
 class Client:
