@@ -124,7 +124,7 @@ def test_what_cannot_be_is_refused_in_one_line(run, url, words, reason):
 
 def test_keys_can_be_made_while_the_service_has_the_database(run, url):
     async def story():
-        store = Store(url)
+        store = Store(url, deadline_s=20)
         store.start()
         try:
             secret = await asyncio.to_thread(lambda: run("keys", "create", "app", "--scopes", "recommend")[1])
@@ -143,7 +143,7 @@ def test_a_backup_is_taken_while_the_service_runs_and_put_back_when_it_does_not(
     copy = tmp_path / "copy.db"
 
     async def story():
-        store = Store(url)
+        store = Store(url, deadline_s=20)
         store.start()
         await store.change(put_requirement, "ripley", ("age",))
         assert run("backup", str(copy))[0] == 0
@@ -155,7 +155,7 @@ def test_a_backup_is_taken_while_the_service_runs_and_put_back_when_it_does_not(
     assert run("restore", str(copy))[0] == 0
 
     async def restored():
-        store = Store(url)
+        store = Store(url, deadline_s=20)
         store.start()
         assert store.known.user("ripley").requirement == ("age",)
         await store.close()

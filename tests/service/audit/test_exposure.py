@@ -175,7 +175,7 @@ def test_pseudonyms_are_found_and_so_is_what_was_logged_before_there_were_any(a_
     folder = a_bundle_folder(users=90)
 
     async def before():
-        store = Store(ready_url)
+        store = Store(ready_url, deadline_s=20)
         store.start()
         facts = ("tiny", "1", read_bundle(folder).description.content_hash, ["gender", "age"])
         model = await store.change(register_model, *facts)

@@ -374,7 +374,7 @@ async def test_two_replicas_never_do_a_run_twice(a_model, a_measurable_folder, r
     monkeypatch.setattr(Child, "start", start)
     serving = Serving(Arms(ServedModel(load_model(folder, "cpu"), 1, Policy())))
     async with AsyncExitStack() as stack:
-        stores = [Store(ready_postgres) for _ in range(2)]
+        stores = [Store(ready_postgres, deadline_s=20) for _ in range(2)]
         for store in stores:
             store.start()
             stack.push_async_callback(store.close)

@@ -34,7 +34,8 @@ def open_store(ready_url: str) -> OpenStore:
 
     @asynccontextmanager
     async def opened(**options: Any) -> Any:
-        store = Store(ready_url, **options)
+        patient = {"deadline_s": 20.0}  # on a busy machine nothing happens for seconds
+        store = Store(ready_url, **patient | options)
         store.start()
         try:
             yield store

@@ -29,7 +29,7 @@ def test_a_backup_under_load_is_restored(tmp_path, a_model, a_record, logged):
         return [record.request_id for record in records]
 
     async def after():
-        store = Store(url)
+        store = Store(url, deadline_s=20)
         store.start()
         found = [row.request_id for row in await logged(store)]
         await store.log([a_record(await a_model(store))])

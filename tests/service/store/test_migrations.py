@@ -79,7 +79,7 @@ def test_a_schema_of_a_newer_version_is_refused(database):
 
 def test_postgresql_waits_for_the_command_and_sqlite_helps_itself(url):
     if url.startswith("sqlite"):
-        store = Store(url)
+        store = Store(url, deadline_s=20)
         check_schema(store.database)
         store._let_go()
     else:

@@ -53,7 +53,7 @@ def _facts(known: StateCache):
 )
 def test_hearing_of_changes_bit_by_bit_ends_where_a_fresh_start_begins(steps):
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(f"sqlite:///{folder}/store.db")
+        store = Store(f"sqlite:///{folder}/store.db", deadline_s=20)
         database, follower = store.database, StateCache()
 
         for (change, *arguments), look in steps:
@@ -90,7 +90,7 @@ async def _closed(store):
 
 def test_another_replica_refuses_an_answer_made_without_a_new_requirement(ready_postgres, a_model, a_record):
     async def story():
-        here, there = Store(ready_postgres), Store(ready_postgres)
+        here, there = (Store(ready_postgres, deadline_s=20) for _ in range(2))
         here.start()
         there.start()
         model = await a_model(here)
@@ -113,7 +113,7 @@ def test_another_replica_refuses_an_answer_made_without_a_new_requirement(ready_
 
 def test_an_idle_replica_hears_of_keys_hidden_items_erasure_and_models(ready_postgres, a_model, eventually):
     async def story():
-        here, there = Store(ready_postgres), Store(ready_postgres)
+        here, there = (Store(ready_postgres, deadline_s=20) for _ in range(2))
         here.start()
         there.start()
         model = await a_model(here)
