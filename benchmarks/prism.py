@@ -1,13 +1,14 @@
 """PRISM on MovieLens-1M: SASRec alone, with plots, with audio, with both.
 
-    python benchmarks/prism.py --data ML1M_FOLDER [--seeds 1 2 3] [--epochs 20] [--only "plot, audio" …] [--write-only]
+    python benchmarks/prism.py --data ML1M_FOLDER [--seeds 1 2 3] [--epochs 20] [--long 40] [--write-only]
 
-Every run is the base of training/configs/ml1m-sasrec-prism.toml with other modalities, for at most so many epochs, the
-best of them by validation; what is in --out already is not run again. Sampled N@10 (99 items not in seen) and full N@10
-of the test positive, over all users whom training met; a seed has its own weights and its own negatives, the same for
-all rows. `s` are seconds of an epoch on one thread, validation left out. Leakage is the AUC of the strongest of the
-quick profile's attackers on the vectors of audit users, nothing protected. Writes prism.json and the tables of
-prism.md.
+Every run is the base of training/configs/ml1m-sasrec-prism.toml with other modalities, for at most --epochs epochs, the
+best of them by validation; what is in --out already is not run again. The first seed has two rows more: experts that
+pay nothing, and, for at most --long epochs, the base alone and with all modalities. Sampled N@10 (99 items not in seen)
+and full N@10 of the test positive, over all users whom training met; a seed has its own weights and its own negatives,
+the same for all rows. `s` are processor seconds of an epoch on one thread. Leakage is the AUC of the
+strongest of the quick profile's attackers on the vectors of audit users, nothing protected. Writes prism.json and the
+table of prism.md.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import json
 import logging
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, combinations
 from pathlib import Path
@@ -58,23 +60,32 @@ def main() -> int:
     config = read_config(options.config)
     if not options.write_only:
         dataset = load(config.data, options.data)
-        for seed in options.seeds:
-            for name, base in variants(config, options.epochs).items():
-                path = options.out / f"{name} {seed}.json"
-                if (not options.only or name in options.only) and not path.exists():
-                    found = measured(config.model_copy(update={"base": base, "seed": seed}), dataset, options.out)
-                    path.write_text(json.dumps({"modalities": name, "seed": seed} | found, indent=1) + "\n", "utf-8")
-                    print(path.stem, found, flush=True)
-    order = list(variants(config, options.epochs))
+        for name, seed, epochs in plan(list(variants(config, 1)), options.seeds, options.epochs, options.long):
+            path = options.out / f"{name} {seed} {epochs}.json"
+            if not path.exists():
+                update = {"base": variants(config, epochs)[name], "seed": seed}
+                found = measured(config.model_copy(update=update), dataset, options.out)
+                whole = {"modalities": name, "seed": seed, "epochs": epochs} | found
+                path.write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
+                print(path.stem, found, flush=True)
+    order = list(variants(config, 1))
     rows = [json.loads(path.read_text("utf-8")) for path in options.out.glob("*.json")]
-    rows.sort(key=lambda row: (order.index(row["modalities"]), row["seed"]))
+    rows.sort(key=lambda row: (row["epochs"], order.index(row["modalities"]), row["seed"]))
     told = circumstances(("torch", "numpy", "scikit-learn"))
-    whole = json.dumps(told | {"epochs": options.epochs, "rows": rows}, indent=1, allow_nan=False)
-    (options.results / "prism.json").write_text(whole + "\n", "utf-8")
-    tables = {"modalities": "\n".join(table(rows, order)), "circumstances": f"{sentence(told)}."}
+    kept = json.dumps(told | {"rows": rows}, indent=1, allow_nan=False)
+    (options.results / "prism.json").write_text(kept + "\n", "utf-8")
+    tables = {"modalities": "\n".join(table(rows)), "circumstances": f"{sentence(told)}."}
     write_between(options.results / "prism.md", "PRISM on MovieLens-1M", tables)
     print(tables["modalities"])
     return 0
+
+
+def plan(names: Sequence[str], seeds: Sequence[int], epochs: int, long: int) -> Iterator[tuple[str, int, int]]:
+    """Rows to make: name, seed, epochs."""
+    for seed in seeds:
+        yield from ((name, seed, epochs) for name in names if name != NO_PRICES or seed == seeds[0])
+    *_, last = (name for name in names if name != NO_PRICES)
+    yield from ((name, seeds[0], long) for name in (ALONE, last))
 
 
 def variants(config: RunConfig, epochs: int) -> Mapping[str, SequenceConfig]:
@@ -97,15 +108,17 @@ def variants(config: RunConfig, epochs: int) -> Mapping[str, SequenceConfig]:
 def measured(config: RunConfig, dataset: Dataset, out: Path) -> dict[str, Any]:
     """One base."""
     experiment = experiment_of(config, dataset)
-    path = out / "bases" / f"{file_of(config)}.safetensors"
+    path = out / "bases" / file_of(config)
+    began = time.process_time()
     base = train_base(experiment, config.base, path, torch.device("cpu"))
+    took = time.process_time() - began
     saved = checkpoint.load(path)
     assert saved is not None
     progress = saved[1]
     return {
         **accuracy(experiment, base),
-        "epoch_s": progress.seconds / progress.epoch,
-        "epochs": progress.epoch,
+        "epoch_s": took / progress.epoch,
+        "trained": progress.epoch,
         "best_epoch": progress.best_epoch,
         "validation": progress.best_score,
         "leakage": {name: leaked(experiment, base, name) for name in ATTRIBUTES if name in experiment.attributes},
@@ -113,10 +126,11 @@ def measured(config: RunConfig, dataset: Dataset, out: Path) -> dict[str, Any]:
 
 
 def file_of(config: RunConfig) -> str:
-    """A file name that differs with the base and the seed."""
-    prism = config.base.prism if isinstance(config.base, SequenceConfig) else None
+    """A checkpoint's name, another one for each base and seed."""
+    assert isinstance(config.base, SequenceConfig)
+    prism, epochs = config.base.prism, config.base.schedule.epochs
     prices = "" if prism is None or prism.uniqueness else "-free"
-    return f"{config.seed}-{ALONE if prism is None else '-'.join(prism.modalities)}{prices}"
+    return f"{config.seed}-{epochs}-{ALONE if prism is None else '-'.join(prism.modalities)}{prices}.safetensors"
 
 
 def accuracy(experiment: Experiment, base: Base) -> dict[str, float]:
@@ -142,21 +156,20 @@ def leaked(experiment: Experiment, base: Base, name: str) -> float:
     return leakage(base.users, labels, whom, QUICK, attribute=name, target="base", ordered=ordered, seed=0).auc
 
 
-def table(rows: Sequence[Mapping[str, Any]], order: Sequence[str]) -> Iterator[str]:
-    """Means and spreads over seeds, and what changed beside the base alone of the same seed."""
-    alone = {row["seed"]: row for row in rows if row["modalities"] == ALONE}
-    yield "| SASRec with | seeds | sampled N@10 | change | full N@10 | change | s | best epoch | gender | age |"
-    yield "|---|---|---|---|---|---|---|---|---|---|"
-    for name in order:
-        mine = [row for row in rows if row["modalities"] == name]
-        if not mine:
-            continue
-        cells = [name, str(len(mine))]
+def table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Means and spreads over seeds, and what changed beside the base alone of the same seed and as many epochs."""
+    alone = {(row["seed"], row["epochs"]): row for row in rows if row["modalities"] == ALONE}
+    heads = "epochs | SASRec with | seeds | sampled N@10 | change | full N@10 | change | s | best epoch | gender | age"
+    yield f"| {heads} |"
+    yield "|---" * len(heads.split("|")) + "|"
+    for epochs, name in dict.fromkeys((row["epochs"], row["modalities"]) for row in rows):
+        mine = [row for row in rows if (row["epochs"], row["modalities"]) == (epochs, name)]
+        cells = [str(epochs), name, str(len(mine))]
         for kind in ("sampled", "full"):
-            paired = [row[kind] - alone[row["seed"]][kind] for row in mine if row["seed"] in alone]
+            paired = [row[kind] - alone[row["seed"], epochs][kind] for row in mine if (row["seed"], epochs) in alone]
             cells += [_mean([row[kind] for row in mine]), "" if name == ALONE or not paired else _mean(paired, "+.4f")]
         cells += [
-            f"{np.mean([row['epoch_s'] for row in mine]):.1f}",
+            f"{np.mean([row['epoch_s'] for row in mine if 'epoch_s' in row] or np.nan):.1f}",
             ", ".join(str(row["best_epoch"]) for row in mine),
         ]
         cells += [_mean([row["leakage"][each] for row in mine], ".3f") for each in ATTRIBUTES]
@@ -172,10 +185,10 @@ def _options() -> argparse.Namespace:
     command = Command(__doc__, RESULTS)
     command.add_argument("--data", type=Path, help="folder of MovieLens-1M")
     command.add_argument("--out", type=Path, default=Path("bundles/prism"))
-    command.add_argument("--only", nargs="+", help="run only these rows")
     command.add_size("--config", type=Path, default=CONFIG)
     command.add_size("--seeds", type=int, nargs="+", default=[1, 2, 3])
     command.add_size("--epochs", type=int, default=20)
+    command.add_size("--long", type=int, default=40)
     command.add_argument("--write-only", action="store_true", help="run nothing")
     return command.options()
 

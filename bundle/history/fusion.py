@@ -8,14 +8,25 @@ that the reader may see: up to t where the model reads from left to right, all o
 
 Source: PRISM, WWW 2026, arXiv 2601.10944; what differs is in docs/algorithms/prism.md.
 
-Letters: B batch, L positions, d dimensions, E experts.
+Letters: B batch, L positions, d dimensions, E experts, n items.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu
+from torch.nn.functional import embedding, embedding_bag, gelu
+
+
+class Said(NamedTuple):
+    """What modalities say of n items."""
+
+    modal: Tensor
+    """(n, d) e, the sum of their projected modalities."""
+    experts: Tensor
+    """(n, E, d) f."""
 
 
 class Fusion(nn.Module):
@@ -32,26 +43,33 @@ class Fusion(nn.Module):
     temperature: Tensor
     """τ, above 0."""
 
-    def forward(self, vectors: Tensor, present: Tensor, modal: Tensor, experts: Tensor, *, causal: bool) -> Tensor:
+    def forward(self, vectors: Tensor, present: Tensor, places: Tensor, said: Said, *, causal: bool) -> Tensor:
         """Item vectors as the sequence encoder reads them.
 
         Args:
             vectors: (B, L, d) item vectors.
             present: (B, L) bool, False where nothing may be seen of an item: padding, and what a mask hides.
-            modal: (B, L, d) e.
-            experts: (B, L, E, d) f.
+            places: (B, L) where the items are among the n of ``said``.
+            said: what modalities say of n items.
             causal: whether a position may see those up to itself alone.
 
         Returns:
             (B, L, d); what stands where ``present`` is False means nothing.
         """
-        weights = self.weights(vectors, present, experts, causal=causal)
-        return vectors + self.scale * (modal + (weights[..., None] * experts).sum(-2))
+        many = said.experts.shape[1]
+        weights = self.weights(vectors, present, places, said, causal=causal).flatten(0, 1)
+        rows = many * places.flatten()[:, None] + torch.arange(many, device=places.device)
+        table = said.experts.flatten(0, 1)  # a weighted sum of its rows for each position: nothing is gathered
+        heard = embedding_bag(rows, table, mode="sum", per_sample_weights=weights).view_as(vectors)
+        return vectors + self.scale * (embedding(places, said.modal) + heard)
 
-    def weights(self, vectors: Tensor, present: Tensor, experts: Tensor, *, causal: bool) -> Tensor:
+    def weights(self, vectors: Tensor, present: Tensor, places: Tensor, said: Said, *, causal: bool) -> Tensor:
         """(B, L, E) how much each expert counts, 1 together; arguments as of a call."""
-        asked = torch.cat([experts.flatten(2), vectors.shape[-1] ** 0.5 * _means(vectors, present, causal)], dim=-1)
-        return torch.softmax(self.weigh(gelu(self.gate(asked))) / self.temperature, dim=-1)
+        of_experts = said.experts.shape[1] * vectors.shape[-1]
+        item, reader = self.gate.weight[:, :of_experts], self.gate.weight[:, of_experts:]
+        items = embedding(places, said.experts.flatten(1) @ item.T)
+        readers = vectors.shape[-1] ** 0.5 * _means(vectors, present, causal) @ reader.T
+        return torch.softmax(self.weigh(gelu(items + readers + self.gate.bias)) / self.temperature, dim=-1)
 
 
 def _means(vectors: Tensor, present: Tensor, causal: bool) -> Tensor:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bundle.errors import DamagedError
-from bundle.history.fusion import Fusion
+from bundle.history.fusion import Fusion, Said
 from bundle.history.sequence import FILE, LARGEST, SIZES, SequenceEncoder
 from bundle.manifest import ArraySpec, Network
 
@@ -39,9 +39,11 @@ class PrismEncoder(SequenceEncoder):
 
     def read(self, items: NDArray[np.int64], present: Tensor, item_vectors: NDArray[np.float32]) -> Tensor:
         """(B, L, d) item vectors, and what the modalities say of the items."""
-        modal, experts = (torch.from_numpy(self.tables[name][items]).to(self.positions) for name in (MODAL, EXPERTS))
+        each, places = np.unique(items, return_inverse=True)
+        said = Said(*(torch.from_numpy(self.tables[name][each]).to(self.positions) for name in (MODAL, EXPERTS)))
         vectors = super().read(items, present, item_vectors)
-        return self.fusion(vectors, present, modal, experts, causal=self.causal)  # type: ignore[no-any-return]
+        there = torch.from_numpy(places.reshape(items.shape)).to(self.positions.device)
+        return self.fusion(vectors, present, there, said, causal=self.causal)  # type: ignore[no-any-return]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The tensors of history.safetensors."""

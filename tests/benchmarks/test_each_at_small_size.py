@@ -36,7 +36,7 @@ SMALL = {
     "million": "--users 400 --items 100 --seconds 1 --rounds 1 --config million.toml --masks ;gender",
     "paper": "--configs . --out out --bases bases --weights 0.1",
     "pot_au": "--config pot-au.toml --out out --bases als --only D2D --steps 2",
-    "prism": "--config prism.toml --out out --seeds 1 --epochs 2",
+    "prism": "--config prism.toml --out out --seeds 1 --epochs 1 --long 2",
     "reranking": "bundles/small --candidates 15 --time-s 1",
     "scale": "--items 600 --attributes --tastes clustered --users 400 --seconds 1 --rounds 1",
     "scale_plots": "",

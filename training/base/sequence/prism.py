@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, gelu, relu
 
+from bundle.history.fusion import Said
 from bundle.history.prism import EXPERTS, MODAL
 from training.base.cold import FEWEST_ITEMS, in_usual_units
 from training.base.sequence.prism_config import MOST_MODALITIES, PrismConfig
@@ -24,15 +25,6 @@ from training.errors import ConfigError, TooLittleDataError
 from training.experiment import Experiment
 
 _ROWS = 8192
-
-
-class Said(NamedTuple):
-    """What is told of items."""
-
-    modal: Tensor
-    """(n, d) the sum of their projected modalities."""
-    experts: Tensor
-    """(n, E, d)."""
 
 
 class Experts(nn.Module):

@@ -74,11 +74,9 @@ class SequenceModel(nn.Module):
         vectors = embedding(rows, self.items)
         if self.experts is None or not isinstance(self.encoder, PrismEncoder):
             return vectors
-        each, place = torch.unique(rows, return_inverse=True)
-        said = self.experts(each)
-        modal = embedding(place, said.modal)
-        heard = embedding(place, said.experts.flatten(1)).view(*place.shape, *said.experts.shape[1:])
-        return self.encoder.fusion(vectors, present, modal, heard, causal=self.encoder.causal)  # type: ignore[no-any-return]
+        each, places = torch.unique(rows, return_inverse=True)
+        said, causal = self.experts(each), self.encoder.causal
+        return self.encoder.fusion(vectors, present, places, said, causal=causal)  # type: ignore[no-any-return]
 
     def vectors(self) -> NDArray[np.float32]:
         """(I, d) item vectors, on the CPU; the encoder then reads histories as it would in a bundle."""
