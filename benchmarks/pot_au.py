@@ -1,14 +1,15 @@
-"""PoT-AU on MovieLens-1M: what attackers find of gender before and after, what is kept, what two views together tell.
+"""PoT-AU on MovieLens: what attackers find of gender before and after, what is kept, what two views together tell.
 
-    .venv/bin/python benchmarks/pot_au.py --data ML1M_FOLDER [--bases als pmf] [--only WORDS] [--out DIR] [--look]
+    .venv/bin/python benchmarks/pot_au.py --data ML1M_FOLDER ML100K_FOLDER [--bases als pmf lightgcn] [--only WORDS]
+        [--out DIR] [--look]
 
-Bases are trained once, by training/configs/ml1m-als-pot-au.toml with one or the other; vectors are moved by the
-settings of `UPDATES`. What is in --out already is not made again. Everybody's label is learned from, as in the paper.
-*theirs* is the attack of the paper's public code over all users: classes balanced by leaving users of the larger one
-out, five folds three times, a perceptron and boosted trees; *ours* the full profile on the audit users, fitted on them,
-on train users, and on both. Accuracy is N@10 of the test positive over all users, among 99 others that are no positives
-and among all unseen items. With --look *theirs* is five folds once and *ours* the quick profile. Writes pot-au.json
-and the tables of pot-au.md.
+Bases are trained once on each data set, by training/configs/ml1m-als-pot-au.toml with one or the other; vectors are
+moved by the settings of `UPDATES`. What is in --out already is not made again. Everybody's label is learned from, as in
+the paper. *theirs* is the attack of the paper's public code over all users: classes balanced by leaving users of the
+larger one out, five folds three times, a perceptron and boosted trees; *ours* the full profile on the audit users,
+fitted on them, on train users, and on both. Accuracy is N@10 of the test positive over all users, among 99 others that
+are no positives and among all unseen items. With --look *theirs* is five folds once and *ours* the quick profile.
+Writes pot-au.json and the tables of pot-au.md.
 """
 
 from __future__ import annotations
@@ -55,6 +56,11 @@ BASES: Mapping[str, Mapping[str, Any]] = {
         "weight_decay": 1e-8,
         "schedule": {"epochs": 500, "validate_every": 2, "patience": 6},
     },
+    "lightgcn": {
+        "model": "lightgcn",
+        "dimensions": 64,
+        "schedule": {"epochs": 60, "validate_every": 5, "patience": 4},
+    },
 }
 """Base → its table in place of the configuration's; nothing for that one."""
 UPDATES: Mapping[str, Mapping[str, Any]] = {
@@ -71,22 +77,34 @@ def main() -> int:
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     whole = read_config(options.config, [] if options.steps is None else [f"fair.schedule.epochs={options.steps}"])
-    for name in options.bases:
-        wanted = [each for each in UPDATES if options.only in each]
-        rows = {each: options.out / f"{name}-{each.replace(' ', '-')}.json" for each in ("before", *wanted)}
-        if all(path.exists() for path in rows.values()):
-            continue
-        config = _with(whole, BASES[name])
-        experiment = experiment_of(config, load(config.data, options.data))
-        base = train_base(experiment, config.base, options.out / f"{name}.safetensors", torch.device("cpu"))
-        for update, path in rows.items():
-            if not path.exists():
-                row = _row(experiment, base, config, update, options.out, look=options.look)
-                path.write_text(json.dumps({"base": name, "update": update} | row, indent=1) + "\n", encoding="utf-8")
-                print(name, update, row, flush=True)
+    for folder in options.data or [None]:
+        _measure(whole, folder, options)
     found = [json.loads(path.read_text("utf-8")) for path in sorted(options.out.glob("*.json"))]
     print(write_tables(found, circumstances(("numpy", "torch", "scikit-learn")), options.results))
     return 0
+
+
+def _measure(whole: RunConfig, folder: Path | None, options: argparse.Namespace) -> None:
+    """Train and measure what is missing of one data set."""
+    dataset = load(whole.data, folder)
+    data = dataset.source.split(";")[0]
+    for name in options.bases:
+        wanted = [each for each in UPDATES if options.only in each]
+        stem = f"{data.replace(' ', '-')}-{name}"
+        end = "-look" if options.look else ""
+        rows = {each: options.out / f"{stem}-{each}{end}.json" for each in ("before", *wanted)}
+        if all(path.exists() for path in rows.values()):
+            continue
+        config = _with(whole, BASES[name])
+        experiment = experiment_of(config, dataset)
+        base = train_base(experiment, config.base, options.out / f"{stem}.safetensors", torch.device("cpu"))
+        for update, path in rows.items():
+            if not path.exists():
+                work = options.out / f"{stem}-{update}{end}"
+                row = _row(experiment, base, config, update, work, look=options.look)
+                named = {"data": data, "base": name, "update": update}
+                path.write_text(json.dumps(named | row, indent=1) + "\n", encoding="utf-8")
+                print(data, name, update, row, flush=True)
 
 
 def _with(whole: RunConfig, base: Mapping[str, Any]) -> RunConfig:
@@ -95,7 +113,7 @@ def _with(whole: RunConfig, base: Mapping[str, Any]) -> RunConfig:
 
 
 def _row(
-    experiment: Experiment, base: Base, config: RunConfig, update: str, out: Path, *, look: bool
+    experiment: Experiment, base: Base, config: RunConfig, update: str, work: Path, *, look: bool
 ) -> dict[str, Any]:
     """One state of the vectors: before, or after an update; what u and u* together show, where there are two."""
     u, seconds = base.users, 0.0
@@ -103,7 +121,6 @@ def _row(
     (attribute,) = config.fair.protect
     if update != "before":
         fair = PotAuConfig.model_validate(config.fair.model_dump() | UPDATES[update])
-        work = out / f"{config.base.model}-{update}"
         work.mkdir(exist_ok=True)
         started = time.monotonic()
         moved = train_pot_au(experiment, base, fair, work, torch.device("cpu")).vectors
@@ -136,7 +153,7 @@ def _accuracy(u: NDArray[np.float32], experiment: Experiment, base: Base) -> dic
 
 def _options() -> argparse.Namespace:
     command = Command(__doc__, RESULTS)
-    command.add_argument("--data", type=Path, help="folder of MovieLens-1M")
+    command.add_argument("--data", type=Path, nargs="+", help="folders of MovieLens-1M and -100K")
     command.add_argument("--look", action="store_true", help="attack in a minute")
     command.add_argument("--out", type=Path, default=Path("bundles/pot-au"))
     command.add_size("--bases", nargs="+", choices=list(BASES), default=list(BASES))

@@ -10,6 +10,8 @@ from typing import Any
 from machine import sentence
 from report import write_between
 
+NAMES = {"als": "ALS", "pmf": "PMF", "lightgcn": "LightGCN"}
+PROFILES = {True: "quick", False: "full"}
 Row = Mapping[str, Any]
 
 
@@ -32,15 +34,16 @@ def write_tables(rows: Sequence[Row], facts: Mapping[str, Any], results: Path) -
 
 
 def _vectors(rows: Sequence[Row]) -> str:
-    head = "base | vectors | theirs: perceptron AUC / BAcc | trees AUC / BAcc | ours (95 %) | by | sampled N@10 | kept"
-    lines = [f"| {head} | full N@10 | kept | moved by | seconds |", "|---" * 12 + "|"]
-    for base in sorted({row["base"] for row in rows}):
-        own = sorted((row for row in rows if row["base"] == base), key=lambda row: row["update"] != "before")
+    head = "data | base | vectors | attackers | theirs: perceptron AUC / BAcc | trees AUC / BAcc | ours (95 %) | by"
+    lines = [f"| {head} | sampled N@10 | kept | full N@10 | kept | moved by | seconds |", "|---" * 14 + "|"]
+    for place in dict.fromkeys(map(_place, sorted(rows, key=_order))):
+        own = sorted((row for row in rows if _place(row) == place), key=lambda row: row["update"] != "before")
         before = own[0]
         for row in own:
             attacks = [f"{each['auc']:.3f} / {each['bacc']:.3f}" for each in row["theirs"].values()]
             best = row["ours"]
-            cells = [base.upper(), row["update"], *attacks, _auc(best), best["attacker"]]
+            cells = [row["data"], NAMES[row["base"]], row["update"], PROFILES[row["look"]], *attacks]
+            cells += [_auc(best), best["attacker"]]
             for name in ("sampled", "full"):
                 cells += [f"{row[name]:.4f}", f"{row[name] / before[name]:.3f}" if before[name] else ""]
             cells += [f"{row['moved']:.0%}" if "moved" in row else "", f"{row['seconds']:.0f}"]
@@ -49,13 +52,24 @@ def _vectors(rows: Sequence[Row]) -> str:
 
 
 def _together(rows: Sequence[Row]) -> str:
-    head = "base | update | u and u* | lists of u | lists of u* | both lists"
-    lines = [f"| {head} |", "|---" * 6 + "|"]
-    for row in sorted(rows, key=lambda row: (row["base"], row["update"])):
+    head = "data | base | update | u and u* | lists of u | lists of u* | both lists"
+    lines = [f"| {head} |", "|---" * 7 + "|"]
+    once = {(row["data"], row["base"], row["update"]): row for row in sorted(rows, key=_order, reverse=True)}
+    for row in sorted(once.values(), key=_order):
         if "together" in row:
             lists = [_auc(row["lists"][name]) for name in ("before", "after", "together")]
-            lines.append(f"| {row['base'].upper()} | {row['update']} | {_auc(row['together'])} | {' | '.join(lists)} |")
+            cells = [row["data"], NAMES[row["base"]], row["update"], _auc(row["together"]), *lists]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _place(row: Row) -> tuple[str, str, bool]:
+    return row["data"], row["base"], row["look"]
+
+
+def _order(row: Row) -> tuple[bool, int, bool, str]:
+    """MovieLens-1M first, bases as they are named, the quick look first, updates by name."""
+    return row["data"] != "MovieLens-1M", list(NAMES).index(row["base"]), not row["look"], row["update"]
 
 
 def _auc(found: Mapping[str, Any]) -> str:
