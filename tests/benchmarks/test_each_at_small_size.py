@@ -29,6 +29,7 @@ SMALL = {
     "gpu": "--items 2000",
     "diffusion": "--config diffusion.toml --out out --only own-mean posterior-component",
     "histories": "--items 200 --calls 15",
+    "in_ucds": "--config in-ucds.toml --out out --seeds 1 --weights 1e-5 --only released --cards",
     "index": "--items 1500 --build-s 5",
     "itfr": "--config itfr.toml --out out --seeds 1 --only bpr itfr dpr --lattice",
     "lightgcn": "--users 100 --items 40 --interactions-per-user 10 --times 2",
@@ -56,6 +57,7 @@ NEEDS_WRK = {"balanced", "million", "scale", "serving", "traces", "workers"}
 WRITES = {
     "afrl_training": "afrl_training.json",
     "cold_items": "cold-items.json",
+    "in_ucds": "in-ucds.json",
     "paper": "paper-figures.md",
     "pot_au": "pot-au.json",
     "scale_plots": "scale-sizes.svg",
@@ -71,6 +73,7 @@ NOT_IN_BENCH_FULL = {
     "cold_items",
     "countries",
     "fmmrec",
+    "in_ucds",
     "itfr",
     "paper",
     "pot_au",
@@ -122,6 +125,7 @@ ITFR = (
     .split("[fair]")[0]
     + '[fair]\nmethod = "lattice"\n'
 )
+IN_UCDS = ITFR.replace('kind = "itfr", users = ["gender"], items = ["Action", "Drama"]', 'kind = "in_ucds"')
 FMMREC = (
     RUN.format(name="fmmrec", mode="strict")
     .replace("items = 40", "items = 120\nmodalities.looks = {}\nheld_out = { validation = 0.1, test = 0.1 }")
@@ -207,6 +211,8 @@ def prepared(name: str, folder: Path) -> None:
         (folder / "fmmrec.toml").write_text(FMMREC)
     if name == "itfr":
         (folder / "itfr.toml").write_text(ITFR)
+    if name == "in_ucds":
+        (folder / "in-ucds.toml").write_text(IN_UCDS)
     if name == "pot_au":
         (folder / "pot-au.toml").write_text(POT_AU)
     if name == "prism":
