@@ -1,7 +1,7 @@
 """PoT-AU on MovieLens: what attackers find of gender before and after, what is kept, what two views together tell.
 
     .venv/bin/python benchmarks/pot_au.py --data ML1M_FOLDER ML100K_FOLDER [--bases als pmf lightgcn] [--only WORDS]
-        [--out DIR] [--look]
+        [--epochs 60] [--out DIR] [--look]
 
 Bases are trained once on each data set, by training/configs/ml1m-als-pot-au.toml with one or the other; vectors are
 moved by the settings of `UPDATES`. What is in --out already is not made again. Everybody's label is learned from, as in
@@ -59,7 +59,7 @@ BASES: Mapping[str, Mapping[str, Any]] = {
     "lightgcn": {
         "model": "lightgcn",
         "dimensions": 64,
-        "schedule": {"epochs": 60, "validate_every": 5, "patience": 4},
+        "schedule": {"epochs": 200, "validate_every": 5, "patience": 4},
     },
 }
 """Base → its table in place of the configuration's; nothing for that one."""
@@ -95,7 +95,7 @@ def _measure(whole: RunConfig, folder: Path | None, options: argparse.Namespace)
         rows = {each: options.out / f"{stem}-{each}{end}.json" for each in ("before", *wanted)}
         if all(path.exists() for path in rows.values()):
             continue
-        config = _with(whole, BASES[name])
+        config = _with(whole, BASES[name], options.epochs)
         experiment = experiment_of(config, dataset)
         base = train_base(experiment, config.base, options.out / f"{stem}.safetensors", torch.device("cpu"))
         for update, path in rows.items():
@@ -107,8 +107,10 @@ def _measure(whole: RunConfig, folder: Path | None, options: argparse.Namespace)
                 print(data, name, update, row, flush=True)
 
 
-def _with(whole: RunConfig, base: Mapping[str, Any]) -> RunConfig:
+def _with(whole: RunConfig, base: Mapping[str, Any], epochs: int | None) -> RunConfig:
     fields = whole.model_dump()
+    if base and epochs is not None:
+        base = {**base, "schedule": base["schedule"] | {"epochs": epochs}}
     return RunConfig.model_validate(fields | ({"base": base} if base else {}))
 
 
@@ -159,6 +161,7 @@ def _options() -> argparse.Namespace:
     command.add_size("--bases", nargs="+", choices=list(BASES), default=list(BASES))
     command.add_size("--only", default="", help="updates with this in their name")
     command.add_size("--config", type=Path, default=CONFIG)
+    command.add_size("--epochs", type=int, help="of a base that trains by epochs, at most (else its own)")
     command.add_size("--steps", type=int, help="of an update (else the configuration's)")
     return command.options()
 
