@@ -1,7 +1,9 @@
 """The one door to Redis: every call has a time budget, and while Redis is lost no call is made.
 
 A call that fails opens the circuit; one task alone then looks for Redis, at growing intervals with jitter, and closes
-the circuit when it answers. Whoever calls gets `RedisLostError` and goes on without Redis.
+the circuit when it answers. Whoever calls gets `RedisLostError` and goes on without Redis:
+`rate_limits` counts in this process, `cache.shared` finds nothing, `replica_events` leaves changes to the next look at
+the database.
 """
 
 from __future__ import annotations

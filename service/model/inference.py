@@ -61,10 +61,11 @@ class Task(NamedTuple):
     basis: Basis
     dropped: NDArray[np.int32]
     k: int
-    """How many items to show; fewer come only where fewer are left."""
+    """How many items to return, one more than are shown; fewer come only where fewer are left."""
     after: Position | None
     towards: Towards | None = None
-    """How to balance the list; ``k`` and ``after`` are then the page's."""
+    """How to balance the list. It is then ranked from its beginning, as deep as this needs; ``k`` and ``after`` are not
+    read."""
 
     @property
     def ranked(self) -> Task:
