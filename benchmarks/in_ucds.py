@@ -167,8 +167,8 @@ def _cards(whole: RunConfig, folder: Path | None, out: Path) -> None:
             raise SystemExit("another process trains")
         bundle = read_bundle(at)
         found = dict(bundle.card if variant != BACKBONE else make_card(bundle, PROTECTED, also=("activity",)))
-        row = {"data": data, "variant": variant, "weight": weight if variant != BACKBONE else 0.0}
-        row |= {"fairness": found.get("fairness")}
+        row: dict[str, Any] = {"data": data, "variant": variant, "weight": weight if variant != BACKBONE else 0.0}
+        row["activity"] = (found.get("fairness") or {}).get("activity", [])
         path.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
 
 

@@ -138,12 +138,11 @@ def _cards(cards: Sequence[Row]) -> str:
     lines = ["| data | kind | weight | protected | active: n, N@10 | others: n, N@10 | gap (95 %) |", "|---" * 7 + "|"]
     for card in sorted(cards, key=lambda card: (card["data"], card["variant"])):
         named = [card["data"], card["variant"], _price(card["weight"])]
-        rows = (card["fairness"] or {}).get("activity")
-        for row in rows or []:
+        for row in card["activity"]:
             sides = [f"{row[side]['n']}, {row[side]['ndcg@10']:.4f}" for side in ("active", "others")]
             low, high = row["gap"]["ci95"]
             gap = f"{row['gap']['value']:.4f} ({low:.4f} - {high:.4f})"
             lines.append(f"| {' | '.join([*named, ', '.join(row['sensitive']) or 'nothing', *sides, gap])} |")
-        if not rows:
+        if not card["activity"]:
             lines.append(f"| {' | '.join(named)} | *not measured: fewer than 30 active audit users* | | | |")
     return "\n".join(lines)
