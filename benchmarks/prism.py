@@ -6,9 +6,9 @@ Every run is the base of training/configs/ml1m-sasrec-prism.toml with other moda
 best of them by validation; what is in --out already is not run again. The first seed has two rows more: experts that
 pay nothing, and, for at most --long epochs, the base alone and with all modalities. Sampled N@10 (99 items not in seen)
 and full N@10 of the test positive, over all users whom training met; a seed has its own weights and its own negatives,
-the same for all rows. `s` are processor seconds of an epoch on one thread. Leakage is the AUC of the
-strongest of the quick profile's attackers on the vectors of audit users, nothing protected. Writes prism.json and the
-table of prism.md.
+the same for all rows. `s` are processor seconds of an epoch on one thread, validation left out. Leakage is the AUC of
+the strongest of the quick profile's attackers on the vectors of audit users, nothing protected. Writes prism.json and
+the table of prism.md.
 """
 
 from __future__ import annotations
@@ -35,20 +35,25 @@ from measure.profiles import QUICK
 from measure.split import AUDIT, TRAIN
 from training import checkpoint
 from training.base.contract import Base
-from training.base.sequence.config import SequenceConfig
+from training.base.sequence.config import Bert4recConfig, SasrecConfig, SequenceConfig
+from training.base.sequence.prism import experts_of
 from training.base.sequence.prism_config import PrismConfig
+from training.base.sequence.stage import SequenceModel, SequenceStage
+from training.base.sequence.windows import Histories
 from training.base.train import train_base
 from training.config import RunConfig, read_config
 from training.data.dataset import Dataset
 from training.data.load import load
 from training.demands import experiment_of
 from training.experiment import Experiment
+from training.negatives import NegativeSampler
 
 CONFIG = ROOT / "training" / "configs" / "ml1m-sasrec-prism.toml"
 RESULTS = ROOT / "docs" / "results"
 ALONE = "alone"
 NO_PRICES = "all, no prices"
 ATTRIBUTES = ("gender", "age")
+SECONDS = "seconds.json"
 
 
 def main() -> int:
@@ -68,13 +73,16 @@ def main() -> int:
                 whole = {"modalities": name, "seed": seed, "epochs": epochs} | found
                 path.write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
                 print(path.stem, found, flush=True)
+        if not (options.out / SECONDS).exists():
+            (options.out / SECONDS).write_text(json.dumps(seconds(config, dataset), indent=1) + "\n", "utf-8")
     order = list(variants(config, 1))
-    rows = [json.loads(path.read_text("utf-8")) for path in options.out.glob("*.json")]
+    took = json.loads((options.out / SECONDS).read_text("utf-8"))
+    rows = [json.loads(path.read_text("utf-8")) for path in options.out.glob("* *.json")]
     rows.sort(key=lambda row: (row["epochs"], order.index(row["modalities"]), row["seed"]))
     told = circumstances(("torch", "numpy", "scikit-learn"))
-    kept = json.dumps(told | {"rows": rows}, indent=1, allow_nan=False)
+    kept = json.dumps(told | {"epoch_s": took, "rows": rows}, indent=1, allow_nan=False)
     (options.results / "prism.json").write_text(kept + "\n", "utf-8")
-    tables = {"modalities": "\n".join(table(rows)), "circumstances": f"{sentence(told)}."}
+    tables = {"modalities": "\n".join(table(rows, took)), "circumstances": f"{sentence(told)}."}
     write_between(options.results / "prism.md", "PRISM on MovieLens-1M", tables)
     print(tables["modalities"])
     return 0
@@ -109,20 +117,33 @@ def measured(config: RunConfig, dataset: Dataset, out: Path) -> dict[str, Any]:
     """One base."""
     experiment = experiment_of(config, dataset)
     path = out / "bases" / file_of(config)
-    began = time.process_time()
     base = train_base(experiment, config.base, path, torch.device("cpu"))
-    took = time.process_time() - began
     saved = checkpoint.load(path)
     assert saved is not None
     progress = saved[1]
     return {
         **accuracy(experiment, base),
-        "epoch_s": took / progress.epoch,
         "trained": progress.epoch,
         "best_epoch": progress.best_epoch,
         "validation": progress.best_score,
         "leakage": {name: leaked(experiment, base, name) for name in ATTRIBUTES if name in experiment.attributes},
     }
+
+
+def seconds(config: RunConfig, dataset: Dataset) -> dict[str, float]:
+    """Processor seconds of one epoch of each row, no validation."""
+    experiment, cpu, found = experiment_of(config, dataset), torch.device("cpu"), {}
+    count = len(dataset.items)
+    sampler, histories = NegativeSampler(*experiment.no_negatives, count, cpu), Histories(*experiment.train, cpu)
+    for name, base in variants(config, 1).items():
+        assert isinstance(base, SasrecConfig | Bert4recConfig)
+        experts = None if base.prism is None else experts_of(experiment, base.prism, base.dimensions)
+        model = SequenceModel(count, base, config.seed, experts)
+        stage = SequenceStage(model, base, histories, sampler, lambda: 0.0)
+        began = time.process_time()
+        stage.epoch(torch.Generator().manual_seed(config.seed))
+        found[name] = time.process_time() - began
+    return found
 
 
 def file_of(config: RunConfig) -> str:
@@ -156,7 +177,7 @@ def leaked(experiment: Experiment, base: Base, name: str) -> float:
     return leakage(base.users, labels, whom, QUICK, attribute=name, target="base", ordered=ordered, seed=0).auc
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def table(rows: Sequence[Mapping[str, Any]], took: Mapping[str, float]) -> Iterator[str]:
     """Means and spreads over seeds, and what changed beside the base alone of the same seed and as many epochs."""
     alone = {(row["seed"], row["epochs"]): row for row in rows if row["modalities"] == ALONE}
     heads = "epochs | SASRec with | seeds | sampled N@10 | change | full N@10 | change | s | best epoch | gender | age"
@@ -169,7 +190,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             paired = [row[kind] - alone[row["seed"], epochs][kind] for row in mine if (row["seed"], epochs) in alone]
             cells += [_mean([row[kind] for row in mine]), "" if name == ALONE or not paired else _mean(paired, "+.4f")]
         cells += [
-            f"{np.mean([row['epoch_s'] for row in mine if 'epoch_s' in row] or np.nan):.1f}",
+            f"{took[name]:.1f}",
             ", ".join(str(row["best_epoch"]) for row in mine),
         ]
         cells += [_mean([row["leakage"][each] for row in mine], ".3f") for each in ATTRIBUTES]
