@@ -54,7 +54,7 @@ bench: $(READY)    ## The serving budgets as ratios to a bare route, in one run 
 	@$(BIN)/python benchmarks/serving.py
 
 bench-full: $(READY)    ## Every benchmark that a CPU is enough for, into benchmarks/results (an hour; needs wrk)
-	@for name in serving activation scale index lists storage store audit_log data tables lightgcn histories traces; do \
+	@for name in serving request activation scale index lists storage store audit_log data tables lightgcn histories traces; do \
 		echo "==> benchmarks/$$name.py" && $(BIN)/python benchmarks/$$name.py || exit; \
 	done
 
