@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.training.features import GENERATED
 from training.base.cold import cold_vectors, described
 from training.base.contract import Base
 from training.config import RunConfig
@@ -14,16 +15,7 @@ from training.data.load import load
 from training.demands import experiment_of
 from training.errors import ConfigError, TooLittleDataError
 
-DATA = {
-    "reader": "generated",
-    "users": 200,
-    "items": 80,
-    "interactions_per_user": 20,
-    "seed": 3,
-    "modalities": {"looks": {}, "genres": {"text": "groups", "dimensions": 8}},
-    "cold_items": 12,
-    "featureless": 0.1,
-}
+DATA = GENERATED | {"modalities": {"looks": {}, "genres": {"text": "groups", "dimensions": 8}}}
 
 
 def config_of(data=(), **fields):

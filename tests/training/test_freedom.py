@@ -9,40 +9,20 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.features import COLD, GENERATED, ITEMS, POSITIVES, USERS, modality, without_cold
 from training.base.freedom import Freedom, FreedomConfig, FrozenItemGraph, Thinned, train_freedom
 from training.base.lightgcn import Graph
 from training.config import RunConfig
 from training.data.load import load
-from training.data.modality import Modality
 from training.demands import experiment_of
 from training.errors import ConfigError
 
 CPU = torch.device("cpu")
-POSITIVES = np.array([0, 2, 3, 3, 6], np.int64), np.array([1, 0, 4, 0, 1, 4], np.int32)
-"""Four users; of six items two that nobody has. A seventh and an eighth are cold."""
-USERS, ITEMS, COLD = 4, 6, 2
 CONFIG = FreedomConfig(dimensions=3, neighbours=2, dropped=0.5)
-DATA = {
-    "reader": "generated",
-    "users": 200,
-    "items": 80,
-    "interactions_per_user": 20,
-    "seed": 3,
-    "modalities": {"looks": {}, "sound": {}},
-    "cold_items": 12,
-    "featureless": 0.1,
-}
 
 
 def rng(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-def modality(name, width, lacking=()):
-    values = np.random.default_rng([7, *name.encode()]).normal(size=(ITEMS + COLD, width)).astype(np.float32)
-    present = ~np.isin(np.arange(ITEMS + COLD), lacking)
-    values[~present] = np.nan
-    return Modality(name, values, present, "by hand")
 
 
 MODALITIES = modality("plot", 5, lacking=(6,)), modality("sound", 3, lacking=(1, 6))
@@ -187,7 +167,7 @@ def test_tables_and_maps_learn_from_the_loss():
 
 @pytest.fixture(scope="module")
 def experiment():
-    fields = {"name": "mm", "threads": 1, "seed": 5, "data": DATA, "base": {"model": "freedom"}}
+    fields = {"name": "mm", "threads": 1, "seed": 5, "data": GENERATED, "base": {"model": "freedom"}}
     config = RunConfig.model_validate(fields | {"new_users": 0.1})
     return experiment_of(config, load(config.data, None))
 
@@ -210,10 +190,7 @@ def test_it_learns_whom_an_item_is_for(experiment, tmp_path):
 
 
 def test_training_knows_nothing_of_cold_items(experiment, tmp_path):
-    dataset = experiment.dataset
-    count = len(dataset.items)
-    warm = tuple(replace(each, values=each.values[:count], present=each.present[:count]) for each in dataset.modalities)
-    without = replace(experiment, dataset=replace(dataset, modalities=warm, cold=type(dataset.cold)()))
+    without = without_cold(experiment)
 
     one, other = trained(experiment, tmp_path / "with", 4), trained(without, tmp_path / "without", 4)
 
@@ -252,7 +229,7 @@ def test_a_run_that_was_broken_off_ends_as_one_that_was_not(experiment, tmp_path
 
 
 def test_data_without_features_are_refused():
-    data = {name: value for name, value in DATA.items() if name not in ("modalities", "cold_items", "featureless")}
+    data = {name: value for name, value in GENERATED.items() if name not in ("modalities", "cold_items", "featureless")}
     config = RunConfig.model_validate({"name": "mm", "data": data, "base": {"model": "freedom"}})
 
     with pytest.raises(ConfigError, match=r"base\.model: 'freedom' needs item features"):

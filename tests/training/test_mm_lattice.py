@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
+from tests.training.features import COLD, GENERATED, ITEMS, POSITIVES, USERS, modality, without_cold
 from training.base.item_graph import ItemGraph, Neighbours
 from training.base.lightgcn import Graph
 from training.base.mm_lattice import MmLattice, MmLatticeConfig, train_mm_lattice
 from training.config import RunConfig
 from training.data.load import load
-from training.data.modality import Modality
 from training.demands import experiment_of
 from training.errors import ConfigError
 
 CPU = torch.device("cpu")
-POSITIVES = np.array([0, 2, 3, 3, 6], np.int64), np.array([1, 0, 4, 0, 1, 4], np.int32)
-"""Four users; of six items one that nobody has. A seventh and an eighth are cold."""
-USERS, ITEMS, COLD = 4, 6, 2
 CONFIG = MmLatticeConfig(dimensions=3, neighbours=2, feature_dimensions=4, kept=0.7)
-DATA = {
-    "reader": "generated",
-    "users": 200,
-    "items": 80,
-    "interactions_per_user": 20,
-    "seed": 3,
-    "modalities": {"looks": {}, "sound": {}},
-    "cold_items": 12,
-    "featureless": 0.1,
-}
-
-
-def modality(name, width, lacking=()):
-    values = np.random.default_rng([7, *name.encode()]).normal(size=(ITEMS + COLD, width)).astype(np.float32)
-    present = ~np.isin(np.arange(ITEMS + COLD), lacking)
-    values[~present] = np.nan
-    return Modality(name, values, present, "by hand")
 
 
 MODALITIES = modality("plot", 5), modality("sound", 3, lacking=(1, 6))
@@ -142,7 +120,7 @@ def test_tables_maps_and_shares_learn_from_the_loss():
 
 @pytest.fixture(scope="module")
 def experiment():
-    fields = {"name": "mm", "threads": 1, "seed": 5, "data": DATA, "base": {"model": "mm_lattice"}}
+    fields = {"name": "mm", "threads": 1, "seed": 5, "data": GENERATED, "base": {"model": "mm_lattice"}}
     config = RunConfig.model_validate(fields | {"new_users": 0.1})
     return experiment_of(config, load(config.data, None))
 
@@ -175,12 +153,7 @@ def test_it_learns_and_cold_items_are_near_those_that_are_alike(experiment, tmp_
 
 
 def test_training_knows_nothing_of_cold_items(experiment, tmp_path):
-    dataset = experiment.dataset
-    warm = tuple(
-        replace(each, values=each.values[: len(dataset.items)], present=each.present[: len(dataset.items)])
-        for each in dataset.modalities
-    )
-    without = replace(experiment, dataset=replace(dataset, modalities=warm, cold=type(dataset.cold)()))
+    without = without_cold(experiment)
 
     one, other = trained(experiment, tmp_path / "with", 4), trained(without, tmp_path / "without", 4)
 
@@ -205,7 +178,7 @@ def test_a_run_that_was_broken_off_ends_as_one_that_was_not(experiment, tmp_path
 
 
 def test_without_features_it_is_refused():
-    data = {name: value for name, value in DATA.items() if name not in ("modalities", "cold_items", "featureless")}
+    data = {name: value for name, value in GENERATED.items() if name not in ("modalities", "cold_items", "featureless")}
     config = RunConfig.model_validate({"name": "mm", "data": data, "base": {"model": "mm_lattice"}})
 
     with pytest.raises(ConfigError, match=r"base.model: 'mm_lattice' needs item features; allowed: with data.modalit"):

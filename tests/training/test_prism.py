@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from bundle import PrismEncoder
+from tests.training.features import GENERATED
 from training.base.sequence.prism import Experts, experts_of, prices_of
 from training.base.sequence.prism_config import PrismConfig
 from training.base.sequence.stage import SequenceModel, SequenceStage
@@ -24,16 +25,7 @@ CPU = torch.device("cpu")
 KINDS = ("sasrec", "bert4rec")
 D, ITEMS = 4, 50
 SMALL = {"dimensions": 8, "length": 6, "hidden": 8, "negatives": 16, "batch": 32, "learning_rate": 1e-2}
-DATA = {
-    "reader": "generated",
-    "users": 200,
-    "items": 80,
-    "interactions_per_user": 20,
-    "seed": 3,
-    "modalities": {"looks": {}, "sound": {}},
-    "cold_items": 6,
-    "featureless": 0.1,
-}
+DATA = GENERATED | {"cold_items": 6}
 HISTORIES = [[10, 11, 12, 13], [20], [], [30, 31, 32, 33, 34, 35, 36, 37, 38, 39], [40, 41]]
 
 
