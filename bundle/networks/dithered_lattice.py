@@ -21,7 +21,7 @@ from bundle.networks.joint_lattice import JointLatticeEncoder
 
 
 class DitheredLatticeEncoder(JointLatticeEncoder):
-    """The same parts, of two attributes or more; combine adds the dither of the mask."""
+    """The same parts, of two attributes or more; the dither of the mask is added."""
 
     def __init__(
         self, attributes: Sequence[str], parts: Sequence[Part], dimensions: int, sizes: Mapping[str, Sequence[int]]
@@ -30,11 +30,9 @@ class DitheredLatticeEncoder(JointLatticeEncoder):
         expect("attributes of a dithered lattice, at least two", True, len(attributes) > 1)
         self.dither = Dither(dimensions, len(attributes))
 
-    def combine(self, parts: Tensor, mask: Tensor) -> Tensor:
-        """As the joint lattice, and the dither; u itself where nothing is protected."""
-        fair = super().combine(parts, mask)
-        shifted = self.at_mean_length(fair + self.dither(parts[:, 0], mask))
-        return torch.where(mask.any(1, keepdim=True), shifted, fair)
+    def protected(self, parts: Tensor, mask: Tensor) -> Tensor:
+        """As the joint lattice, and the dither."""
+        return self.at_mean_length(super().protected(parts, mask) + self.dither(parts[:, 0], mask))
 
 
 class Dither(nn.Module):

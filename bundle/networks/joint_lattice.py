@@ -97,10 +97,13 @@ class JointLatticeEncoder(SetParts):
         products = sigma[:, self._multiplied, None] * rest[:, None, :]
         return torch.cat([rest, sigma, protected, products.flatten(1)], 1)
 
+    def protected(self, parts: Tensor, mask: Tensor) -> Tensor:
+        """Linear in the features, at the mean length: (B, P, d) and masks that protect something (B, M) → (B, d)."""
+        return self.at_mean_length(self.mix(self.features(parts, mask)))
+
     def combine(self, parts: Tensor, mask: Tensor) -> Tensor:
-        """Linear in the features, at the mean length; u itself where nothing is protected."""
-        fair = self.at_mean_length(self.mix(self.features(parts, mask)))
-        return torch.where(mask.any(1, keepdim=True), fair, parts[:, -1])
+        """The protected vector; u itself where nothing is protected."""
+        return torch.where(mask.any(1, keepdim=True), self.protected(parts, mask), parts[:, -1])
 
 
 def sets_of(attributes: Sequence[str]) -> list[list[str]]:

@@ -24,7 +24,7 @@ class Affine(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, n) → (B, m)."""
-        return x @ self.weight + self.bias
+        return torch.addmm(self.bias, x, self.weight)
 
 
 class Scores(nn.Module):

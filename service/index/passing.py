@@ -16,8 +16,8 @@ from service.index.order import LARGEST, by_row
 
 GROUPED = 16
 """Groups for each item to show: with so many, hardly any other item passes the bar."""
-NARROWEST = 4096
-"""Fewest groups: a search through fewer is not quicker."""
+NARROWEST = 256
+"""Fewest groups: with fewer, more items pass the bar, and the search is no quicker."""
 FULL = 4
 """Bars are raised when so many times more items are kept than after they were raised last."""
 
@@ -84,15 +84,15 @@ class Passing:
         return np.nextafter(bars.astype(np.float32), np.float32(-np.inf))
 
 
-def group_size(items: int, count: int) -> int:
-    """Items in one group for lists of ``count``; 1 where there are few items."""
-    return max(1, items // max(GROUPED * count, NARROWEST))
+def group_size(items: int, count: int, narrowest: int) -> int:
+    """Items in one group for lists of ``count``, of which there are to be ``narrowest`` at least; 1 for few items."""
+    return max(1, items // max(GROUPED * count, narrowest))
 
 
 def _best_of_groups(scores: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[np.float32]:
     """(B,) k-th best of the best scores of groups: no better than the k-th best score, and much quicker to find."""
     rows, items = scores.shape
-    deep = group_size(items, int(counts.max()))
+    deep = group_size(items, int(counts.max()), NARROWEST)
     wide = items // deep
     best = scores
     if deep > 1:

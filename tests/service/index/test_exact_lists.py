@@ -15,7 +15,7 @@ from service.errors import StartError
 from service.index import Neighbours, PopularOrder, Position, Ranker, Ranking, SearchBatch, open_index
 from service.index.exhaustive_ranker import ExhaustiveRanker
 from service.index.order import ScoreError
-from service.index.passing import NARROWEST, Passing
+from service.index.passing import NARROWEST, Passing, group_size
 
 NOTHING = np.zeros(0, np.int32)
 
@@ -209,8 +209,11 @@ def test_similar_items_are_those_that_cosines_in_numpy_give(seed, count, coarse)
 
 def test_the_best_of_groups_of_items_hide_no_item(monkeypatch):
     """So many items that their best by groups say where to cut; steps of two rows, and a list that goes on."""
-    rng, vectors = drawn(11, items=3 * NARROWEST + 5)
-    wide = len(vectors) // 3  # item rows that far apart share a group
+    rng, vectors = drawn(11, items=14_405)
+    deep = group_size(len(vectors), 10, NARROWEST)
+    wide = len(vectors) // deep  # item rows that far apart share a group
+    assert deep > 10
+    assert group_size(len(vectors), 300, NARROWEST) > 1
     fair = rng.normal(size=(5, 8)).astype(np.float32)
     vectors[wide::wide] = vectors[0] = 3 * fair[0]  # the favourites tie, in one group
     vectors[-1] = 4 * fair[2]  # and behind the last group
