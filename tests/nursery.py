@@ -50,6 +50,8 @@ IMPORTED = (
     "evenhand_client",
 )
 READ_BY_IMPORTS = ("PYTHON", "OMP_", "OPENBLAS_", "MKL_", "CUDA_", "LD_", "POLARS_", "COVERAGE_")
+READ_LATER = ("PYTHONPATH", "PYTHONUNBUFFERED", "OMP_WAIT_POLICY")
+"""But for these: the last says how a thread waits for others, and who has one thread waits for none."""
 NAME = "nursery"
 MOST_BYTES = 1 << 17
 ASIDE = 500
@@ -116,9 +118,7 @@ class Beside:
 
 def _read_by_imports(environment: Mapping[str, str]) -> dict[str, str]:
     return {
-        name: text
-        for name, text in environment.items()
-        if name.startswith(READ_BY_IMPORTS) and name not in ("PYTHONPATH", "PYTHONUNBUFFERED")
+        name: text for name, text in environment.items() if name.startswith(READ_BY_IMPORTS) and name not in READ_LATER
     }
 
 

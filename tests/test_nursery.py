@@ -91,6 +91,18 @@ def test_what_imports_would_have_read_differently_makes_it_a_process(other):
     assert forked[1].split() == ["False", *other.values()]
 
 
+def test_an_audit_that_a_service_starts_is_a_fork():
+    child = "import sys; print('torch' in sys.modules)"
+    service = f"""
+import os, subprocess, sys
+from service.audit.child import environment
+print(subprocess.run([sys.executable, '-c', {child!r}], env=environment(os.environ), capture_output=True).stdout)
+"""
+
+    with nursery.preloaded():
+        assert ended("-c", service, env={**os.environ, "EVENHAND_LOG_LEVEL": "info"})[1] == "b'True\\n'\n"
+
+
 def test_it_is_signalled_waited_for_and_leaves_nobody_behind():
     with nursery.preloaded():
         waiting = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
