@@ -40,7 +40,7 @@ class Divergence(NamedTuple):
     """Of the list that was made of it."""
 
 
-class Shown(NamedTuple):
+class ExposureCount(NamedTuple):
     """Exposure of item groups that the request log has counted."""
 
     digest: str
@@ -48,7 +48,7 @@ class Shown(NamedTuple):
     """(G,) as `balance.shares` counts it: by rank, shared by the groups of an item."""
 
     @classmethod
-    def of(cls, exposure: NDArray[np.float64]) -> Shown:
+    def of(cls, exposure: NDArray[np.float64]) -> ExposureCount:
         """With its digest."""
         return cls(blake2b(exposure.tobytes(), digest_size=16).hexdigest(), exposure)
 

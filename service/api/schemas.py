@@ -241,7 +241,7 @@ def _items(made: Recommendation, with_scores: bool) -> list[RecommendedItem]:
         {"item": items.ids[row], "rank": rank, "title": items.titles[row]}
         if items.titles[row]
         else {"item": items.ids[row], "rank": rank}
-        for rank, row in enumerate(rows, made.shown_before + 1)
+        for rank, row in enumerate(rows, made.plan.shown_before + 1)
     ]
     if with_scores:
         for item, score in zip(shown, made.ranking.scores.tolist(), strict=True):

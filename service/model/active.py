@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from service.balance import AskedBalance, Balance, Shown, resolve_balance
+from service.balance import AskedBalance, Balance, ExposureCount, resolve_balance
 from service.model.balanced import Targets
 from service.model.loaded import Model
 from service.model.share import Share
@@ -48,9 +48,9 @@ class ServedModel:
         self.model = model
         self.id = model_id
         self.policy = policy
-        self._shown: tuple[Shown, ...] = ()
+        self._counts: tuple[ExposureCount, ...] = ()
         self.quotas_wanted = False
-        """Whether a list was ever to follow quotas: until then nobody counts what was shown."""
+        """Whether a list was ever to follow quotas: until then nobody counts exposure."""
         self._resolved: dict[tuple[Names | None, Names | None], Resolved] = {}
 
     def resolve(self, sensitive: Names | None, stored: Names | None) -> Resolved:
@@ -74,21 +74,21 @@ class ServedModel:
         if found is None or found.target != "quotas":
             return found
         self.quotas_wanted = True
-        return found._replace(digest=self.shown().digest)
+        return found._replace(digest=self.counted().digest)
 
-    def shown(self, digest: str | None = None) -> Shown:
-        """What was shown by the last count, or by the one with this digest while it is kept; nothing before the first.
+    def counted(self, digest: str | None = None) -> ExposureCount:
+        """The last count, or the one with this digest while it is kept; all zeros before the first.
 
         A list is made with the count that its balance was resolved by, though the next one may end in between.
         """
-        found = next((each for each in self._shown if each.digest == digest), None)
-        if found is None and not self._shown:
+        found = next((each for each in self._counts if each.digest == digest), None)
+        if found is None and not self._counts:
             self.count(np.zeros(len(self.model.item_shares)))
-        return found or self._shown[0]
+        return found or self._counts[0]
 
     def count(self, exposure: NDArray[np.float64]) -> None:
-        """Tell what was shown by now, (G,)."""
-        self._shown = (Shown.of(exposure), *self._shown[:1])
+        """Take a new count of the exposure of item groups, (G,)."""
+        self._counts = (ExposureCount.of(exposure), *self._counts[:1])
 
     @cached_property
     def targets(self) -> Targets:

@@ -24,6 +24,7 @@ from service.errors import (
 )
 from service.index import Position
 from service.model.active import Resolved, ServedModel
+from service.model.balanced import Towards
 from service.model.inference import Basis, BundleUser, ByPopularity, History, SimilarTo, Task
 from service.model.item_lookup import ItemLookup
 from service.recommend.cursor import Bound, Cursors
@@ -69,13 +70,20 @@ class Plan(NamedTuple):
     @property
     def task(self) -> Task:
         """The list to make. It has an item more than is shown: that one tells whether the list continues."""
-        facts = (self.served.model, self.basis, self.dropped, self.query.k + 1, self.after)
-        if self.balance is None:
-            return Task(*facts)
-        shown = self.after.shown if self.after else 0
-        counted = self.served.shown(self.balance.digest).exposure if self.balance.target == "quotas" else None
-        wish = (self.balance, self.history, shown, self.query.k, self.mask, counted)
-        return Task(*facts, self.served.targets.towards(*wish))
+        return Task(self.served.model, self.basis, self.dropped, self.query.k + 1, self.after, self._towards())
+
+    def _towards(self) -> Towards | None:
+        """How to balance the list; None for the ranking as it is."""
+        balance, page = self.balance, self.query.k
+        if balance is None:
+            return None
+        counted = self.served.counted(balance.digest).exposure if balance.target == "quotas" else None
+        return self.served.targets.towards(balance, self.history, self.shown_before, page, self.mask, counted)
+
+    @property
+    def shown_before(self) -> int:
+        """Items on the pages before this one."""
+        return self.after.shown if self.after else 0
 
     @property
     def bound(self) -> Bound:
@@ -215,9 +223,21 @@ def _personal(
         named = [*named, *person.posted]
     seen = person.seen if query.exclude_seen else None
     dropped = _dropped_rows(seen, named, lookup.hidden(hidden.items), _outside(query.group, lookup))
-    facts = (person.fallback, person.unknown_items, logged_user, user_revision, hidden.revision)
-    history = (person.posted,) if person.seen is None else (person.seen, person.posted)
-    plan = Plan(query, served, resolved, person.basis, dropped, None, *facts, balance, history)
+    plan = Plan(
+        query=query,
+        served=served,
+        resolved=resolved,
+        basis=person.basis,
+        dropped=dropped,
+        after=None,
+        fallback=person.fallback,
+        unknown_items=person.unknown_items,
+        logged_user=logged_user,
+        user_revision=user_revision,
+        hidden_revision=hidden.revision,
+        balance=balance,
+        history=(person.posted,) if person.seen is None else (person.seen, person.posted),
+    )
     return plan if query.cursor is None else plan._replace(after=cursors.read(query.cursor, plan.bound))
 
 
@@ -226,7 +246,19 @@ def _for_nobody(
 ) -> Plan:
     lookup = served.model.item_lookup
     dropped = _dropped_rows(None, (), lookup.hidden(hidden.items), _outside(groups, lookup))
-    return Plan(query, served, NOBODY, basis, dropped, None, None, (), None, 0, hidden.revision)
+    return Plan(
+        query=query,
+        served=served,
+        resolved=NOBODY,
+        basis=basis,
+        dropped=dropped,
+        after=None,
+        fallback=None,
+        unknown_items=(),
+        logged_user=None,
+        user_revision=0,
+        hidden_revision=hidden.revision,
+    )
 
 
 def _dropped_rows(seen: NDArray[np.int32] | None, named: Sequence[int], *sets: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -76,11 +76,6 @@ class Recommendation(NamedTuple):
         """The attributes protected in it."""
         return self.plan.resolved.requirement
 
-    @property
-    def shown_before(self) -> int:
-        """Items on the pages before this one."""
-        return self.plan.after.shown if self.plan.after else 0
-
 
 class _Made(NamedTuple):
     """Up to k + 1 items: the extra one tells that the list continues."""
@@ -141,9 +136,9 @@ class Recommender:
             made = await self._from_cache(key, plan, asker) or await self._from_worker(key, plan, asker)
             if not made.stale:
                 rows, scores, divergence = made.ranking
-                shown = Ranking(rows[: query.k], scores[: query.k], divergence)
+                page = Ranking(rows[: query.k], scores[: query.k], divergence)
                 cursor = self._next_cursor(plan, made.ranking)
-                return Recommendation(plan, shown, cursor, made.computed, made.recorded, monotonic())
+                return Recommendation(plan, page, cursor, made.computed, made.recorded, monotonic())
             self._metrics.outdated.inc()
         raise OutdatedError("what this answer depends on keeps changing")
 
@@ -175,8 +170,7 @@ class Recommender:
         k = plan.query.k
         if len(ranking.rows) <= k or isinstance(plan.query, SimilarQuery | PopularQuery):
             return None
-        shown = k + (plan.after.shown if plan.after else 0)
-        return self._cursors.make(Position(int(ranking.rows[k - 1]), shown), plan.bound)
+        return self._cursors.make(Position(int(ranking.rows[k - 1]), plan.shown_before + k), plan.bound)
 
     @property
     def model(self) -> Model:

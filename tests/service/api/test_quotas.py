@@ -67,7 +67,7 @@ def test_what_is_counted_is_the_exposure_of_the_log(client):
     served = client.app.state.evenhand.runtime.serving.arms.active
     similar = client.logged()[-1].items(served.model.bundle.items.ids)
     shown = exposure(pages).sum(axis=0) + exposure([{"items": [{"item": item} for item in similar]}])[0]
-    assert served.shown().exposure == pytest.approx(shown)
+    assert served.counted().exposure == pytest.approx(shown)
 
 
 def test_weight_0_keeps_the_ranking_and_a_page_goes_on_until_the_next_count(client):
