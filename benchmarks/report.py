@@ -16,13 +16,14 @@ def write_between(path: Path, title: str, tables: Mapping[str, str]) -> None:
     """Put tables between their marks on a page, ``<!-- NAME -->`` and ``<!-- end -->``; what else is on it stays.
 
     Args:
-        path: of the page, which is begun with empty marks where there is none.
+        path: of the page, which is begun where there is none; marks that it lacks are put at its end.
         title: of a new page.
         tables: NAME → Markdown.
     """
-    empty = "\n\n".join(f"{BEGIN.format(name)}\n{END}" for name in tables)
-    page = path.read_text("utf-8") if path.exists() else f"# {title}\n\n{empty}\n"
+    page = path.read_text("utf-8") if path.exists() else f"# {title}\n"
     for name, table in tables.items():
+        if BEGIN.format(name) not in page:
+            page += f"\n{BEGIN.format(name)}\n{END}\n"
         before, rest = page.split(BEGIN.format(name))
         page = f"{before}{BEGIN.format(name)}\n{table.rstrip()}\n{END}{rest.split(END, 1)[1]}"
     path.write_text(page, "utf-8")

@@ -25,7 +25,7 @@ SMALL = {
     "cold_items": "--config cold.toml --seeds 1",
     "countries": "--users 400 --items 100 --config countries.toml",
     "data": "--interactions 5000",
-    "fmmrec": "--config fmmrec.toml --out out --only fmmrec al",
+    "fmmrec": "--config fmmrec.toml --out out --only fmmrec al --bases dragon",
     "gpu": "--items 2000",
     "diffusion": "--config diffusion.toml --out out --only own-mean posterior-component",
     "histories": "--items 200 --calls 15",

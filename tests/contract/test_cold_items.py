@@ -31,6 +31,8 @@ BASES = {
     "vbpr": EPOCHS | {"model": "vbpr", "feature_dimensions": 4},
     "mm_lattice": {"model": "mm_lattice", "dimensions": 8, "steps": 4, "schedule": SCHEDULE},
     "freedom": {"model": "freedom", "dimensions": 8, "steps": 4, "schedule": SCHEDULE},
+    "dragon": {"model": "dragon", "dimensions": 8, "steps": 4, "schedule": SCHEDULE},
+    "mmgcn": {"model": "mmgcn", "dimensions": 8, "steps": 4, "schedule": SCHEDULE},
     "sasrec": EPOCHS | {"model": "sasrec", "length": 10, "batch": 64},
     "prism": EPOCHS | {"model": "sasrec", "length": 10, "batch": 64, "prism": {}},
 }

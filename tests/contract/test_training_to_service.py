@@ -44,6 +44,7 @@ DIFFAIREC = {"method": "diffairec", "attribute": "gender", "width": 16, "tokens"
 LEGO = {"method": "lego", "hidden": 16, "learning_rate": 1e-2, "batch": 64, "schedule": SCHEDULE}
 POT_AU = {"method": "pot_au", "learning_rate": 0.02, "batch": 64, "schedule": {"epochs": 5}}
 FILTERS = {"batch": 64, "adversary_steps": 2, "schedule": SCHEDULE}
+READ_FEATURES = ("freedom", "dragon", "mmgcn")
 METHODS = {
     "als-lattice": (ALS, {"method": "lattice"}),
     "als-afrl": (ALS, AFRL),
@@ -52,6 +53,8 @@ METHODS = {
     "lightgcn-lattice": (LIGHTGCN, {"method": "lattice"}),
     "lightgcn-ffvae": (LIGHTGCN, FFVAE),
     "freedom-lattice": (LIGHTGCN | {"model": "freedom"}, {"method": "lattice"}),
+    "dragon-lattice": (LIGHTGCN | {"model": "dragon"}, {"method": "lattice"}),
+    "mmgcn-lattice": (LIGHTGCN | {"model": "mmgcn"}, {"method": "lattice"}),
     "autorec-lattice": (AUTOREC, {"method": "lattice"}),
     "multvae-lattice": (MULTVAE, {"method": "lattice"}),
     "multvae-afrl": (MULTVAE | {"item_biases": False}, AFRL),
@@ -97,7 +100,7 @@ def trained(request, tmp_path_factory):
     """What was trained, itself, the folder of the bundle exported from it, and the dtype of its parts."""
     torch.set_num_threads(1)
     base_model, method, dtype = (*METHODS[request.param], "float32")[:3]
-    reads = method["method"] == "fmmrec" or "prism" in base_model or base_model["model"] == "freedom"
+    reads = method["method"] == "fmmrec" or "prism" in base_model or base_model["model"] in READ_FEATURES
     features = {"modalities": {"looks": {}, "sound": {}}, "featureless": 0.1} if reads else {}
     config = RunConfig.model_validate(
         {

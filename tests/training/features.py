@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
 from training.data.modality import Modality
 from training.experiment import Experiment
@@ -40,3 +42,12 @@ def without_cold(experiment: Experiment) -> Experiment:
     dataset, count = experiment.dataset, len(experiment.dataset.items)
     warm = tuple(replace(each, values=each.values[:count], present=each.present[:count]) for each in dataset.modalities)
     return replace(experiment, dataset=replace(dataset, modalities=warm, cold=type(dataset.cold)()))
+
+
+def learns_from_its_loss(model: nn.Module) -> None:
+    """Assert that everything trained of a model of those users and items has a gradient."""
+    model(torch.tensor([0, 1, 3]), torch.tensor([1, 4, 0]), torch.tensor([2, 3, 2])).backward()
+
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name

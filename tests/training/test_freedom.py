@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from tests.training.features import COLD, GENERATED, ITEMS, POSITIVES, USERS, modality, without_cold
-from training.base.freedom import Freedom, FreedomConfig, FrozenItemGraph, Thinned, train_freedom
+from training.base.freedom import Freedom, FreedomConfig, Thinned, train_freedom
+from training.base.item_graph import FrozenItemGraph
 from training.base.lightgcn import Graph
 from training.config import RunConfig
 from training.data.load import load

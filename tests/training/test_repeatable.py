@@ -47,6 +47,8 @@ BASES = {
     "diffrec": ROWS | {"hidden": 128},
     "mm_lattice": {"dimensions": 64, "steps": 6, "schedule": ONCE},
     "freedom": {"dimensions": 64, "steps": 6, "schedule": ONCE},
+    "dragon": {"dimensions": 64, "steps": 6, "schedule": ONCE},
+    "mmgcn": {"dimensions": 64, "steps": 6, "schedule": ONCE},
 }
 METHODS = {
     "lattice": {"leakage_at_most": 1.0},
@@ -90,6 +92,8 @@ EACH = [
     ("diffrec", "diffairec"),
     ("mm_lattice", "fmmrec"),
     ("freedom", "lattice"),
+    ("dragon", "lattice"),
+    ("mmgcn", "lattice"),
 ]
 """Every base and every method once: the code of a method is the same over each base."""
 VARIANTS = [
@@ -118,7 +122,7 @@ GENERATED = {
 
 
 def configuration(base, method, base_changes=None, changes=None, **fields):
-    reads = base in ("vbpr", "mm_lattice", "freedom") or "prism" in (base_changes or {})
+    reads = base in ("vbpr", "mm_lattice", "freedom", "dragon", "mmgcn") or "prism" in (base_changes or {})
     features = {"modalities": {"looks": {}, "sound": {}}} if reads else {}
     fields |= {"name": "short", "seed": 5, "data": GENERATED | features}
     fields["base"] = {"model": base, **BASES[base], **(base_changes or {})}

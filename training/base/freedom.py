@@ -8,7 +8,6 @@ an item, M modalities, d dimensions.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -20,17 +19,12 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import embedding, softplus
 
-from training.base.cold import in_usual_units
 from training.base.contract import Base
-from training.base.item_graph import Neighbours, sums
-from training.base.lightgcn import Graph, GraphConfig, Lightgcn, LightgcnStage
-from training.base.tables import inner_product_base
-from training.data.modality import Modality
+from training.base.item_graph import FrozenItemGraph, sums
+from training.base.lightgcn import Graph, GraphConfig, Lightgcn, train_graph
+from training.base.modal_inputs import modal_inputs
 from training.data.split import Csr
 from training.experiment import Experiment
-from training.loop import fit
-
-log = logging.getLogger(__name__)
 
 
 class FreedomConfig(GraphConfig):
@@ -81,29 +75,6 @@ class Thinned:
         return Graph((indptr, self._indices[kept]), self._items, self._layers, self._device)
 
 
-class FrozenItemGraph:
-    """The mean over an item's modalities of the mean over its nearest items there (F2)."""
-
-    def __init__(self, modalities: Sequence[Modality], items: int, most: int, device: torch.device) -> None:
-        """Find the neighbours, once.
-
-        Args:
-            modalities: M.
-            items: I; only these are neighbours.
-            most: k, fewer where fewer items have a modality.
-            device: of the graph.
-        """
-        rows, weights, many = [], [], sum(each.present.astype(np.float32) for each in modalities)
-        shares = torch.from_numpy(1 / np.maximum(many, 1)).to(device)[:, None]
-        for each in modalities:
-            neighbours = Neighbours(each, items, most, device)
-            near = neighbours.nearest(neighbours.features)
-            rows.append(neighbours.of_items(near))
-            weights.append(shares * neighbours.spread(torch.full(near.shape, 1 / near.shape[1], device=device)))
-        self.rows, self.weights = torch.cat(rows, 1), torch.cat(weights, 1)
-        """(I + C, N) item rows, and their weights: 1 together, 0 for an item without any modality."""
-
-
 class Freedom(Lightgcn):
     """Users as in LightGCN; items with the vectors of what is like them added (F3)."""
 
@@ -146,7 +117,7 @@ class Freedom(Lightgcn):
     def propagated(self) -> tuple[Tensor, Tensor]:
         """(U, d) and (I, d) vectors."""
         users, items = super().propagated()
-        return users, items + self._alike(len(items))
+        return users, items + self._of_items.heard(self.items, self._config.item_layers, len(items))
 
     def forward(self, users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
         """BPR of (B,) rows, and λ times that of each modality's mapped features, where both items have it (F4)."""
@@ -172,34 +143,17 @@ class Freedom(Lightgcn):
         _, items = super().propagated()
         count = len(items)
         usual = sums(items, self._of_items.rows[count:], self._of_items.weights[count:])
-        return (usual + self._alike(len(self._of_items.rows))[count:]).cpu().numpy()
-
-    def _alike(self, count: int) -> Tensor:
-        """(count, d) what the first of the items hear of along the graph of items."""
-        rows, weights, found = self._of_items.rows, self._of_items.weights, self.items
-        for _ in range(self._config.item_layers - 1):
-            found = sums(found, rows[: len(self.items)], weights[: len(self.items)])  # type: ignore[assignment]
-        return sums(found, rows[:count], weights[:count])
+        alike = self._of_items.heard(self.items, self._config.item_layers, len(self._of_items.rows))
+        return (usual + alike[count:]).cpu().numpy()
 
 
 def train_freedom(experiment: Experiment, config: FreedomConfig, checkpoint: Path, device: torch.device) -> Base:
     """Train to the best epoch; propagated vectors are exported, those of cold items among them."""
-    dataset, train = experiment.dataset, experiment.train
-    users, items = len(dataset.users), len(dataset.items)
-    touched = np.unique(train[1])
-    known = [each for each in dataset.modalities if each.present[:items].any()]  # of others nothing can be learned
-    features, present = [], np.column_stack([each.present[:items] for each in known])
-    for place, each in enumerate(known):
-        having = touched[present[touched, place]]
-        values = in_usual_units(each, having if len(having) else np.flatnonzero(present[:, place]))[:items]
-        values[~present[:, place]] = 0  # left out wherever it would be read
-        features.append(torch.from_numpy(values.astype(np.float32)).to(device))
+    train, users, items = experiment.train, len(experiment.dataset.users), len(experiment.dataset.items)
+    inputs = modal_inputs(experiment, device)
     whole = Graph(train, items, config.layers, device)
     thinned = Thinned(train, items, config.layers, config.dropped, device)
-    of_items = FrozenItemGraph(known, items, config.neighbours, device)
-    there = torch.from_numpy(present).to(device)
-    model = Freedom(whole, thinned, of_items, features, there, users, config, experiment.seed).to(device)
-    result = fit(LightgcnStage(model, config, experiment), config.schedule, experiment.seed, checkpoint, device)
-    log.info("base: validation N@10 %s" if experiment.held_out.shares is None else "base: validation %s", result)
-    cold = model.cold_vectors() if dataset.cold.ids else None
-    return inner_product_base("freedom", *model.vectors(), experiment, cold=cold)
+    of_items = FrozenItemGraph(inputs.modalities, items, config.neighbours, device)
+    known = inputs.of_items()
+    model = Freedom(whole, thinned, of_items, known.features, known.present, users, config, experiment.seed)
+    return train_graph("freedom", model, config, experiment, checkpoint, device)

@@ -8,6 +8,9 @@ Letters: I items, C cold ones, n numbers of a modality, k neighbours, N all neig
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, embedding_bag, normalize
@@ -52,6 +55,36 @@ class Neighbours:
     def spread(self, weights: Tensor) -> Tensor:
         """(n, k) weights → (I + C, k); 0 for items without the modality."""
         return torch.zeros(self._all, self._most, device=weights.device).index_copy(0, self._rows, weights)
+
+
+class FrozenItemGraph:
+    """The mean over an item's modalities of the mean over its nearest items there (docs/algorithms/freedom.md F2)."""
+
+    def __init__(self, modalities: Sequence[Modality], items: int, most: int, device: torch.device) -> None:
+        """Find the neighbours, once.
+
+        Args:
+            modalities: M.
+            items: I; only these are neighbours.
+            most: k, fewer where fewer items have a modality.
+            device: of the graph.
+        """
+        rows, weights, many = [], [], sum(each.present.astype(np.float32) for each in modalities)
+        shares = torch.from_numpy(1 / np.maximum(many, 1)).to(device)[:, None]
+        for each in modalities:
+            neighbours = Neighbours(each, items, most, device)
+            near = neighbours.nearest(neighbours.features)
+            rows.append(neighbours.of_items(near))
+            weights.append(shares * neighbours.spread(torch.full(near.shape, 1 / near.shape[1], device=device)))
+        self.rows, self.weights = torch.cat(rows, 1), torch.cat(weights, 1)
+        """(I + C, N) item rows, and their weights: 1 together, 0 for an item without any modality."""
+
+    def heard(self, table: Tensor, steps: int, count: int) -> Tensor:
+        """(count, d) what the first of the items hear of a table (I, d) so many steps along the graph."""
+        items = len(table)
+        for _ in range(steps - 1):
+            table = sums(table, self.rows[:items], self.weights[:items])
+        return sums(table, self.rows[:count], self.weights[:count])
 
 
 class ItemGraph(nn.Module):

@@ -8,6 +8,7 @@ Letters: U users, I items, E training positives, d dimensions, K layers.
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,12 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
-from scipy.sparse import csr_matrix
 from torch import Tensor, nn
-from torch.nn.functional import embedding, embedding_bag
+from torch.nn.functional import embedding
 
 from bundle.manifest import Size
 from training.base.contract import Base, softplus_loss
+from training.base.sparse import bag_sums, bags, interactions
 from training.base.tables import inner_product_base
 from training.base.triples import Triples
 from training.base.validation import choosing_ndcg
@@ -70,18 +71,22 @@ class Graph:
             device: where the products are made.
         """
         indptr, indices = positives
-        ones = np.ones(len(indices), np.float32)
-        by_user = csr_matrix((ones, indices, indptr), (len(indptr) - 1, items))
+        by_user = interactions(positives, items)
         degrees = [np.maximum(np.asarray(by_user.sum(axis)).ravel(), 1) for axis in (1, 0)]
         by_user.data = (1 / np.sqrt(np.repeat(degrees[0], np.diff(indptr)) * degrees[1][indices])).astype(np.float32)
         self._layers = layers
-        self._of_users, self._of_items = (_bags(each, device) for each in (by_user, by_user.T.tocsr()))
+        self._of_users, self._of_items = (bags(each, device) for each in (by_user, by_user.T.tocsr()))
+
+    def __call__(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Give what `propagated` does, with its gradient."""
+        found: tuple[Tensor, Tensor] = _Propagation.apply(self, users, items)  # type: ignore[no-untyped-call]
+        return found
 
     def propagated(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Mean of the layers 0 … K: (U, d) and (I, d) → the same; linear, and its own transpose."""
         totals = users.clone(), items.clone()
         for _ in range(self._layers):
-            users, items = _sums(items, self._of_users), _sums(users, self._of_items)
+            users, items = bag_sums(items, self._of_users), bag_sums(users, self._of_items)
             totals[0].add_(users)
             totals[1].add_(items)
         return totals[0] / (1 + self._layers), totals[1] / (1 + self._layers)
@@ -100,28 +105,18 @@ class _Propagation(torch.autograd.Function):
         return (None, *ctx.graph.propagated(*gradients))
 
 
-class Lightgcn(nn.Module):
-    """Two tables, and what the graph makes of them; a score is the inner product of what it makes."""
+class GraphModel(nn.Module, ABC):
+    """User and item vectors that come of a graph of interactions; a score is their inner product."""
 
-    def __init__(self, graph: Graph, users: int, items: int, config: GraphConfig, seed: int) -> None:
-        super().__init__()
-        rng = torch.Generator().manual_seed(seed)
-        self._graph = graph
-        self.users = nn.Parameter(torch.empty(users, config.dimensions))
-        self.items = nn.Parameter(torch.empty(items, config.dimensions))
-        with torch.no_grad():
-            self.users.normal_(0, config.initial_deviation, generator=rng)
-            self.items.normal_(0, config.initial_deviation, generator=rng)
+    users: nn.Parameter
+    """A table with a row for each user."""
 
     def epoch_begins(self, rng: torch.Generator) -> None:
-        """Do what is done once an epoch: nothing here."""
+        """Do what is done once an epoch: nothing, where a model has no more to say."""
 
+    @abstractmethod
     def propagated(self) -> tuple[Tensor, Tensor]:
         """(U, d) and (I, d) vectors."""
-        found: tuple[Tensor, Tensor] = _Propagation.apply(  # type: ignore[no-untyped-call]
-            self._graph, self.users, self.items
-        )
-        return found
 
     def forward(self, users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
         """BPR of (B,) rows."""
@@ -129,19 +124,42 @@ class Lightgcn(nn.Module):
         difference = embedding(positives, v) - embedding(negatives, v)
         return softplus_loss((embedding(users, u) * difference).sum(-1))
 
+    @torch.no_grad()
     def vectors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(U, d) and (I, d) vectors, on the CPU."""
-        with torch.no_grad():
-            users, items = self.propagated()
+        users, items = self.propagated()
         return users.cpu().numpy(), items.cpu().numpy()
+
+    def cold_vectors(self) -> NDArray[np.float32] | None:
+        """(C, d) vectors of cold items, where the model makes them itself; asked for after ``vectors``."""
+        return None
+
+
+def drawn(rows: int, config: GraphConfig, rng: torch.Generator) -> nn.Parameter:
+    """(rows, d) normal numbers of the configured deviation."""
+    return nn.Parameter(torch.empty(rows, config.dimensions).normal_(0, config.initial_deviation, generator=rng))
+
+
+class Lightgcn(GraphModel):
+    """Two tables, and what the graph makes of them."""
+
+    def __init__(self, graph: Graph, users: int, items: int, config: GraphConfig, seed: int) -> None:
+        super().__init__()
+        rng = torch.Generator().manual_seed(seed)
+        self._graph = graph
+        self.users, self.items = drawn(users, config, rng), drawn(items, config, rng)
+
+    def propagated(self) -> tuple[Tensor, Tensor]:
+        """(U, d) and (I, d) vectors."""
+        return self._graph(self.users, self.items)
 
 
 class LightgcnStage:
-    """Trains it; one epoch visits every training positive once, in `steps` batches."""
+    """Trains such a model; one epoch visits every training positive once, in `steps` batches."""
 
     name = "base"
 
-    def __init__(self, model: Lightgcn, config: GraphConfig, experiment: Experiment) -> None:
+    def __init__(self, model: GraphModel, config: GraphConfig, experiment: Experiment) -> None:
         self._model, self._experiment = model, experiment
         self._triples = Triples(experiment, model.users.device)
         self._batch = max(1, -(-len(self._triples) // config.steps))
@@ -172,24 +190,21 @@ class LightgcnStage:
         unpack(state, {"model": self._model}, {"adam": self._adam})
 
 
-def train_lightgcn(experiment: Experiment, config: LightgcnConfig, checkpoint: Path, device: torch.device) -> Base:
+def train_graph(
+    name: str, model: GraphModel, config: GraphConfig, experiment: Experiment, checkpoint: Path, device: torch.device
+) -> Base:
     """Train to the best epoch; the propagated vectors are what is served, so a user's is a row like any other's."""
+    stage = LightgcnStage(model.to(device), config, experiment)
+    result = fit(stage, config.schedule, experiment.seed, checkpoint, device)
+    log.info("base: validation N@10 %s" if experiment.held_out.shares is None else "base: validation %s", result)
+    users, items = model.vectors()
+    cold = model.cold_vectors() if experiment.dataset.cold.ids else None
+    return inner_product_base(name, users, items, experiment, cold=cold)
+
+
+def train_lightgcn(experiment: Experiment, config: LightgcnConfig, checkpoint: Path, device: torch.device) -> Base:
+    """Train the two tables."""
     users, items = len(experiment.dataset.users), len(experiment.dataset.items)
     graph = Graph(experiment.train, items, config.layers, device)
-    model = Lightgcn(graph, users, items, config, experiment.seed).to(device)
-    result = fit(LightgcnStage(model, config, experiment), config.schedule, experiment.seed, checkpoint, device)
-    log.info("base: validation N@10 %s" if experiment.held_out.shares is None else "base: validation %s", result)
-    return inner_product_base("lightgcn", *model.vectors(), experiment)
-
-
-def _bags(edges: csr_matrix, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Neighbours of every row, where each row begins, and the weights: as `embedding_bag` takes them."""
-    numbers = (edges.indices.astype(np.int64), edges.indptr[:-1].astype(np.int64), edges.data)
-    found = tuple(torch.from_numpy(np.ascontiguousarray(each)).to(device) for each in numbers)
-    return found[0], found[1], found[2]
-
-
-def _sums(table: Tensor, bags: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """The weighted sum of each row's neighbours: on a CPU a fifth of the time of torch's own sparse product (2.13)."""
-    neighbours, begins, weights = bags
-    return embedding_bag(neighbours, table, begins, mode="sum", per_sample_weights=weights)
+    model = Lightgcn(graph, users, items, config, experiment.seed)
+    return train_graph("lightgcn", model, config, experiment, checkpoint, device)

@@ -7,7 +7,6 @@ Letters: U users, I items, C cold ones, d dimensions.
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Literal
 
@@ -21,12 +20,8 @@ from torch.nn.functional import normalize
 from bundle.manifest import Size
 from training.base.contract import Base
 from training.base.item_graph import ItemGraph, Neighbours, sums
-from training.base.lightgcn import Graph, GraphConfig, Lightgcn, LightgcnStage
-from training.base.tables import inner_product_base
+from training.base.lightgcn import Graph, GraphConfig, Lightgcn, train_graph
 from training.experiment import Experiment
-from training.loop import fit
-
-log = logging.getLogger(__name__)
 
 
 class MmLatticeConfig(GraphConfig):
@@ -95,8 +90,5 @@ def train_mm_lattice(experiment: Experiment, config: MmLatticeConfig, checkpoint
     rng = torch.Generator().manual_seed(experiment.seed)
     of_items = ItemGraph(near, config.kept, config.feature_dimensions, rng).to(device)
     graph = Graph(experiment.train, items, config.layers, device)
-    model = MmLattice(graph, of_items, users, items, config, experiment.seed).to(device)
-    result = fit(LightgcnStage(model, config, experiment), config.schedule, experiment.seed, checkpoint, device)
-    log.info("base: validation N@10 %s" if experiment.held_out.shares is None else "base: validation %s", result)
-    cold = model.cold_vectors() if dataset.cold.ids else None
-    return inner_product_base("mm_lattice", *model.vectors(), experiment, cold=cold)
+    model = MmLattice(graph, of_items, users, items, config, experiment.seed)
+    return train_graph("mm_lattice", model, config, experiment, checkpoint, device)

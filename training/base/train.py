@@ -14,9 +14,11 @@ from training.base.autoencoder.train import train_autoencoder
 from training.base.cold import refuse_few_described
 from training.base.contract import Base
 from training.base.deep import DeepConfig, train_deep
+from training.base.dragon import DragonConfig, train_dragon
 from training.base.freedom import FreedomConfig, train_freedom
 from training.base.lightgcn import LightgcnConfig, train_lightgcn
 from training.base.mm_lattice import MmLatticeConfig, train_mm_lattice
+from training.base.mmgcn import MmgcnConfig, train_mmgcn
 from training.base.objective.config import Grouped, InUcdsConfig
 from training.base.objective.make import refuse_unfit_objective
 from training.base.pmf import PmfConfig, train_pmf
@@ -55,12 +57,18 @@ BaseConfig = Annotated[
     | Annotated[DiffrecConfig, Tag("diffrec")]
     | Annotated[MmLatticeConfig, Tag("mm_lattice")]
     | Annotated[FreedomConfig, Tag("freedom")]
+    | Annotated[DragonConfig, Tag("dragon")]
+    | Annotated[MmgcnConfig, Tag("mmgcn")]
     | Annotated[SasrecConfig, Tag("sasrec")]
     | Annotated[Bert4recConfig, Tag("bert4rec")]
     | Annotated[VectorsConfig, Tag("vectors")],
     Discriminator(_model),
     BeforeValidator(_with_what_it_has),
 ]
+
+
+ReadsFeatures = VbprConfig | MmLatticeConfig | FreedomConfig | DragonConfig | MmgcnConfig
+"""Bases that need item features."""
 
 
 def positives_needed(config: BaseConfig) -> int:
@@ -82,9 +90,12 @@ def refuse_unfit_base(experiment: Experiment, config: BaseConfig) -> None:
         problem = "has weights of its own for every item and reads no features, so cold items cannot be served"
         allowed = "data.cold = 'drop', or another base"
         raise ConfigError("base.model", problem, value=config.model, allowed=allowed)
-    reads_features = isinstance(config, VbprConfig | MmLatticeConfig | FreedomConfig)
+    reads_features = isinstance(config, ReadsFeatures)
     if reads_features and not experiment.dataset.modalities:
         raise ConfigError("base.model", "needs item features", value=config.model, allowed="with data.modalities")
+    if isinstance(config, DragonConfig) and config.dimensions < (many := len(experiment.dataset.modalities)):
+        problem = f"are shared out among the {many} modalities"
+        raise ConfigError("base.dimensions", problem, value=config.dimensions, allowed=f"at least {many}")
     if experiment.dataset.cold.ids or reads_features:
         refuse_few_described(experiment)
     if isinstance(config, SequenceConfig) and config.prism is not None:
@@ -146,6 +157,10 @@ def train_base(
             return train_mm_lattice(experiment, config, checkpoint, device)
         case FreedomConfig():
             return train_freedom(experiment, config, checkpoint, device)
+        case DragonConfig():
+            return train_dragon(experiment, config, checkpoint, device)
+        case MmgcnConfig():
+            return train_mmgcn(experiment, config, checkpoint, device)
         case DeepConfig():
             return train_deep(experiment, config, checkpoint, device)
         case SasrecConfig() | Bert4recConfig():
