@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from measure.audit.sections.cold import cold_items
 from measure.audit.sections.context import AT_LEAST, Answers, Context, K, Row
 from measure.audit.sections.groups import clients, exposures, parities
 from measure.audit.sections.lists import calibrations, catalogues, overlaps
@@ -27,11 +28,13 @@ _OF_ITEM_GROUPS: dict[str, Section] = {
 }
 """They say nothing where items have no groups."""
 _OF_LISTS: dict[str, Section] = {"parity": parities, "activity": activities, "catalogue": catalogues}
+COLD = "cold"
+"""Told along with exposure, where there are items that nobody has touched."""
 
 SECTIONS: tuple[str, ...] = (
     "overlap", "exposure", "parity", "utility", "activity", "clients", "calibration", "catalogue",
 )  # fmt: skip
-"""All that ``fairness`` can hold, in the order of the card."""
+"""All that ``fairness`` can hold, in the order of the card; and `COLD`, which is no name of its own to ask for."""
 
 
 def fairness_of(
@@ -55,6 +58,7 @@ def fairness_of(
         return {"protocol": {"not_measured": [{"section": each, "reason": why} for each in SECTIONS if each in wanted]}}
     context = Context(subject, seed)
     known: dict[str, Section] = _OF_ITEM_GROUPS | _OF_LISTS
+    cold: list[Row] = []
     reference = Answers(context, min(masks, key=len)) if masks else None
     rows: dict[str, list[Row]] = {name: [] for name in SECTIONS if name in wanted}
     for mask in masks:
@@ -65,9 +69,11 @@ def fairness_of(
             elif context.several_item_groups or name not in _OF_ITEM_GROUPS:
                 found += known[name](context, answers)
             step()
+        if "exposure" in wanted:
+            cold += cold_items(context, answers)
     return {
         "protocol": _protocol(context, reference, rows),
-        **{name: found for name, found in rows.items() if found},
+        **{name: found for name, found in (*rows.items(), (COLD, cold)) if found},
     }
 
 

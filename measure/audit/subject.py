@@ -62,6 +62,8 @@ class Population:
     """Of `light_up_to`, where it was found among more users than these."""
     ordered: Mapping[str, bool | None] = field(default_factory=dict)
     """Attribute → whether its classes stand from low to high; None or absent: as their names say."""
+    cold: NDArray[np.bool_] | None = None
+    """(I,) items that nobody has touched; None where there are none."""
     modal: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """Modality → (U, n) mean features of the items that each user has seen; empty where features are not at hand."""
 

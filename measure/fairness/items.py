@@ -49,6 +49,12 @@ def item_groups(groups: Sequence[Sequence[str]]) -> ItemGroups:
     return ItemGroups(names, ends.astype(np.int64), np.array([place[name] for each in own for name in each], np.int64))
 
 
+def cold_and_others(cold: NDArray[np.bool_]) -> ItemGroups:
+    """Two groups of I items: those that nobody has touched, and the others."""
+    count = len(cold)
+    return ItemGroups(("cold", "others"), np.arange(count + 1, dtype=np.int64), np.where(cold, 0, 1).astype(np.int64))
+
+
 def discount(k: int) -> NDArray[np.float64]:
     """Weight of ranks 1 to k: 1 / log2(1 + rank), so 1 at the top; shape (k,).
 

@@ -8,6 +8,7 @@ from measure.report.fair_rows import (
     Activity,
     ClassRow,
     Clients,
+    ColdGap,
     ErrorGap,
     Estimate,
     Exposure,
@@ -46,6 +47,8 @@ def read_fairness(value: object) -> Fairness:
         clients=tuple(_clients(found.get("clients"))),
         calibration=tuple(_by_mask(found.get("calibration"))),
         catalogue=tuple(_by_mask(found.get("catalogue"))),
+        cold=tuple(_by_mask([row for row in tables(found.get("cold")) if "attribute" not in row])),
+        cold_gaps=tuple(_cold(found.get("cold"))),
     )
 
 
@@ -91,6 +94,13 @@ def _exposure(rows: object) -> Iterator[Exposure]:
         classes, variation = _classes(row.get("groups")), _estimate(row.get("total_variation"))
         if variation or any(each.values or each.shares for each in classes):
             yield Exposure(names(row.get("sensitive")), clean(row.get("attribute", "")), classes, variation)
+
+
+def _cold(rows: object) -> Iterator[ColdGap]:
+    for row in tables(rows):
+        classes, gap = _classes(row.get("groups")), _estimate(row.get("gap"))
+        if gap or any(each.values for each in classes):
+            yield ColdGap(names(row.get("sensitive")), clean(row.get("attribute", "")), classes, gap)
 
 
 def _parity(rows: object) -> Iterator[Parity]:

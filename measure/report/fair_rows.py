@@ -54,6 +54,16 @@ class Exposure:
 
 
 @dataclass(frozen=True)
+class ColdGap:
+    """How far the classes of one attribute are apart in what they are shown of items that nobody has touched."""
+
+    sensitive: Mask
+    attribute: str
+    classes: tuple[ClassRow, ...]
+    gap: Estimate | None
+
+
+@dataclass(frozen=True)
 class Parity:
     """How far the classes of one attribute are apart."""
 
@@ -152,3 +162,5 @@ class Fairness:
     clients: tuple[Clients, ...] = ()
     calibration: tuple[MaskRow, ...] = ()
     catalogue: tuple[MaskRow, ...] = ()
+    cold: tuple[MaskRow, ...] = ()
+    cold_gaps: tuple[ColdGap, ...] = ()

@@ -69,6 +69,7 @@ def _lists_and_groups(card: Card) -> list[Section]:
         gaps.clients(card),
         evenness.calibration(card),
         evenness.catalogue(card),
+        evenness.cold(card),
     ]
 
 

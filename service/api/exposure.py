@@ -55,6 +55,7 @@ async def exposure(request: Request) -> Response:
     Exposure falls with the rank in the answer, 1 / log2(1 + rank); items of several groups share theirs. Lists made for
     the web page, audits and probes do not count, nor do those of nobody and of users that the active bundle lacks:
     `not_counted` says how many there are. Classes of few users are merged, or nothing is compared; `withheld` says so.
+    `cold` is the share of exposure of items that nobody had touched when the bundle was made, and the gap in it.
     With `by=model` each version is there, and those that answered few users are not compared; `users` of several
     versions may add up to more than there are, where the version that answers somebody has changed.
     `balances` has all lists that were balanced, by target and weight, with their mean divergence (KL, nats) before and

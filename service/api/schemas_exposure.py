@@ -20,8 +20,12 @@ from service.audit.requirements import RequirementUse
 from service.store import BalanceCount
 
 # Written as calls where a key is no name in Python: class, global.
-GroupPage = TypedDict("GroupPage", {"class": str | None, "users": int, "lists": int, "shares": Mapping[str, float]})
-"""Exposure of one class of users, or of a version's lists (name/version), null for everybody: item group → share."""
+GroupPage = TypedDict(
+    "GroupPage",
+    {"class": str | None, "users": int, "lists": int, "shares": Mapping[str, float], "cold": float | None},
+)
+"""Exposure of one class of users, or of a version's lists (name/version), null for everybody: item group → share, and
+the share of cold items, which nobody had touched; null where nothing was shown."""
 
 
 class GapPage(TypedDict):
@@ -95,6 +99,8 @@ class ExposurePage(TypedDict):
     groups: list[GroupPage]
     total_variation: GapPage | None
     parity: GapPage | None
+    cold: GapPage | None
+    """In the share of items that nobody had touched; null where none of them was shown."""
     clients: ClientsPage | None
     balances: list[BalanceUsePage]
     """Of all lists that were shown: those of nobody, and of users that the active bundle lacks, are in these and in no
@@ -144,11 +150,18 @@ def exposure_page(by: str | None, since_us: int | None, until_us: int, found: Ex
         "users": found.users,
         "item_groups": list(shares.item_groups),
         "groups": [
-            {"class": one.name, "users": one.users, "lists": one.lists, "shares": _numbers(one.shares)}
+            {
+                "class": one.name,
+                "users": one.users,
+                "lists": one.lists,
+                "shares": _numbers(one.shares),
+                "cold": finite_or_none(one.cold),
+            }
             for one in shares.groups
         ],
         "total_variation": _gap(shares.total_variation),
         "parity": _gap(shares.parity),
+        "cold": _gap(shares.cold),
         "clients": _clients(shares.clients, shares.parity),
         "balances": [_balance(one) for one in found.balances],
         "withheld": [_withheld(one) for one in shares.withheld] + _small_clients(shares.clients),

@@ -13,6 +13,9 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bundle import BundleError, Manifest
 from bundle.check import check_hashes
 from bundle.files import read_items
@@ -33,6 +36,8 @@ class VersionItems:
 
     ids: Sequence[str]
     groups: Sequence[Sequence[str]]
+    cold: NDArray[np.bool_]
+    """(I,) which of them nobody had touched."""
 
 
 class Catalogues:
@@ -51,7 +56,8 @@ class Catalogues:
         """The items of a version, by row; None where its files are gone or have changed. May read files."""
         for served in self._serving.arms.models:
             if model.content_hash == served.model.content_hash:
-                return VersionItems(served.model.bundle.items.ids, served.model.bundle.items.groups)
+                items = served.model.bundle.items
+                return VersionItems(items.ids, items.groups, items.cold)
         with self._lock:
             if model.content_hash in self._kept:
                 self._kept.move_to_end(model.content_hash)
@@ -80,7 +86,7 @@ class Catalogues:
 
 
 def _items(folder: Path, manifest: Manifest) -> VersionItems:
-    """Ids and groups, where the file is the very one that the content hash was made of."""
+    """What is needed of them, where the file is the very one that the content hash was made of."""
     check_hashes(folder, manifest, [ITEM_TABLE])
     items = read_items(folder, manifest)
-    return VersionItems(items.ids, items.groups)
+    return VersionItems(items.ids, items.groups, items.cold)

@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from bundle import Items
 from measure.fairness.items import ItemGroups, item_groups
-from service.audit.catalogues import Catalogues
+from service.audit.catalogues import Catalogues, VersionItems
 from service.audit.shares import Classes, Shares, by_version, compared, overall
 from service.audit.tally import Tally, side_by_side
 from service.model.loaded import Model
@@ -22,6 +24,17 @@ NOBODYS = "lists of nobody known: of sessions, of similar or popular items, or o
 STRANGERS = "lists of users that the active bundle does not have"
 UNNAMED = "the items of this version cannot be read from the models folder"
 UNLABELLED = "lists of users whose class is not known"
+
+
+class _Catalogue(NamedTuple):
+    """The items of one version, dealt into groups, and which of them nobody had touched."""
+
+    groups: ItemGroups
+    cold: NDArray[np.bool_] | None
+
+    @classmethod
+    def of(cls, items: VersionItems | Items) -> _Catalogue:
+        return cls(item_groups(items.groups), items.cold if items.cold.any() else None)
 
 
 @dataclass(frozen=True)
@@ -66,13 +79,13 @@ class Count:
         self._row_by_key: Mapping[str | None, int] = {
             pseudonyms.key_of(user): row for row, user in enumerate(users.ids)
         }
-        groups = item_groups(model.bundle.items.groups)
-        self._groups: dict[str, ItemGroups | None] = {model.content_hash: groups}
+        own = _Catalogue.of(model.bundle.items)
+        self._dealt: dict[str, _Catalogue | None] = {model.content_hash: own}
         """By content hash; None where the catalogue cannot be read."""
         self._models: dict[int, StoredModel] = {}
         """By id: a row of the same model may have changed by the next part of the log."""
         self._left_out: Counter[tuple[int, str]] = Counter()
-        self._new_tally = partial(Tally, len(users.ids), groups.names)
+        self._new_tally = partial(Tally, len(users.ids), own.groups.names)
         self._versions_apart = versions_apart
         self._tallies: dict[int, Tally] = {}
         """By the id of the model; all in one under 0 where versions are not apart."""
@@ -83,14 +96,14 @@ class Count:
         for model_id in np.unique(part.model_ids).tolist():
             model, mine = part.models[model_id], part.model_ids == model_id
             self._models[model_id] = model
-            groups = self._groups_of(model)
-            if groups is None:
+            dealt = self._dealt_of(model)
+            if dealt is None:
                 self._left_out[model_id, UNNAMED] += int(mine.sum())
                 continue
             counted = mine & (users >= 0)
             self._leave_out(model_id, [part.user_keys[place] for place in np.flatnonzero(mine & (users < 0))])
             shown = part.items[np.repeat(counted, part.lengths)]
-            self._tally_of(model_id).add(users[counted], part.key_ids[counted], part.lengths[counted], shown, groups)
+            self._tally_of(model_id).add(users[counted], part.key_ids[counted], part.lengths[counted], shown, *dealt)
 
     def exposure(
         self,
@@ -137,11 +150,11 @@ class Count:
             rows[place] = self._row.get(keys[place] or "", -1)  # no id is empty
         return rows
 
-    def _groups_of(self, model: StoredModel) -> ItemGroups | None:
-        if model.content_hash not in self._groups:
+    def _dealt_of(self, model: StoredModel) -> _Catalogue | None:
+        if model.content_hash not in self._dealt:
             items = self._catalogues.of(model)
-            self._groups[model.content_hash] = None if items is None else item_groups(items.groups)
-        return self._groups[model.content_hash]
+            self._dealt[model.content_hash] = None if items is None else _Catalogue.of(items)
+        return self._dealt[model.content_hash]
 
     def _leave_out(self, model_id: int, keys: Sequence[str | None]) -> None:
         nobodys = sum(key is None for key in keys)

@@ -38,6 +38,8 @@ class GroupShares:
     lists: int
     shares: Mapping[str, float]
     """Item group → share of the group's position-weighted exposure."""
+    cold: float
+    """Share of it that items have which nobody had touched; NaN where nothing was shown."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Shares:
     groups: tuple[GroupShares, ...]
     total_variation: Gap | None = None
     parity: Gap | None = None
+    cold: Gap | None = None
+    """Of the shares of items that nobody had touched; None where none of them was shown."""
     clients: Clients | None = None
     """Of the item group that `parity` names; clients by the names of their keys, "" for no key."""
     withheld: tuple[Withheld, ...] = ()
@@ -140,6 +144,7 @@ def _beside(
         shares,
         exposure.gap(known.exposure, groups, bootstrap, shuffles),
         gap,
+        exposure.gap(known.cold, groups, bootstrap, shuffles) if known.cold[:, 0].any() else None,
         None if gap is None or gap.item_group is None else known.gap_by_client(groups, gap.item_group, keys),
         withheld,
     )
@@ -162,6 +167,9 @@ class _PerUser:
         self.exposure = self._summed(sums.exposure)[:, self._order]
         """(n, C) over all item groups, reported or not: shares are of the whole."""
 
+        self.cold = self._summed(sums.cold)
+        """(n, 2) of cold items and of others."""
+
     @property
     def flags(self) -> NDArray[np.float64]:
         """(n, reported) share of a user's lists that have an item of a group."""
@@ -171,10 +179,12 @@ class _PerUser:
     def shares(self, groups: Groups) -> tuple[GroupShares, ...]:
         """The exposure of each group."""
         shared = exposure.shares(totals(self.exposure, groups))[:, self._chosen]
+        cold = exposure.shares(totals(self.cold, groups))[:, 0]
         lists = totals(self.lists[:, None], groups)[:, 0]
+        told = zip(groups.names, groups.sizes, lists, shared.tolist(), cold.tolist(), strict=True)
         return tuple(
-            GroupShares(name, int(users), int(count), dict(zip(self.reported, each, strict=True)))
-            for name, users, count, each in zip(groups.names, groups.sizes, lists, shared.tolist(), strict=True)
+            GroupShares(name, int(users), int(count), dict(zip(self.reported, each, strict=True)), new)
+            for name, users, count, each, new in told
             if users
         )
 

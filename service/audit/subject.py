@@ -132,6 +132,7 @@ def population_of(model: Model, audit: Audit) -> Population:
         seen_indices=bundle.seen.indices,
         positive=audit.positive,
         item_groups=bundle.items.groups,
+        cold=bundle.items.cold,
         strict=description.mode == "strict",
         seed=description.seeds["run"],
     )

@@ -31,6 +31,8 @@ class Sums(NamedTuple):
     """(P, C) weight of the places that an item group had, 1 / log2(1 + rank); items of several groups share it."""
     shown: NDArray[np.float64]
     """(P, C) in how many of the lists an item group was at all."""
+    cold: NDArray[np.float64]
+    """(P, 2) weight of the places of cold items, which nobody had touched, and of all others."""
 
 
 class Tally:
@@ -54,6 +56,7 @@ class Tally:
         self._lists: NDArray[np.int64] = np.zeros(0, np.int64)
         self._exposure: NDArray[np.float64] = np.zeros((0, len(groups)))
         self._shown: NDArray[np.float64] = np.zeros((0, len(groups)))
+        self._cold: NDArray[np.float64] = np.zeros((0, 2))
 
     def add(
         self,
@@ -62,6 +65,7 @@ class Tally:
         lengths: NDArray[np.int64],
         items: NDArray[np.int32],
         groups: ItemGroups,
+        cold: NDArray[np.bool_] | None = None,
     ) -> None:
         """Count n lists of items of one catalogue.
 
@@ -71,6 +75,7 @@ class Tally:
             lengths: shape (n,), items of each.
             items: shape (sum of lengths,), catalogue rows of all lists, one after the other, each best first.
             groups: of the catalogue's items.
+            cold: shape (I,), which of the catalogue's items nobody had touched; None for none.
         """
         if not len(users):
             return
@@ -79,7 +84,9 @@ class Tally:
         starts = np.flatnonzero(np.diff(rows[order], prepend=-1))
         hit = rows[order[starts]]
         exposure = _by_list(lengths, items, groups)[order]
+        new = np.zeros(len(rows)) if cold is None else _of_some(lengths, cold[items])[order]
         self._lists[hit] += np.diff(np.append(starts, len(rows)))
+        self._cold[hit] += np.add.reduceat(np.stack([new, exposure.sum(axis=1) - new], axis=1), starts)
         for sums, values in ((self._exposure, exposure), (self._shown, (exposure > 0).astype(np.float64))):
             added = np.zeros((len(hit), sums.shape[1]))
             added[:, columns] = np.add.reduceat(values, starts)
@@ -96,6 +103,7 @@ class Tally:
             self._lists[rows],
             self._exposure[rows, columns],
             self._shown[rows, columns],
+            self._cold[rows],
         )
 
     def _rows_of(self, users: NDArray[np.int64], clients: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -131,6 +139,7 @@ class Tally:
         height = height if rows <= height else max(rows, 2 * height)
         self._owner = _padded(self._owner, (height, 2))
         self._lists = _padded(self._lists, (height,))
+        self._cold = _padded(self._cold, (height, self._cold.shape[1]))
         self._exposure = _padded(self._exposure, (height, max(width, columns)))
         self._shown = _padded(self._shown, (height, max(width, columns)))
 
@@ -159,15 +168,26 @@ def side_by_side(tallies: Sequence[Tally], users: int) -> Sums:
         np.concatenate([sums.lists for sums in each]),
         exposure,
         shown,
+        np.concatenate([sums.cold for sums in each]),
     )
 
 
 def _by_list(lengths: NDArray[np.int64], items: NDArray[np.int32], groups: ItemGroups) -> NDArray[np.float64]:
     """(n, C) exposure of each item group in each list."""
-    count = len(lengths)
-    ranks = np.arange(len(items)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    weights = discount(int(lengths.max(initial=0)))[ranks]
-    return of_items(np.repeat(np.arange(count), lengths), items, weights, count, groups, shared=True)
+    owners = np.repeat(np.arange(len(lengths)), lengths)
+    return of_items(owners, items, _weights(lengths), len(lengths), groups, shared=True)
+
+
+def _of_some(lengths: NDArray[np.int64], wanted: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(n,) exposure of some of the places (sum of lengths,) in each list."""
+    owners = np.repeat(np.arange(len(lengths)), lengths)[wanted]
+    return np.bincount(owners, _weights(lengths)[wanted], len(lengths)).astype(np.float64)
+
+
+def _weights(lengths: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(sum of lengths,) weights of the places of lists, one after the other."""
+    ranks = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return discount(int(lengths.max(initial=0)))[ranks]
 
 
 def _padded(array: NDArray[Number], shape: tuple[int, ...]) -> NDArray[Number]:

@@ -76,10 +76,12 @@ async def test_a_cold_item_appears_in_answers_and_leads_to_others(version, tmp_p
         for user in [users[row] for row in range(0, 200, 4)]:
             answer = await client.get("/recommend", params={"user": user, "sensitive": "gender", "k": 20})
             shown += [item["item"] for item in answer.json()["items"]]
+        exposure = await client.get("/audit/exposure")
         similar = await client.get("/similar", params={"item": COLD[0], "k": 5})
         session = await client.post("/recommend/session", json={"history": [COLD[0], COLD[1]], "sensitive": ["gender"]})
 
     assert set(shown) & set(COLD)
+    assert 0 < exposure.json()["groups"][0]["cold"] < 1
     assert len(similar.json()["items"]) == 5
     assert session.status_code == 200
     assert not {COLD[0], COLD[1]} & {item["item"] for item in session.json()["items"]}

@@ -49,6 +49,7 @@ def population_of(bundle: Bundle, audit: Audit, modal: Modal | None = None) -> P
         seen_indices=bundle.seen.indices,
         positive=audit.positive,
         item_groups=bundle.items.groups,
+        cold=bundle.items.cold,
         strict=description.mode == "strict",
         seed=description.seeds["run"],
         modal=modal or {},

@@ -17,7 +17,7 @@ from measure.errors import MeasureError
 from measure.fairness import exposure, parity
 from measure.fairness.estimate import Bootstrap
 from measure.fairness.groups import Groups, Withheld, by_class, crossed
-from measure.fairness.items import ItemGroups, item_groups, of_items
+from measure.fairness.items import ItemGroups, cold_and_others, item_groups, of_items
 from measure.fairness.shuffles import Shuffles
 from measure.labels import RARE_BELOW
 from measure.masks import Mask
@@ -44,6 +44,8 @@ class Context:
         self.item_count = len(subject.scorer.items)
         self.bootstrap = Bootstrap(len(self.rows), seed)
         self.items: ItemGroups = item_groups(population.item_groups or [()] * self.item_count)
+        self.cold = cold_and_others(population.cold) if population.cold is not None and population.cold.any() else None
+        """The items that nobody has touched beside the others; None where there are none."""
         self.groups: dict[str, Groups] = {}
         """Attribute → the classes of the users; without those that cannot be measured."""
         self.withheld: list[Withheld] = []

@@ -58,9 +58,47 @@ def test_shares_are_those_of_the_places_that_items_had(a_served):
         "users": 2,
         "lists": 3,
         "shares": {EVEN: pytest.approx(2 / whole), ODD: pytest.approx((1 / log2(3) + 1 / 2 + 1) / whole)},
+        "cold": 0,
     }
     assert (page["total_variation"], page["parity"], page["clients"]) == (None, None, None)
     assert (page["withheld"], page["not_counted"]) == ([], [])
+
+
+@pytest.fixture
+def of_cold(a_served):
+    """A client whose bundle has two items that nobody touched, and a log that shows them to some classes alone."""
+
+    def make(shown_to):
+        client = a_served(users=200, cold=np.arange(12) >= 10)
+        labels = labels_of(client, "gender")
+        client.log(*({"user": f"u{user}", "items": [1, 10 if shown_to(labels[user]) else 2]} for user in range(200)))
+        return client, labels
+
+    return make
+
+
+def test_how_often_items_are_shown_that_nobody_had_touched_and_to_whom(of_cold):
+    client, labels = of_cold(lambda label: label == 1)
+    share = 1 / log2(3) / (1 + 1 / log2(3))
+
+    everybody, page = asked(client), asked(client, "?by=gender")
+
+    assert everybody["groups"][0]["cold"] == pytest.approx(share * (labels == 1).mean())
+    assert everybody["cold"] is None, "there are no two groups"
+    names = [one["class"] for one in page["groups"]]
+    assert [one["cold"] for one in page["groups"]] == [pytest.approx(0), pytest.approx(share)]
+    assert page["cold"]["value"] == pytest.approx(share)
+    assert page["cold"]["between"] == names[::-1] or page["cold"]["between"] == names
+    assert page["cold"]["permutation95"] < share / 2
+
+
+def test_where_none_of_them_is_shown_there_is_no_gap(of_cold):
+    client, _ = of_cold(lambda label: False)
+
+    page = asked(client, "?by=gender")
+
+    assert [one["cold"] for one in page["groups"]] == [0, 0]
+    assert page["cold"] is None
 
 
 def test_balanced_lists_are_counted_by_target_and_weight_with_what_that_did(a_served):
