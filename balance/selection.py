@@ -71,7 +71,7 @@ def select(relevance: Floats, sums: Sequence[Sum], k: int, gap: float = GAP, tim
         whole = int(opened.sum()) >= most
         if found is not None:
             missing = best.bound - found.value
-            if whole or (missing <= reach and made is not None):  # what is open holds every better choice
+            if whole or made is None or missing <= reach:  # the time is over, or what is open holds every better choice
                 return found._replace(bound=min(best.bound, max(found.value, made.bound if made else np.inf)))
             if missing <= gap * abs(found.value) or (margins <= missing).sum() > MOST:
                 return found

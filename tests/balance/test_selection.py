@@ -7,6 +7,7 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
+from balance import selection
 from balance.errors import InfeasibleError
 from balance.prices import Sum, prices
 from balance.selection import select, value_of
@@ -112,3 +113,24 @@ def test_many_users_are_solved_almost_to_the_bound_with_few_candidates_left_open
     assert weights[found.chosen].sum() == pytest.approx(0.299, abs=0.0011)
     assert found.chosen.sum(axis=1).tolist() == [5] * 1500
     assert found.bound - found.value <= 1e-5 * found.value
+
+
+def test_what_was_found_is_taken_where_the_solver_finds_nothing_in_time_among_more(monkeypatch):
+    rng = np.random.default_rng(2)
+    relevance = -np.sort(-rng.normal(size=(300, 30)), axis=1) / 300
+    weights = np.where(np.arange(300) % 3 == 0, 1 / 100, -1 / 200)[:, None] * (rng.random((300, 30)) < 0.2)
+    solve, opened = selection._program, []
+
+    def in_time(relevance, sums, start, some, *limits):
+        opened.append(some.sum())
+        assert len(opened) < 5, "it asks for ever"
+        made = solve(relevance, sums, start, some, *limits)
+        return made._replace(value=made.value - 0.003) if len(opened) == 1 else None
+
+    monkeypatch.setattr(selection, "_program", in_time)
+
+    found = select(relevance, [Sum(weights, 0.3, np.inf, 0.001)], 5)
+
+    assert opened[0] < opened[1] < relevance.size
+    assert weights[found.chosen].sum() == pytest.approx(0.299, abs=0.0011)
+    assert found.bound > found.value
