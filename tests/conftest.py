@@ -281,11 +281,11 @@ def a_quick_card() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def short_teachers() -> Iterator[None]:
-    """Lattices in this file's process learn next to nothing of labels: most of the time of a small fit is teachers'."""
-    few = {"LINEAR_EPOCHS": 2, "MLP_EPOCHS": 2, "FEWEST_STEPS": 2, "STUDENT_STEPS": 20}
+    """Lattices of this file and its forks learn next to nothing of labels: a small fit's time is mostly teachers'."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, number in few.items():
+        for name, number in nursery.SHORT_TEACHERS.items():
             patch.setattr(f"training.fair.lattice.scores.{name}", number)
+        patch.setenv(nursery.ASKED_SHORT, "yes")
         yield
 
 

@@ -52,6 +52,10 @@ IMPORTED = (
 READ_BY_IMPORTS = ("PYTHON", "OMP_", "OPENBLAS_", "MKL_", "CUDA_", "LD_", "POLARS_", "COVERAGE_")
 READ_LATER = ("PYTHONPATH", "PYTHONUNBUFFERED", "OMP_WAIT_POLICY")
 """But for these: the last says how a thread waits for others, and who has one thread waits for none."""
+ASKED_SHORT = "SHORT_TEACHERS"
+"""An environment variable: lattices of such a fork, and of those it starts, learn next to nothing of labels."""
+SHORT_TEACHERS = {"LINEAR_EPOCHS": 2, "MLP_EPOCHS": 2, "FEWEST_STEPS": 2, "STUDENT_STEPS": 20}
+"""In `training.fair.lattice.scores`; most of the time of a small fit is teachers'."""
 NAME = "nursery"
 MOST_BYTES = 1 << 17
 ASIDE = 500
@@ -91,7 +95,9 @@ class Beside:
             The process id of our new child; None where it has to be a real start.
         """
         given = {os.fsdecode(name): os.fsdecode(text) for name, text in (environment or os.environ).items()}
-        if _read_by_imports(given) != self._read or (arguments[0].startswith("-") and arguments[0] not in ("-m", "-c")):
+        if _read_by_imports(given) != self._read or (
+            arguments[0].startswith("-") and arguments[0] not in ("-m", "-c", "-u")
+        ):
             return None
         streams, passed = how.pop("streams"), sorted(how.pop("passed"))
         wanted = {"arguments": list(arguments), "environment": given, "passed": passed, **how}
@@ -307,6 +313,10 @@ def _become(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    if ASKED_SHORT in environment:
+        scores = sys.modules["training.fair.lattice.scores"]
+        for name, number in SHORT_TEACHERS.items():
+            setattr(scores, name, number)
     signal.signal(signal.SIGINT, _interrupted)
     _prctl(SET_NAME, b"python")
     numpy.random.seed()  # noqa: NPY002  the global one was made before the fork
@@ -343,6 +353,9 @@ def _end(status: int) -> NoReturn:
 
 def _run(what: str, *arguments: str) -> None:
     """`python WHAT ARGUMENTS`."""
+    if what == "-u":
+        sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
+        what, *arguments = arguments
     further = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     if what == "-m":
         name, *arguments = arguments

@@ -53,11 +53,12 @@ def test_it_ends_with_the_status_and_the_words_of_a_process(code):
     assert forked == really
 
 
-@pytest.mark.parametrize("kind", ["-c", "-m", "script"])
+@pytest.mark.parametrize("kind", ["-c", "-m", "-u", "script"])
 @pytest.mark.parametrize("group", [{}, {"start_new_session": True}, {"process_group": 0}], ids=str)
 def test_it_has_the_arguments_folder_environment_streams_session_and_group_of_a_process(tmp_path, kind, group):
     (tmp_path / "about.py").write_text(ABOUT)
-    words = {"-c": ["-c", ABOUT], "-m": ["-m", "about"], "script": [tmp_path / "about.py"]}[kind]
+    kinds = {"-c": ["-c", ABOUT], "-m": ["-m", "about"], "-u": ["-u", "-m", "about"], "script": [tmp_path / "about.py"]}
+    words = kinds[kind]
     environment = {"MINE": "é", "PYTHONPATH": str(HERE), **same_imports()}
 
     really, forked = both(*words, "one", "two words", cwd=tmp_path, env=environment, input="heard", **group)
@@ -101,6 +102,20 @@ print(subprocess.run([sys.executable, '-c', {child!r}], env=environment(os.envir
 
     with nursery.preloaded():
         assert ended("-c", service, env={**os.environ, "EVENHAND_LOG_LEVEL": "info"})[1] == "b'True\\n'\n"
+
+
+def test_lattices_of_a_fork_and_of_what_it_starts_learn_little_where_that_is_asked_for():
+    said = "import training.fair.lattice.scores as scores; print(scores.STUDENT_STEPS)"
+    inner = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {said!r}])"
+
+    found = [ended("-c", said, env={**os.environ, nursery.ASKED_SHORT: "yes"})]
+    with nursery.preloaded():
+        found += [
+            ended("-c", code, env={**os.environ, **more})
+            for code, more in [(said, {}), (said, {nursery.ASKED_SHORT: "yes"}), (inner, {nursery.ASKED_SHORT: "yes"})]
+        ]
+
+    assert [printed for _, printed, _ in found] == ["600\n", "600\n", "20\n", "20\n"]
 
 
 def test_it_is_signalled_waited_for_and_leaves_nobody_behind():

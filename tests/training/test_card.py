@@ -169,6 +169,7 @@ def test_a_list_is_held_against_the_unprotected_list_of_its_own_kind(a_card):
     assert not any("base_auc" in row for target in ("base", "base_list@10") for row in rows_of(card, target))
 
 
+@pytest.mark.usefixtures("preloaded")
 def test_the_card_is_the_same_for_one_worker_and_for_two(a_card, a_measured_bundle):
     two = make_card(a_measured_bundle(attributes=("gender",)), LOOK, workers=2)
 

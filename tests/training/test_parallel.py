@@ -54,6 +54,7 @@ def the_bundle(out: Path):
     return read_bundle(path)
 
 
+@pytest.mark.usefixtures("preloaded")
 def test_two_processes_train_what_one_trains(config, tmp_path):
     assert main(["run", str(config), "--out", str(tmp_path / "one"), "--device", "cpu"]) == 0
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -145,7 +145,7 @@ def shop_folder(tmp_path):
     return tmp_path / "bundles" / "shop"
 
 
-@pytest.mark.usefixtures("preloaded")
+@pytest.mark.usefixtures("preloaded", "short_teachers")
 def test_rounds_of_retraining_lose_and_double_nothing(shop_folder, ready_postgres, a_service, tmp_path):
     service = a_service(shop_folder, database_url=ready_postgres, log_level="warning")
     (first,) = versions(shop_folder)
