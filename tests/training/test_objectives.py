@@ -589,7 +589,10 @@ def test_what_a_base_was_trained_for_is_in_its_card_whatever_the_profile(a_run, 
 @pytest.mark.parametrize("sets", ["paper", "released"])
 def test_a_card_of_in_ucds_has_the_user_oriented_gap(sets, a_run, out, cpu, monkeypatch):
     """2,400 users: the most active of the audit users are more than thirty."""
-    monkeypatch.setattr("training.run.make_card", make_card)
+    few = {"attackers": ("logistic",), "folds": 2}
+    monkeypatch.setattr(
+        "training.run.make_card", lambda b, profile, *given: make_card(b, replace(profile, **few), *given)
+    )
     data = {"reader": "generated", "users": 2400, "items": 80, "interactions_per_user": 10, "seed": 3}
     objective = {"kind": "in_ucds", "sets": sets, "pairs": "all"}
     base = {"model": "pmf", "dimensions": 4, "objective": objective, "schedule": {"epochs": 1}}
