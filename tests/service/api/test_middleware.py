@@ -129,7 +129,7 @@ def test_metrics_on_a_port_of_their_own_are_nowhere_else(a_bundle_folder, tmp_pa
             assert process.poll() is None
             assert time.monotonic() < deadline
             try:
-                if httpx.get(f"http://127.0.0.1:{port}/health/ready").status_code == 200:
+                if httpx.get(f"http://127.0.0.1:{port}/health/ready", verify=False).status_code == 200:
                     break
             except httpx.TransportError:
                 time.sleep(0.1)
