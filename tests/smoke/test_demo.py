@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import nursery
+
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.usefixtures("preloaded")
 EXAMPLE = re.compile(r"```sh\n(curl .*?)\n```\n\n<!-- answer -->\n```json\n(.*?)\n```", re.DOTALL)
@@ -72,10 +74,9 @@ def test_protecting_something_changes_the_list(demo):
     assert changed > len(users) // 2
 
 
-def python(*words):
-    done = subprocess.run(
-        [sys.executable, *words], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
-    )
+def python(*words, **environment):
+    given = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, env=given, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -87,18 +88,26 @@ def test_serve_and_ask_prints_two_lists_of_five(demo):
     assert len(re.findall(r"^  \d\. ", printed, re.MULTILINE)) == 10
 
 
-def test_a_model_of_implicit_is_protected_and_served(tmp_path):
-    python("-m", "training", "data", "generate", str(tmp_path), "--users", "300", "--items", "120")
+@pytest.fixture(scope="module")
+def implicit(tmp_path_factory):
+    """A folder in which a model of implicit was protected, by short teachers, and what that printed."""
+    folder = tmp_path_factory.mktemp("implicit")
+    with nursery.preloaded():
+        python("-m", "training", "data", "generate", str(folder), "--users", "500", "--items", "120")
+        return folder, python("examples/protect_implicit.py", str(folder), **{nursery.ASKED_SHORT: "yes"})
 
-    printed = python("examples/protect_implicit.py", str(tmp_path))
+
+def test_a_model_of_implicit_is_protected_and_served(implicit):
+    _, printed = implicit
 
     assert re.findall(r"protected: (.*)", printed)[-2:] == ["nothing", "age, gender, occupation"]
     assert len(re.findall(r"^  \d\. ", printed, re.MULTILINE)) == 10
     assert len([line for line in (ROOT / "examples/protect_implicit.py").read_text().splitlines() if line]) < 30
 
 
-def test_audit_and_read_says_why_a_quick_look_is_not_judged(demo):
-    printed = python("examples/audit_and_read.py", str(demo[-1]))
+def test_audit_and_read_says_why_a_quick_look_is_not_judged(implicit):
+    folder, _ = implicit
+    printed = python("examples/audit_and_read.py", str(folder / "bundles" / "vectors"))
 
     assert "verdict: not_judged (exit status 4)" in printed
     assert "not judged: everything, because the quick profile is a look" in printed

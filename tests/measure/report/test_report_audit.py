@@ -512,7 +512,7 @@ def places(value: object, path: tuple = ()) -> list[tuple]:
     return [path] * bool(path) + [place for key, each in inside for place in places(each, (*path, key))]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_no_junk_anywhere_breaks_the_page(a_tiny_result, walk, seed):
     text, rng = json.dumps(a_tiny_result()), np.random.default_rng(seed)
     paths = places(json.loads(text))
