@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from command import Command
 from generated import USERS, Size, generated_bundle
-from loopback import CONNECTIONS, check_wrk, free_ports, load, service, write_script
+from loopback import CONNECTIONS, check_wrk, free_ports, load, service, warm, write_script
 from machine import circumstances
 from report import write_report
 
@@ -51,7 +51,7 @@ def loaded(folder: Path, scratch: Path, seconds: int, rounds: int) -> list[dict[
     (port,) = free_ports(1)
     with service(folder, port, scratch / "log.db") as pid:
         for script in scripts.values():
-            load(port, script, min(2, seconds))  # warm
+            warm(port, script, seconds)
         return [{name: load(port, script, seconds, pid) for name, script in scripts.items()} for _ in range(rounds)]
 
 

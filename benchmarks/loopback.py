@@ -162,6 +162,12 @@ def load(port: int, script: Path, seconds: int, pid: int | None = None) -> Row:
     return {"requests_per_s": float(rate[1]), **times, **cpu}
 
 
+def warm(port: int, script: Path, seconds: int) -> None:
+    """Load for two seconds before loads of so many; not at all before a load of one, which measures nothing anyway."""
+    if seconds > 1:
+        load(port, script, min(2, seconds))
+
+
 def processor_s(pid: int) -> float:
     """Used by all threads of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

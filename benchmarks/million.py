@@ -22,7 +22,17 @@ from typing import Any
 
 import numpy as np
 from command import Command
-from loopback import CONNECTIONS, check_wrk, free_ports, load, resident_mib, seconds_to_ready, service, write_script
+from loopback import (
+    CONNECTIONS,
+    check_wrk,
+    free_ports,
+    load,
+    resident_mib,
+    seconds_to_ready,
+    service,
+    warm,
+    write_script,
+)
 from machine import circumstances
 from report import write_report
 from watched import watched
@@ -50,6 +60,7 @@ def main() -> None:
     command = Command(__doc__)
     command.add_size("--users", type=int, default=1_000_000)
     command.add_size("--items", type=int, default=100_000)
+    command.add_size("--threads", type=int, help=f"of everything ({THREADS}; the service has all cores)")
     command.add_size("--seconds", type=int, default=8)
     command.add_size("--rounds", type=int, default=3)
     command.add_size("--config", type=Path, default=CONFIG, help="of the run")
@@ -67,22 +78,24 @@ def measure(folder: Path, options: Any) -> dict[str, Any]:
     data, out = folder / "tables", folder / "bundles"
     sizes = ["--users", str(options.users), "--items", str(options.items), "--interactions-per-user", "10"]
     sizes += ["--pickiness", "4"]
+    threads = options.threads or THREADS
     made = None
     if not (data / "interactions.parquet").exists():
-        made = watched(["training", "data", "generate", str(data), *sizes, "--format", "parquet"], THREADS)
+        made = watched(["training", "data", "generate", str(data), *sizes, "--format", "parquet"], threads)
     bases = set(folder.glob("base-*"))
     run = ["training", "run", str(options.config), "--data", str(data), "--out", str(out), "--bases", str(folder)]
-    trained = watched([*run, "--device", "cpu"], THREADS)
+    trained = watched([*run, "--device", "cpu"], threads)
     print(trained.printed, flush=True)
     version = max((out / "million").iterdir())
     bundle = read_bundle(version)
     served = serve(version, bundle.users.ids, folder, options)
     print(served, flush=True)
-    audit = ["service", "audit", str(version), "--users", str(AUDITED), "--workers", str(THREADS)]
+    audit = ["service", "audit", str(version), "--users", str(AUDITED), "--workers", str(threads)]
     audit += [] if options.masks is None else [f"--masks={options.masks}"]
     audited = watched([*audit, "--out", str(folder / "audit")], 1, accepted=(NOT_JUDGED,))
     facts = bundle.description
     return {
+        "threads": threads,
         "users": facts.data.users,
         "items": facts.data.items,
         "interactions": facts.data.interactions,
@@ -117,10 +130,10 @@ def serve(version: Path, users: Any, folder: Path, options: Any) -> dict[str, An
     (port,) = free_ports(1)
     rows = np.random.default_rng(0).choice(len(users), min(ASKING, len(users)), replace=False)
     script = write_script(folder / "users.lua", [users[int(row)] for row in rows], MASKS)
-    all_cores = {"OMP_NUM_THREADS": str(os.cpu_count())}
-    started = [seconds_to_ready(version, port, folder / "start.db", **all_cores) for _ in ("first", "later")]
-    with service(version, port, folder / "log.db", **all_cores) as pid:
-        load(port, script, min(2, options.seconds))  # warm
+    threads = {"OMP_NUM_THREADS": str(options.threads or os.cpu_count())}
+    started = [seconds_to_ready(version, port, folder / "start.db", **threads) for _ in ("first", "later")]
+    with service(version, port, folder / "log.db", **threads) as pid:
+        warm(port, script, options.seconds)
         rounds = [load(port, script, options.seconds, pid) for _ in range(options.rounds)]
         memory = {kind: resident_mib(pid, kind) for kind in ("VmRSS", "RssAnon")}
     median = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
@@ -154,7 +167,8 @@ def as_text(result: dict[str, Any]) -> str:
         if result["base_kept"]
         else ""
     )
-    return f"""{sizes}; two threads; a bundle of {result["parts"]} parts, {result["bundle_mib"]:,.0f} MiB.
+    of = f"a bundle of {result['parts']} parts, {result['bundle_mib']:,.0f} MiB"
+    return f"""{sizes}; {result["threads"]} threads; {of}.
 
 | stage | s | s of processors | MiB at most |
 |---|---|---|---|

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from command import Command
 from generated import USERS, Size, generated_bundle
-from loopback import app, check_wrk, free_ports, load, service, write_script
+from loopback import app, check_wrk, free_ports, load, service, warm, write_script
 from machine import circumstances
 from report import write_report
 from serving import MASKS, PACKAGES
@@ -123,7 +123,7 @@ def measure(folder: Path, scratch: Path, seconds: int) -> dict[str, Any]:
     script = write_script(scratch / "users.lua", read_bundle(folder).users.ids[::10], MASKS)
     with app("bare:app", BARE) as bare, service(folder, OURS, scratch / "log.db") as ours:
         for port in (BARE, OURS):
-            load(port, script, min(2, seconds))  # warm
+            warm(port, script, seconds)
         before = thread_times(ours)
         cpu_ms = {"ours": load(OURS, script, seconds, ours)["cpu_ms"]}
         used = {thread: ticks - before.get(thread, 0) for thread, ticks in thread_times(ours).items()}

@@ -222,7 +222,7 @@ def main() -> None:
         "hit_at_candidates": float(people.liked.any(axis=1).mean()),
         "rows": rows,
         "tilts": tilts(bundle, views, given.candidates),
-        "leaks": leaks(bundle, views, "gender", given.candidates, K),
+        "leaks": leaks(bundle, views, "gender", given.candidates, K, given.time_s),
     }
     write(given.results, result)
 

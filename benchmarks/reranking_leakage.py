@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from balance.candidates import Candidates, Places, scaled
 from balance.cpfair import Producers, two_sided
+from balance.errors import InfeasibleError
 from balance.shares import ItemShares
 from balance.targets import catalogue
 from balance.tfrom import tfrom_offline
@@ -26,10 +27,11 @@ from training.card.views import Views
 LOOK = replace(QUICK, name="look", attackers=("logistic",))
 
 
-def leaks(bundle: Bundle, views: Views, attribute: str, count: int, k: int) -> list[dict[str, Any]]:
+def leaks(bundle: Bundle, views: Views, attribute: str, count: int, k: int, time_s: float) -> list[dict[str, Any]]:
     """Attack lists of k under the mask of one attribute of two classes, seen items kept, by logistic regressions.
 
-    Alone, and beside the lists that requests get: the difference tells in whose list was changed.
+    Alone, and beside the lists that requests get: the difference tells in whose list was changed. The solver has
+    ``time_s`` for one program.
     """
     population, shares = views.population, ItemShares(bundle.items.groups)
     labels = population.labels[:, bundle.description.attribute_names.index(attribute)].astype(np.int64)
@@ -44,12 +46,14 @@ def leaks(bundle: Bundle, views: Views, attribute: str, count: int, k: int) -> l
     def uof(groups: NDArray[np.int64]) -> Places:
         lists = quality[:, :k].sum(axis=1)
         gap = abs(float(lists[groups == 0].mean() - lists[groups == 1].mean()))
-        return user_fair(candidates, quality, groups, k, 0.01 * gap).places
+        return user_fair(candidates, quality, groups, k, 0.01 * gap, time_s=time_s).places
 
     made: Mapping[str, Callable[[], Places]] = {
         "as ranked": lambda: np.tile(np.arange(k), (len(items), 1)),
         "TFROM offline, catalogue": lambda: tfrom_offline(candidates, shares, target, k),
-        "CPFair, catalogue, λ1 0, λ2 1": lambda: two_sided(candidates, k, None, Producers(shares, target, 1.0)).places,
+        "CPFair, catalogue, λ1 0, λ2 1": lambda: (
+            two_sided(candidates, k, None, Producers(shares, target, 1.0), time_s=time_s).places
+        ),
         f"UOF, {attribute}, gap × .01 (refused)": lambda: uof(labels),
         "UOF, activity, gap × .01 (refused)": lambda: uof(active),
     }
@@ -57,7 +61,11 @@ def leaks(bundle: Bundle, views: Views, attribute: str, count: int, k: int) -> l
     rows: list[dict[str, Any]] = []
     ranked = list_features(items[:, :k], len(bundle.items.ids))
     for name, make in made.items():
-        places = make()
+        try:
+            places = make()
+        except InfeasibleError as error:
+            print(f"{name}: {error}", flush=True)
+            continue
         alone = list_features(np.take_along_axis(items, places, axis=1), len(bundle.items.ids))
         views_of = {"alone": alone} | ({"beside": side_by_side([ranked, alone])} if rows else {})
         row: dict[str, Any] = {"name": name, "changed": float((places != np.arange(k)).any(axis=1).mean())}

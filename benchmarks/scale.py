@@ -39,7 +39,17 @@ from typing import Any
 import numpy as np
 from command import Command
 from generated import Method, Size, Taste, generated_bundle
-from loopback import CONNECTIONS, check_wrk, free_ports, load, resident_mib, seconds_to_ready, service, write_script
+from loopback import (
+    CONNECTIONS,
+    check_wrk,
+    free_ports,
+    load,
+    resident_mib,
+    seconds_to_ready,
+    service,
+    warm,
+    write_script,
+)
 from machine import circumstances
 from report import write_report
 from scale_table import as_text
@@ -50,8 +60,6 @@ from bundle import write_bundle
 MANY, SEEN = 1_000_000, 50
 ASKING, MASKS = 20_000, 256
 """Users and masks, at most, that a load is made of."""
-ALL_CORES = {"OMP_NUM_THREADS": str(os.cpu_count())}
-"""As where nobody sets it; the worker keeps to one thread by itself."""
 MASK_ITEMS, MASK_USERS = 10_000, 10_000
 TASTES: tuple[Taste, ...] = ("gaussian", "clustered")
 METHODS: tuple[Method, ...] = ("afrl", "lattice")
@@ -68,6 +76,7 @@ def main() -> None:
     command.add_size("--users", type=int, default=100_000)
     command.add_size("--tastes", nargs="+", choices=TASTES, default=TASTES)
     command.add_size("--methods", nargs="+", choices=METHODS, default=METHODS)
+    command.add_size("--threads", type=int, default=os.cpu_count(), help="all cores, as where nobody says otherwise")
     command.add_size("--seconds", type=int, default=4)
     command.add_size("--rounds", type=int, default=3)
     options = command.options()
@@ -77,9 +86,7 @@ def main() -> None:
         "sizes": by_size(options.items, options.tastes, options.users),
         "masks": by_attributes(options.attributes, options.methods, min(options.users, MASK_USERS)),
     }
-    result = facts | {
-        kind: [measure(size, options.seconds, options.rounds) for size in sizes] for kind, sizes in kinds.items()
-    }
+    result = facts | {kind: [measure(size, options) for size in sizes] for kind, sizes in kinds.items()}
     write_report(options.results, "scale", "The whole service by size", result, as_text(result))
     if importlib.util.find_spec("matplotlib"):
         from scale_plots import draw
@@ -104,9 +111,9 @@ def by_attributes(counts: Sequence[int], methods: Sequence[Method], users: int) 
             yield Size(users, MASK_ITEMS, SEEN, classes, "clustered", method)
 
 
-def measure(size: Size, seconds: int, rounds: int) -> dict[str, Any]:
+def measure(size: Size, options: Any) -> dict[str, Any]:
     """One bundle: made, started, loaded, deleted."""
-    folder = Path(tempfile.mkdtemp(prefix="evenhand-scale-"))
+    folder, threads = Path(tempfile.mkdtemp(prefix="evenhand-scale-")), str(options.threads)
     try:
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:  # this process stays small
             made = pool.submit(make, size, folder).result()
@@ -117,8 +124,8 @@ def measure(size: Size, seconds: int, rounds: int) -> dict[str, Any]:
             "users": size.users,
             "attributes": len(size.classes),
             "making": made,
-            "starts": [start(folder, after) for after in ("first", "later")],
-            **serve(size, folder, seconds, rounds),
+            "starts": [start(folder, after, threads) for after in ("first", "later")],
+            **serve(size, folder, threads, options.seconds, options.rounds),
         }
     finally:
         shutil.rmtree(folder)
@@ -138,10 +145,11 @@ def make(size: Size, folder: Path) -> dict[str, float]:
     return {"took_s": took_s, "peak_mib": peak_mib, "size_mib": size_mib, "parts": parts}
 
 
-def start(folder: Path, which: str) -> dict[str, Any]:
+def start(folder: Path, which: str, threads: str) -> dict[str, Any]:
     """Seconds until it is ready, and what the service says of them."""
     log = folder / f"{which}.log"
-    ready_s = seconds_to_ready(served(folder), PORT, folder / "start.db", log, EVENHAND_LOG_LEVEL="info", **ALL_CORES)
+    settings = {"EVENHAND_LOG_LEVEL": "info", "OMP_NUM_THREADS": threads}
+    ready_s = seconds_to_ready(served(folder), PORT, folder / "start.db", log, **settings)
     said = {event["event"]: event for event in map(json.loads, log.read_text().splitlines())}
     timings_ms = {name: value for name, value in said["ready"].items() if name.endswith("_ms")}
     return {"start": which, "ready_s": ready_s, **timings_ms, "tried": said["index"].get("tried", [])}
@@ -152,14 +160,14 @@ def served(folder: Path) -> Path:
     return folder / "generated" / "1"
 
 
-def serve(size: Size, folder: Path, seconds: int, rounds: int) -> dict[str, Any]:
+def serve(size: Size, folder: Path, threads: str, seconds: int, rounds: int) -> dict[str, Any]:
     """Index, memory and load of a service."""
     rng = np.random.default_rng(0)
     users = rng.choice(size.users, min(ASKING, size.users), replace=False).astype(str).tolist()
     script = write_script(folder / "users.lua", users, some_masks(rng, list(size.classes)))
-    with service(served(folder), PORT, folder / "log.db", **ALL_CORES) as pid:
+    with service(served(folder), PORT, folder / "log.db", OMP_NUM_THREADS=threads) as pid:
         started = {kind: resident_mib(pid, kind) for kind in MEMORY}
-        load(PORT, script, min(2, seconds))  # warm
+        warm(PORT, script, seconds)
         before = scraped()
         loads = [load(PORT, script, seconds, pid) for _ in range(rounds)]
         after = scraped()

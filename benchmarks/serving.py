@@ -35,6 +35,7 @@ from loopback import (
     resident_mib,
     seconds_to_ready,
     service,
+    warm,
     write_script,
 )
 from machine import circumstances
@@ -85,7 +86,7 @@ def measure(folder: Path, scratch: Path, seconds: int, rounds: int) -> dict[str,
     ):
         servers = {"bare": bare, "naive": naive, "blocking": blocking, "ours": ours}
         for port in PORTS.values():
-            load(port, script, min(2, seconds))  # warm
+            warm(port, script, seconds)
         each = [{name: load(PORTS[name], script, seconds, pid) for name, pid in servers.items()} for _ in range(rounds)]
         swaps = [_swapped(folder, script, seconds) for _ in range(max(1, rounds // 2))]
         audits = [_audited(folder, script, seconds) for _ in range(max(1, rounds // 2))]

@@ -18,7 +18,7 @@ from typing import Any
 
 from command import Command
 from generated import USERS, Size, generated_bundle
-from loopback import app, check_wrk, free_ports, load, service, write_script
+from loopback import app, check_wrk, free_ports, load, service, warm, write_script
 from machine import circumstances, sentence
 from serving import MASKS
 
@@ -67,7 +67,7 @@ def measure(scratch: Path, size: Size, seconds: int, rounds: int) -> list[dict[s
     ):
         servers = {"off": off, "on": on}
         for name in servers:
-            load(ports[name], script, min(2, seconds))  # warm
+            warm(ports[name], script, seconds)
         return [
             {
                 name: load(ports[name], script, seconds, servers[name])

@@ -21,7 +21,7 @@ from typing import Any
 
 from command import Command
 from generated import USERS, Size, generated_bundle
-from loopback import CONNECTIONS, app, check_wrk, free_ports, load, plain_environment, service, write_script
+from loopback import CONNECTIONS, app, check_wrk, free_ports, load, plain_environment, service, warm, write_script
 from machine import circumstances
 from report import write_report
 
@@ -46,7 +46,7 @@ def main() -> None:
         script = write_script(Path(scratch) / "users.lua", read_bundle(folder).users.ids[::10], MASKS)
         ports, pids = started(folder, Path(scratch), options.postgres, running)
         for port in ports.values():
-            load(port, script, min(2, options.seconds))  # warm
+            warm(port, script, options.seconds)
         rounds = [
             {name: load(port, script, options.seconds) for name, port in ports.items()} for _ in range(options.rounds)
         ]
