@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Tests run in so many processes, one more than there are cores, as they often wait for a server that starts; the tests
-# of one file, which share what takes long to start, in one of them.
+# of one file, which share what takes long to start, in one of them. What is compiled is kept for the next process:
+# half of the time that each takes to collect the tests.
 TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 .DEFAULT_GOAL := help
@@ -34,7 +35,7 @@ check: $(READY)    ## Lint, format, spelling, types, imports, schema drift (no t
 
 test: $(READY)    ## All tests this machine can run (real-data ones where EVENHAND_DATA is set)
 	@echo "==> Tests$(if $(EVENHAND_DATA), with the data in $(EVENHAND_DATA), without real data (EVENHAND_DATA is not set))"
-	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES)
 
 coverage: $(READY)    ## All tests again, and which lines of the packages none of them runs (build/coverage/index.html)
 	@$(BIN)/python -m coverage run -m pytest
