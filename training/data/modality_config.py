@@ -30,11 +30,12 @@ class ModalityConfig(Frozen):
     text: str | None = None
     """In place of a file: a column of the items table. MovieLens has `title` and `groups`, and by `extras` `plot`."""
 
-    encoder: Literal["tfidf"] = "tfidf"
-    """How text becomes a vector: term weights (TF-IDF), cut to `dimensions` by a truncated SVD, at unit length."""
+    encoder: Literal["tfidf", "minilm"] = "tfidf"
+    """How text becomes a vector: term weights (TF-IDF), or the sentence encoder all-MiniLM-L6-v2 (extra `sentences`);
+    cut to `dimensions` by a truncated SVD, at unit length."""
 
     dimensions: int = Field(default=64, ge=1, le=4096)
-    """Of encoded text; fewer where there are fewer terms or items."""
+    """Of encoded text; fewer where there are fewer terms or items, and at most 384 by the sentence encoder."""
 
     @model_validator(mode="after")
     def _file_or_text(self) -> Self:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -43,7 +44,16 @@ def encode(texts: pl.Series, dimensions: int) -> tuple[NDArray[np.int64], NDArra
     if weights.shape[1] < FEWEST_TERMS:
         return nothing
     there = np.flatnonzero(np.diff(weights.indptr))
-    weights, rows = weights[there], rows[there]
+    return cut(rows[there], weights[there], dimensions)
+
+
+def cut(
+    rows: NDArray[np.int64], weights: csr_matrix | NDArray[np.float32], dimensions: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Cut numbers (m, w) of the texts in some rows (m,) to fewer by a truncated SVD, at unit length.
+
+    Rows that are nothing then are left out.
+    """
     size = min(dimensions, weights.shape[1], len(rows))
     svd = TruncatedSVD(size, algorithm="arpack" if size < min(weights.shape) else "randomized", random_state=0)
     vectors = svd.fit_transform(weights)
