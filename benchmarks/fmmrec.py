@@ -113,7 +113,8 @@ def _base(config: RunConfig, data: Path, out: Path) -> dict[str, Any]:
         ).auc
         for name in experiment.attributes
     }
-    return {"processor_s": took, **_accuracy(experiment, base.users, base.items), "ours": found}
+    epochs = config.base.schedule.epochs
+    return {"epochs": epochs, "processor_s": took, **_accuracy(experiment, base.users, base.items), "ours": found}
 
 
 def _dearer(times: float) -> str:

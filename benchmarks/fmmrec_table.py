@@ -61,12 +61,12 @@ def write_bases(bases: Mapping[str, Mapping[str, Any]], results: Path) -> Path:
 
 
 def _bases(rows: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    yield f"| | R@20 | N@20 | {' | '.join(ATTRIBUTES)} | seconds of a processor |"
-    yield "|---|---|---|---|---|---|---|"
+    yield f"| | epochs at most | R@20 | N@20 | {' | '.join(ATTRIBUTES)} | seconds of a processor |"
+    yield "|---|---|---|---|---|---|---|---|"
     for name, row in rows.items():
         found = " | ".join(f"{row['ours'][each]:.3f}" for each in ATTRIBUTES)
         took = f"{row['processor_s']:,.0f}" if "processor_s" in row else ""
-        yield f"| `{name}` | {row['recall']:.4f} | {row['ndcg']:.4f} | {found} | {took} |"
+        yield f"| `{name}` | {row.get('epochs', '')} | {row['recall']:.4f} | {row['ndcg']:.4f} | {found} | {took} |"
 
 
 def _as_published(rows: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
