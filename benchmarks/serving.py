@@ -59,11 +59,12 @@ def main() -> None:
     command.add_size("--users", type=int, default=USERS, help="of the generated bundle")
     command.add_size("--seconds", type=int, default=8)
     command.add_size("--rounds", type=int, default=5)
+    command.add_size("--audit-priority", choices=("idle", "normal"), default="idle", help="of the audit run")
     options = command.options()
     check_wrk()
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.bundle or _generated(Path(scratch), Size(users=options.users))
-        result = measure(folder, Path(scratch), options.seconds, options.rounds)
+        result = measure(folder, Path(scratch), options.seconds, options.rounds, options.audit_priority)
     result["bundle"] = "generated" if options.bundle is None else read_bundle(folder).description.name
     (options.results / "serving.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     table = as_table(result)
@@ -72,7 +73,7 @@ def main() -> None:
     print(table, end="")
 
 
-def measure(folder: Path, scratch: Path, seconds: int, rounds: int) -> dict[str, Any]:
+def measure(folder: Path, scratch: Path, seconds: int, rounds: int, audit_priority: str) -> dict[str, Any]:
     """All of it, with what is needed to judge it."""
     bundle = read_bundle(folder)
     script = write_script(scratch / "users.lua", bundle.users.ids[::10], MASKS)
@@ -82,7 +83,7 @@ def measure(folder: Path, scratch: Path, seconds: int, rounds: int) -> dict[str,
         app("bare:app", PORTS["bare"]) as bare,
         app("naive:app", PORTS["naive"], NAIVE_BUNDLE=str(folder)) as naive,
         app("naive:blocking", PORTS["blocking"], NAIVE_BUNDLE=str(folder)) as blocking,
-        service(folder, OURS, scratch / "log.db") as ours,
+        service(folder, OURS, scratch / "log.db", EVENHAND_AUDIT_PRIORITY=audit_priority) as ours,
     ):
         servers = {"bare": bare, "naive": naive, "blocking": blocking, "ours": ours}
         for port in PORTS.values():

@@ -98,7 +98,11 @@ def served(bundle: Path) -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as home:
         plain = {name: value for name, value in os.environ.items() if not name.startswith("EVENHAND_")}
-        mine = {"EVENHAND_DATABASE_URL": f"sqlite:///{home}/store.db", "EVENHAND_LOG_LEVEL": "warning"}
+        mine = {
+            "EVENHAND_DATABASE_URL": f"sqlite:///{home}/store.db",
+            "EVENHAND_LOG_LEVEL": "warning",
+            "EVENHAND_AUDIT_PRIORITY": "normal",  # nobody else is served here
+        }
         serve = [sys.executable, "-m", "service", "serve", "--bundle", str(bundle), "--port", str(port)]
         service = subprocess.Popen(serve, cwd=ROOT, env={**plain, **mine})
         try:

@@ -44,7 +44,7 @@ SMALL = {
     "reranking": "bundles/small --candidates 15 --time-s 0.5",
     "scale": "--items 600 --attributes --tastes clustered --users 400 --threads 1 --seconds 1 --rounds 1",
     "scale_plots": "",
-    "serving": "--users 600 --seconds 1 --rounds 1",
+    "serving": "--users 600 --seconds 1 --rounds 1 --audit-priority normal",
     "storage": "bundles/small",
     "store": "--rows 5000 --seconds 0.2",
     "strict_methods": "--configs . --out out --bases pmf --salts d --quick",
