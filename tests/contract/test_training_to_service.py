@@ -35,6 +35,7 @@ LIGHTGCN = {"model": "lightgcn", "dimensions": 8, "steps": 4, "schedule": SCHEDU
 AUTOREC = {"model": "autorec", "dimensions": 8, "batch": 32, "learning_rate": 1e-2, "schedule": SCHEDULE}
 MULTVAE = AUTOREC | {"model": "multvae", "hidden": 16, "code": 6}
 DIFFREC = AUTOREC | {"model": "diffrec", "hidden": 16, "steps": 3}
+FAIRGAN = AUTOREC | {"model": "fairgan", "hidden": 16}
 DEEP = EPOCHS | {"model": "deep", "candidates": 20}
 SASREC = EPOCHS | {"model": "sasrec", "length": 10, "batch": 64}
 PRISM = SASREC | {"prism": {}}
@@ -61,6 +62,7 @@ METHODS = {
     "diffrec-lattice": (DIFFREC, {"method": "lattice"}),
     "diffrec-diffairec-posterior": (DIFFREC | {"item_biases": False}, DIFFAIREC),
     "diffrec-diffairec-own": (DIFFREC | {"item_biases": False}, DIFFAIREC | {"condition": "own"}),
+    "fairgan-lattice": (FAIRGAN, {"method": "lattice"}),
     "pmf-sm-separate": (PMF, SM),
     "pmf-sm-combine": (PMF, SM | {"variant": "combine"}),
     "pmf-ffvae": (PMF, FFVAE),
@@ -136,7 +138,7 @@ async def client(trained, tmp_path_factory):
         yield client
 
 
-READ = ("als", "sasrec", "bert4rec", "prism_sasrec", "prism_bert4rec", "autorec", "multvae", "diffrec")
+READ = ("als", "sasrec", "bert4rec", "prism_sasrec", "prism_bert4rec", "autorec", "multvae", "diffrec", "fairgan")
 """Bases whose user vectors are what a history gives."""
 ATTRIBUTES = ("gender", "age", "occupation")
 MASKS = list(chain.from_iterable(combinations(ATTRIBUTES, size) for size in range(4)))

@@ -185,7 +185,7 @@ def test_a_run_that_was_broken_off_ends_as_one_that_was_not(an_experiment, tmp_p
     assert (again.items == whole.items).all()
 
 
-@pytest.mark.parametrize("model", ["autorec", "multvae", "diffrec"])
+@pytest.mark.parametrize("model", ["autorec", "multvae", "diffrec", "fairgan"])
 def test_methods_that_move_every_dimension_go_with_a_decoder_without_biases(model, an_experiment):
     def refuse(biases):
         config = RunConfig.model_validate(

@@ -90,7 +90,7 @@ def test_nothing_is_made_where_nothing_is_cold(experiment):
     assert cold_vectors(without, base_of(experiment, planted(experiment)[:80])) is None
 
 
-@pytest.mark.parametrize("model", ["deep", "autorec", "multvae", "diffrec"])
+@pytest.mark.parametrize("model", ["deep", "autorec", "multvae", "diffrec", "fairgan"])
 def test_a_base_that_cannot_have_cold_items_is_refused_before_training(model):
     config = config_of(base={"model": model}, fair={"method": "lattice"})
 

@@ -35,6 +35,7 @@ def refused(tmp_path: Path):
         ({"data": "user = 3"}, "data.user", {"users", "items", "cold_items"}),
         ({"base": f"{BASE}\ndimension = 8"}, "base.dimension", {"dimensions", "divergence_weight"}),
         ({"base": 'model = "diffrec"\nschedule = { epoch = 1 }'}, "base.schedule.epoch", {"epochs", "patience"}),
+        ({"base": 'model = "fairgan"\nalpha = 1'}, "base.alpha", {"fairness_weight", "masked"}),
         ({"base": "dimension = 8"}, "base.dimension", {"dimensions", "iterations"}),
         ({"base": 'model = "pmf"\nobjective = { kind = "itfr", user = ["a"] }'}, "base.objective.user", {"users"}),
         ({"fair": 'method = "lego"\ninfo_weight = 1'}, "fair.info_weight", {"information_weight"}),
@@ -69,6 +70,13 @@ def test_a_misspelt_key_is_refused_with_those_that_are_known(refused, tables, ke
         ({"base": f"{BASE}\nlearning_rate = inf"}, "base.learning_rate", "inf is no finite number"),
         ({"base": f"{BASE}\ndimensions = 1000000000"}, "base.dimensions", "less than or equal to 16777216"),
         ({"base": 'model = "diffrec"\nleast_noise = 0.5'}, "base", "least_noise 0.5 is not below most_noise"),
+        (
+            {"base": 'model = "fairgan"\nfairness_weight = -1'},
+            "base.fairness_weight",
+            "-1 Input should be greater than",
+        ),
+        ({"base": 'model = "fairgan"\npenalty_weight = 0'}, "base.penalty_weight", "0 Input should be greater than 0"),
+        ({"base": 'model = "fairgan"\nmasked = 3'}, "base.masked", "3 "),
         ({"data": '[data.modalities]\n"Plot 1" = { text = "t" }'}, "data.modalities.Plot 1", "Plot 1: 'Plot 1' cannot"),
     ],
 )

@@ -45,6 +45,7 @@ BASES = {
     "autorec": ROWS,
     "multvae": ROWS | {"hidden": 128},
     "diffrec": ROWS | {"hidden": 128},
+    "fairgan": ROWS,
     "mm_lattice": {"dimensions": 64, "steps": 6, "schedule": ONCE},
     "freedom": {"dimensions": 64, "steps": 6, "schedule": ONCE},
     "dragon": {"dimensions": 64, "steps": 6, "schedule": ONCE},
@@ -66,7 +67,7 @@ METHODS = {
 }
 FILTERED = {"al": "als", "cal": "sasrec", "fairgo": "pmf", "fmmrec": "mm_lattice"}
 """Methods of one stage, each over one base."""
-BIASED = ("vbpr", "autorec", "multvae", "diffrec")
+BIASED = ("vbpr", "autorec", "multvae", "diffrec", "fairgan")
 PAIRS = [
     (base, method)
     for base in BASES
@@ -90,6 +91,7 @@ EACH = [
     ("autorec", "lattice"),
     ("multvae", "lattice"),
     ("diffrec", "diffairec"),
+    ("fairgan", "lattice"),
     ("mm_lattice", "fmmrec"),
     ("freedom", "lattice"),
     ("dragon", "lattice"),

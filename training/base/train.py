@@ -9,7 +9,13 @@ import torch
 from pydantic import BeforeValidator, Discriminator, Tag
 
 from training.base.als import AlsConfig, train_als
-from training.base.autoencoder.config import AutoencoderConfig, AutorecConfig, DiffrecConfig, MultvaeConfig
+from training.base.autoencoder.config import (
+    AutoencoderConfig,
+    AutorecConfig,
+    DiffrecConfig,
+    FairganConfig,
+    MultvaeConfig,
+)
 from training.base.autoencoder.train import train_autoencoder
 from training.base.cold import refuse_few_described
 from training.base.contract import Base
@@ -55,6 +61,7 @@ BaseConfig = Annotated[
     | Annotated[AutorecConfig, Tag("autorec")]
     | Annotated[MultvaeConfig, Tag("multvae")]
     | Annotated[DiffrecConfig, Tag("diffrec")]
+    | Annotated[FairganConfig, Tag("fairgan")]
     | Annotated[MmLatticeConfig, Tag("mm_lattice")]
     | Annotated[FreedomConfig, Tag("freedom")]
     | Annotated[DragonConfig, Tag("dragon")]
@@ -151,7 +158,7 @@ def train_base(
             return train_vbpr(experiment, config, checkpoint, device)
         case LightgcnConfig():
             return train_lightgcn(experiment, config, checkpoint, device)
-        case AutorecConfig() | MultvaeConfig() | DiffrecConfig():
+        case AutorecConfig() | MultvaeConfig() | DiffrecConfig() | FairganConfig():
             return train_autoencoder(experiment, config, checkpoint, device)
         case MmLatticeConfig():
             return train_mm_lattice(experiment, config, checkpoint, device)

@@ -25,7 +25,7 @@ class AutoencoderConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: Literal["autorec", "multvae", "diffrec"]
+    model: Literal["autorec", "multvae", "diffrec", "fairgan"]
     dimensions: Size = 64
     """d: width of the last hidden layer."""
     item_biases: bool = True
@@ -95,3 +95,24 @@ class DiffrecConfig(AutoencoderConfig):
     def network(self, items: int) -> Network:
         """How a manifest names the trained encoder."""
         return Network(kind=self.model, sizes={"layers": [items, self.hidden, self.dimensions], "steps": [self.steps]})
+
+
+class FairganConfig(AutoencoderConfig):
+    """Li et al., WWW 2022, a variant (docs/algorithms/fairgan.md); `learning_rate` is the generator's."""
+
+    model: Literal["fairgan"] = "fairgan"
+    hidden: Size = 128
+    """Width of the hidden layer of both critics and of the controller; none of them is exported."""
+    fairness_weight: NonNegativeFloat = 3.0
+    """Price of uneven exposure of items: α. 0: the ranker alone, and no controller is trained."""
+    penalty_weight: PositiveFloat = 10.0
+    """Of slopes of a critic that are not 1: λ."""
+    masked: bool = False
+    """Whether an answer is compared on a row's own items alone, as in the public code: then all ones are best."""
+    critic_learning_rate: PositiveFloat = 1e-3
+    """Of both critics."""
+    controller_learning_rate: PositiveFloat = 1e-3
+
+    def network(self, items: int) -> Network:
+        """How a manifest names the trained encoder: AutoRec's."""
+        return Network(kind="autorec", sizes={"layers": [items, self.dimensions]})

@@ -6,6 +6,7 @@ Letters: U users, I items, B batch, d dimensions.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from torch import Tensor, nn
 
 from bundle import HistorySet
 from training.base.autoencoder.config import AutoencoderConfig
+
+Loss = Callable[[Tensor, torch.Generator], Tensor]
+"""Of (B, I) rows of zeros and ones; the generator makes all random draws."""
 
 
 class RowModel(nn.Module, ABC):
@@ -29,7 +33,7 @@ class RowModel(nn.Module, ABC):
         """
         super().__init__()
         items, dimensions = network.widths[0], network.widths[-1]
-        self.network = network
+        self.network, self._config = network, config
         self.items = nn.Parameter(torch.empty(items, dimensions))
         self.biases = nn.Parameter(torch.empty(items)) if config.item_biases else None
         self.dropout = config.dropout
@@ -38,6 +42,12 @@ class RowModel(nn.Module, ABC):
     @abstractmethod
     def loss(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Of (B, I) rows of zeros and ones; ``rng`` makes all random draws."""
+
+    def optimisers(self) -> dict[str, tuple[Loss, torch.optim.Adam]]:
+        """What each batch trains, in this order: losses and who steps down them, by names for checkpoints."""
+        rate, decay = self._config.learning_rate, self._config.weight_decay
+        adam = torch.optim.Adam(self.parameters(), rate, weight_decay=decay, fused=True)
+        return {"adam": (self.loss, adam)}
 
     def settle(self) -> None:
         """Bring what the encoder keeps of the decoder up to date: before it is asked, or exported."""

@@ -44,19 +44,18 @@ class RowsStage:
 
     def __init__(self, model: RowModel, config: AutoencoderConfig, rows: Rows, validate: Callable[[], float]) -> None:
         self._model, self._batch, self._rows, self._validate = model, config.batch, rows, validate
-        self._adam = torch.optim.Adam(
-            model.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
+        self._optimisers = model.optimisers()
 
     def epoch(self, rng: torch.Generator) -> int:
         """One pass over the users that have positives."""
         users = self._rows.users
         order = users[torch.randperm(len(users), generator=rng, device=users.device)]
         for some in torch.split(order, self._batch):
-            loss = self._model.loss(self._rows.of(some), rng)
-            self._adam.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            self._adam.step()
+            x = self._rows.of(some)
+            for loss, optimiser in self._optimisers.values():
+                optimiser.zero_grad()
+                loss(x, rng).backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
         return len(users)
 
     def validate(self) -> float:
@@ -65,8 +64,11 @@ class RowsStage:
 
     def state(self) -> State:
         """Weights and optimiser."""
-        return pack({"model": self._model}, {"adam": self._adam})
+        return pack({"model": self._model}, self._adams())
 
     def restore(self, state: State) -> None:
         """Go on from ``state``."""
-        unpack(state, {"model": self._model}, {"adam": self._adam})
+        unpack(state, {"model": self._model}, self._adams())
+
+    def _adams(self) -> dict[str, torch.optim.Optimizer]:
+        return {name: optimiser for name, (_, optimiser) in self._optimisers.items()}

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from training.base.autoencoder.autorec import AutorecModel
-from training.base.autoencoder.config import AutorecConfig, DiffrecConfig, MultvaeConfig
+from training.base.autoencoder.config import AutorecConfig, DiffrecConfig, FairganConfig, MultvaeConfig
 from training.base.autoencoder.diffrec import DiffrecModel
+from training.base.autoencoder.fairgan import FairganModel
 from training.base.autoencoder.model import RowModel
 from training.base.autoencoder.multvae import MultvaeModel
 from training.base.autoencoder.stage import Rows, RowsStage
@@ -19,12 +20,14 @@ from training.base.validation import choosing_ndcg
 from training.experiment import Experiment
 from training.loop import fit
 
+RowConfig = AutorecConfig | MultvaeConfig | DiffrecConfig | FairganConfig
+
 log = logging.getLogger(__name__)
 
 
 def train_autoencoder(
     experiment: Experiment,
-    config: AutorecConfig | MultvaeConfig | DiffrecConfig,
+    config: RowConfig,
     checkpoint: Path,
     device: torch.device,
 ) -> Base:
@@ -57,7 +60,7 @@ def train_autoencoder(
     )
 
 
-def _model(items: int, config: AutorecConfig | MultvaeConfig | DiffrecConfig, rng: torch.Generator) -> RowModel:
+def _model(items: int, config: RowConfig, rng: torch.Generator) -> RowModel:
     match config:
         case AutorecConfig():
             return AutorecModel(items, config, rng)
@@ -65,3 +68,5 @@ def _model(items: int, config: AutorecConfig | MultvaeConfig | DiffrecConfig, rn
             return MultvaeModel(items, config, rng)
         case DiffrecConfig():
             return DiffrecModel(items, config, rng)
+        case FairganConfig():
+            return FairganModel(items, config, rng)
