@@ -25,7 +25,7 @@ from training.data.config import AutoConfig
 from training.data.fetch import fetch
 from training.data.generated import generate
 from training.data.generated_config import GeneratedConfig
-from training.data.load import choose, load
+from training.data.load import choose_reader, load
 from training.data.small_classes import merge_small
 from training.data.split import split_users
 from training.data.told import ask_service, read_told
@@ -102,7 +102,7 @@ def _generate(options: argparse.Namespace) -> None:
 
 def _check(options: argparse.Namespace) -> None:
     config = read_data_config(options.config) if options.config else RunConfig(name="data", data=AutoConfig())
-    chosen = choose(config.data, options.folder)
+    chosen = choose_reader(config.data, options.folder)
     try:
         dataset = load(config.data if isinstance(chosen, GeneratedConfig) else chosen, options.folder)
         train = split_users(dataset.users, config.split_salt) == TRAIN

@@ -16,7 +16,7 @@ from training.data.classes import ordered
 from training.data.config import DATA_CONFIG, AutoConfig, DataConfig
 from training.data.dataset import Attribute, Dataset
 from training.data.generated_config import GeneratedConfig
-from training.data.load import choose, load
+from training.data.load import choose_reader, load
 from training.data.merge import merge
 from training.data.small_classes import merge_small
 from training.data.split import split_users
@@ -105,7 +105,7 @@ def _as_read(bundle: Bundle, config: RunConfig, data: Path | None) -> DataConfig
     if isinstance(config.data, AutoConfig) and data is None:
         problem = "does not say how the data was read, and neither does the card of this older bundle"
         raise ConfigError("data.reader", problem, value="auto", allowed="--config with the reader that was used")
-    return choose(config.data, data)
+    return choose_reader(config.data, data)
 
 
 def _as_it_is(attribute: Attribute) -> dict[str, object]:

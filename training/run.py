@@ -13,11 +13,11 @@ from measure.profiles import PROFILES
 from training import parallel
 from training.base.cold import cold_vectors, features_card
 from training.base.train import belongs_in_card, train_base
-from training.base.vectors import VectorsConfig, bring
+from training.base.vectors import VectorsConfig, read_brought_vectors
 from training.card import make_card
 from training.config import RunConfig
 from training.data.generated_config import GeneratedConfig
-from training.data.load import choose, load
+from training.data.load import choose_reader, load
 from training.data.modal_means import seen_means
 from training.data.small_classes import merged_classes
 from training.demands import experiment_of
@@ -45,20 +45,20 @@ def run(
         data: folder of the data; None where the configuration generates it.
         out: where bundles go.
         device: where the networks train.
-        bases: folder where trained bases are kept, and taken from by runs with the same base, data, seed and mode;
-            None to train the base for this run alone.
+        bases: folder of trained bases: this run's is kept there, and taken by later runs with the same base, data,
+            seed and mode; None to train the base for this run alone.
 
     Returns:
-        The folder of the new version; None in the processes that only help the first one to train.
+        The folder of the new version; None in all processes but the first, where several train (`training.parallel`).
 
     Raises:
-        TrainingError: the configuration or the data is refused, before anything is trained where that can be known.
+        TrainingError: the configuration or the data is refused; where possible, before anything is trained.
     """
     with stage("data"):
-        vectors = bring(config.base, data) if isinstance(config.base, VectorsConfig) else None
-        chosen = choose(config.data, data, interactions_wanted=vectors is None)
-        read = config.data if isinstance(chosen, GeneratedConfig) else chosen
-        dataset = load(read, data, vectors.ids if vectors else None)
+        vectors = read_brought_vectors(config.base, data) if isinstance(config.base, VectorsConfig) else None
+        chosen = choose_reader(config.data, data, interactions_wanted=vectors is None)
+        reader = config.data if isinstance(chosen, GeneratedConfig) else chosen
+        dataset = load(reader, data, vectors.ids if vectors else None)
         log.info("data: %s, %s users, %s items", dataset.source, f"{len(dataset.users):,}", f"{len(dataset.items):,}")
         for what, count in dataset.left_out.items():
             log.info("data: left out %s: %s", what, f"{count:,}")

@@ -1,4 +1,4 @@
-"""One request: model → plan → cache → batcher → combine → search (rerank, balance) → request log → answer.
+"""One request: model → plan → cache → batcher → fair vector → search → request log → answer.
 
 Where two models answer, the user's id says which one. A plan says what is protected, whose list it is, and which items
 to drop (`service.recommend.plan`). The worker thread makes the list (`service.model.inference`) and passes its record
@@ -29,7 +29,7 @@ from service.stages import Stage
 from service.store import LoggedBalance, LogRecord, Purpose, Store, now_us
 
 ATTEMPTS = 5
-"""How often a list is made whose user or items keep changing."""
+"""How many times a list is made at most, where its user's state or the hidden items keep changing."""
 
 
 class Asker(NamedTuple):
@@ -49,9 +49,9 @@ class Recommendation(NamedTuple):
     computed: Computed[Ranking] | None
     """None where the list was in the cache."""
     recorded: float
-    """`monotonic` time at which its record was on its way to the log."""
+    """`monotonic` time at which its record was passed to the log's writer."""
     durable: float
-    """`monotonic` time at which it was there."""
+    """`monotonic` time at which the record was durable."""
 
     @property
     def cached(self) -> bool:
@@ -60,7 +60,7 @@ class Recommendation(NamedTuple):
 
     @property
     def stages(self) -> list[Stage]:
-        """Where its time went, as far as others than the event loop had it."""
+        """Its time outside the event loop, stage by stage."""
         commit = Stage("commit", self.recorded, self.durable)
         if (made := self.computed) is None:
             return [commit]
@@ -88,7 +88,7 @@ class _Made(NamedTuple):
 
 
 class Recommender:
-    """Answers queries from the models that answer."""
+    """Makes lists, or takes them from the cache, and logs them."""
 
     def __init__(
         self,
@@ -122,7 +122,9 @@ class Recommender:
         )
 
     async def recommend(self, query: AnyQuery, asker: Asker) -> Recommendation:
-        """Make one list of up to k items, withhold the attributes that query, user and policy protect, and log it.
+        """Make one list of up to k items, withhold the attributes that are protected, and log it.
+
+        Those that the query names, the user has stored a requirement for, or the policy demands.
 
         Raises:
             ServiceError: refused by `plan_list`.
@@ -144,11 +146,11 @@ class Recommender:
 
     async def _from_cache(self, key: AnswerKey, plan: Plan, asker: Asker) -> _Made | None:
         """A cached list, after its record is durable or refused; None where there is none."""
-        kept = await self._cache.get(key)
-        if kept is None or (kept.scores is None and self._with_scores):
+        found = await self._cache.get(key)
+        if found is None or (found.scores is None and self._with_scores):
             return None
-        scores = np.full(len(kept.rows), np.nan) if kept.scores is None else kept.scores
-        ranking = Ranking(kept.rows.astype(np.int64), scores, kept.divergence)
+        scores = np.full(len(found.rows), np.nan) if found.scores is None else found.scores
+        ranking = Ranking(found.rows.astype(np.int64), scores, found.divergence)
         recorded = monotonic()
         stale = await self._store.log([log_record(plan, ranking, asker, cached=True)])
         return _Made(ranking, None, recorded, bool(stale))
@@ -157,7 +159,7 @@ class Recommender:
         """A new list, after its record is durable or refused."""
 
         def record_in_worker(ranking: Ranking) -> LogRecord:
-            """The worker calls this, and passes the record on to the log's writer: no way through the event loop."""
+            """The worker calls this, and passes the record straight on to the log's writer."""
             return log_record(plan, ranking, asker, cached=False)
 
         done, stale = await self._batcher.submit_then(plan.task, record_in_worker)

@@ -6,11 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from training.base.vectors import VectorsConfig, bring
+from training.base.vectors import VectorsConfig, read_brought_vectors
 from training.data.config import DATA_CONFIG, AutoConfig, TablesConfig
 from training.data.gather import Gathered
 from training.data.generated_config import GeneratedConfig
-from training.data.load import choose, load
+from training.data.load import choose_reader, load
 from training.data.narrow import core_of
 from training.errors import ConfigError, DataError
 
@@ -88,7 +88,7 @@ def test_a_core_without_anybody_is_an_error_that_says_so(a_folder):
 def test_generated_data_takes_them_through_auto():
     said = {"core": 2, "only_groups": ("Action", "Drama"), "held_out": {"validation": 0.1, "test": 0.2}}
 
-    chosen = choose(AutoConfig.model_validate(said), None)
+    chosen = choose_reader(AutoConfig.model_validate(said), None)
 
     assert isinstance(chosen, GeneratedConfig)
     assert (chosen.core, chosen.only_groups, chosen.held_out.test) == (2, ("Action", "Drama"), 0.2)
@@ -98,7 +98,7 @@ def test_brought_vectors_cannot_be_narrowed(a_folder):
     (a_folder / "u.txt").write_text("2 2\n1 1.0 0.5\n2 0.5 1.0\n")
     (a_folder / "v.txt").write_text("5 2\na 1.0 0.1\nb 0.5 0.2\nc 0.5 0.3\nd 0.1 0.4\ne 0.2 0.5\n")
     files = {"users": {"file": "u.txt"}, "items": {"file": "v.txt"}}
-    vectors = bring(VectorsConfig.model_validate(files), a_folder)
+    vectors = read_brought_vectors(VectorsConfig.model_validate(files), a_folder)
 
     with pytest.raises(ConfigError, match=r"data\.core: 2 leaves out items and users, which brought vectors"):
         load(TablesConfig(core=2), a_folder, vectors.ids)

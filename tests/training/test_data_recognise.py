@@ -12,7 +12,7 @@ import pytest
 
 from training.__main__ import main
 from training.data.config import DATA_CONFIG, AutoConfig, TablesConfig
-from training.data.load import choose, load
+from training.data.load import choose_reader, load
 from training.errors import DataError
 
 RUN = """
@@ -257,7 +257,7 @@ def test_numbers_with_decimal_commas_are_recognised(tmp_path):
         text("user;item;rating", [(*row[:2], f"{row[2]},5") for row in rows()], ";")
     )
 
-    chosen = choose(AutoConfig(), tmp_path)
+    chosen = choose_reader(AutoConfig(), tmp_path)
 
     assert isinstance(chosen, TablesConfig)
     assert chosen.interactions.csv is not None

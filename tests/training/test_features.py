@@ -13,7 +13,7 @@ from training.data.check import as_toml, describe
 from training.data.config import DATA_CONFIG, AutoConfig
 from training.data.dataset import Dataset
 from training.data.generated_config import GeneratedConfig
-from training.data.load import choose, load
+from training.data.load import choose_reader, load
 from training.errors import ConfigError, DataError
 
 ITEMS = ("a", "b", "c", "d", "e")
@@ -216,7 +216,7 @@ def test_generated_features_tell_an_attribute_and_cold_items_are_beside_the_same
 
 
 def test_auto_finds_files_of_features_and_data_check_prints_them(folder):
-    chosen = choose(AutoConfig(), with_vectors(folder))
+    chosen = choose_reader(AutoConfig(), with_vectors(folder))
 
     assert list(chosen.modalities) == ["audio"]
     assert "audio = {" in as_toml(chosen)

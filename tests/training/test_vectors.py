@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from safetensors.numpy import save_file
 
-from training.base.vectors import VectorsConfig, bring
+from training.base.vectors import VectorsConfig, read_brought_vectors
 from training.data.vector_file import VectorTable, read_vectors
 from training.errors import DataError
 
@@ -135,7 +135,7 @@ def test_scores_with_biases_are_inner_products_of_what_is_brought(tmp_path):
     rng = np.random.default_rng(1)
     u, v, b_u, b_i = (rng.normal(size=shape) for shape in ((4, 3), (5, 3), 4, 5))
 
-    brought = bring(two_tables(tmp_path, u, v, users=b_u, items=b_i), tmp_path)
+    brought = read_brought_vectors(two_tables(tmp_path, u, v, users=b_u, items=b_i), tmp_path)
 
     assert np.allclose(brought.users @ brought.items.T, u @ v.T + b_u[:, None] + b_i, atol=1e-6)
     assert brought.constants == 1
@@ -146,18 +146,18 @@ def test_a_user_bias_alone_is_no_constant(tmp_path):
     rng = np.random.default_rng(1)
     u, v, b_u = (rng.normal(size=shape) for shape in ((4, 3), (5, 3), 4))
 
-    assert bring(two_tables(tmp_path, u, v, users=b_u), tmp_path).constants == 0
+    assert read_brought_vectors(two_tables(tmp_path, u, v, users=b_u), tmp_path).constants == 0
 
 
 def test_a_last_factor_that_is_1_for_every_user_is_an_item_bias(tmp_path):
     rng = np.random.default_rng(1)
     u, v = np.hstack([rng.normal(size=(4, 3)), np.ones((4, 1))]), rng.normal(size=(5, 4))
 
-    brought = bring(two_tables(tmp_path, u, v), tmp_path)
+    brought = read_brought_vectors(two_tables(tmp_path, u, v), tmp_path)
 
     assert (brought.constants, brought.varying) == (1, 3)
 
 
 def test_tables_of_different_dimensions_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"users_vectors.parquet: 3 dimensions; allowed: 2, as in items_vectors"):
-        bring(two_tables(tmp_path, VALUES, VALUES[:, :2]), tmp_path)
+        read_brought_vectors(two_tables(tmp_path, VALUES, VALUES[:, :2]), tmp_path)

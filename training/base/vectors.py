@@ -70,7 +70,7 @@ class BroughtVectors:
         return digest.hexdigest()
 
 
-def bring(config: VectorsConfig, folder: Path | None) -> BroughtVectors:
+def read_brought_vectors(config: VectorsConfig, folder: Path | None) -> BroughtVectors:
     """Read both tables and write biases as dimensions.
 
     Raises:

@@ -37,7 +37,7 @@ def load(config: DataConfig, folder: Path | None, vectors: VectorIds | None = No
         ConfigError: the configuration and the folder do not fit together.
         DataError: a file is missing or malformed.
     """
-    chosen = choose(config, folder, interactions_wanted=vectors is None)
+    chosen = choose_reader(config, folder, interactions_wanted=vectors is None)
     if vectors is not None:
         _refuse_narrowing(chosen)
     selection = _selection(config, chosen)
@@ -66,7 +66,7 @@ def _refuse_narrowing(chosen: MovieLensConfig | TablesConfig | GeneratedConfig) 
             raise ConfigError(f"data.{name}", problem, value=value, allowed="nothing, or a base that is trained here")
 
 
-def choose(
+def choose_reader(
     config: DataConfig, folder: Path | None, *, interactions_wanted: bool = True
 ) -> MovieLensConfig | TablesConfig | GeneratedConfig:
     """Replace `auto` by the reader that fits the folder; return any other configuration as it is.
