@@ -90,6 +90,16 @@ def test_the_generators_loss_is_that_of_the_page():
     assert float(model.loss(ROWS, rng()).detach()) == pytest.approx(float(expected), rel=1e-5)
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_where_answers_are_masked_nothing_is_learned_of_items_that_a_row_has_not(masked):
+    model = a_model(fairness_weight=0, masked=masked)
+
+    model.loss(ROWS[:1], rng()).backward()
+
+    moved = (model.biases.grad != 0).tolist()
+    assert moved == [True, True, not masked, not masked, not masked]
+
+
 @pytest.mark.parametrize(("weight", "still"), [(0.0, {"controller", "judge"}), (1.0, set())])
 def test_each_network_is_trained_and_without_a_weight_no_controller_is(weight, still):
     config = FairganConfig(**SMALL, fairness_weight=weight, batch=1)
@@ -146,9 +156,8 @@ def shown(experiment, users, items):
 
 
 def test_it_learns_more_than_what_is_popular_and_reads_every_user_from_the_history(an_experiment, tmp_path):
-    popular = np.bincount(an_experiment.train[1], minlength=len(an_experiment.dataset.items)).astype(np.float32)[
-        :, None
-    ]
+    items = len(an_experiment.dataset.items)
+    popular = np.bincount(an_experiment.train[1], minlength=items).astype(np.float32)[:, None]
     alike = np.ones((len(an_experiment.dataset.users), 1), np.float32)
 
     base = learned(an_experiment, tmp_path / "base", fairness_weight=0)
