@@ -76,7 +76,8 @@ def main() -> int:
             if not path.exists():
                 found = _method(_with(whole, method, options.times), options.data, options.out)
                 path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    paths = sorted(options.out.glob("*.json"), key=lambda path: (METHODS.index(path.stem.split(" ")[0]), path.stem))
+    paths = [path for path in options.out.glob("*.json") if path.stem.split(" ")[0] in METHODS]
+    paths.sort(key=lambda path: (METHODS.index(path.stem.split(" ")[0]), path.stem))
     runs = {path.stem: json.loads(path.read_text("utf-8")) for path in paths}
     if runs:
         print(write_tables(runs, options.results))
