@@ -237,7 +237,8 @@ class Service:
     def rss_mb(self) -> dict[int, float]:
         """Resident memory of each process that answers, by its id."""
         assert self._process is not None
-        return {pid: _rss_mb(pid) for pid in self.children or [self._process.pid]}
+        alone = self._environment["EVENHAND_WORKERS"] == "1"  # its children are audits then, and end at any time
+        return {pid: _rss_mb(pid) for pid in ([self._process.pid] if alone else self.children)}
 
     @asynccontextmanager
     async def loaded(
