@@ -22,9 +22,9 @@ from bundle.limits import (
     MOST_SIZES,
 )
 
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 11
 """The version that is written."""
-SCHEMA_VERSIONS = (2, 3, 4, 5, 6, 7, 8, 9, 10)
+SCHEMA_VERSIONS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
 """The versions that are read: 3 added parts in float16, 4 constant dimensions and bundles that read no history, 5 the
 order of classes, and what merged ones stand for, 6 cold items, 7 targets over item groups for each user, 8 histories
 that an autoencoder reads, 9 filters that are averaged, and item vectors that were changed along with the users, 10

@@ -163,7 +163,7 @@ def _describe(config: RunConfig, dataset: Dataset, fair: Fair) -> Description:
         encoder=fair.network,
         history=fair.base.history.network,
         base_items=fair.before is not None,
-        user_layout="parts" if fair.vectors is None else "fair",
+        user_layout="parts" if fair.parts else "fair",
         parts=fair.parts,
         seeds={"run": config.seed},
         user_split_salt=config.split_salt,

@@ -16,6 +16,7 @@ from bundle.history.autoencoder import Autorec, HistorySet, Multvae
 from bundle.history.conditioned import Diffairec
 from bundle.history.diffusion import Diffrec
 from bundle.history.foldin import FoldIn
+from bundle.history.neighbours import FilteredModality, ModalNeighbours
 from bundle.history.nothing import NoHistory
 from bundle.history.prism import PrismEncoder
 from bundle.history.sequence import SequenceEncoder
@@ -26,9 +27,11 @@ __all__ = [
     "Autorec",
     "Diffairec",
     "Diffrec",
+    "FilteredModality",
     "FoldIn",
     "History",
     "HistorySet",
+    "ModalNeighbours",
     "Multvae",
     "NoHistory",
     "PrismEncoder",
@@ -83,6 +86,7 @@ HISTORIES: Mapping[str, type[History]] = {
     "bert4rec": SequenceEncoder,
     "prism_sasrec": PrismEncoder,
     "prism_bert4rec": PrismEncoder,
+    "modal_neighbours": ModalNeighbours,
     "none": NoHistory,
 }
 

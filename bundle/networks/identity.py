@@ -1,4 +1,4 @@
-"""No map: the user vector is the fair vector, because the history was read under a condition."""
+"""No map: what the history gives is the fair vector already, under the one mask of the bundle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bundle.networks.encoder import FairEncoder, expect, sizes_of
 
 
 class IdentityEncoder(FairEncoder):
-    """One part, u, taken always; for bundles whose one mask protects nothing."""
+    """One part, taken always; for bundles of one mask."""
 
     def __init__(
         self, attributes: Sequence[str], parts: Sequence[Part], dimensions: int, sizes: Mapping[str, Sequence[int]]

@@ -282,13 +282,13 @@ def test_json_without_end_is_refused_before_it_is_parsed(folder, forger, file):
     assert_damaged(folder, file, "size in bytes", "at most 16777216", 16777217)
 
 
-@pytest.mark.parametrize("version", [0, 1, 11, "2", None, [], {"deep": [2]}])
+@pytest.mark.parametrize("version", [0, 1, 12, "2", None, [], {"deep": [2]}])
 def test_an_unknown_schema_version_is_refused_before_anything_else(folder, version):
     (folder / "manifest.json").write_text(json.dumps({"schema_version": version, "unheard": "of"}))
 
     refusal = refusal_of(folder, UnsupportedError)
 
-    assert (refusal.what, refusal.found, refusal.known) == ("schema_version", version, (2, 3, 4, 5, 6, 7, 8, 9, 10))
+    assert (refusal.what, refusal.found, refusal.known) == ("schema_version", version, (2, 3, 4, 5, 6, 7, 8, 9, 10, 11))
 
 
 @pytest.mark.parametrize("version", [True, 2.0])

@@ -257,6 +257,24 @@ async def test_a_session_is_scored_as_the_user_with_that_history(trained, client
 
 
 @pytest.mark.anyio
+async def test_a_session_has_the_fair_vector_of_its_history_where_users_were_given_theirs(trained, client):
+    dataset, fair, _, _ = trained
+    if fair.vectors is None or not fair.parts:
+        pytest.skip("a fair vector is made of u, or no history is read")
+    held_out, row_of = hold_out(dataset), {item: row for row, item in enumerate(dataset.items)}
+    for protected in fair.supported_masks.masks:
+        for user in (3, 101):
+            rows = held_out.history(user)
+            expected = scored_in_training(fair.base, fair.base.history.user_vectors([rows], fair.base.items))[0]
+            asked = {"history": [dataset.items[row] for row in rows], "sensitive": list(protected), "k": 1000}
+            response = await client.post("/recommend/session", json=asked)
+
+            shown = {row_of[item["item"]]: item["score"] for item in response.json()["items"]}
+            assert len(shown) == len(dataset.items) - len(rows)
+            assert np.allclose(list(shown.values()), expected[list(shown)], atol=1e-5)
+
+
+@pytest.mark.anyio
 async def test_what_a_user_has_interacted_with_is_never_shown_unless_asked_for(trained, client):
     dataset, fair, folder, _ = trained
     bundle = read_bundle(folder)

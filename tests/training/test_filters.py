@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from training.errors import ConfigError
 from training.fair.filters.config import AlConfig, CalConfig, FmmrecConfig
 from training.fair.filters.discriminators import initialise
 from training.fair.filters.modal import ModalMeans, learn_means
-from training.fair.filters.neighbourhoods import moved
+from training.fair.filters.neighbourhoods import history_among, moved
 from training.fair.filters.towers import BothTowers, SharedFilters
 from training.fair.filters.train import user_filters
 from training.fair.train import train_fair
@@ -133,7 +134,7 @@ def test_filtered_items_are_one_table_for_one_mask_and_the_given_ones_are_kept_f
     assert fair.base.items.shape == base.items.shape
     assert not np.allclose(fair.base.items, base.items)
     assert fair.before is base
-    assert not fair.base.history.readable
+    assert fair.base.history.readable is (method == "fmmrec")
     assert set(fair.modal) == ({"looks:filtered"} if method == "fmmrec" else set())
 
 
@@ -180,17 +181,20 @@ def test_filtered_means_show_less_than_biased_ones(experiment):
     assert auc(experiment, means.filtered) < auc(experiment, means.biased) - 0.01
 
 
+def means_by_hand(rng, users=5):
+    items = np.ones(4, np.bool_)
+    filtered, biased = (rng.normal(size=(users, 3)).astype(np.float32) for _ in range(2))
+    return ModalMeans(items, filtered, biased, rng.normal(size=(4, 3)).astype(np.float32), np.zeros(3, np.float32))
+
+
 def test_users_move_from_biased_neighbours_to_filtered_ones():
     rng = np.random.default_rng(1)
     users = rng.normal(size=(5, D)).astype(np.float32)
-    means = {
-        name: ModalMeans(*(rng.normal(size=(5, 3)).astype(np.float32) for _ in range(2))) for name in ("plot", "sound")
-    }
+    means = {name: means_by_hand(rng) for name in ("plot", "sound")}
     contexts = Contexts(users, np.arange(5), np.arange(6), np.zeros(5, np.int32))
 
-    found = moved(
-        Base("als", users, users, users, contexts, NoHistory()), means, FmmrecConfig(neighbours=2, shift=0.3), CPU
-    )
+    base = Base("als", users, users, users, contexts, NoHistory())
+    found = moved(base, np.ones(5, np.bool_), means, FmmrecConfig(neighbours=2, shift=0.3), CPU)
 
     def near(x):
         unit = x / np.linalg.norm(x, axis=1, keepdims=True)
@@ -202,6 +206,67 @@ def test_users_move_from_biased_neighbours_to_filtered_ones():
     apart = sum((near(each.filtered) - near(each.biased)) @ users for each in means.values()) / 2
     np.testing.assert_allclose(found.users, users + 0.3 * apart, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(found.contexts.vectors, found.users)
+
+
+def test_users_who_are_not_known_stay_and_are_nobodys_neighbours():
+    rng = np.random.default_rng(1)
+    users = rng.normal(size=(6, D)).astype(np.float32)
+    known, means = np.arange(6) != 2, means_by_hand(rng, 6)
+    contexts = Contexts(users, np.arange(6), np.arange(7), np.zeros(6, np.int32))
+    base, config = Base("als", users, users, users, contexts, NoHistory()), FmmrecConfig(neighbours=2, shift=0.3)
+    without = replace(means, filtered=means.filtered[known], biased=means.biased[known])
+    fewer = Contexts(users[known], np.arange(5), np.arange(6), np.zeros(5, np.int32))
+
+    found = moved(base, known, {"plot": means}, config, CPU).users
+
+    alone = Base("als", users[known], users[known], users, fewer, NoHistory())
+    np.testing.assert_array_equal(found[2], users[2])
+    np.testing.assert_array_equal(
+        found[known], moved(alone, np.ones(5, np.bool_), {"plot": without}, config, CPU).users
+    )
+
+
+def test_the_items_of_a_history_have_the_filtered_mean_that_training_knew(experiment):
+    config = FmmrecConfig(modal_epochs=3)
+    means = learn_means(experiment, ("gender",), config, CPU)
+    vectors = np.random.default_rng(2).normal(size=(len(experiment.dataset.users), D)).astype(np.float32)
+    nearest_alone = FmmrecConfig(neighbours=1)
+
+    history = history_among(vectors, np.ones(len(vectors), np.bool_), means, nearest_alone)
+
+    indptr, indices = experiment.train
+    known = [indices[start:end] for start, end in pairwise(indptr)]
+    found = history.user_vectors(known, np.zeros((80, D), np.float32))
+    np.testing.assert_allclose(found, vectors, rtol=1e-6)  # each is the nearest of its own
+
+
+@pytest.fixture(scope="module")
+def with_new_users(tmp_path_factory):
+    config = configuration("fmmrec", new_users=0.1)
+    experiment = experiment_of(config, load(config.data, None))
+    work = tmp_path_factory.mktemp("new")
+    base = train_base(experiment, config.base, work / "base.safetensors", CPU)
+    return experiment, base, train_fair(experiment, base, config.fair, work, CPU)
+
+
+def test_fmmrec_gives_new_users_the_vector_that_serving_gives_to_their_history(with_new_users):
+    experiment, base, fair = with_new_users
+    new = np.flatnonzero(experiment.folded_in)
+
+    histories = [experiment.held_out.history(user) for user in new]
+    found = fair.base.history.user_vectors(histories, fair.base.items)
+
+    np.testing.assert_array_equal(fair.vectors[new, 0], found)
+    assert len(np.unique(found, axis=0)) > 0.9 * len(new)
+    np.testing.assert_array_equal(fair.base.users, base.users)
+
+
+def test_fmmrec_compares_new_users_with_so_many_others_as_are_asked_for(base, experiment, tmp_path):
+    config = configuration("fmmrec", graph_users=40, neighbours=50)
+
+    sizes = train_fair(experiment, base, config.fair, tmp_path, CPU).base.history.network.sizes
+
+    assert (sizes["users"], sizes["neighbours"]) == ([40], [40])
 
 
 @pytest.mark.parametrize("method", ["cal", "fmmrec"])

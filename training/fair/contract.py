@@ -23,13 +23,13 @@ class Fair:
     network: Network
     """How the manifest names the encoder."""
     parts: list[Part]
-    """In row order; empty where ``vectors`` are given."""
+    """In row order; empty where users have finished vectors, one for each supported mask."""
     empty_mask: Literal["base", "fair"]
     supported_masks: SupportedMasks = field(default_factory=lambda: SupportedMasks(kind="all"))
     always_protected: list[str] = field(default_factory=list)
     """Attributes whose own labels chose a user's vector: every answer protects them."""
     vectors: NDArray[np.float32] | None = None
-    """(U, K, d) finished fair vectors by supported mask, where they are no function of u and the mask."""
+    """What users are exported with where it is no function of u: (U, P, d) parts, or (U, K, d) finished vectors."""
     before: Base | None = None
     """The base that was given, where ``base`` has other items than it: what is kept is kept of this one."""
     modal: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)

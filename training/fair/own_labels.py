@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from bundle import Network, SupportedMasks, build_encoder
-from bundle.networks import TableEncoder
+from bundle import SupportedMasks
 from training.base.contract import Base
 from training.data.dataset import UNKNOWN
 from training.errors import ConfigError
 from training.experiment import Experiment
 from training.fair.contract import Fair
+from training.fair.finished import finished_vectors
 
 
 def refuse_own_labels(experiment: Experiment, method: str, key: str, names: Sequence[str], problem: str) -> None:
@@ -48,7 +47,7 @@ def refuse_own_labels(experiment: Experiment, method: str, key: str, names: Sequ
             )
 
 
-def finished(base: Base, attributes: Sequence[str], names: Sequence[str], vectors: NDArray[np.float32]) -> Fair:
+def chosen_by_labels(base: Base, attributes: Sequence[str], names: Sequence[str], vectors: NDArray[np.float32]) -> Fair:
     """Vectors that own labels chose, under the one mask that they are made for.
 
     Args:
@@ -57,9 +56,6 @@ def finished(base: Base, attributes: Sequence[str], names: Sequence[str], vector
         names: protected in every answer.
         vectors: (U, d).
     """
-    network = Network(kind="table", sizes={"masks": [1, len(attributes)]})
-    table = build_encoder(network, base.items.shape[1], attributes, [])
-    assert isinstance(table, TableEncoder)  # noqa: S101  the kind says so
-    table.masks.copy_(torch.tensor([[name in names for name in attributes]]))
     masks = SupportedMasks(kind="fixed", masks=[list(names)])
-    return Fair(base, table, network, [], "base", masks, list(names), vectors=vectors[:, None])
+    encoder, network = finished_vectors(attributes, [names])
+    return Fair(base, encoder, network, [], "base", masks, list(names), vectors=vectors[:, None])

@@ -25,7 +25,7 @@ from training.fair.contract import Fair
 from training.fair.diffairec.config import DiffairecConfig
 from training.fair.diffairec.groups import posterior_of, tastes_of_others
 from training.fair.diffairec.stage import ConditionedModel, DiffairecStage
-from training.fair.own_labels import finished, refuse_own_labels
+from training.fair.own_labels import chosen_by_labels, refuse_own_labels
 from training.loop import fit
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def train_diffairec(
     trained = Diffairec.load(network.network, base.items.shape[1], network.arrays())
     whole = [experiment.held_out.history(user, with_validation=True) for user in users]
     if config.condition == "own":
-        return finished(base, experiment.attributes, [config.attribute], vectors(trained, whole))
+        return chosen_by_labels(base, experiment.attributes, [config.attribute], vectors(trained, whole))
     selection = vectors(trained, known)
     contexts = Contexts(selection, np.arange(len(selection)), *experiment.train)
     conditioned = replace(base, users=vectors(trained, whole), selection=selection, contexts=contexts, history=trained)

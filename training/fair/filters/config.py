@@ -65,6 +65,8 @@ class FmmrecConfig(FairgoConfig):
     method: Literal["fmmrec"] = "fmmrec"  # type: ignore[assignment]
     neighbours: PositiveInt = 10
     """k of the user graphs, in each modality; a user is one of their own."""
+    graph_users: PositiveInt = 10_000
+    """The bundle finds the neighbours of new users among these; spread evenly over all where there are more."""
     shift: NonNegativeFloat = 0.1
     """λ_h: how far a user vector moves from neighbours in what is biased to neighbours in what is not."""
     modal_weight: NonNegativeFloat = 0.1

@@ -2,7 +2,7 @@
 
 Source: Chen et al., TOIS 2025, section on biased and filtered modal representations; docs/algorithms/fmmrec.md, M1.
 
-Letters: U users, n numbers of a modality, M attributes.
+Letters: U users, I items, C cold items, n numbers of a modality.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch.nn.functional import cosine_similarity
 
 from measure.masks import Mask
 from training.data.modal_means import modal_means
+from training.data.modality import Modality
 from training.experiment import Experiment, allowed_labels
 from training.fair.descend import adam, descend
 from training.fair.filters.config import FmmrecConfig
@@ -31,32 +32,58 @@ BATCH = 512
 
 @dataclass(frozen=True)
 class ModalMeans:
-    """Of one modality, each (U, n)."""
+    """Of one modality."""
 
+    present: NDArray[np.bool_]
+    """(I + C,) whether an item has it."""
     filtered: NDArray[np.float32]
+    """(U, n) of every user."""
     biased: NDArray[np.float32]
+    """(U, n)."""
+    items: NDArray[np.float32]
+    """(I + C, n) filtered items, whose mean is a filtered mean: a filter is a linear map and a constant."""
+    usual: NDArray[np.float32]
+    """(n,) the filtered mean of somebody none of whose items has it."""
 
 
 def learn_means(
     experiment: Experiment, mask: Mask, config: FmmrecConfig, device: torch.device
 ) -> dict[str, ModalMeans]:
-    """Learn them, modality by modality, with the labels that the mode allows.
+    """Learn them, modality by modality, with the labels that the mode allows; new users take no part.
 
-    Means are over training positives, less the mean of all users and in units of what is usual, so that all modalities
-    learn at one rate.
+    Means are over training positives, less the mean of these users and in units of what is usual, so that all
+    modalities learn at one rate.
     """
     protected = np.array([name in mask for name in experiment.attributes])
     labels = torch.from_numpy(np.where(protected, allowed_labels(experiment), -1)).to(device)
+    fitted = torch.from_numpy(~experiment.folded_in).to(device)
     found = {}
     for each in experiment.dataset.modalities:
-        means = modal_means(each, experiment.train)
-        means = (means - means.mean(0)) / max(float(means.std()), 1e-12)
+        e, items = (torch.from_numpy(every).to(device) for every in _in_one_scale(each, experiment))
         seed = zlib.crc32(f"{experiment.seed}/{each.name}".encode())
-        found[each.name] = _learned(torch.from_numpy(means).to(device), labels, experiment, config, seed)
+        filters = _learned(e[fitted], labels[fitted], experiment, config, seed)
+        found[each.name] = _filtered(filters, e, items, each.present)
     return found
 
 
-def _learned(e: Tensor, labels: Tensor, experiment: Experiment, config: FmmrecConfig, seed: int) -> ModalMeans:
+def _in_one_scale(modality: Modality, experiment: Experiment) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(U, n) means and (I + C, n) items; 0 in both where nothing has the modality."""
+    means, fitted = modal_means(modality, experiment.train), ~experiment.folded_in
+    usual, scale = means[fitted].mean(0), max(float(means[fitted].std()), 1e-12)
+    values = np.where(modality.present[:, None], modality.values, usual)
+    return (means - usual) / scale, ((values - usual) / scale).astype(np.float32)
+
+
+@torch.no_grad()
+def _filtered(filters: nn.ModuleDict, e: Tensor, items: Tensor, present: NDArray[np.bool_]) -> ModalMeans:
+    plain, biased, items = filters["filtered"](e), filters["biased"](e), filters["filtered"](items)
+    usual = filters["filtered"](torch.zeros_like(e[0]))
+    log.info("fair: filtered means keep a cosine of %.3f", float(cosine_similarity(plain, e).mean()))
+    return ModalMeans(present, *(each.cpu().numpy() for each in (plain, biased, items, usual)))
+
+
+def _learned(e: Tensor, labels: Tensor, experiment: Experiment, config: FmmrecConfig, seed: int) -> nn.ModuleDict:
+    """The two filters, of (U, n) means and (U, M) labels."""
     rng, width = torch.Generator().manual_seed(seed), e.shape[1]
     filters = nn.ModuleDict({"filtered": nn.Linear(width, width), "biased": nn.Linear(width, width)}).to(e.device)
     initialise(filters, rng)
@@ -75,7 +102,4 @@ def _learned(e: Tensor, labels: Tensor, experiment: Experiment, config: FmmrecCo
             descend(model, loss + config.apart_weight * cosine_similarity(biased, plain).clamp(min=0).mean())
             if bool((known >= 0).any()):
                 descend(adversary, judges[0](plain.detach(), known, rng) + judges[1](biased.detach(), known, rng))
-    with torch.no_grad():
-        plain, biased = filters["filtered"](e), filters["biased"](e)
-        log.info("fair: filtered means keep a cosine of %.3f", float(cosine_similarity(plain, e).mean()))
-        return ModalMeans(plain.cpu().numpy(), biased.cpu().numpy())
+    return filters

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bundle import Network, NoHistory, Part, SupportedMasks, build_encoder
-from bundle.networks import TableEncoder
 from bundle.networks.filters import filter_parts
+from bundle.networks.identity import IdentityEncoder, identity_parts
 from measure.masks import Mask
 from measure.scoring import to_unit
 from training.base.contract import Base
@@ -24,9 +24,10 @@ from training.fair.contract import Fair
 from training.fair.filters.config import AlConfig, CalConfig, FairgoConfig, FiltersConfig, FmmrecConfig
 from training.fair.filters.discriminators import Discriminators, initialise
 from training.fair.filters.modal import ModalMeans, learn_means
-from training.fair.filters.neighbourhoods import moved
+from training.fair.filters.neighbourhoods import history_among, moved
 from training.fair.filters.stage import FilterNets, FilterStage
 from training.fair.filters.towers import BothTowers, SharedFilters, Towers, UserTower
+from training.fair.finished import finished_vectors
 from training.fair.named import named
 from training.fair.select import selection
 from training.loop import fit
@@ -52,7 +53,9 @@ def train_users(
 
 
 def train_both(experiment: Experiment, base: Base, config: FairgoConfig, work: Path, device: torch.device) -> Fair:
-    """Filter users and items (FairGo, FMMRec), and export finished vectors for the one mask.
+    """Filter users and items (FairGo, FMMRec), and export vectors for the one mask.
+
+    FairGo's are finished. FMMRec's bundle also makes one from a history, so that it serves new users.
 
     Raises:
         ConfigError: as of `refuse_unfit_both`.
@@ -63,7 +66,7 @@ def train_both(experiment: Experiment, base: Base, config: FairgoConfig, work: P
     given = base
     if isinstance(config, FmmrecConfig):
         means = learn_means(experiment, mask, config, device)
-        base = moved(base, means, config, device)
+        base = moved(base, ~experiment.folded_in, means, config, device)
     d = base.users.shape[1]
     encoder = SharedFilters(names, len(mask), d, config.hidden, d if isinstance(config, FmmrecConfig) else 0)
     encoder.begin(torch.Generator().manual_seed(experiment.seed))
@@ -74,7 +77,7 @@ def train_both(experiment: Experiment, base: Base, config: FairgoConfig, work: P
         return selection(experiment, now, config.leakage_price, given, masks=[mask])(encoder)
 
     _fit(experiment, base, towers, config, work, device, validate, mask)
-    return _finished(experiment, base, given, towers, mask, means)
+    return _exported(experiment, base, given, towers, mask, config, means)
 
 
 def _fit(
@@ -122,10 +125,10 @@ def refuse_unfit_both(experiment: Experiment, config: FairgoConfig) -> Mask:
     """Refuse what these methods cannot do; gives the one mask that a bundle of theirs supports.
 
     Raises:
-        ConfigError: no such attribute; new users, who have no neighbours and whose fold-in would read filtered items;
-            or FMMRec without item features.
+        ConfigError: no such attribute; new users with FairGo, whose fold-in would read filtered items;
+            or FMMRec without item features, by which it finds neighbours.
     """
-    if experiment.new_users:
+    if experiment.new_users and not isinstance(config, FmmrecConfig):
         problem = f"is for methods that serve new users; {config.method} changes the items that they are folded in by"
         raise ConfigError("new_users", problem, value=experiment.new_users, allowed="0")
     if isinstance(config, FmmrecConfig) and not experiment.dataset.modalities:
@@ -133,28 +136,38 @@ def refuse_unfit_both(experiment: Experiment, config: FairgoConfig) -> Mask:
     return named(experiment.attributes, config.protect)
 
 
-def _finished(
-    experiment: Experiment, base: Base, given: Base, towers: BothTowers, mask: Mask, means: dict[str, ModalMeans]
+def _exported(
+    experiment: Experiment,
+    base: Base,
+    given: Base,
+    towers: BothTowers,
+    mask: Mask,
+    config: FairgoConfig,
+    means: dict[str, ModalMeans],
 ) -> Fair:
     """Everybody's vector, and the filtered items, beside which the given ones are kept for audits."""
-    names, encoder = experiment.attributes, towers.encoder.eval().cpu()
-    vectors = _filtered(encoder, base.users, items=False)
-    cold = None if given.cold is None else _filtered(encoder, given.cold, items=True)
-    changed = replace(given, items=_filtered(encoder, base.items, items=True), cold=cold, history=NoHistory())
+    filters = towers.encoder.eval().cpu()
+    vectors = _filtered(filters, base.users, items=False)
+    cold = None if given.cold is None else _filtered(filters, given.cold, items=True)
+    changed = replace(given, items=_filtered(filters, base.items, items=True), cold=cold, history=NoHistory())
     if base.cosine:
         vectors, changed = to_unit(vectors), replace(changed, items=to_unit(changed.items))
         changed = changed if cold is None else replace(changed, cold=to_unit(cold))
-    network = Network(kind="table", sizes={"masks": [1, len(names)]})
-    table = build_encoder(network, base.items.shape[1], names, [])
-    assert isinstance(table, TableEncoder)  # noqa: S101  the kind says so
-    table.masks.copy_(torch.tensor([[name in mask for name in names]]))
+    names, masks = experiment.attributes, SupportedMasks(kind="fixed", masks=[list(mask)])
+    if not isinstance(config, FmmrecConfig):
+        encoder, network = finished_vectors(names, [mask])
+        return Fair(changed, encoder, network, [], "base", masks, vectors=vectors[:, None], before=given)
+    history = history_among(vectors, ~experiment.folded_in, means, config)
+    new = np.flatnonzero(experiment.folded_in)
+    histories = [experiment.held_out.history(user) for user in new.tolist()]
+    vectors[new] = history.user_vectors(histories, changed.items)
     return Fair(
-        changed,
-        table,
-        network,
-        [],
+        replace(changed, history=history),
+        IdentityEncoder(names, identity_parts(), vectors.shape[1], {}),
+        Network(kind="identity", sizes={}),
+        identity_parts(),
         "base",
-        SupportedMasks(kind="fixed", masks=[list(mask)]),
+        masks,
         vectors=vectors[:, None],
         before=given,
         modal={f"{name}:filtered": each.filtered for name, each in means.items()},

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bundle import Network, SequenceEncoder, SupportedMasks, build_encoder
-from bundle.networks import TableEncoder
+from bundle import SequenceEncoder, SupportedMasks
 from measure.masks import Mask, masks_to_measure
 from measure.split import SELECT
 from training.base.contract import Base, RankingLoss
 from training.errors import ConfigError
 from training.experiment import Experiment, Mode, allowed_labels
 from training.fair.contract import Fair
+from training.fair.finished import finished_vectors
 from training.fair.heads import Heads
 from training.fair.pfrec.config import PfrecConfig
 from training.fair.pfrec.histories import Moments
@@ -122,10 +122,7 @@ def finished(experiment: Experiment, base: Base, nets: PfrecNets, masks: list[Ma
     readers = Readers(histories, allowed_labels(experiment), base.items)
     flags = [tuple(name in mask for name in names) for mask in masks]
     views = [readers.vectors(nets.of(each).prompted) if any(each) else base.users for each in flags]
-    network = Network(kind="table", sizes={"masks": [len(masks), len(names)]})
-    table = build_encoder(network, base.items.shape[1], names, [])
-    assert isinstance(table, TableEncoder)  # noqa: S101  the kind says so
-    table.masks.copy_(torch.tensor(flags))
+    table, network = finished_vectors(names, masks)
     listed = [list(mask) for mask in masks]
     return Fair(
         base,

@@ -12,7 +12,7 @@ from training.base.contract import Base
 from training.experiment import Experiment
 from training.fair.contract import Fair
 from training.fair.named import named
-from training.fair.own_labels import finished, refuse_own_labels
+from training.fair.own_labels import chosen_by_labels, refuse_own_labels
 from training.fair.pot_au.config import PotAuConfig
 from training.fair.pot_au.order import OrderKept
 from training.fair.pot_au.stage import PotAuStage
@@ -34,7 +34,7 @@ def train_pot_au(experiment: Experiment, base: Base, config: PotAuConfig, work: 
     result = fit(stage, config.schedule, experiment.seed, work / "fair.safetensors", device)
     log.info("fair: less the price %s", result)
     vectors = stage.table.vectors()
-    return finished(base, experiment.attributes, names, to_unit(vectors) if base.cosine else vectors)
+    return chosen_by_labels(base, experiment.attributes, names, to_unit(vectors) if base.cosine else vectors)
 
 
 def refuse_unfit_pot_au(experiment: Experiment, config: PotAuConfig) -> None:
