@@ -133,7 +133,7 @@ def _personal(model: Model, tasks: Sequence[Task], stages: list[Stage]) -> list[
     """Parts → combine → search: lists of one model, by fair vectors."""
     began = monotonic()
     masks = [task.basis.mask for task in tasks if isinstance(task.basis, BundleUser | History)]
-    fair = model.encoder.fair_vectors([_user(model, task.basis) for task in tasks], masks)
+    fair = model.vectors.fair_vectors([_user(model, task.basis) for task in tasks], masks)
     encoded = monotonic()
     rows = ([task.dropped for task in tasks], [task.k for task in tasks], [task.after for task in tasks])
     rankings = model.ranker.top(SearchBatch(fair, *rows))

@@ -34,6 +34,7 @@ from service.index import (
 from service.model.balanced import Targets, item_shares
 from service.model.encoder import DeviceError, UserEncoder, UserVector
 from service.model.item_lookup import ItemLookup
+from service.model.kept_vectors import KeptVectors
 from service.model.personal import PersonalTargets
 
 HISTORY = 5
@@ -47,6 +48,8 @@ class Model:
     bundle: Bundle
     content_hash: str
     encoder: UserEncoder
+    vectors: KeptVectors
+    """The fair vectors of requests, by that encoder."""
     index: Index
     index_report: IndexReport
     """The kind of index, and why it was chosen."""
@@ -152,6 +155,7 @@ def load_model(
         bundle,
         manifest.content_hash,
         encoder,
+        KeptVectors(encoder, manifest.dimensions),
         opened.index,
         opened.report,
         ranker,
