@@ -46,7 +46,7 @@ PACKAGES = ("fastapi", "uvicorn", "numpy", "torch")
 
 def loaded(folder: Path, scratch: Path, seconds: int, rounds: int) -> list[dict[str, Any]]:
     """Each round: the load with and without balance, in turns."""
-    users = read_bundle(folder).users.ids[::10]
+    users = read_bundle(folder).users.ids
     scripts = {name: write_script(scratch / f"{name}.lua", users, MASKS, more) for name, more in ASKED.items()}
     (port,) = free_ports(1)
     with service(folder, port, scratch / "log.db") as pid:

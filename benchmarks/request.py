@@ -120,7 +120,7 @@ def main() -> None:
 
 def measure(folder: Path, scratch: Path, seconds: int) -> dict[str, Any]:
     """Processor ms of a request of either server, and microseconds of ours by thread and stage."""
-    script = write_script(scratch / "users.lua", read_bundle(folder).users.ids[::10], MASKS)
+    script = write_script(scratch / "users.lua", read_bundle(folder).users.ids, MASKS)
     with app("bare:app", BARE) as bare, service(folder, OURS, scratch / "log.db") as ours:
         for port in (BARE, OURS):
             warm(port, script, seconds)

@@ -43,7 +43,7 @@ def main() -> None:
     check_wrk()
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as running:
         folder = write_bundle(generated_bundle(1, Size(users=options.users)), Path(scratch) / "bundles")
-        script = write_script(Path(scratch) / "users.lua", read_bundle(folder).users.ids[::10], MASKS)
+        script = write_script(Path(scratch) / "users.lua", read_bundle(folder).users.ids, MASKS)
         ports, pids = started(folder, Path(scratch), options.postgres, running)
         for port in ports.values():
             warm(port, script, options.seconds)
