@@ -11,13 +11,15 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from bundle import Bundle, read_bundle
-from tests.training.odd_data import ODDITIES, odd
+from tests.training.odd_data import ODDITIES, Tables, odd
 from training.config import RunConfig
 from training.errors import TrainingError
 from training.run import run
@@ -38,8 +40,12 @@ BASES: tuple[dict[str, object], ...] = (
     {"model": "als", "iterations": 2},
     *({"model": model, "schedule": SCHEDULE} for model in ("pmf", "deep", "sasrec", "bert4rec")),
     {"model": "sasrec", "prism": {}, "schedule": SCHEDULE},
+    *({"model": model, "schedule": SCHEDULE} for model in ("lightgcn", "mm_lattice", "freedom", "dragon", "mmgcn")),
+    {"model": "vbpr", "feature_dimensions": 2, "schedule": SCHEDULE},
+    *({"model": model, "schedule": SCHEDULE} for model in ("autorec", "multvae", "diffrec", "fairgan")),
 )
-MODALITIES = {"groups": {"text": "groups"}, "title": {"text": "title"}}
+READ_FEATURES = {"vbpr", "mm_lattice", "freedom", "dragon", "mmgcn"}
+MODALITIES: dict[str, dict[str, object]] = {"looks": {}, "title": {"text": "title"}}
 METHODS: tuple[dict[str, object], ...] = (
     {"method": "lattice"},
     {"method": "lattice", "strength": 3, "front": [0, 1]},
@@ -49,6 +55,8 @@ METHODS: tuple[dict[str, object], ...] = (
     {"method": "sm", "variant": "combine", "schedule": SCHEDULE, "batch": 32},
     {"method": "lego", "schedule": SCHEDULE, "batch": 32},
     {"method": "pfrec", "schedule": SCHEDULE, "prompts": 2, "batch": 32},
+    *({"method": method, "schedule": SCHEDULE, "batch": 32, "pairs": 4} for method in ("al", "cal", "fairgo")),
+    {"method": "fmmrec", "schedule": SCHEDULE, "batch": 32, "pairs": 4, "modal_epochs": 2, "graph_users": 30},
 )
 
 
@@ -95,7 +103,8 @@ def test_odd_data_gives_a_bundle_or_one_line_before_training(short_teachers, end
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         tables = odd(oddities, seed)
         tables.write(Path(folder), form)
-        read = {"modalities": MODALITIES} if "prism" in config["base"] else {}
+        described(Path(folder), tables, seed)
+        read = {"modalities": chosen(seed)} if reads_features(config) else {}
         whole = RunConfig.model_validate(config | {"data": {"reader": "tables", **tables.settings, **read}})
         watched(patch, began)
 
@@ -108,6 +117,28 @@ def test_odd_data_gives_a_bundle_or_one_line_before_training(short_teachers, end
     else:
         assert ended.card["accuracy"]["by_mask"]
         ends[f"bundle: {whole.base.model}, {whole.fair.method}, {whole.mode}"] += 1
+
+
+def described(folder: Path, tables: Tables, seed: int) -> None:
+    """Write features of most items, one of which may stand out."""
+    rng = np.random.default_rng(seed)
+    items = [item for item in dict.fromkeys(tables.items) if item and rng.random() < 0.9]
+    values = rng.normal(size=(len(items), 3)).astype(np.float32)
+    values[:1] *= rng.choice([0.0, 1.0, 1e6])
+    pl.DataFrame({"item": items, "vector": pl.Series(values.tolist(), dtype=pl.List(pl.Float32))}).write_parquet(
+        folder / "features.looks.parquet"
+    )
+
+
+def chosen(seed: int) -> dict[str, dict[str, object]]:
+    """Features, text now and then."""
+    return {name: how for name, how in MODALITIES.items() if name == "looks" or seed % 4 == 0}
+
+
+def reads_features(config: dict[str, dict[str, object]]) -> bool:
+    """Whether base or method needs a modality."""
+    base, method = config["base"], config["fair"]["method"]
+    return base["model"] in READ_FEATURES or "prism" in base or method == "fmmrec"
 
 
 def end_of(config: RunConfig, folder: Path) -> Bundle | TrainingError:
