@@ -92,8 +92,7 @@ def plan(names: Sequence[str], seeds: Sequence[int], epochs: int, long: int) -> 
     """Rows to make: name, seed, epochs."""
     for seed in seeds:
         yield from ((name, seed, epochs) for name in names if name != NO_PRICES or seed == seeds[0])
-    *_, last = (name for name in names if name != NO_PRICES)
-    yield from ((name, seeds[0], long) for name in (ALONE, last))
+    yield from ((name, seeds[0], long) for name in names if name != NO_PRICES)
 
 
 def variants(config: RunConfig, epochs: int) -> Mapping[str, SequenceConfig]:
