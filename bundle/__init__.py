@@ -2,7 +2,7 @@
 
 from bundle.columns import Groups, Texts, missing
 from bundle.contents import Audit, Bundle, Items, Parts, Seen, Tilts, Users
-from bundle.errors import BundleError, said
+from bundle.errors import BundleError, BundleExistsError, said
 from bundle.history import (
     Autorec,
     Diffairec,
@@ -41,6 +41,7 @@ __all__ = [
     "Autorec",
     "Bundle",
     "BundleError",
+    "BundleExistsError",
     "DataSource",
     "Description",
     "Diffairec",

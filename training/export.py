@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from bundle import (
     Attribute,
     Audit,
     Bundle,
+    BundleExistsError,
     DataSource,
     Description,
     FairEncoder,
@@ -23,6 +25,7 @@ from bundle import (
     Parts,
     Seen,
     Users,
+    write_bundle,
 )
 from training.base.cold import ColdVectors
 from training.base.contract import Base
@@ -84,6 +87,25 @@ def export(
     )
 
 
+def published(bundle: Bundle, out: Path) -> Path:
+    """Write a bundle; under the next free second where another run of its name has taken the version meanwhile.
+
+    Returns:
+        The version's folder.
+    """
+    while True:
+        try:
+            return write_bundle(bundle, out)
+        except BundleExistsError:
+            made = _made_at(bundle.description.created + timedelta(seconds=1))
+            bundle = replace(bundle, description=bundle.description.model_copy(update=made))
+
+
+def _made_at(created: datetime) -> dict[str, Any]:
+    """Version and time."""
+    return {"version": created.strftime("%Y%m%d-%H%M%S"), "created": created}
+
+
 def _items_of(base: Base, cold: ColdVectors | None) -> NDArray[np.float32]:
     """(I + C, d)."""
     return base.items if cold is None else np.concatenate([base.items, cold.vectors])
@@ -139,8 +161,7 @@ def _describe(config: RunConfig, dataset: Dataset, fair: Fair) -> Description:
     return Description(
         schema_version=SCHEMA_VERSION,
         name=config.name,
-        version=now.strftime("%Y%m%d-%H%M%S"),
-        created=now,
+        **_made_at(now),
         method=config.fair.method,
         mode=config.mode,
         base_model=fair.base.model,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from bundle import write_bundle
 from measure.profiles import PROFILES
 from training import parallel
 from training.base.cold import cold_vectors, features_card
@@ -21,7 +20,7 @@ from training.data.load import choose_reader, load
 from training.data.modal_means import seen_means
 from training.data.small_classes import merged_classes
 from training.demands import experiment_of
-from training.export import export
+from training.export import export, published
 from training.fair.select import unmeasured_on_select
 from training.fair.train import train_fair
 from training.stages import stage
@@ -98,6 +97,6 @@ def run(
         if unmeasured := unmeasured_on_select(experiment):
             card |= {"unmeasured_on_select": unmeasured}
         with stage("bundle"):
-            path = write_bundle(replace(draft, card=card), out)
+            path = published(replace(draft, card=card), out)
     log.info("bundle: %s", path)
     return path

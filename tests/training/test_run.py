@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from training.card import fair_vectors, make_card
 from training.config import read_config
 from training.data.split import split_users
 from training.errors import ConfigError
-from training.export import stored
+from training.export import published, stored
 from training.run import run
 
 
@@ -50,6 +51,19 @@ def test_the_card_is_measured_on_parts_as_they_are_stored(a_run, out, cpu, monke
     assert measured[0].dtype == bundle.users.parts.dtype == np.float16
     assert np.array_equal(measured[0], bundle.users.parts)
     assert json.loads(json.dumps(make_card(bundle)))["accuracy"] == bundle.card["accuracy"]
+
+
+def test_runs_of_one_name_that_end_in_one_second_are_both_published(a_run, out, cpu):
+    first = read_bundle(run(a_run(), None, out, cpu))
+    same = replace(first, card=first.card | {"left_out": {"users": 7}})
+
+    second = read_bundle(published(same, out))
+    third = read_bundle(published(same, out))
+
+    versions = [each.description.version for each in (first, second, third)]
+    assert versions == sorted(set(versions))
+    assert [f"{each.description.created:%Y%m%d-%H%M%S}" for each in (first, second, third)] == versions
+    assert second.card["left_out"] == third.card["left_out"] == {"users": 7}
 
 
 @pytest.mark.parametrize(("largest", "named"), [(70_000.0, "70000.0"), (-7e4, "-70000.0")])
