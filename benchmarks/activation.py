@@ -3,9 +3,9 @@
     .venv/bin/python benchmarks/activation.py [--users 6040] [--items 3533] [--times 40]
 
 Two generated bundles of MovieLens-1M's size are prepared in turn as an activation does it: every hash and value
-checked, the index measured, lists made. Beside it a thread asks for the interpreter every `ASK_S`, as the threads of
-requests do; what it waits for a processor is not counted, nor are waits of less than `LONG_S`. Results go to
-results/activation.json and activation.md.
+checked, the index measured, lists made, and rests between all that (`service/model/rests.py`). Beside it a thread asks
+for the interpreter every `ASK_S`, as the threads of requests do; what it waits for a processor is not counted, nor are
+waits of less than `LONG_S`. Results go to results/activation.json and activation.md.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """The contract between training and serving: the content of a bundle, its writing, reading and refusal."""
 
+from bundle.check import Pause, go_on
 from bundle.columns import Groups, Texts, missing
 from bundle.contents import Audit, Bundle, Items, Parts, Seen, Tilts, Users
 from bundle.errors import BundleError, BundleExistsError, said
@@ -62,6 +63,7 @@ __all__ = [
     "NoHistory",
     "Part",
     "Parts",
+    "Pause",
     "PersonalTargets",
     "PrismEncoder",
     "Reranker",
@@ -73,6 +75,7 @@ __all__ = [
     "Users",
     "build_encoder",
     "build_reranker",
+    "go_on",
     "left_alone",
     "missing",
     "read_bundle",

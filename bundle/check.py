@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow.compute as pc
@@ -39,6 +39,13 @@ from bundle.manifest import ArraySpec, Manifest, content_hash
 from bundle.networks import FairEncoder, TableEncoder, build_reranker, encoder_of
 
 _BLOCK = 2**20
+
+Pause: TypeAlias = Callable[[], object]
+"""Called between pieces of long work; whoever reads a bundle beside something more urgent rests there."""
+
+
+def go_on() -> None:
+    """The pause of those who are in a hurry."""
 
 
 def check_names(folder: Path, manifest: Manifest) -> list[str]:
@@ -114,15 +121,14 @@ def check_shapes(manifest: Manifest) -> None:
     _check_file(manifest, HISTORY, history_kind(manifest.history).contract(manifest.history, varying, size["I"]))
 
 
-def check_hashes(folder: Path, manifest: Manifest, names: Sequence[str]) -> None:
+def check_hashes(folder: Path, manifest: Manifest, names: Sequence[str], pause: Pause = go_on) -> None:
     """Sizes and SHA-256 of the named files, and the content hash over all that the manifest lists."""
     for name in names:
         spec = manifest.files[name]
         size = (folder / name).stat().st_size
         if size != spec.bytes:
             raise DamagedError(name, "size in bytes", spec.bytes, size)
-        with (folder / name).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = _digest(folder / name, pause)
         if digest != spec.sha256:
             raise DamagedError(name, "sha256", spec.sha256, digest)
     found = content_hash({name: spec.sha256 for name, spec in manifest.files.items()})
@@ -130,20 +136,34 @@ def check_hashes(folder: Path, manifest: Manifest, names: Sequence[str]) -> None
         raise DamagedError(MANIFEST, "content_hash", manifest.content_hash, found)
 
 
-def check_values(manifest: Manifest, bundle: Bundle, arrays: dict[str, Arrays]) -> None:
+def _digest(path: Path, pause: Pause) -> str:
+    """SHA-256 of a file."""
+    digest = hashlib.sha256()
+    block = memoryview(bytearray(_BLOCK))
+    with path.open("rb", buffering=0) as file:
+        while length := file.readinto(block):
+            digest.update(block[:length])
+            pause()
+    return digest.hexdigest()
+
+
+def check_values(manifest: Manifest, bundle: Bundle, arrays: dict[str, Arrays], pause: Pause = go_on) -> None:
     """Ids are unique, numbers finite, the seen lists sorted and in range, labels known, the fold-in solvable."""
     for file, ids in ((ITEM_TABLE, bundle.items.ids), (USER_TABLE, bundle.users.ids)):
         _check_ids(file, ids)
+        pause()
     for file, contents in arrays.items():
         for name, array in contents.items():
             if array.dtype.kind == "f" and (odd := sum(int((~np.isfinite(block)).sum()) for block in _blocks(array))):
                 raise DamagedError(file, name, "finite numbers", f"{odd} that are not")
             if array.dtype.kind == "b" and (most := int(array.view(np.uint8).max(initial=0))) > 1:
                 raise DamagedError(file, name, "bytes 0 and 1", most)
+            pause()
     items = len(bundle.items.ids)
     _check_range("popularity", bundle.items.popularity, 0, np.iinfo(np.int64).max, ITEM_TABLE)
     _check_csr(bundle.seen.indptr, bundle.seen.indices, items)
     _check_cold(bundle)
+    pause()
     bundle.history.check()
     _check_masks(manifest, bundle.encoder)
     if bundle.balance is not None:

@@ -15,7 +15,7 @@ from typing import TypeVar
 import pyarrow as pa
 from torch import nn
 
-from bundle.check import check_hashes, check_names, check_shapes, check_values
+from bundle.check import Pause, check_hashes, check_names, check_shapes, check_values, go_on
 from bundle.contents import Audit, Bundle, Items, Seen, Tilts, Users
 from bundle.errors import BundleNotFoundError, DamagedError
 from bundle.files import read_arrays, read_card, read_items, read_manifest, read_users
@@ -29,12 +29,13 @@ from bundle.stamp import is_stamped, stamp, state_of
 NetworkType = TypeVar("NetworkType", bound=nn.Module)
 
 
-def read_bundle(path: Path, *, trust_stamp: bool = True) -> Bundle:
+def read_bundle(path: Path, *, trust_stamp: bool = True, pause: Pause = go_on) -> Bundle:
     """Read one version, refusing anything that is not whole and sound.
 
     Args:
         path: the folder of a version (``NAME/VERSION``), or of a bundle (``NAME``), whose newest version is read.
         trust_stamp: skip hashes and values where the stamp says that these very files passed before.
+        pause: called between pieces of the work, of some milliseconds each.
 
     Raises:
         BundleNotFoundError: nothing there.
@@ -47,10 +48,11 @@ def read_bundle(path: Path, *, trust_stamp: bool = True) -> Bundle:
         names = check_names(folder, manifest)
         check_shapes(manifest)
         state = state_of(folder, manifest, names)
+        pause()
         if trust_stamp and is_stamped(folder, state):
-            bundle = _load(folder, manifest, names)[0]
+            bundle = _load(folder, manifest, names, pause)[0]
         else:
-            bundle = read_in_full(folder, manifest, names)
+            bundle = read_in_full(folder, manifest, names, pause)
             stamp(folder, state)
         pa.default_memory_pool().release_unused()  # unpacking tables, and checking ids, took several times their size
         return bundle
@@ -58,11 +60,11 @@ def read_bundle(path: Path, *, trust_stamp: bool = True) -> Bundle:
         raise DamagedError(Path(error.filename or path).name, "file", "readable", error.strerror) from error
 
 
-def read_in_full(folder: Path, manifest: Manifest, names: Sequence[str]) -> Bundle:
+def read_in_full(folder: Path, manifest: Manifest, names: Sequence[str], pause: Pause = go_on) -> Bundle:
     """Every hash and value checked, stamp or not."""
-    check_hashes(folder, manifest, names)
-    bundle, arrays = _load(folder, manifest, names)
-    check_values(manifest, bundle, arrays)
+    check_hashes(folder, manifest, names, pause)
+    bundle, arrays = _load(folder, manifest, names, pause)
+    check_values(manifest, bundle, arrays, pause)
     for array in chain.from_iterable(contents.values() for contents in arrays.values()):
         let_go(array)
     return bundle
@@ -78,14 +80,21 @@ def version_folder(path: Path) -> Path:
     return max(versions, key=lambda folder: (read_manifest(folder).created, folder.name))
 
 
-def _load(folder: Path, manifest: Manifest, names: Sequence[str]) -> tuple[Bundle, dict[str, Arrays]]:
+def _load(folder: Path, manifest: Manifest, names: Sequence[str], pause: Pause) -> tuple[Bundle, dict[str, Arrays]]:
     arrays = {name: read_arrays(folder, name, manifest.files[name]) for name in names if manifest.files[name].arrays}
+    pause()
+    items = _items(folder, manifest, arrays["items.safetensors"])
+    pause()
+    users = Users(read_users(folder, manifest.files[USER_TABLE].rows), arrays["users.safetensors"]["parts"])
+    pause()
+    encoder = _encoder(manifest, arrays.get(ENCODER, {}))
+    pause()
     seen = arrays["seen.safetensors"]
     bundle = Bundle(
         description=manifest,
-        items=_items(folder, manifest, arrays["items.safetensors"]),
-        users=Users(read_users(folder, manifest.files[USER_TABLE].rows), arrays["users.safetensors"]["parts"]),
-        encoder=_encoder(manifest, arrays.get(ENCODER, {})),
+        items=items,
+        users=users,
+        encoder=encoder,
         history=_history(manifest, arrays.get(HISTORY, {})),
         seen=Seen(seen["indptr"], seen["indices"]),
         card=read_card(folder),
@@ -93,6 +102,7 @@ def _load(folder: Path, manifest: Manifest, names: Sequence[str]) -> tuple[Bundl
         reranker=_reranker(manifest, arrays),
         balance=Tilts(**arrays[BALANCE]) if manifest.balance else None,
     )
+    pause()
     return bundle, arrays
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from balance.shares import ItemShares
 from balance.targets import TargetError
-from bundle import Bundle, BundleError, Manifest, read_bundle
+from bundle import Bundle, BundleError, Manifest, Pause, go_on, read_bundle
 from measure.scoring import to_unit
 from service.balance import BalancePolicy
 from service.errors import StartError
@@ -118,7 +118,13 @@ class Model:
 
 
 def load_model(
-    path: Path, device: Device, kind: Kind = "auto", *, milvus_url: str | None = None, trust_stamp: bool = True
+    path: Path,
+    device: Device,
+    kind: Kind = "auto",
+    *,
+    milvus_url: str | None = None,
+    trust_stamp: bool = True,
+    pause: Pause = go_on,
 ) -> Model:
     """Read a bundle and make it searchable.
 
@@ -128,13 +134,14 @@ def load_model(
         kind: the kind of index.
         milvus_url: address of Milvus, for that kind.
         trust_stamp: skip hashes and values if the same files have passed these checks before.
+        pause: called between pieces of the work; to build and measure an index is one piece.
 
     Raises:
         StartError: the bundle is refused or cannot be served, or the device is not there; one line.
     """
     started = perf_counter()
     try:
-        bundle = read_bundle(path, trust_stamp=trust_stamp)
+        bundle = read_bundle(path, trust_stamp=trust_stamp, pause=pause)
     except BundleError as error:
         raise StartError(f"bundle {path} is refused: {error}") from error
     read = perf_counter()
@@ -142,12 +149,15 @@ def load_model(
     cosine = manifest.scorer == "cosine"
     vectors = to_unit(bundle.items.vectors) if cosine else bundle.items.vectors
     encoder = UserEncoder(bundle.encoder, bundle.users, unit_length=cosine)
+    pause()
     can_ask = bool(bundle.users.ids) or encoder.can_split
     draw = partial(_sample, bundle, vectors, encoder) if can_ask and bundle.items.ids else None
     opened = open_index(vectors, device, kind, sample=draw, milvus_url=milvus_url)
+    pause()
     ranker = opened.ranker if bundle.reranker is None else CandidateRanker(opened.ranker, bundle.reranker)
     item_lookup = ItemLookup(bundle.items.row, bundle.items.groups)
     _ = bundle.users.row  # built here, so that the first request does not wait for it
+    pause()
     indexed = perf_counter()
     encoder, note = _beside(opened.index, encoder, opened.note)
     times_s = {"read_ms": read - started, "index_ms": indexed - read, "encoder_ms": perf_counter() - indexed}

@@ -16,6 +16,7 @@ from service.index import Device, Kind
 from service.model.active import over
 from service.model.inference import BundleUser, ByPopularity, History, SimilarTo, Task, compute
 from service.model.loaded import Model, load_model
+from service.model.rests import Rests
 from service.requirement import Policy, check_policy, covering_mask
 from service.store import StateCache
 
@@ -47,6 +48,7 @@ class Prepared:
 
     model: Model
     timings_ms: Mapping[str, float]
+    """Of its stages, rests among them, and of all rests together."""
 
 
 def prepare(
@@ -58,7 +60,7 @@ def prepare(
     milvus_url: str | None = None,
     trust_stamp: bool = False,
 ) -> Prepared:
-    """Load a version, and make real lists with it.
+    """Load a version, and make real lists with it; slowly, as others answer meanwhile.
 
     Args:
         folder: of the version.
@@ -71,9 +73,9 @@ def prepare(
     Raises:
         ModelRefusedError: it is damaged, or cannot meet the operator's policy.
     """
-    version = folder.name
+    version, rests = folder.name, Rests()
     try:
-        model = load_model(folder, device, kind, milvus_url=milvus_url, trust_stamp=trust_stamp)
+        model = load_model(folder, device, kind, milvus_url=milvus_url, trust_stamp=trust_stamp, pause=rests)
         check_policy(model.bundle.description, policy)
         over(model, policy)
     except StartError as error:
@@ -81,9 +83,12 @@ def prepare(
         raise ModelRefusedError(version, str(cause if isinstance(cause, BundleError) else error)) from error
     if model.version != version:
         raise ModelRefusedError(version, f"manifest.json: version is {model.version!r}")
+    rests()
     started = perf_counter()
     warm(model, policy)
-    return Prepared(model, {**model.loading_ms, "warm_ms": 1e3 * (perf_counter() - started)})
+    warm_ms = 1e3 * (perf_counter() - started)
+    rests()  # the models are compared next
+    return Prepared(model, {**model.loading_ms, "warm_ms": warm_ms, "rested_ms": 1e3 * rests.together_s})
 
 
 def warm(model: Model, policy: Policy) -> None:

@@ -174,3 +174,16 @@ def test_a_version_is_checked_in_full_without_pandas(a_bundle_folder):
     said = subprocess.check_output([sys.executable, "-c", WITHOUT_PANDAS, str(a_bundle_folder())], text=True)
 
     assert said == "False\n"
+
+
+def test_whoever_reads_in_full_may_rest_after_each_mebibyte_and_between_stages(a_bundle_folder):
+    folder = a_bundle_folder(items=50_000, dimensions=16)
+    blocks = sum(-(-path.stat().st_size // 2**20) for path in folder.rglob("*") if path.is_file())
+    calls = []
+
+    read_bundle(folder, pause=lambda: calls.append("full"))
+    read_bundle(folder, pause=lambda: calls.append("stamped"))
+
+    assert blocks > 12  # more than there are files
+    assert calls.count("full") >= blocks + calls.count("stamped")
+    assert calls.count("stamped") >= 5

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from bundle import SupportedMasks
 from service.errors import ModelRefusedError, UnsupportedRequirementError
+from service.model import rests
+from service.model.loaded import load_model
 from service.model.preparation import compare, prepare, unmet_requirements
 from service.requirement import Policy, resolve
 from service.store import StateCache
@@ -74,7 +76,22 @@ def test_what_changes_is_counted(a_bundle):
 def test_every_kind_of_bundle_is_warmed(a_bundle_folder, options):
     prepared = prepare(a_bundle_folder(**options), Policy(), "cpu")
 
-    assert prepared.timings_ms.keys() == {"read_ms", "index_ms", "encoder_ms", "warm_ms"}
+    assert prepared.timings_ms.keys() == {"read_ms", "index_ms", "encoder_ms", "warm_ms", "rested_ms"}
+
+
+def test_a_preparation_rests_between_pieces_and_a_start_does_not(a_bundle_folder, monkeypatch):
+    slept = []
+    monkeypatch.setattr(rests, "LEAST_S", 0.0)
+    monkeypatch.setattr(rests.time, "sleep", slept.append)
+    folder = a_bundle_folder()
+
+    load_model(folder, "cpu")
+    assert slept == []
+
+    prepared = prepare(folder, Policy(), "cpu")
+
+    assert len(slept) >= 2 * 12, "each file is hashed and its values checked, and the stages follow"
+    assert prepared.timings_ms["rested_ms"] == pytest.approx(1e3 * sum(slept))
 
 
 def test_a_version_in_the_folder_of_another_is_refused(a_bundle_folder):
