@@ -206,9 +206,9 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     part = np.mean([row["cold"] / (row["cold"] + row["warm"]) for row in rows])
     lines += [
         "",
-        f"With all of them the map explains {explained:.1%} of the variance of vectors that it was not fitted on (leave "
-        f"one out). Cold items have {share:.2%} of the places in lists of ten among all items, and are {part:.1%} of "
-        "the catalogue.",
+        f"With all of them the map explains {explained:.1%} of the variance of vectors that it was not fitted on "
+        f"(leave one out). Cold items have {share:.2%} of the places in lists of ten among all items, and are "
+        f"{part:.1%} of the catalogue.",
     ]
     return "\n".join(lines) + "\n"
 

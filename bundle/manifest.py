@@ -216,6 +216,8 @@ class Description(Frozen):
             raise ValueError(f"{self.constant_dimensions} constant dimensions of {self.dimensions}")
         if self.user_layout == "fair" and self.supported_masks.kind == "all":
             raise ValueError("user_layout 'fair' needs its masks listed in supported_masks")
+        if self.encoder.kind == "identity" and self.supported_masks.kind != "fixed":
+            raise ValueError(f"encoder 'identity' with supported_masks of kind {self.supported_masks.kind!r}")
         if unmet := [mask for mask in self.supported_masks.masks if not set(mask) >= set(self.always_protected)]:
             raise ValueError(f"supported masks {unmet} leave out some of always_protected {self.always_protected}")
         return self

@@ -26,7 +26,9 @@ from bundle.manifest import ArraySpec, Network
 
 FILE = "history.safetensors"
 LARGEST = 1e6
-"""Numbers up to this size cannot overflow."""
+"""Numbers of a vector up to this size cannot overflow."""
+ROUNDING = 1e-4
+"""How far from 1 a length may be."""
 SIZES = ("users", "neighbours", "modalities")
 
 
@@ -152,14 +154,17 @@ class ModalNeighbours:
         return cls(arrays["vectors"], modalities, _one(network, "neighbours"))
 
     def check(self) -> None:
-        """Refuse numbers that could overflow.
+        """Refuse vectors that could overflow, and a graph of means that are no directions.
 
         Raises:
             DamagedError: names the array and the value.
         """
-        for name, values in self.arrays().items():
-            if values.dtype != np.bool_ and (largest := float(np.abs(values).max(initial=0))) > LARGEST:
-                raise DamagedError(FILE, name, f"values within ±{LARGEST:g}", largest)
+        if (largest := float(np.abs(self._vectors).max(initial=0))) > LARGEST:
+            raise DamagedError(FILE, "vectors", f"values within ±{LARGEST:g}", largest)
+        for place, each in enumerate(self._modalities):
+            lengths = np.linalg.norm(each.users.astype(np.float64), axis=1)
+            if (wrong := np.flatnonzero(np.minimum(np.abs(lengths - 1), lengths) > ROUNDING)).size:
+                raise DamagedError(FILE, f"users.{place}", "length 1 or 0 of each row", float(lengths[wrong[0]]))
 
 
 def _one(network: Network, name: str) -> int:

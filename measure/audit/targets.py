@@ -92,19 +92,29 @@ def _leakage(asked: _Asked) -> Iterator[Target]:
     if asked.profile.protected_only:
         for mask in filter(None, asked.masks):
             yield Target("fair", mask, mask, partial(subject.fair, mask), "base")
+        yield from _new_users(asked)
         return
     yield Target("noise", (), asked.names, lambda: noise_like(asked.u, asked.seed), "base")
     for mask in asked.masks:
         yield Target("fair", mask, asked.names, partial(subject.fair, mask), "base")
-    if subject.population.new.any():
-        yield Target(UNLISTED[0], (), asked.names, lambda: asked.u, None, "folded_in")
-        for mask in telling_masks(asked.masks):
-            fair = partial(subject.fair, mask)
-            yield Target("folded_in", mask, attacked_under(mask, asked.names), fair, UNLISTED[0], "folded_in")
+    yield from _new_users(asked)
     if subject.population.light.any():
         yield Target(UNLISTED[1], (), asked.names, lambda: asked.u, None, "light")
         for mask in filter(None, telling_masks(asked.masks)):
             yield Target(LIGHT, mask, mask, partial(subject.fair, mask), UNLISTED[1], "light")
+
+
+def _new_users(asked: _Asked) -> Iterator[Target]:
+    """Those whom the base never saw, where there are any."""
+    if not asked.subject.population.new.any():
+        return
+    yield Target(UNLISTED[0], (), asked.names, lambda: asked.u, None, "folded_in")
+    for mask in telling_masks(asked.masks):
+        fair, attacked = partial(asked.subject.fair, mask), attacked_under(mask, asked.names)
+        if not asked.profile.protected_only:
+            yield Target("folded_in", mask, attacked, fair, UNLISTED[0], "folded_in")
+        elif mask:
+            yield Target("folded_in", mask, mask, fair, UNLISTED[0], "folded_in")
 
 
 def _parts(asked: _Asked) -> Iterator[Target]:

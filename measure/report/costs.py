@@ -80,8 +80,8 @@ def _least(row: AccuracyRow) -> str:
 
 def new_users(card: Card) -> Section:
     """Show users that the base model never saw, with vectors folded in from history."""
-    text = "Users that the base model never saw: their vector is computed from their history, then protected as any "
-    return _apart("new users", f"{text}other.", card.folded_in, card.attacked("folded_in"))
+    text = "Users that the base model never saw: their vector is made of their history, and protected as it is asked."
+    return _apart("new users", text, card.folded_in, card.attacked("folded_in"))
 
 
 def light_users(card: Card) -> Section:

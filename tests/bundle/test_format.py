@@ -9,6 +9,7 @@ import pytest
 from bundle import Manifest
 from bundle.history import HISTORIES
 from bundle.layout import ARRAY_FILES, AUDIT_FILES, ITEM_COLUMNS, REQUIRED, RERANKER
+from bundle.manifest import SCHEMA_VERSION, SCHEMA_VERSIONS
 from bundle.networks import KINDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "bundle-format.md").read_text("utf-8")
@@ -72,3 +73,11 @@ def test_the_weights_are_called_what_the_page_says(a_bundle):
         "parts.weights.1",
     ]
     assert list(a_bundle(table=True).encoder.state_dict()) == ["masks"]
+
+
+def test_the_page_says_which_schema_version_is_written_and_which_are_read():
+    newest, oldest = SCHEMA_VERSION, min(SCHEMA_VERSIONS)
+
+    assert f"Schema version {newest}." in PAGE
+    assert f"| `schema_version` | {newest}; {oldest} to {newest - 1} are read too" in PAGE
+    assert f"the versions it knows ({oldest} to {newest};" in PAGE

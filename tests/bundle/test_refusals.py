@@ -321,6 +321,7 @@ MANIFEST_EDITS = {
         always_protected=["age"], supported_masks={"kind": "list", "masks": [["age"], []]}
     ),
     "no parts": lambda m: m.update(parts=[]),
+    "identity with every mask": lambda m: m.update(encoder={"kind": "identity", "sizes": {}}),
     "fair with every mask": lambda m: m.update(user_layout="fair", parts=[]),
     "negative rows": lambda m: m["files"]["items.parquet"].update(rows=-1),
     "no rows": lambda m: m["files"]["items.parquet"].update(rows=None),

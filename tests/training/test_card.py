@@ -147,6 +147,21 @@ def test_the_profile_for_comparing_bundles_attacks_what_is_protected_and_nothing
     assert "fairness" not in card
 
 
+def test_that_profile_attacks_new_users_too_for_what_is_protected(a_measured_bundle):
+    names = ("gender", "age")
+    bundle = a_measured_bundle(users=900, attributes=names)
+    new = (bundle.audit.split == AUDIT) & (np.arange(900) % 2 == 0)
+    bundle = replace(bundle, audit=replace(bundle.audit, folded_in=new))
+
+    card = make_card(bundle, replace(LOOK, protected_only=True))
+
+    rows = [row for row in card["leakage"]["by_mask"] if row["target"] == "folded_in"]
+    masks = [mask for size in (1, 2) for mask in combinations(names, size)]
+    assert sorted((tuple(row["sensitive"]), row["attribute"], row["n"]) for row in rows) == sorted(
+        (mask, name, int(new.sum())) for mask in masks for name in mask
+    )
+
+
 def test_a_metric_that_is_asked_for_is_measured_whatever_the_profile_leaves_out(a_measured_bundle):
     card = make_card(a_measured_bundle(), replace(LOOK, protected_only=True), also=("utility",))
 

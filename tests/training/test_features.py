@@ -125,11 +125,13 @@ def test_other_features_are_other_data(folder):
             r"features.audio.parquet, row 2: nan is not a finite",
         ),
         (("a", "b"), {"one": [1.0, None]}, r"features.audio.parquet, row 2: nan is not a finite number"),
+        (("a", "b"), {"one": [1.0, 1e299]}, r"features.audio.parquet, row 2: 1e\+299 is beyond float32"),
+        (("a", "b"), {"one": [1.0, 1e30]}, r"features.audio.parquet: 1.*e\+30 is too large a feature; .* ±1e\+15"),
         (("a", "b"), {"one": ["x", "y"]}, r"features.audio.parquet, column 'one': is String; allowed: numbers"),
         (("a", "b"), {"vector": [[1.0, 2.0]] * 2}, r"features.audio.parquet: has the same vector in every row"),
         (("b", "e"), {"vector": [[1.0], [2.0]]}, None),
     ],
-    ids=["twice", "unknown", "length", "nan", "missing", "text", "constant", "sound"],
+    ids=["twice", "unknown", "length", "nan", "missing", "beyond", "large", "text", "constant", "sound"],
 )
 def test_a_table_that_is_none_is_refused_by_file_row_and_value(folder, items, columns, about):
     with_vectors(folder, items, **columns)

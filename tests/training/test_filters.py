@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from bundle import NoHistory, build_encoder
 from measure.leakage import Users, leakage
@@ -18,7 +19,7 @@ from training.base.train import train_base
 from training.config import RunConfig
 from training.data.load import load
 from training.demands import experiment_of
-from training.errors import ConfigError
+from training.errors import TrainingError
 from training.fair.filters.config import AlConfig, CalConfig, FmmrecConfig
 from training.fair.filters.discriminators import initialise
 from training.fair.filters.modal import ModalMeans, learn_means
@@ -230,7 +231,7 @@ def test_the_items_of_a_history_have_the_filtered_mean_that_training_knew(experi
     config = FmmrecConfig(modal_epochs=3)
     means = learn_means(experiment, ("gender",), config, CPU)
     vectors = np.random.default_rng(2).normal(size=(len(experiment.dataset.users), D)).astype(np.float32)
-    nearest_alone = FmmrecConfig(neighbours=1)
+    nearest_alone = config.model_copy(update={"neighbours": 1})
 
     history = history_among(vectors, np.ones(len(vectors), np.bool_), means, nearest_alone)
 
@@ -262,11 +263,11 @@ def test_fmmrec_gives_new_users_the_vector_that_serving_gives_to_their_history(w
 
 
 def test_fmmrec_compares_new_users_with_so_many_others_as_are_asked_for(base, experiment, tmp_path):
-    config = configuration("fmmrec", graph_users=40, neighbours=50)
+    config = configuration("fmmrec", graph_users=100, neighbours=150)
 
     sizes = train_fair(experiment, base, config.fair, tmp_path, CPU).base.history.network.sizes
 
-    assert (sizes["users"], sizes["neighbours"]) == ([40], [40])
+    assert (sizes["users"], sizes["neighbours"]) == ([100], [100])
 
 
 @pytest.mark.parametrize("method", ["cal", "fmmrec"])
@@ -290,6 +291,11 @@ def test_a_run_that_was_broken_off_ends_as_one_that_was_not(train, tmp_path, bro
     [
         ("fairgo", {"new_users": 0.1}, "new_users: 0.1 is for methods that serve new users; fairgo changes the items"),
         ("fmmrec", {"data": {"modalities": {}}}, "fair.method: 'fmmrec' needs item features"),
+        (
+            "fmmrec",
+            {"data": {"featureless": 0.95}},
+            "items with modality 'looks' and a training positive: .*needed: 10 or more",
+        ),
         ("al", {"protect": ["income"]}, "fair.protect: 'income' is no attribute; allowed: gender, age"),
         ("fairgo", {"base": {"model": "deep"}}, "changes item vectors, which base 'deep' only proposes candidates by"),
     ],
@@ -297,5 +303,24 @@ def test_a_run_that_was_broken_off_ends_as_one_that_was_not(train, tmp_path, bro
 def test_what_cannot_be_done_is_refused_before_training(method, fields, why):
     config = configuration(method, **fields)
 
-    with pytest.raises(ConfigError, match=why):
+    with pytest.raises(TrainingError, match=why):
         experiment_of(config, load(config.data, None))
+
+
+@pytest.mark.parametrize("field", [{"graph_users": 99}, {"neighbours": 1}])
+def test_a_graph_in_which_one_user_stands_for_everybody_is_refused(field):
+    with pytest.raises(ValidationError, match=next(iter(field))):
+        configuration("fmmrec", **field)
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e14])
+def test_the_unit_of_a_modality_changes_nothing(experiment, factor):
+    config = FmmrecConfig(modal_epochs=3)
+    (looks,) = experiment.dataset.modalities
+    other = replace(looks, values=looks.values * np.float32(factor))
+    scaled = replace(experiment, dataset=replace(experiment.dataset, modalities=(other,)))
+
+    here, there = (learn_means(each, ("gender",), config, CPU)["looks"] for each in (experiment, scaled))
+
+    np.testing.assert_allclose(here.filtered, there.filtered, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(here.items[here.present], there.items[here.present], rtol=1e-3, atol=1e-3)

@@ -56,7 +56,7 @@ METHODS: tuple[dict[str, object], ...] = (
     {"method": "lego", "schedule": SCHEDULE, "batch": 32},
     {"method": "pfrec", "schedule": SCHEDULE, "prompts": 2, "batch": 32},
     *({"method": method, "schedule": SCHEDULE, "batch": 32, "pairs": 4} for method in ("al", "cal", "fairgo")),
-    {"method": "fmmrec", "schedule": SCHEDULE, "batch": 32, "pairs": 4, "modal_epochs": 2, "graph_users": 30},
+    {"method": "fmmrec", "schedule": SCHEDULE, "batch": 32, "pairs": 4, "modal_epochs": 2, "graph_users": 100},
 )
 
 

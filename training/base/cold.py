@@ -7,6 +7,7 @@ scikit-learn's `RidgeCV`.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +67,24 @@ def learned_items(experiment: Experiment) -> NDArray[np.int64]:
     trained = np.bincount(experiment.train[1], minlength=len(dataset.items)) > 0
     described = np.any([each.present[: len(trained)] for each in dataset.modalities], axis=0)
     return np.flatnonzero(trained & described)
+
+
+def items_with(experiment: Experiment, modality: Modality) -> NDArray[np.int64]:
+    """Rows of the items that have the modality and a training positive."""
+    rows = np.unique(experiment.train[1]).astype(np.int64)
+    return rows[modality.present[rows]]
+
+
+def refuse_few_with(experiment: Experiment, modalities: Sequence[Modality]) -> None:
+    """Refuse a modality of which too few items could tell anything.
+
+    Raises:
+        TooLittleDataError: names it, and says how many items there are.
+    """
+    for each in modalities:
+        if (found := len(items_with(experiment, each))) < FEWEST_ITEMS:
+            what = f"items with modality {each.name!r} and a training positive"
+            raise TooLittleDataError(what, found, FEWEST_ITEMS, "by these the features of others are read")
 
 
 def refuse_few_described(experiment: Experiment) -> None:

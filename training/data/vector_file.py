@@ -186,5 +186,6 @@ def finite(file: str, values: NDArray[Any]) -> NDArray[np.float32]:
     if wrong.any():
         row = int(np.flatnonzero(wrong.reshape(len(wrong), -1).any(1))[0])
         value = float(np.asarray(values[row]).reshape(-1)[np.atleast_1d(wrong[row])][0])
-        raise DataError(file, "is not a finite number", row=row + 1, value=value, allowed=FINITE)
+        problem = "is beyond float32" if np.isfinite(value) else "is not a finite number"
+        raise DataError(file, problem, row=row + 1, value=value, allowed=FINITE)
     return np.ascontiguousarray(single)

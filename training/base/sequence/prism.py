@@ -18,10 +18,10 @@ from torch.nn.functional import cosine_similarity, gelu, relu
 
 from bundle.history.fusion import Said
 from bundle.history.prism import EXPERTS, MODAL
-from training.base.cold import FEWEST_ITEMS, in_usual_units
+from training.base.cold import in_usual_units, items_with, refuse_few_with
 from training.base.sequence.prism_config import MOST_MODALITIES, PrismConfig
 from training.data.modality import Modality
-from training.errors import ConfigError, TooLittleDataError
+from training.errors import ConfigError
 from training.experiment import Experiment
 
 _ROWS = 8192
@@ -167,10 +167,7 @@ def refuse_unfit_prism(experiment: Experiment, config: PrismConfig) -> None:
     chosen = _chosen(experiment, config)
     if len(chosen) > MOST_MODALITIES:
         raise ConfigError("base.prism.modalities", "are too many", value=len(chosen), allowed=f"{MOST_MODALITIES}")
-    for each in chosen:
-        if (found := len(_learned(experiment, each))) < FEWEST_ITEMS:
-            what = f"items with modality {each.name!r} and a training positive"
-            raise TooLittleDataError(what, found, FEWEST_ITEMS, "by these the features of others are read")
+    refuse_few_with(experiment, chosen)
 
 
 def experts_of(experiment: Experiment, config: PrismConfig, dimensions: int) -> Experts:
@@ -178,7 +175,7 @@ def experts_of(experiment: Experiment, config: PrismConfig, dimensions: int) -> 
     chosen = _chosen(experiment, config)
     features = []
     for each in chosen:
-        values = in_usual_units(each, _learned(experiment, each))
+        values = in_usual_units(each, items_with(experiment, each))
         values[~each.present] = 0  # never used: a learned vector stands there
         features.append(torch.from_numpy(values.astype(np.float32)))
     present = torch.from_numpy(np.column_stack([each.present for each in chosen]))
@@ -187,9 +184,3 @@ def experts_of(experiment: Experiment, config: PrismConfig, dimensions: int) -> 
 
 def _chosen(experiment: Experiment, config: PrismConfig) -> list[Modality]:
     return [each for each in experiment.dataset.modalities if not config.modalities or each.name in config.modalities]
-
-
-def _learned(experiment: Experiment, modality: Modality) -> NDArray[np.int64]:
-    """Rows of the items that have the modality and a training positive."""
-    rows = np.unique(experiment.train[1]).astype(np.int64)
-    return rows[modality.present[rows]]

@@ -63,9 +63,9 @@ class FmmrecConfig(FairgoConfig):
     """FMMRec: FairGo over vectors that are moved by what modalities give away."""
 
     method: Literal["fmmrec"] = "fmmrec"  # type: ignore[assignment]
-    neighbours: PositiveInt = 10
+    neighbours: int = Field(default=10, ge=2)
     """k of the user graphs, in each modality; a user is one of their own."""
-    graph_users: PositiveInt = 10_000
+    graph_users: int = Field(default=10_000, ge=100)
     """The bundle finds the neighbours of new users among these; spread evenly over all where there are more."""
     shift: NonNegativeFloat = 0.1
     """λ_h: how far a user vector moves from neighbours in what is biased to neighbours in what is not."""

@@ -68,10 +68,10 @@ def learn_means(
 
 def _in_one_scale(modality: Modality, experiment: Experiment) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(U, n) means and (I + C, n) items; 0 in both where nothing has the modality."""
-    means, fitted = modal_means(modality, experiment.train), ~experiment.folded_in
-    usual, scale = means[fitted].mean(0), max(float(means[fitted].std()), 1e-12)
+    means, fitted = modal_means(modality, experiment.train).astype(np.float64), ~experiment.folded_in
+    usual, scale = means[fitted].mean(0), float(means[fitted].std()) or 1.0
     values = np.where(modality.present[:, None], modality.values, usual)
-    return (means - usual) / scale, ((values - usual) / scale).astype(np.float32)
+    return ((means - usual) / scale).astype(np.float32), ((values - usual) / scale).astype(np.float32)
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ from bundle.networks.filters import filter_parts
 from bundle.networks.identity import IdentityEncoder, identity_parts
 from measure.masks import Mask
 from measure.scoring import to_unit
+from training.base.cold import refuse_few_with
 from training.base.contract import Base
 from training.errors import ConfigError
 from training.experiment import Experiment, allowed_labels
@@ -127,12 +128,15 @@ def refuse_unfit_both(experiment: Experiment, config: FairgoConfig) -> Mask:
     Raises:
         ConfigError: no such attribute; new users with FairGo, whose fold-in would read filtered items;
             or FMMRec without item features, by which it finds neighbours.
+        TooLittleDataError: FMMRec with a modality that too few items have.
     """
     if experiment.new_users and not isinstance(config, FmmrecConfig):
         problem = f"is for methods that serve new users; {config.method} changes the items that they are folded in by"
         raise ConfigError("new_users", problem, value=experiment.new_users, allowed="0")
-    if isinstance(config, FmmrecConfig) and not experiment.dataset.modalities:
-        raise ConfigError("fair.method", "needs item features", value=config.method, allowed="with data.modalities")
+    if isinstance(config, FmmrecConfig):
+        if not experiment.dataset.modalities:
+            raise ConfigError("fair.method", "needs item features", value=config.method, allowed="with data.modalities")
+        refuse_few_with(experiment, experiment.dataset.modalities)
     return named(experiment.attributes, config.protect)
 
 
