@@ -16,13 +16,16 @@ import numpy as np
 import torch
 from command import Command
 from machine import circumstances
+from numpy.typing import NDArray
 
-from bundle import FoldIn, History, Network
+from bundle import FilteredModality, FoldIn, History, ModalNeighbours, Network
 from bundle.history import history_kind
+from measure.scoring import to_unit
 from training.base.autoencoder.config import AutorecConfig, DiffrecConfig, MultvaeConfig
 from training.base.sequence.config import Bert4recConfig, SasrecConfig
 from training.base.sequence.prism_config import PrismConfig
 from training.fair.diffairec.config import DiffairecConfig
+from training.fair.filters.config import FmmrecConfig
 
 LENGTHS = (10, 100, 500)
 DIFFUSION = ("diffrec", "diffairec")
@@ -73,7 +76,22 @@ def _kinds(items: int, rng: np.random.Generator) -> dict[str, History]:
         *(config.network(items) for config in (AutorecConfig(), MultvaeConfig(), DiffrecConfig())),
         Network(kind="diffairec", sizes=_conditioned(items, DiffrecConfig(), DiffairecConfig(attribute="gender"))),
     ]
-    return {"fold_in": FoldIn(gram, 1.0, 1.0, 1.0)} | {each.kind: _random(each, items, rng) for each in networks}
+    others = {"fold_in": FoldIn(gram, 1.0, 1.0, 1.0), "modal_neighbours": _neighbours(items, rng, FmmrecConfig())}
+    return others | {each.kind: _random(each, items, rng) for each in networks}
+
+
+def _neighbours(items: int, rng: np.random.Generator, config: FmmrecConfig) -> ModalNeighbours:
+    """A graph of as many users as a bundle holds at most, by two modalities of the size of MovieLens-1M's."""
+
+    def normal(*shape: int) -> NDArray[np.float32]:
+        return rng.standard_normal(shape).astype(np.float32)
+
+    users, everywhere = config.graph_users, np.ones(items, np.bool_)
+    modalities = [
+        FilteredModality(to_unit(normal(users, width)), normal(items, width), everywhere, normal(width))
+        for width in (128, 64)
+    ]
+    return ModalNeighbours(normal(users, 64), modalities, config.neighbours)
 
 
 def _conditioned(items: int, base: DiffrecConfig, config: DiffairecConfig) -> dict[str, list[int]]:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -45,11 +44,6 @@ class FilteredModality:
     usual: NDArray[np.float32]
     """(n,) of a history in which nothing has it."""
 
-    @cached_property
-    def _wide(self) -> NDArray[np.float64]:
-        """``users`` in the precision that cosines are computed in."""
-        return self.users.astype(np.float64)
-
     def mean(self, history: NDArray[np.int32]) -> NDArray[np.float64]:
         """(n,) of the item rows of a history."""
         having = np.sort(history[self.present[history]])  # one sum, whatever the order
@@ -59,15 +53,20 @@ class FilteredModality:
     def weights(self, mean: NDArray[np.float64], most: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Rows (k,) of the users nearest to a mean (n,), and what each counts, 1 together; every user if none is alike.
 
-        Of users who are as near, those of lower rows come first.
+        Of users who are as near, those of lower rows come first. Everybody is compared in float32, whose error is at
+        most half of ``slack`` (Higham 2002, eq. 3.5), and who may be among the nearest once more in float64.
         """
-        cosines = self._wide @ mean / max(float(np.linalg.norm(mean)), np.finfo(np.float64).tiny)
-        least = np.partition(cosines, len(cosines) - most)[-most:].min()
-        near = np.flatnonzero(cosines >= max(least, 0))
-        near = near[np.argsort(-cosines[near], kind="stable")][:most]
-        if not (total := cosines[near].sum()):
-            return np.arange(len(cosines)), np.full(len(cosines), 1 / len(cosines))
-        return near, cosines[near] / total
+        direction = mean / max(float(np.linalg.norm(mean)), np.finfo(np.float64).tiny)
+        about = self.users @ direction.astype(np.float32)
+        slack = 4 * (len(mean) + 2) * float(np.finfo(np.float32).eps)
+        least = np.partition(about, len(about) - most)[len(about) - most]
+        near = np.flatnonzero(about >= least - slack)
+        cosines = self.users[near].astype(np.float64) @ direction
+        order = np.argsort(-cosines, kind="stable")[:most]
+        near, cosines = near[order], np.maximum(cosines[order], 0)
+        if not (total := cosines.sum()):
+            return np.arange(len(about)), np.full(len(about), 1 / len(about))
+        return near, cosines / total
 
 
 class ModalNeighbours:

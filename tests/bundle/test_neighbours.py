@@ -76,6 +76,20 @@ def test_who_is_like_nobody_gets_the_mean_of_everybody():
     np.testing.assert_allclose(found([0], [alone]), vectors().mean(0), rtol=1e-5)
 
 
+def test_who_is_nearest_is_told_in_float64():
+    rng = np.random.default_rng(6)
+    users = rng.normal(size=(400, 64))
+    users = 0.9 * users[:1] + 1e-7 * users  # float32 cannot tell them apart by a cosine
+    users = (users / np.linalg.norm(users, axis=1, keepdims=True)).astype(np.float32)
+    mean = rng.normal(size=64) + 5 * users[0].astype(np.float64)
+    alone = FilteredModality(users, mean[None].astype(np.float32), np.ones(1, np.bool_), np.zeros(64, np.float32))
+
+    near, _ = alone.weights(mean, 7)
+
+    exact = users.astype(np.float64) @ mean
+    assert near.tolist() == sorted(range(400), key=lambda row: -exact[row])[:7]
+
+
 def test_of_users_who_are_as_near_the_first_are_taken():
     same = a_modality(3, (), 4)
     users = np.tile(same.items[0] / np.linalg.norm(same.items[0]), (USERS, 1)).astype(np.float32)
