@@ -2,6 +2,8 @@
 
 A fair vector of a user whom the bundle has is a function of user and mask alone, to the last bit
 (`service.model.encoder`), and a model never changes: so what was computed once is the answer for good.
+
+Letters: B batch, d dimensions, S vectors that are kept at most.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ from numpy.typing import NDArray
 
 from service.model.encoder import UserEncoder, UserVector
 
-MOST_BYTES = 16 * 2**20
+MOST_BYTES = 8 * 2**20
 """Of all that is kept: some 20,000 vectors of 64 dimensions. Each of the models that answer has as much."""
-OVERHEAD_BYTES = 570
-"""Of one vector besides its numbers: array, key, dictionary slot (measured)."""
+OVERHEAD_BYTES = 150
+"""Of one vector besides its numbers: who it is of, where it is (measured: 140)."""
 
 
 class KeptVectors:
@@ -34,12 +36,17 @@ class KeptVectors:
             dimensions: d.
         """
         self._encoder, self._dimensions = encoder, dimensions
-        self._most = MOST_BYTES // (4 * dimensions + OVERHEAD_BYTES)
-        self._room = Lock()
-        self._kept: dict[tuple[int, tuple[bool, ...]], NDArray[np.float32]] = {}
+        most = max(1, MOST_BYTES // (4 * dimensions + OVERHEAD_BYTES))
+        self._vectors = np.empty((most, dimensions), np.float32)
+        self._owners: list[int] = []
+        """Of each of its rows that is in use, whose it is."""
+        self._rows: dict[int, int] = {}
+        """Whose → row."""
+        self._oldest = 0
+        self._lock = Lock()  # a row may be given to somebody else between a look and the copy
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._rows)
 
     def fair_vectors(self, users: Sequence[int | UserVector], masks: Sequence[tuple[bool, ...]]) -> NDArray[np.float32]:
         """As `UserEncoder.fair_vectors`, of the users and masks that are not kept.
@@ -47,24 +54,32 @@ class KeptVectors:
         Raises:
             FairVectorError: a vector is not finite; then nothing of the batch is kept.
         """
-        fair = np.empty((len(users), self._dimensions), np.float32)
-        new = []
-        for place, (user, mask) in enumerate(zip(users, masks, strict=True)):
-            vector = self._kept.get((user, mask)) if isinstance(user, int) else None
-            if vector is None:
-                new.append(place)
-            else:
-                fair[place] = vector
+        owners = [_owner(user, mask) for user, mask in zip(users, masks, strict=True)]
+        with self._lock:
+            rows = np.array([-1 if owner is None else self._rows.get(owner, -1) for owner in owners], np.int64)
+            fair = self._vectors[rows]
+        new = np.flatnonzero(rows < 0).tolist()
         if new:
             fair[new] = self._encoder.fair_vectors([users[place] for place in new], [masks[place] for place in new])
-            for place in new:
-                self._keep(users[place], masks[place], fair[place])
+            with self._lock:
+                for place in new:
+                    self._keep(owners[place], fair[place])
         return fair
 
-    def _keep(self, user: int | UserVector, mask: tuple[bool, ...], vector: NDArray[np.float32]) -> None:
-        if not isinstance(user, int):
-            return  # made of a history, which is rarely the same twice
-        with self._room:
-            while len(self._kept) >= self._most:
-                del self._kept[next(iter(self._kept))]
-            self._kept[user, mask] = vector.copy()  # a row alone: the batch that it was made in is not held
+    def _keep(self, owner: int | None, vector: NDArray[np.float32]) -> None:
+        if owner is None or owner in self._rows:
+            return
+        row = len(self._owners)
+        if row < len(self._vectors):
+            self._owners.append(owner)
+        else:
+            row, self._oldest = self._oldest, (self._oldest + 1) % len(self._vectors)
+            del self._rows[self._owners[row]]
+            self._owners[row] = owner
+        self._rows[owner] = row
+        self._vectors[row] = vector
+
+
+def _owner(user: int | UserVector, mask: tuple[bool, ...]) -> int | None:
+    """One number for a user and a mask; None for a vector made of a history, which is rarely the same twice."""
+    return int.from_bytes(bytes(mask)) + (user << 8 * len(mask)) if isinstance(user, int) else None

@@ -90,6 +90,16 @@ def test_threads_that_ask_at_once_get_what_they_asked_for(bundle, monkeypatch):
     assert len(kept) == 30
 
 
+def test_room_for_one_is_always_there(bundle, monkeypatch):
+    monkeypatch.setattr(module, "MOST_BYTES", 1)
+    kept = KeptVectors(Counting(bundle), D)
+    fresh = UserEncoder(bundle.encoder, bundle.users, unit_length=False)
+
+    for users in ([3, 4], [4, 3], [5, 5]):
+        np.testing.assert_array_equal(kept.fair_vectors(users, MASKS[:2]), fresh.fair_vectors(users, MASKS[:2]))
+    assert len(kept) == 1
+
+
 def test_what_is_made_of_a_history_is_not_kept(bundle):
     kept = KeptVectors(Counting(bundle), D)
     u = np.ones(D, np.float32)
