@@ -20,6 +20,7 @@ CONNECTIONS = 16
 QUIET = {"EVENHAND_LOG_LEVEL": "warning", "EVENHAND_CACHE": "off"}
 """The request log is on, as always; nothing is cached."""
 SCRIPT = """
+math.randomseed(os.time())  -- else every load asks for the same users in the same order
 local users = {%s}
 local masks = {%s}
 request = function()

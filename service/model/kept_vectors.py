@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from service.model.encoder import UserEncoder, UserVector
 
-MOST_BYTES = 8 * 2**20
-"""Of all that is kept: some 20,000 vectors of 64 dimensions. Each of the models that answer has as much."""
+MOST_BYTES = 4 * 2**20
+"""Of all that is kept: some 10,000 vectors of 64 dimensions. Each of the models that answer has as much."""
 OVERHEAD_BYTES = 150
 """Of one vector besides its numbers: who it is of, where it is (measured: 140)."""
 
