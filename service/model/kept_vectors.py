@@ -3,7 +3,7 @@
 A fair vector of a user whom the bundle has is a function of user and mask alone, to the last bit
 (`service.model.encoder`), and a model never changes: so what was computed once is the answer for good.
 
-Letters: B batch, d dimensions, S vectors that are kept at most.
+Letters: B batch, d dimensions.
 """
 
 from __future__ import annotations
