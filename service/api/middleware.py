@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import get_running_loop
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
@@ -13,7 +14,10 @@ from service.api.problems import problem_response
 from service.api.request_context import RequestContext, new_request_id, put_context
 from service.errors import InternalError
 from service.metrics import Metrics
-from service.traces import Answered, Traces
+from service.stages import Answered
+
+if TYPE_CHECKING:
+    from service.spans import Place, Traces
 
 QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
 """Asked every few seconds by machines; logged at debug."""
@@ -73,8 +77,9 @@ class RequestMiddleware:
             self._in_flight -= 1
             ended = monotonic()
             self._record(context, _route(scope), scope["method"], ended - began)
-            if self._traces is not None:  # in the next turn: the answer is written at the end of this one
-                get_running_loop().call_soon(_trace, self._traces, scope, context, began, ended)
+            if self._traces is not None and (place := self._traces.place(scope["headers"])) is not None:
+                # in the next turn: the answer is written at the end of this one
+                get_running_loop().call_soon(_trace, self._traces, place, scope, context, began, ended)
 
     def _record(self, context: RequestContext, route: str, method: str, seconds: float) -> None:
         status = context.status or CLIENT_GONE
@@ -102,7 +107,7 @@ class RequestMiddleware:
         )
 
 
-def _trace(traces: Traces, scope: Scope, context: RequestContext, began: float, ended: float) -> None:
+def _trace(traces: Traces, place: Place, scope: Scope, context: RequestContext, began: float, ended: float) -> None:
     """Tell of a request, unless it is a probe. Attributes are counted, as in metrics, and not named."""
     if _route(scope) in QUIET_ROUTES:
         return
@@ -113,7 +118,7 @@ def _trace(traces: Traces, scope: Scope, context: RequestContext, began: float, 
         facts["evenhand.cached"] = made.cached
     route, status = getattr(scope.get("route"), "path", None), context.status or CLIENT_GONE
     answered = Answered(scope["method"], route, status, began, ended, context.refused, facts)
-    traces.request(scope["headers"], answered, made.stages if made is not None else ())
+    traces.request(place, answered, made.stages if made is not None else ())
 
 
 def _route(scope: Scope) -> str:

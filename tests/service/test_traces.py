@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,11 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.trace import SpanKind
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from service.errors import StartError
 from service.traces import open_traces
@@ -182,6 +188,40 @@ def test_the_sampler_and_the_name_are_those_of_the_variables(collector, a_client
     assert collector.services == {"shop"}
 
 
+@pytest.mark.parametrize("root", ["always_on", "always_off", "traceidratio"])
+@pytest.mark.parametrize("before", ["", "parentbased_"])
+@pytest.mark.parametrize("caller", [None, SAMPLED, NOT_SAMPLED])
+def test_each_sampler_chooses_as_that_of_the_library(root, before, caller, monkeypatch):
+    asked = {"OTEL_TRACES_SAMPLER": before + root, "OTEL_TRACES_SAMPLER_ARG": "0.3"}
+    for name, value in {**asked, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}.items():
+        monkeypatch.setenv(name, value)
+    sampler = TracerProvider(shutdown_on_exit=False).sampler
+    traces = open_traces(os.environ)
+    assert traces is not None
+    chosen, theirs = [], []
+
+    for trace_id in [*(low << 60 for low in range(1, 16)), round(0.3 * 2**64) - 1, round(0.3 * 2**64), 2**127 + 5]:
+        monkeypatch.setattr(RandomIdGenerator, "generate_trace_id", lambda _, drawn=trace_id: drawn)
+        said = caller and caller.replace(TRACE, f"{trace_id:032x}")
+        place = traces.place([(b"host", b"here"), *([(b"traceparent", said.encode())] if said else [])])
+        context = TraceContextTextMapPropagator().extract({"traceparent": said} if said else {})
+        chosen.append(place is not None)
+        theirs.append(
+            sampler.should_sample(context, trace_id, "", SpanKind.SERVER).decision is Decision.RECORD_AND_SAMPLE
+        )
+
+    traces.close()
+    assert chosen == theirs
+
+
+def test_a_caller_keeps_its_flags_and_its_state(collector, a_client):
+    a_client().get("/recommend?user=u0", traceparent=SAMPLED[:-2] + "03", tracestate="shop=1")
+
+    (span,) = collector.requests(1)
+
+    assert {one.trace_state for one in (span, *collector.below(span))} == {"shop=1"}
+
+
 def test_what_waits_is_sent_before_the_service_ends(collector, an_app, run_app, monkeypatch):
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")
 
@@ -236,6 +276,7 @@ def test_a_value_that_cannot_be_followed_refuses_the_start(name, value, allowed)
 
 
 def test_without_the_extra_the_start_says_which_is_missing(monkeypatch):
+    monkeypatch.delitem(sys.modules, "service.spans", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
 
     with pytest.raises(StartError, match="extra `traces`"):
