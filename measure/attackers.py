@@ -14,11 +14,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.pairwise import rbf_kernel
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from measure.auc import as_columns, columns
-from measure.features import Prepared
+from measure.features import Prepared, met
+from measure.neighbours import shares
 from measure.perceptron import probabilities
 
 Settings = Mapping[str, float]
@@ -58,8 +58,9 @@ def _logistic(attempt: Attempt, settings: Settings) -> NDArray[np.float64]:
     model = LogisticRegression(C=settings["c"], max_iter=_LOGISTIC_STEPS, tol=_LOGISTIC_TOLERANCE)
     with warnings.catch_warnings():  # so many steps are enough to score with, converged or not
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(attempt.fitting.wide, attempt.labels)
-    return np.asarray(model.decision_function(attempt.scored.wide))
+        known, scored = met(attempt.fitting.wide, attempt.scored.wide)
+        model.fit(known, attempt.labels)
+    return np.asarray(model.decision_function(scored))
 
 
 def _mlp(attempt: Attempt, settings: Settings) -> NDArray[np.float64]:
@@ -94,10 +95,9 @@ def _boosting(attempt: Attempt, settings: Settings) -> NDArray[np.float64]:
 
 def _knn(attempt: Attempt, settings: Settings) -> NDArray[np.float64]:
     """Vote of the ``k`` nearest users, each by the inverse of its distance."""
-    k = min(int(settings["k"]), len(attempt.labels))
-    model = KNeighborsClassifier(k, weights="distance", algorithm="brute")
-    model.fit(attempt.fitting.dense, attempt.labels)
-    return np.asarray(model.predict_proba(attempt.scored.dense))
+    classes, labels = np.unique(attempt.labels, return_inverse=True)
+    found = shares(attempt.fitting.dense, labels, attempt.scored.dense, min(int(settings["k"]), len(labels)))
+    return found[:, 1] if len(classes) == 2 else found
 
 
 def _svm(attempt: Attempt, settings: Settings) -> NDArray[np.float64]:

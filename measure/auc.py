@@ -4,11 +4,12 @@ Scores have one column for two classes (the score of class 1) and one column per
 without gaps; the macro average is over the columns whose class and whose rest both occur.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.stats import rankdata
 
 Scores = NDArray[np.floating[Any]]
@@ -46,39 +47,47 @@ def weighted_macro_auc(scores: Scores, labels: Labels, weights: Scores) -> NDArr
 
     NaN for a row in which no class and its rest both have weight.
     """
-    n, width = scores.shape
+    width = scores.shape[1]
     members = _members(labels, width)
     drawn = np.ascontiguousarray(weights.T, dtype=np.float32)  # (n, B): whole numbers below 2^24, so sums are exact
+    everybody = drawn.sum(axis=0, dtype=np.float64)
     per_class = np.empty((width, len(weights)))
-    for column in range(width):
-        order = np.argsort(scores[:, column], kind="stable")
-        ordered, mine = scores[order, column], members[column, order]
+    for column, mine in enumerate(members):
         if not mine.any():
             per_class[column] = np.nan
             continue
-        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])  # one group per distinct score
-        group = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, n]))[mine]
-        met, first = np.unique(group, return_index=True)  # groups that have someone of the class
-        upto = _running_sums(drawn[order])
-        own = _running_sums(drawn[order[mine]])
-        ends = np.r_[starts, n]
-        low, high = upto[ends[met]], upto[ends[met + 1]]
-        own_low, own_high = own[first], own[np.r_[first[1:], len(group)]]
-        in_group = own_high - own_low
-        below = (low - own_low) + ((high - low) - in_group) / 2  # weight of the rest below, ties by half
-        wins = np.einsum("gb,gb->b", in_group, below, dtype=np.float64)
-        positives = own[-1].astype(np.float64)
-        pairs = positives * (upto[-1] - positives)
+        own, tied, between = (sums @ drawn for sums in _around(scores[:, column], mine))
+        below = _running_sums(between)
+        wins = np.einsum("gb,gb->b", own, below - tied / 2, dtype=np.float64)
+        positives = own.sum(axis=0, dtype=np.float64)
+        pairs = positives * (everybody - positives)
         per_class[column] = np.divide(wins, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
     return _mean(per_class)
 
 
+def _around(scores: Scores, mine: NDArray[np.bool_]) -> Iterator[sparse.csr_matrix]:
+    """Who is summed where, for the G distinct scores of a class; three matrices (G, n) of zeros and ones.
+
+    Those of the class with each score; those outside it with that score; and those outside it above the class's
+    next lower score, up to this one.
+    """
+    order = np.argsort(scores)
+    of_class = np.unique(scores[mine])
+    place = np.searchsorted(of_class, scores[order])  # the first of them that is no lower
+    counted = place < len(of_class)
+    equal = counted & (of_class[np.minimum(place, len(of_class) - 1)] == scores[order])
+    mine = mine[order]
+    for members in (mine, equal & ~mine, counted & ~mine):
+        ends = np.searchsorted(place[members], np.arange(len(of_class) + 1))
+        ones = np.ones(ends[-1], np.float32)
+        yield sparse.csr_matrix((ones, order[members], ends), shape=(len(of_class), len(scores)))
+
+
 def _running_sums(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sums of the first 0, 1, …, n rows, each of shape (B,)."""
-    sums = np.zeros((len(rows) + 1, rows.shape[1]), np.float32)
-    for place, row in enumerate(rows):  # np.cumsum along the first axis takes three times as long
-        np.add(sums[place], row, out=sums[place + 1])
-    return sums
+    """Sums of the first 1, 2, …, n rows, each of shape (B,); in place."""
+    for place in range(1, len(rows)):  # np.cumsum along the first axis takes three times as long
+        np.add(rows[place - 1], rows[place], out=rows[place])
+    return rows
 
 
 def permuted_macro_auc(ranks: NDArray[np.float64], shuffled: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -191,6 +191,14 @@ def prepare(features: Features) -> Prepared:
     return Prepared(wide, (left * strength).astype(np.float32), True)
 
 
+def met(fitting: Features, scored: Features) -> tuple[Features, Features]:
+    """Leave out sparse columns that no fitting user has: their weights would stay 0. Dense columns all stay."""
+    if not sparse.issparse(fitting):
+        return fitting, scored
+    there = np.unique(fitting.indices)
+    return fitting[:, there], scored[:, there]
+
+
 def _total_variance(wide: Features) -> float:
     mean = np.asarray(wide.mean(axis=0)).ravel()
     return max(0.0, float(wide.multiply(wide).sum() / wide.shape[0] - (mean**2).sum()))

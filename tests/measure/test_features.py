@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.linear_model import LogisticRegression
 
 from measure.errors import NotFiniteError, OutOfRangeError, ShapeError
-from measure.features import list_features, noise_like, prepare, side_by_side, whitened
+from measure.features import list_features, met, noise_like, prepare, side_by_side, whitened
 
 
 def test_a_list_becomes_the_indicators_of_its_items():
@@ -122,3 +123,19 @@ def test_features_that_are_not_finite_are_left_to_be_refused():
 
     with pytest.raises(NotFiniteError):
         prepare(whitened(features))
+
+
+def test_columns_that_no_fitting_user_has_are_left_out_and_change_no_score():
+    rng = np.random.default_rng(0)
+    lists = list_features(rng.integers(0, 200, (120, 5)), 300)
+    labels = np.arange(90) % 3
+
+    def scores(known, scored):
+        return LogisticRegression(C=0.1).fit(known, labels).decision_function(scored)
+
+    known, scored = met(lists[:90], lists[90:])
+
+    assert known.shape[1] == scored.shape[1] < 200
+    np.testing.assert_allclose(scores(known, scored), scores(lists[:90], lists[90:]), atol=1e-6)
+    dense = lists.toarray()
+    assert met(dense[:90], dense[90:])[0].shape == (90, 300)
