@@ -10,6 +10,7 @@ No index takes part. The vectors are the bundle's own: a large catalogue is not 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from service.index.interface import SPARSE, Dropped, SearchBatch
 from service.index.order import STEP, ExactScores, Ranking, best_of_each
 from service.index.passing import Passing
+from service.index.product import Products
 
 Cells: TypeAlias = tuple[Any, NDArray[np.integer[Any]]]
 """One row or the row of each, and columns."""
@@ -40,6 +42,11 @@ class ExhaustiveRanker:
         self.exact = ExactScores(vectors)
         self._vectors = vectors
         self.items = len(vectors)
+
+    @cached_property
+    def _products(self) -> Products:
+        """The first use makes it ready."""
+        return Products(self._vectors)
 
     def top(self, batch: SearchBatch) -> list[Ranking]:
         """Rank the catalogue for each row.
@@ -83,7 +90,7 @@ class ExhaustiveRanker:
         for first, dropped in zip(starts, _by_tile(batch.dropped, wide, len(starts)), strict=True):
             items = np.arange(first, min(first + wide, self.items))
             scores = space[: len(batch) * len(items)].reshape(len(batch), -1)
-            np.matmul(batch.fair, self._vectors[first : first + wide].T, out=scores)
+            self._products.into(scores, batch.fair, first)
             for row, position in enumerate(batch.after):
                 if position is not None:
                     near = scores[row].astype(np.float64)
