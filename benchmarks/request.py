@@ -46,8 +46,12 @@ class Stage(NamedTuple):
 
 
 STAGES = (
-    Stage("read the request (httptools, uvicorn)", "event loop", ("uvicorn/protocols", "uvicorn/server")),
-    Stage("write the answer to the socket", "event loop", ("service/uvicorn_server.py:_flush",)),
+    Stage(
+        "read the request (httptools, uvicorn)",
+        "event loop",
+        ("uvicorn/protocols", "uvicorn/server", "service/http_protocol.py:on_", "httptools/"),
+    ),
+    Stage("write the answer to the socket", "event loop", ("service/http_protocol.py",)),
     Stage("metrics, log line", "event loop", ("service/api/middleware.py:_record", "service/logs.py")),
     Stage(
         "id, headers, route, key",

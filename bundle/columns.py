@@ -66,6 +66,11 @@ class Texts(Column[str]):
             text = self._met[place] = str(self.array[place].as_py())
         return text
 
+    def some(self, places: Sequence[int]) -> list[str]:
+        """The texts at some places."""
+        met = self._met
+        return [met.get(place) or self[place] for place in places]
+
     def __len__(self) -> int:
         return len(self.array)
 
@@ -80,6 +85,11 @@ class Texts(Column[str]):
         if not count:
             return np.zeros(1, np.int32), np.zeros(0, np.uint8)
         return np.frombuffer(ends, np.int32)[first : first + count + 1], np.frombuffer(data or b"", np.uint8)
+
+
+def some(texts: Sequence[str], places: Sequence[int]) -> list[str]:
+    """The texts at some places, of a column or of any other sequence."""
+    return texts.some(places) if isinstance(texts, Texts) else [texts[place] for place in places]
 
 
 def missing(texts: Sequence[str], known: Sequence[str]) -> int:

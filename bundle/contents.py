@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle.columns import Rows
+from bundle.columns import Rows, some
 from bundle.history import History
 from bundle.manifest import Description
 from bundle.networks import FairEncoder, MlpReranker
@@ -42,6 +42,10 @@ class Items:
     def row(self) -> Mapping[str, int]:
         """Item id → row."""
         return Rows(self.ids)
+
+    def named(self, rows: Sequence[int]) -> tuple[list[str], list[str]]:
+        """Ids and titles of some rows."""
+        return some(self.ids, rows), some(self.titles, rows)
 
 
 @dataclass(frozen=True)

@@ -66,19 +66,17 @@ class Gate:
             raise InvalidKeyError
         return Caller(key.id, key.name, key.scopes)
 
-    async def admit(self, caller: Caller, needed: Scope) -> None:
-        """Admit one request that needs a scope.
+    def check(self, caller: Caller, needed: Scope) -> None:
+        """Let a request through that needs a scope.
 
         Raises:
             MissingScopeError: the key does not have it.
-            RateLimitedError: the key has asked too often.
         """
         if needed not in caller.scopes:
             raise MissingScopeError(needed)
-        await self.count(caller)
 
     async def count(self, caller: Caller, requests: int = 1) -> None:
-        """Count requests against the rate limit; `admit` has counted the first of them.
+        """Count requests against the rate limit of a key; without one nothing is counted.
 
         Raises:
             RateLimitedError: the key has asked too often.

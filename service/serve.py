@@ -13,6 +13,7 @@ import uvicorn
 
 from service.api import State, create_app
 from service.errors import StartError
+from service.http_protocol import HttpProtocol
 from service.logs import adopt_libraries, make_logger
 from service.model.folder import folder_to_serve, glance
 from service.model.loaded import load_model
@@ -20,7 +21,7 @@ from service.processes.process import Process, shared_by
 from service.processes.supervisor import Supervisor
 from service.settings import Settings
 from service.store import Database
-from service.uvicorn_server import HttpProtocol, Server, bind
+from service.uvicorn_server import Server, bind
 
 LISTENING_FAILED = 3
 """Exit status where the app came up but its first recommendation did not; that of an `AddressError` too."""

@@ -99,12 +99,11 @@ class ThreadQueue(Generic[Work]):
         self._loop = asyncio.get_running_loop()
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
 
-    async def ask(self, work: Work) -> Any:
-        """Wait for the outcome of one piece of work.
+    def ask(self, work: Work) -> asyncio.Future[Any]:
+        """The outcome of one piece of work, to be awaited; ``late()`` is raised there after the deadline.
 
         Raises:
             QueueFullError: too many wait already.
-            Exception: the outcome, where it is one; ``late()`` after the deadline.
         """
         if self.depth >= self._limit:
             raise self._full()
@@ -115,7 +114,7 @@ class ThreadQueue(Generic[Work]):
         if not self._arriving:
             self._loop.call_soon(self._send)
         self._arriving.append(Queued(work, waiter))
-        return await waiter.future
+        return waiter.future
 
     def wake(self) -> None:
         """Wake the thread although there is no work for it."""

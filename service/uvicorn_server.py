@@ -3,8 +3,7 @@
 A second signal ends the process at once. Nothing that was answered is lost by that: no answer leaves before its record
 is durable.
 
-An answer leaves in one write: uvicorn hands head and body to the transport one after the other, and uvloop sends each
-at once. Two system calls cost more than most of what a request does in Python, so both are joined first.
+How an answer is written is in `service.http_protocol`.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import StartError
+from service.http_protocol import HttpProtocol
 
 TICK_S = 0.1
 Accept = Callable[[Sequence[socket.socket], Callable[[], int], Callable[[], asyncio.Protocol]], Any]
@@ -108,39 +107,3 @@ class Server(uvicorn.Server):
         if self.should_exit:
             os._exit(128 + sig)
         super().handle_exit(sig, frame)
-
-
-class JoinedWrites:
-    """A transport that sends all writes of one turn of the loop together, at its end."""
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._parts: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        """Keep it for the end of the turn."""
-        if not self._parts:
-            self._loop.call_soon(self._flush)
-        self._parts.append(data)
-
-    def close(self) -> None:
-        """Send what is kept, then close."""
-        self._flush()
-        self._transport.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def _flush(self) -> None:
-        parts, self._parts = self._parts, []
-        if parts and not self._transport.is_closing():
-            self._transport.write(b"".join(parts))
-
-
-class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's, over such a transport."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the transport of a new connection."""
-        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]

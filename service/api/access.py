@@ -126,7 +126,9 @@ class _Guarded:
         caller = state.runtime.gate.recognise([value for name, value in scope["headers"] if name == b"authorization"])
         context: RequestContext = scope["evenhand.context"]
         context.key = caller.name or None
-        await state.runtime.gate.admit(caller, self._needed)
+        state.runtime.gate.check(caller, self._needed)
+        if caller.key_id is not None:
+            await state.runtime.gate.count(caller)
         scope[_CALLER] = caller
         if scope["method"] not in _BODILESS:
             receive = _bounded(scope, receive, state.max_body_bytes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import get_running_loop
+from logging import DEBUG, ERROR, INFO, WARNING
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -87,11 +88,12 @@ class RequestMiddleware:
         self._metrics.request_seconds.labels(route).observe(seconds)
         if context.refused is not None:
             self._metrics.refused.labels(context.refused).inc()
-        level = (
-            "error" if status == 500 else "warning" if status > 500 else "debug" if route in QUIET_ROUTES else "info"
-        )
+        level = ERROR if status == 500 else WARNING if status > 500 else DEBUG if route in QUIET_ROUTES else INFO
+        if not self._log.is_enabled_for(level):
+            return
         done = None if context.made is None else context.made.computed
-        getattr(self._log, level)(
+        self._log.log(
+            level,
             "request",
             request_id=context.request_id,
             method=method,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, TypeVar
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -61,13 +61,17 @@ def parse(model: type[Asked], query_string: bytes) -> Asked:
     """
     if len(query_string) > MAX_QUERY_BYTES:
         raise QueryTooLongError(len(query_string), MAX_QUERY_BYTES)
-    try:
-        pairs = parse_qsl(query_string.decode(errors="replace"), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
-    except ValueError:
-        raise InvalidQueryError([_error("query", None, "too many parameters", MAX_PARAMETERS)]) from None
+    parts = query_string.decode(errors="replace").split("&")
+    if len(parts) > MAX_PARAMETERS:
+        raise InvalidQueryError([_error("query", None, "too many parameters", MAX_PARAMETERS)])
     values: dict[str, str] = {}
     repeated = []
-    for name, value in pairs:
+    for part in parts:
+        if not part:
+            continue
+        name, _, value = part.partition("=")
+        if "%" in part or "+" in part:
+            name, value = unquote_plus(name), unquote_plus(value)
         if name not in values:
             values[name] = value
         elif _is_list(model, name):

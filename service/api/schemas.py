@@ -236,12 +236,10 @@ def balance_page(made: Recommendation) -> BalancePage | None:
 
 
 def _items(made: Recommendation, with_scores: bool) -> list[RecommendedItem]:
-    items, rows = made.model.bundle.items, made.ranking.rows.tolist()
+    ids, titles = made.model.bundle.items.named(made.ranking.rows.tolist())
     shown: list[RecommendedItem] = [
-        {"item": items.ids[row], "rank": rank, "title": items.titles[row]}
-        if items.titles[row]
-        else {"item": items.ids[row], "rank": rank}
-        for rank, row in enumerate(rows, made.plan.shown_before + 1)
+        {"item": item, "rank": rank, "title": title} if title else {"item": item, "rank": rank}
+        for rank, (item, title) in enumerate(zip(ids, titles, strict=True), made.plan.shown_before + 1)
     ]
     if with_scores:
         for item, score in zip(shown, made.ranking.scores.tolist(), strict=True):

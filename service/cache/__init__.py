@@ -25,6 +25,9 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 class AnswerCache(Protocol):
     """The interface of a cache for requests."""
 
+    keeps: bool
+    """Whether it ever has an answer; else nobody need make a key."""
+
     async def get(self, key: AnswerKey) -> CachedAnswer | None:
         """The answer, or None; raises nothing."""
 
@@ -42,6 +45,7 @@ class AnswerCache(Protocol):
 class NoCache:
     """Stores nothing."""
 
+    keeps = False
     trouble = None
 
     async def get(self, key: AnswerKey) -> CachedAnswer | None:

@@ -16,6 +16,7 @@ OVERHEAD_BYTES = 320
 class MemoryCache:
     """Bounded by number, memory and time."""
 
+    keeps = True
     trouble = None
 
     def __init__(

@@ -28,6 +28,8 @@ MAX_TOGETHER = 32
 class RedisCache:
     """Makes one round trip for a lookup; writes puts later, several together, while no request waits."""
 
+    keeps = True
+
     def __init__(
         self,
         link: RedisClient,

@@ -105,28 +105,26 @@ class Batcher(Generic[Task, Answer]):
         self._queue.open()
         self._worker.start()
 
-    async def submit(self, task: Task) -> Computed[Answer]:
-        """Wait for the answer to one task.
+    def submit(self, task: Task) -> asyncio.Future[Computed[Answer]]:
+        """The answer to one task, to be awaited.
 
         Raises:
             QueueFullError: too many wait already.
-            DeadlineError: no answer within the deadline.
+            DeadlineError: no answer within the deadline; where it is awaited.
             StoppingError: `close` was called.
         """
-        computed: Computed[Answer] = await self._ask(_Asked(task, None))
-        return computed
+        return self._ask(_Asked(task, None))
 
-    async def submit_then(self, task: Task, then: Callable[[Answer], Any]) -> tuple[Computed[Answer], Any]:
-        """Wait for the answer to one task, and for the outcome of the work that ``then`` makes of it.
+    def submit_then(self, task: Task, then: Callable[[Answer], Any]) -> asyncio.Future[tuple[Computed[Answer], Any]]:
+        """The answer to one task, and the outcome of the work that ``then`` makes of it, to be awaited.
 
         The worker calls ``then(answer)`` and passes the result on; the next thread reports the outcome.
 
         Raises:
             QueueFullError, DeadlineError, StoppingError: as `submit`.
-            Exception: raised by ``then``, or the outcome.
+            Exception: raised by ``then``, or the outcome; where it is awaited.
         """
-        told: tuple[Computed[Answer], Any] = await self._ask(_Asked(task, then))
-        return told
+        return self._ask(_Asked(task, then))
 
     @property
     def trouble(self) -> str | None:
@@ -144,10 +142,10 @@ class Batcher(Generic[Task, Answer]):
         await self._queue.settled(STOP_S)
         self._queue.close(StoppingError("the service is shutting down"))
 
-    async def _ask(self, asked: _Asked[Task, Answer]) -> Any:
+    def _ask(self, asked: _Asked[Task, Answer]) -> asyncio.Future[Any]:
         if self._stopping:
             raise StoppingError("the service is shutting down")
-        return await self._queue.ask(asked)
+        return self._queue.ask(asked)
 
     # In the worker's thread.
 

@@ -24,7 +24,7 @@ from service.secret import derive_key
 MAX_ECHO = 100
 """Characters of a wrong cursor that are sent back."""
 REMEMBERED = 4096
-"""How many hashes of masks are kept; few masks are asked for."""
+"""How many hashes of bundles and of masks are kept; there are few of either."""
 TAG_BYTES = 16
 _BODY = struct.Struct("<IQI15s8s8s")
 """Expiry in seconds since the epoch; row and items shown of the position; hashes of request, bundle and mask."""
@@ -56,7 +56,8 @@ class Cursors:
         self._key = derive_key(secret, "cursor 2") or secrets.token_bytes(32)
         self._ttl_s = ttl_s
         self._clock = clock
-        self._hash_of = lru_cache(REMEMBERED)(self._mask_hash)
+        self._bundle_hash = lru_cache(REMEMBERED)(self._hash_of_bundle)
+        self._mask_hash = lru_cache(REMEMBERED)(self._hash_of_mask)
 
     def make(self, position: Position, bound: Bound) -> str:
         """84 characters of base64url."""
@@ -91,11 +92,14 @@ class Cursors:
         request = ascii(bound.request).encode()  # different parameters never give the same text
         return (
             blake2b(request, digest_size=15, key=self._key, person=b"request").digest(),
-            blake2b(bound.bundle.encode(), digest_size=8, key=self._key, person=b"bundle").digest(),
-            self._hash_of(tuple(bound.mask)),
+            self._bundle_hash(bound.bundle),
+            self._mask_hash(tuple(bound.mask)),
         )
 
-    def _mask_hash(self, mask: tuple[bool, ...]) -> bytes:
+    def _hash_of_bundle(self, made_of: str) -> bytes:
+        return blake2b(made_of.encode(), digest_size=8, key=self._key, person=b"bundle").digest()
+
+    def _hash_of_mask(self, mask: tuple[bool, ...]) -> bytes:
         return blake2b(bytes(mask), digest_size=8, key=self._key, person=b"mask").digest()
 
     def _tag(self, body: bytes) -> bytes:

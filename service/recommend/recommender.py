@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from service.cache import AnswerCache, AnswerKey, CachedAnswer
+from service.cache import AnswerCache, CachedAnswer
 from service.errors import NotReadyError, OutdatedError
 from service.index import Position, Ranking
 from service.metrics import Metrics
@@ -134,8 +134,8 @@ class Recommender:
         served = self.serving.arms.of(query.user if isinstance(query, UserQuery) else None)
         for _ in range(ATTEMPTS):
             plan = plan_list(query, served, self._store.known, self._cursors)
-            key = plan.cache_key
-            made = await self._from_cache(key, plan, asker) or await self._from_worker(key, plan, asker)
+            made = await self._from_cache(plan, asker) if self._cache.keeps else None
+            made = made or await self._from_worker(plan, asker)
             if not made.stale:
                 rows, scores, divergence = made.ranking
                 page = Ranking(rows[: query.k], scores[: query.k], divergence)
@@ -144,9 +144,9 @@ class Recommender:
             self._metrics.outdated.inc()
         raise OutdatedError("what this answer depends on keeps changing")
 
-    async def _from_cache(self, key: AnswerKey, plan: Plan, asker: Asker) -> _Made | None:
+    async def _from_cache(self, plan: Plan, asker: Asker) -> _Made | None:
         """A cached list, after its record is durable or refused; None where there is none."""
-        found = await self._cache.get(key)
+        found = await self._cache.get(plan.cache_key)
         if found is None or (found.scores is None and self._with_scores):
             return None
         scores = np.full(len(found.rows), np.nan) if found.scores is None else found.scores
@@ -155,7 +155,7 @@ class Recommender:
         stale = await self._store.log([log_record(plan, ranking, asker, cached=True)])
         return _Made(ranking, None, recorded, bool(stale))
 
-    async def _from_worker(self, key: AnswerKey, plan: Plan, asker: Asker) -> _Made:
+    async def _from_worker(self, plan: Plan, asker: Asker) -> _Made:
         """A new list, after its record is durable or refused."""
 
         def record_in_worker(ranking: Ranking) -> LogRecord:
@@ -164,8 +164,9 @@ class Recommender:
 
         done, stale = await self._batcher.submit_then(plan.task, record_in_worker)
         ranking = done.answer
-        scores = ranking.scores if self._with_scores else None
-        self._cache.put(key, CachedAnswer(ranking.rows.astype(np.int32), scores, ranking.divergence))
+        if self._cache.keeps:
+            scores = ranking.scores if self._with_scores else None
+            self._cache.put(plan.cache_key, CachedAnswer(ranking.rows.astype(np.int32), scores, ranking.divergence))
         return _Made(ranking, done, done.ended, bool(stale))
 
     def _next_cursor(self, plan: Plan, ranking: Ranking) -> str | None:

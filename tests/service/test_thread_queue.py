@@ -52,7 +52,7 @@ def test_one_more_than_may_wait_is_refused_and_what_is_late_is_given_up():
     async def story() -> None:
         queue = a_queue(limit=2, deadline_s=0.01)
         queue.open()
-        waiting = [asyncio.create_task(queue.ask(number)) for number in range(2)]
+        waiting = [asyncio.ensure_future(queue.ask(number)) for number in range(2)]
         await asyncio.sleep(0)
 
         with pytest.raises(QueueFullError):
@@ -70,7 +70,7 @@ def test_what_is_left_at_the_end_is_told_so():
     async def story() -> None:
         queue = a_queue()
         queue.open()
-        waiting = asyncio.create_task(queue.ask(1))
+        waiting = asyncio.ensure_future(queue.ask(1))
         await asyncio.sleep(0)
 
         queue.close(RuntimeError("over"))
@@ -87,7 +87,7 @@ def test_work_that_is_done_is_not_kept():
         queue.open()
         piece = Piece()
         gone = weakref.ref(piece)
-        waiting = asyncio.create_task(queue.ask(piece))
+        waiting = asyncio.ensure_future(queue.ask(piece))
         await asyncio.sleep(0.01)
         queue.settle(queue.take(1, 1.0), ["done"])
         assert await waiting == "done"
@@ -106,7 +106,7 @@ def test_the_outcome_of_a_second_thread_comes_with_what_the_first_one_found():
         first, second = a_queue(), a_queue()
         for queue in (first, second):
             queue.open()
-        waiting = [asyncio.create_task(first.ask(number)) for number in (1, 2)]
+        waiting = [asyncio.ensure_future(first.ask(number)) for number in (1, 2)]
         await asyncio.sleep(0.01)
 
         found = first.take(4, 1.0)
@@ -134,7 +134,7 @@ def test_the_second_thread_refuses_what_is_too_much_and_has_time_of_its_own():
         second = a_queue(limit=1, deadline_s=0.3, late=lambda: OSError("no commit"))
         for queue in (first, second):
             queue.open()
-        waiting = [asyncio.create_task(first.ask(number)) for number in (1, 2)]
+        waiting = [asyncio.ensure_future(first.ask(number)) for number in (1, 2)]
         await asyncio.sleep(0.01)
 
         second.take_over(first.take(4, 1.0))

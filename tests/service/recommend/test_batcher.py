@@ -204,7 +204,7 @@ def test_an_answer_goes_on_to_the_next_thread_and_is_told_with_what_becomes_of_i
     async def story() -> None:
         async with Bench().running() as bench:
             bench.gate.set()
-            waiting = asyncio.create_task(bench.batcher.submit_then(5, lambda answer: f"record of {answer}"))
+            waiting = asyncio.ensure_future(bench.batcher.submit_then(5, lambda answer: f"record of {answer}"))
             while not bench.relayed:
                 await asyncio.sleep(0.001)
             (queued,) = bench.relayed
@@ -227,7 +227,7 @@ def test_a_row_whose_answer_cannot_go_on_fails_alone():
     async def story() -> None:
         async with Bench().running() as bench:
             first = await bench.occupied()
-            failing = asyncio.create_task(bench.batcher.submit_then(2, lambda answer: 1 // (answer - 4)))
+            failing = asyncio.ensure_future(bench.batcher.submit_then(2, lambda answer: 1 // (answer - 4)))
             neighbour = asyncio.create_task(bench.answer(3))
             await asyncio.sleep(0)
             bench.gate.set()
@@ -248,7 +248,7 @@ def test_closing_waits_for_the_thread_that_answers_went_on_to():
         bench.relay = lambda queued: loop.call_soon_threadsafe(loop.call_later, 0.05, queued[0].waiter.tell, "written")
         async with bench.running():
             bench.gate.set()
-            waiting = asyncio.create_task(bench.batcher.submit_then(5, str))
+            waiting = asyncio.ensure_future(bench.batcher.submit_then(5, str))
             await asyncio.sleep(0.01)
 
         assert (await waiting)[1] == "written"
@@ -285,7 +285,7 @@ def test_who_has_gone_meanwhile_is_not_in_what_the_next_thread_takes():
         bench.relay = writer.take_over
         async with bench.running():
             bench.gate.set()
-            gone, stays = (asyncio.create_task(bench.batcher.submit_then(task, str)) for task in (2, 3))
+            gone, stays = (asyncio.ensure_future(bench.batcher.submit_then(task, str)) for task in (2, 3))
             while writer.depth < 2:
                 await asyncio.sleep(0.001)
             gone.cancel()
