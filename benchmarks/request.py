@@ -90,7 +90,11 @@ STAGES = (
     Stage("hand over and wake", "event loop", ("service/thread_queue.py", "service/recommend/batcher.py")),
     Stage("turns of the loop", "event loop", ("asyncio/", "uvicorn/", "service/")),
     Stage("hand over and wake", "worker", ("service/thread_queue.py",)),
-    Stage("encode", "worker", ("service/model/encoder.py", "bundle/networks", "torch/")),
+    Stage(
+        "encode",
+        "worker",
+        ("service/model/encoder.py", "service/model/array_network.py", "<eval_with_key>", "bundle/networks", "torch/"),
+    ),
     Stage("search", "worker", ("service/index", "faiss/", "numpy/")),
     Stage("record", "worker", ("service/recommend/recommender.py", "service/store/record.py")),
     Stage("the rest", "worker", ("service/", "threading.py")),

@@ -26,7 +26,7 @@ Header = tuple[bytes, bytes]
 BODILESS = frozenset({204, 304})
 OWN_WAY = frozenset({b"transfer-encoding", b"connection"})
 """Headers that uvicorn acts upon."""
-VARYING = frozenset({b"x-request-id", b"content-length", b"date", b"etag", b"retry-after", b"content-disposition"})
+VARYING = frozenset({b"x-request-id", b"date", b"etag", b"retry-after", b"content-disposition"})
 """Headers of which no two answers have the same line, or few."""
 KEPT = 1024
 """Lines that are kept at most."""
@@ -107,8 +107,9 @@ class Cycle(RequestResponseCycle):
                 if name in OWN_WAY:
                     return None
                 if name == b"content-length":
-                    told = int(value)
-                line = _line(name, value)
+                    told, line = int(value), b"content-length: %b\r\n" % value
+                else:
+                    line = _line(name, value)
             lines.append(line)
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")

@@ -48,5 +48,5 @@ class Dither(nn.Module):
 
     def forward(self, rest: Tensor, mask: Tensor) -> Tensor:
         """R (B, d) and masks (B, M) → (B, d)."""
-        phases = (rest @ self.weight).view(len(rest), mask.shape[1], -1)
+        phases = (rest @ self.weight).view(rest.shape[0], mask.shape[1], -1)
         return self.amplitude * torch.sin((mask[:, :, None] * phases).sum(1))

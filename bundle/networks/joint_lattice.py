@@ -84,7 +84,7 @@ class JointLatticeEncoder(SetParts):
             (B, (1 + M) · 2n), or n in place of 2n where there is no e.
         """
         taken = parts[:, 1:-1, : self.n] * self.gate(mask)[:, 1:-1, None]
-        each = taken.reshape(len(parts), -1, self.attribute_count, self.n).sum(2).flatten(1)
+        each = taken.reshape(parts.shape[0], -1, self.attribute_count, self.n).sum(2).flatten(1)
         flags = nn.functional.pad(mask.to(parts.dtype), (1, 0), value=1.0)
         return (flags[:, :, None] * each[:, None, :]).flatten(1)
 

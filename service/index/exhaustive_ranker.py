@@ -10,7 +10,6 @@ No index takes part. The vectors are the bundle's own: a large catalogue is not 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -40,13 +39,8 @@ class ExhaustiveRanker:
     def __init__(self, vectors: NDArray[np.float32]) -> None:
         """Take the (I, d) item vectors."""
         self.exact = ExactScores(vectors)
-        self._vectors = vectors
         self.items = len(vectors)
-
-    @cached_property
-    def _products(self) -> Products:
-        """The first use makes it ready."""
-        return Products(self._vectors)
+        self._products = Products(vectors)
 
     def top(self, batch: SearchBatch) -> list[Ranking]:
         """Rank the catalogue for each row.

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from bundle import FairEncoder, Users, tensor_over
 from service.errors import first_line
-from service.model.gpu_encoder import GpuEncoder, combined
+from service.model.array_network import array_network
+from service.model.gpu_encoder import GpuEncoder
 
 MARGIN = 1e-13
 """How far two float64 results for the same fair vector can differ, relative to its largest entry; float32: 6e-8.
@@ -74,7 +75,8 @@ class UserEncoder:
         """Why the parts are on the CPU although batches run elsewhere; None where they are not."""
         self._unit_length = unit_length
         self._alone = network
-        self._stored = tensor_over(users.parts)
+        self._combine = array_network(network, unit_length=unit_length)
+        self._stored: NDArray[Any] = users.parts
         self._gpu: GpuEncoder | None = None
 
     def on(self, device: str) -> UserEncoder:
@@ -93,7 +95,7 @@ class UserEncoder:
             most = min(SHARE * total, free - ROOM_BYTES)
             fits = stored.nbytes <= most
             network = copy.deepcopy(self._alone).to(device)
-            parts = stored.to(device) if fits else None
+            parts = tensor_over(stored).to(device) if fits else None
             gpu = GpuEncoder(network, parts, torch.device(device), unit_length=self._unit_length)
         except RuntimeError as error:
             raise DeviceError(f"{device} does not take it: {first_line(error)}") from error
@@ -134,42 +136,42 @@ class UserEncoder:
 
     def _fair_vectors(self, users: Sequence[int | UserVector], masks: Sequence[Sequence[bool]]) -> NDArray[np.float32]:
         wanted = np.array(masks, np.bool_).reshape(len(users), -1)
-        with torch.inference_mode(), np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             fair, unsure = _rounded(self._exact(users, wanted))
             if len(unsure):
                 parts = self._parts([users[row] for row in unsure.tolist()])
                 for place, row in enumerate(unsure.tolist()):
-                    fair[row] = self._here(parts[place : place + 1], wanted[row : row + 1])[0]
+                    fair[row] = self._combine(parts[place : place + 1], wanted[row : row + 1])[0]
         return fair
 
     def _exact(self, users: Sequence[int | UserVector], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
         """(B, d), computed on the device of the network."""
         if self._gpu is None:
-            return self._here(self._parts(users), masks)
-        if self._gpu.parts is None or np.ndarray in map(type, users):
-            return self._gpu.of_parts(self._parts(users), masks)
-        return self._gpu.of_rows(np.array(users, np.int64), masks)
+            return self._combine(self._parts(users), masks)
+        with torch.inference_mode():
+            if self._gpu.parts is None or np.ndarray in map(type, users):
+                return self._gpu.of_parts(torch.from_numpy(self._parts(users)), masks)
+            return self._gpu.of_rows(np.array(users, np.int64), masks)
 
-    def _here(self, parts: torch.Tensor, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """(B, P, d) float64 and (B, M) → (B, d), on the CPU."""
-        return combined(self._alone, self._unit_length, parts, torch.from_numpy(masks)).numpy()
-
-    def _parts(self, users: Sequence[int | UserVector]) -> torch.Tensor:
-        """(B, P, d) float64; exact for every dtype of stored parts."""
+    def _parts(self, users: Sequence[int | UserVector]) -> NDArray[np.float64]:
+        """(B, P, d); exact for every dtype of stored parts."""
         if np.ndarray not in map(type, users):
             return self._known(users)
         others = {place: self._split(user) for place, user in enumerate(users) if isinstance(user, np.ndarray)}
         known = [place for place in range(len(users)) if place not in others]
-        together = torch.cat([self._known([users[place] for place in known]), *others.values()])
-        return torch.empty_like(together).index_copy_(0, torch.tensor([*known, *others]), together)
+        together = np.concatenate([self._known([users[place] for place in known]), *others.values()])
+        parts = np.empty_like(together)
+        parts[[*known, *others]] = together
+        return parts
 
-    def _known(self, rows: Sequence[int | UserVector]) -> torch.Tensor:
-        """(B, P, d) float64 of users by their rows."""
-        return self._stored[torch.from_numpy(np.array(rows, np.int64))].double()
+    def _known(self, rows: Sequence[int | UserVector]) -> NDArray[np.float64]:
+        """(B, P, d) of users by their rows."""
+        return self._stored[np.array(rows, np.int64)].astype(np.float64)
 
-    def _split(self, u: UserVector) -> torch.Tensor:
+    def _split(self, u: UserVector) -> NDArray[np.float64]:
         """(1, P, d) rounded to float32; one user at a time and on the CPU, so that batch and device change nothing."""
-        return self._alone.split(torch.from_numpy(u[None]).double()).float().double()
+        with torch.inference_mode():
+            return self._alone.split(torch.from_numpy(u[None]).double()).float().double().numpy()
 
 
 def _rounded(exact: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

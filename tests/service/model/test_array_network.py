@@ -1,0 +1,51 @@
+"""The bundle's networks over NumPy's arrays."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from service.model.array_network import _Whole, array_network
+from service.model.gpu_encoder import combined
+
+MASKS = np.array([[bool(number >> bit & 1) for bit in range(3)] for number in range(8)])
+
+
+@pytest.mark.parametrize("unit_length", [False, True])
+def test_numpy_computes_what_torch_computes(an_encoder, unit_length):
+    network, users, _ = an_encoder
+    network = copy.deepcopy(network).double().requires_grad_(False)
+    parts = users.parts[:40].astype(np.float64)
+    masks = np.resize(MASKS, (40, 3))
+    expected = combined(network, unit_length, torch.from_numpy(parts), torch.from_numpy(masks)).numpy()
+
+    run = array_network(network, unit_length=unit_length)
+
+    largest = np.abs(expected).max(axis=1, keepdims=True)
+    assert (np.abs(run(parts, masks) - expected) <= 1e-14 * largest).all()
+    for rows in (1, 3):
+        assert (np.abs(run(parts[:rows], masks[:rows]) - expected[:rows]) <= 1e-14 * largest[:rows]).all()
+
+
+def test_only_networks_that_look_at_values_are_left_to_torch(an_encoder):
+    network, _, _ = an_encoder
+    network = copy.deepcopy(network).double().requires_grad_(False)
+
+    by_torch = isinstance(array_network(network, unit_length=False).__self__, _Whole)
+
+    assert by_torch == network.waits
+
+
+def test_a_large_matrix_is_multiplied_by_torch_with_the_same_result(an_encoder, monkeypatch):
+    network, users, _ = an_encoder
+    network = copy.deepcopy(network).double().requires_grad_(False)
+    parts, masks = users.parts[:8].astype(np.float64), MASKS
+    expected = array_network(network, unit_length=False)(parts, masks)
+
+    monkeypatch.setattr("service.model.array_network.LARGE", 1)
+    found = array_network(network, unit_length=False)(parts, masks)
+
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
