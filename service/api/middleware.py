@@ -79,7 +79,7 @@ class RequestMiddleware:
             ended = monotonic()
             self._record(context, _route(scope), scope["method"], ended - began)
             if self._traces is not None and (place := self._traces.place(scope["headers"])) is not None:
-                # in the next turn: the answer is written at the end of this one
+                # in the next turn, when the answers of this one are out
                 get_running_loop().call_soon(_trace, self._traces, place, scope, context, began, ended)
 
     def _record(self, context: RequestContext, route: str, method: str, seconds: float) -> None:

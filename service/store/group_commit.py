@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.store.database import Database, Transaction, is_lost, is_unstorable, is_wrong_row
+from service.store.database import Database, Transaction, by_driver, is_lost, is_unstorable, is_wrong_row
 from service.store.errors import UnstorableError
 from service.store.pseudonym import Pseudonyms
 from service.store.record import COLUMNS, LogRecord, as_row
@@ -90,7 +90,8 @@ class GroupCommit:
                 outcomes[place] = stale = self._stale(write.records, changes)
                 rows += [as_row(record, self._pseudonyms) for i, record in enumerate(write.records) if i not in stale]
         if rows:
-            connection.exec_driver_sql(self._insert, rows)
+            with by_driver(connection) as cursor:
+                cursor.executemany(self._insert, rows)
         return outcomes, changes
 
     def _stale(self, records: Sequence[LogRecord], changes: Changes | None) -> frozenset[int]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Row, Select, Table, select
 
-from service.store.database import Database
+from service.store.database import Database, by_driver
 from service.store.schema import erased_users, hidden_items, interactions, keys, models, requirements, state
 
 REVISION = str(select(state.c.revision))
@@ -214,7 +214,9 @@ def read_changes(connection: Connection, since: int) -> Changes | None:
     The counter is read before the tables: a change that is committed in between is returned now, and once more the
     next time.
     """
-    revision = int(connection.exec_driver_sql(REVISION).scalar_one())
+    with by_driver(connection) as cursor:
+        cursor.execute(REVISION)
+        revision = int(cursor.fetchone()[0])
     if revision <= since:
         return None
 
