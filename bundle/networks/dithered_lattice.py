@@ -2,7 +2,7 @@
 
     u*  = (the joint lattice's u* + a sin(Σ_{i protected} r W_i)) at the mean length
 
-What masks give away together lies in the small differences between their vectors (docs/algorithms/lattice.md, J9). The
+What masks give away together lies in the small differences between their vectors (docs/algorithms/lattice.md, J10). The
 dither is as large as these and tells nothing; being a function of u and the mask, it is the same whenever they are.
 
 Letters: B batch, d dimensions, P parts, M attributes.

@@ -27,8 +27,6 @@ class Beginning:
     """(U, d), whitened users."""
     log_p: Sequence[Tensor]
     """Of each attribute, its teacher's log probabilities (U, C)."""
-    labels: NDArray[np.int16]
-    """(U, M), -1 for those not learned from."""
     classes: Sequence[int]
     """Number of classes of each attribute."""
     drawn: Tensor
@@ -70,7 +68,7 @@ def begin(
             cross_fitted(seen, labels[:, index].astype(np.int64), number, folds, rng)
             for index, number in enumerate(classes)
         ]
-    return Beginning(frame, w, log_p, labels, classes, rng.get_state())
+    return Beginning(frame, w, log_p, classes, rng.get_state())
 
 
 @dataclass(frozen=True)

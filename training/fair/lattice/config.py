@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -11,11 +10,9 @@ from bundle.manifest import Size
 
 CHECKED_AT = 0.6
 """What ``leakage_at_most`` is where none is demanded, for attributes that can be checked."""
-SHOWN_OF_EXCESS = 0.6
+SHOWN_OF_EXCESS = 0.55
 """Of the excess over .5 that is demanded, how much select users may show. They are few and coordinates are chosen by
 them, so they show .01 to .05 less than an audit finds (docs/results/strict-methods.md)."""
-GIVEN_BACK = 0.05
-"""Of what a class may differ from the others by where leakage is what is demanded, the share that comes back."""
 
 Strength = Annotated[int, Field(ge=0, le=8)]
 
@@ -48,6 +45,8 @@ class LatticeConfig(BaseModel):
     """Of the means given the scores."""
     mix_ridge: PositiveFloat = 20.0
     """Of the linear map back to u."""
+    choice_ridge: PositiveFloat = 500.0
+    """Of what that map changes to rank what users chose next, in users."""
     dither: float = Field(default=0.15, ge=0, le=1)
     """How large the pseudo-random shift of a fair vector is, another one for each mask, by how far user vectors are
     from their mean. It hides what masks together would give away; 0 for none. One attribute has one mask, and none."""
@@ -65,12 +64,3 @@ class LatticeConfig(BaseModel):
     def select_users_show_at_most(self) -> float:
         """Folded AUC above which select users call for more coordinates; 1 where nothing is demanded."""
         return 1.0 if self.demanded == 1 else 0.5 + SHOWN_OF_EXCESS * (self.demanded - 0.5)
-
-    @property
-    def differ_at_most(self) -> float:
-        """What given-back terms may make a class differ from the others by: a squared distance in standard deviations.
-
-        An AUC between two normal distributions at distance D is Φ(D / √2).
-        """
-        demanded = CHECKED_AT if self.demanded == 1 else self.demanded
-        return GIVEN_BACK * 2 * NormalDist().inv_cdf(demanded) ** 2

@@ -1,4 +1,4 @@
-"""J9: the dither that hides what tells the vectors of several masks apart."""
+"""J10: the dither that hides what tells the vectors of several masks apart."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from bundle import Network, Part, build_encoder
@@ -17,10 +16,10 @@ from measure.masks import Mask
 from training.errors import ConfigError
 from training.fair.lattice.beginning import Beginning
 from training.fair.lattice.beside import fit_beside
+from training.fair.lattice.choices import Choices, learn_choices
 from training.fair.lattice.closed_form import fit_independent
 from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.dithered import fit_dither
-from training.fair.lattice.given_back import give_back
 from training.fair.lattice.scores import coordinates_of, distil, leading
 from training.fair.lattice.utility import fit_expected, fit_mix
 from training.fair.select import Shown
@@ -55,6 +54,7 @@ def fit_lattice(
     attributes: Sequence[str],
     config: LatticeConfig,
     show: Show = lambda encoder, mask: {},
+    choices: Choices | None = None,
 ) -> Lattice:
     """Fit the encoder; seconds for thousands of users.
 
@@ -64,6 +64,7 @@ def fit_lattice(
         config: the strength and the rest.
         show: what users show where an attribute alone is protected, and where all are; what shows too much is withheld
             further.
+        choices: what the map back to user vectors learns from besides; None for least squares alone.
 
     Raises:
         ConfigError: so many coordinates that nothing of the vector is left.
@@ -75,7 +76,7 @@ def fit_lattice(
     rng = begun.generator()
     most, best, fruitless = config.select_users_show_at_most, None, 0
     while True:
-        encoder, network, parts = _fit(begun, attributes, counts, config, rng)
+        encoder, network, parts = _fit(begun, attributes, counts, config, choices, rng)
         found = Lattice(encoder, network, parts, _most_shown(show, encoder, attributes))
         log.info("fair: lattice of %d parts, coordinates %s, select users show %s", len(parts), counts, _told(found))
         excess = found.excess(most)
@@ -111,6 +112,7 @@ def _fit(
     attributes: Sequence[str],
     counts: Sequence[int],
     config: LatticeConfig,
+    choices: Choices | None,
     rng: torch.Generator,
 ) -> tuple[JointLatticeEncoder, Network, list[Part]]:
     """Everything behind the teachers, for these many coordinates of each attribute."""
@@ -134,15 +136,15 @@ def _fit(
         encoder.length.fill_(frame.length)
         encoder.whiten, encoder.scores, encoder.metric = frame.whiten, scores, frame.metric
         y = frame.at_length @ frame.metric.weight.double() + frame.metric.bias.double()
-        left = fit_independent(encoder.shared, y.numpy(), sigma, config)  # J4 - J6
-        owner = np.repeat(np.arange(len(counts)), counts)
-        give_back(encoder.shared, sigma, left, begun.labels, owner, config.differ_at_most)
+        fit_independent(encoder.shared, y.numpy(), sigma, config)  # J4 - J6
         if len(attributes) > 1:
             fit_beside(encoder.beside, sigma, config)  # J7
             fit_expected(encoder, frame.at_length.float(), config.mix_ridge, rng)
         fit_mix(encoder, frame.at_length.float(), config.mix_ridge, rng)  # J8
+        if choices is not None:
+            learn_choices(encoder, choices, config.choice_ridge, rng)  # J9
         if isinstance(encoder, DitheredLatticeEncoder):
-            fit_dither(encoder, frame.at_length.float(), config.dither, rng)  # J9
+            fit_dither(encoder, frame.at_length.float(), config.dither, rng)  # J10
     return encoder, sizes, parts
 
 

@@ -12,6 +12,7 @@ from training.base.contract import Base
 from training.experiment import Experiment, allowed_labels, evenly
 from training.fair.contract import Fair
 from training.fair.lattice.beginning import begin
+from training.fair.lattice.choices import next_choices
 from training.fair.lattice.config import LatticeConfig
 from training.fair.lattice.fit import Lattice, fit_lattice
 from training.fair.pareto_front import measure_front
@@ -27,7 +28,7 @@ def train_lattice(experiment: Experiment, base: Base, config: LatticeConfig) -> 
     met = evenly(np.flatnonzero(~experiment.folded_in), config.fitted_on)
     varying = base.users.shape[1] - base.constants
     log.info("fair: fitted on %s of %s users", f"{len(met):,}", f"{len(labels):,}")
-    show = shown_by(experiment, base)
+    show, choices = shown_by(experiment, base), next_choices(experiment, base)
     for name, why in unmeasured_on_select(experiment).items():
         log.warning("fair: leakage of %s is not checked: %s", name, why)
 
@@ -37,6 +38,7 @@ def train_lattice(experiment: Experiment, base: Base, config: LatticeConfig) -> 
             experiment.attributes,
             chosen,
             lambda fitted, mask: show(left_alone(fitted, base.constants), mask),
+            choices,
         )
 
     def strength_alone(strength: int) -> FairEncoder:

@@ -1,8 +1,8 @@
 """The linear map back to user vectors, by least squares: the parts that a mask leaves → u at the mean length.
 
-Where r is independent of the scores and the maps are affine, E[u | r] is linear, so least squares is the answer;
-training the map further for the ranking gained nothing (docs/results/strict-methods.md). It cannot put back what the
-parts do not hold (data processing); u is never fed again.
+Where r is independent of the scores and the maps are affine, E[u | r] is linear, so least squares is the answer to
+what u was; what ranks best is learned from there (choices.py). It cannot put back what the parts do not hold (data
+processing); u is never fed again.
 """
 
 from __future__ import annotations
