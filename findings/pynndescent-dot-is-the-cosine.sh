@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # pynndescent 0.7.0: the metric "dot" is the cosine: rows and queries are scaled to length 1 first, without a word.
 #
-# Guess written down before: neighbours are those of the largest inner products, long vectors first.
-# Seen: the distances are 1 - cos, and the neighbours those of "cosine". An item whose vector is a hundred times as long as any
+# Guess written down before: neighbours are those of the largest inner products, long vectors first (with a doubt, not written
+# down, whether lengths are kept).
+# Seen: the distances are 1 - cos, and the neighbours those of "cosine". An item whose vector is over a hundred times as long as any
 # other and has a cosine of .3 with the query has by far the largest inner product, and is not among the first ten. Item vectors of
 # matrix factorisation carry in their length how often an item is chosen, so lists of "dot" are without it. The formula of the
 # documentation is 1 - x·y, "for normalized vectors"; that it makes them such it does not say. "inner_product", which the list of
