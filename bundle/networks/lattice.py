@@ -71,7 +71,7 @@ class LatticeEncoder(SetParts):
     def _left(self, scores: Tensor, taken: Tensor) -> Tensor:
         """(B, n) each coordinate as the largest sets taken give it, their mean; 0 where none is taken."""
         if not len(self._size):
-            return scores.new_zeros(len(scores), self.n)
+            return scores.sum(1)
         size = self._size[:, None] * (self._own & taken)
         largest = (size == size.amax(1, keepdim=True)) & (size > 0)
         return (scores * largest).sum(1) / largest.sum(1).clamp_min(1)

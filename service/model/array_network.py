@@ -38,7 +38,7 @@ def array_network(network: FairEncoder, *, unit_length: bool) -> Combine:
     whole = _Whole(network, unit_length)
     try:
         return _over_arrays(whole)
-    except (fx.proxy.TraceError, UnlistedError):
+    except (fx.proxy.TraceError, RuntimeError, UnlistedError):  # a RuntimeError: of a tensor's `len`, say
         return whole.by_torch
 
 
