@@ -192,8 +192,11 @@ def prepare(features: Features) -> Prepared:
 
 
 def met(fitting: Features, scored: Features) -> tuple[Features, Features]:
-    """Leave out sparse columns that no fitting user has: their weights would stay 0. Dense columns all stay."""
-    if not sparse.issparse(fitting):
+    """Leave out sparse columns that no fitting user has: their weights would stay 0.
+
+    Dense columns all stay, and all of those where no fitting user has any: a fit needs one at least.
+    """
+    if not sparse.issparse(fitting) or not fitting.nnz:
         return fitting, scored
     there = np.unique(fitting.indices)
     return fitting[:, there], scored[:, there]

@@ -3,6 +3,7 @@ import pytest
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
+from measure.attackers import Attempt, attack
 from measure.errors import NotFiniteError, OutOfRangeError, ShapeError
 from measure.features import list_features, met, noise_like, prepare, side_by_side, whitened
 
@@ -139,3 +140,14 @@ def test_columns_that_no_fitting_user_has_are_left_out_and_change_no_score():
     np.testing.assert_allclose(scores(known, scored), scores(lists[:90], lists[90:]), atol=1e-6)
     dense = lists.toarray()
     assert met(dense[:90], dense[90:])[0].shape == (90, 300)
+
+
+def test_attackers_learn_nothing_and_say_so_where_no_fitting_user_has_a_list():
+    lists = np.full((120, 5), -1)
+    lists[60:, 0] = np.arange(60) % 7
+    features = prepare(list_features(lists, 50))
+    known, scored = features.rows(np.arange(60)), features.rows(np.arange(60, 120))
+
+    found = attack("logistic", Attempt(known, np.arange(60) % 2, scored, 2, seed=0), {"c": 1.0})
+
+    np.testing.assert_allclose(found, 0, atol=1e-6)
