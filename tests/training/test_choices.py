@@ -43,14 +43,12 @@ def world():
 
 
 def choices_of(world, rows, items=None):
-    """What the users in some rows chose; each has seen that item and the one behind it."""
+    """What the users in some rows chose; each has met the item behind it before."""
     u, plain, _, chosen = world
     vectors = torch.from_numpy(plain if items is None else items)
-    seen = np.stack([chosen[rows], (chosen[rows] + 1) % ITEMS], 1).astype(np.int32)
-    seen.sort(1)
-    indptr = 2 * np.arange(len(rows) + 1)
+    before = ((chosen[rows] + 1) % ITEMS).astype(np.int32)
     own = torch.from_numpy(u[rows]), torch.from_numpy(chosen[rows])
-    return Choices(*own, (indptr, seen.ravel()), vectors, torch.zeros(ITEMS))
+    return Choices(*own, (np.arange(len(rows) + 1), before), vectors, torch.zeros(ITEMS))
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +95,24 @@ def test_only_the_map_back_changes_and_not_at_all_where_no_change_is_worth_it(wo
     assert (found.mix.weight - plain.mix.weight).abs().max() > 0.05
 
 
-def test_items_seen_before_are_no_alternatives(world):
+@pytest.mark.parametrize("rows", [[0], [0, 0, 0]])
+def test_users_who_are_all_alike_teach_nothing(world, plain, rows):
+    found = learned(plain, choices_of(world, np.array(rows)))
+
+    assert torch.isfinite(found.mix.weight).all()
+    u, _, _, _ = world
+    flags = torch.tensor([True, False]).expand(200, -1)
+    with torch.no_grad():
+        parts = plain.split(torch.from_numpy(u[:200]))
+        moved = (found.combine(parts, flags) - plain.combine(parts, flags)).norm(dim=1)
+    assert moved.max() < 0.5 * plain.length
+
+
+def test_items_met_before_are_no_alternatives(world):
     u, items, _, chosen = world
     rows = np.flatnonzero(chosen == 4)
     moved = items.copy()
-    moved[5] = 1e6  # whoever chose item 4 has seen item 5
+    moved[5] = 1e6  # whoever chose item 4 has met item 5
 
     one, other = (
         module._entropy(
@@ -138,10 +149,24 @@ def test_select_users_new_ones_and_those_without_a_choice_are_not_learned_from(a
     assert found is not None
     assert found.chosen.tolist() == an_experiment.validation[expected].tolist()
     assert np.array_equal(found.users.numpy(), a_base.selection[expected])
-    indptr, indices = found.seen
-    data = an_experiment.dataset
-    last = expected[-1]
-    assert indices[indptr[-2] :].tolist() == data.indices[data.indptr[last] : data.indptr[last + 1]].tolist()
+    indptr, indices = found.before
+    assert indices[indptr[-2] :].tolist() == an_experiment.held_out.history(expected[-1]).tolist()
+
+
+def test_what_users_are_tested_by_changes_nothing(an_experiment, a_base):
+    other = np.where(an_experiment.held_out.test >= 0, 0, -1).astype(np.int32)
+    data, last = an_experiment.dataset, an_experiment.dataset.indptr[1:] - 1
+    data = replace(data, indices=np.where(np.isin(np.arange(len(data.indices)), last), 0, data.indices))
+    held_out = replace(an_experiment.held_out, test=other)
+
+    found, otherwise = (
+        next_choices(each, a_base) for each in (an_experiment, replace(an_experiment, dataset=data, held_out=held_out))
+    )
+
+    assert found is not None
+    assert otherwise is not None
+    assert [part.tolist() for part in found.before] == [part.tolist() for part in otherwise.before]
+    assert torch.equal(found.chosen, otherwise.chosen)
 
 
 def test_item_biases_are_added_and_a_reranker_has_the_last_word(an_experiment, a_base):

@@ -27,6 +27,8 @@ SPREAD = 1.5
 """Standard deviation of the logits of a user's items where the search for their scale begins."""
 LEAST = 1e-4
 """Spread that a feature is taken to have at least, of the largest."""
+ROUND_OFF = 1e-6
+"""Spread, of a feature's own largest entry, up to which it is the same for all users."""
 
 
 class Choices(NamedTuple):
@@ -36,8 +38,9 @@ class Choices(NamedTuple):
     """(n, d)."""
     chosen: Tensor
     """(n,) item rows."""
-    seen: Csr
-    """Of each user the items that are no alternative: those of any time, the chosen one too."""
+    before: Csr
+    """Of each user the items that are no alternative, besides the chosen one. In `strict` none of them is held out: to
+    spare what a user is tested by would be to learn it."""
     items: Tensor
     """(I, d)."""
     biases: Tensor
@@ -66,14 +69,14 @@ def next_choices(experiment: Experiment, base: Base) -> Choices | None:
     return Choices(
         torch.from_numpy(base.selection[rows, :varying]),
         torch.from_numpy(experiment.validation[rows].astype(np.int64)),
-        rows_of(rows, (experiment.dataset.indptr, experiment.dataset.indices)),
+        rows_of(rows, experiment.no_negatives),
         items[:, :varying],
         items[:, varying:].sum(1),
     )
 
 
 def learn_choices(encoder: JointLatticeEncoder, choices: Choices, ridge: float, rng: torch.Generator) -> None:
-    """Move `mix`: softmax cross-entropy of each choice among the items not seen, under random masks.
+    """Move `mix`: softmax cross-entropy of each choice among the items not met before, under random masks.
 
     Args:
         encoder: `mix` is fitted by least squares, and changed.
@@ -85,8 +88,10 @@ def learn_choices(encoder: JointLatticeEncoder, choices: Choices, ridge: float, 
     start, scale = mix.weight.clone(), encoder.length / mix.weight.shape[1] ** 0.5
     first = _features(encoder, choices.users[: 8 * USERS], rng)
     spread = first.std(0, correction=0)
-    unit = scale / spread.clamp_min(LEAST * spread.max())
-    scores = encoder.at_mean_length(mix(first[:USERS])) @ choices.items.T + choices.biases
+    varies = spread > ROUND_OFF * first.abs().amax(0)  # what all users share tells no user from another
+    unit = torch.where(varies, scale / spread.clamp_min(LEAST * spread.max()), 0.0)
+    some = slice(None, None, -(-len(choices.items) // ITEMS))
+    scores = encoder.at_mean_length(mix(first[:USERS])) @ choices.items[some].T + choices.biases[some]
     change = torch.zeros_like(start, requires_grad=True)
     log_scale = torch.log(SPREAD / scores.std(1).mean().clamp_min(1e-12)).requires_grad_()
     adam = torch.optim.Adam([{"params": [change], "lr": RATE}, {"params": [log_scale], "lr": 5 * RATE}])
@@ -115,13 +120,13 @@ def _entropy(u: Tensor, choices: Choices, rows: Tensor, scale: Tensor, rng: torc
     drawn = torch.arange(count) if count <= ITEMS else torch.randperm(count, generator=rng)[:ITEMS]
     place = torch.full((count,), -1)
     place[drawn] = torch.arange(len(drawn))
-    indptr, indices = rows_of(rows.numpy(), choices.seen)
-    owner = torch.repeat_interleave(torch.arange(len(rows)), torch.from_numpy(np.diff(indptr)))
-    at = place[torch.from_numpy(indices).long()]
+    chosen, everybody = choices.chosen[rows], torch.arange(len(rows))
+    indptr, indices = rows_of(rows.numpy(), choices.before)
+    owner = torch.cat([torch.repeat_interleave(everybody, torch.from_numpy(np.diff(indptr))), everybody])
+    at = place[torch.cat([torch.from_numpy(indices).long(), chosen])]
     excluded = torch.zeros(len(rows), len(drawn), dtype=torch.bool)
     excluded[owner[at >= 0], at[at >= 0]] = True
     others = scale * (u @ choices.items[drawn].T + choices.biases[drawn])
-    chosen = choices.chosen[rows]
     own = scale * ((u * choices.items[chosen]).sum(1) + choices.biases[chosen])
     logits = torch.cat([own[:, None], others.masked_fill(excluded, -torch.inf)], 1)
     return torch.nn.functional.cross_entropy(logits, torch.zeros(len(rows), dtype=torch.long))
