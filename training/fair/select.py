@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 ATTACKED_AT_MOST = 10_000
 SELECTION = Profile("selection", ("logistic",), 3, 1, 1, 1, 1, fit_rows=4_000, verdict=False)
 """The attacker that chooses an epoch: cheap, run after every few epochs, on every mask."""
-CHECK = replace(SELECTION, name="check", attackers=("logistic", "mlp"), permutations=100)
-"""The attackers that decide whether enough is withheld: a second that is not linear, and what chance shows."""
+CHECK = replace(SELECTION, name="check", attackers=("logistic", "mlp", "knn"), permutations=100)
+"""The attackers that decide whether enough is withheld: two more that are not linear, and what chance shows."""
 
 
 class Shown(NamedTuple):
