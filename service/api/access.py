@@ -127,8 +127,7 @@ class _Guarded:
         context: RequestContext = scope["evenhand.context"]
         context.key = caller.name or None
         state.runtime.gate.check(caller, self._needed)
-        if caller.key_id is not None:
-            await state.runtime.gate.count(caller)
+        await state.runtime.gate.count(caller)
         scope[_CALLER] = caller
         if scope["method"] not in _BODILESS:
             receive = _bounded(scope, receive, state.max_body_bytes)
