@@ -110,8 +110,14 @@ def fixed_mask(bundle: Description) -> Sequence[str]:
 
 
 def covering_mask(bundle: Description, policy: Policy, also: Iterable[str] = ()) -> Sequence[str] | None:
-    """A supported mask with all attributes that are always protected, and more if needed; None where there is none."""
+    """A supported mask that protects all that is always protected, with which an answer can be made; None if none is.
+
+    It protects more where it must. Where requests cannot choose, it cannot: no request would ask for more.
+    """
     needed = {*policy.required, *bundle.always_protected, *also}
+    if policy.pinned:
+        needed |= {*policy.default, *fixed_mask(bundle)}
+        return sorted(needed) if bundle.supports(needed) else None
     if bundle.supported_masks.kind == "all":
         return sorted(needed)
     return next((mask for mask in bundle.supported_masks.masks if needed.issubset(mask)), None)
@@ -122,7 +128,8 @@ def check_storable(bundle: Description, policy: Policy, attributes: Sequence[str
 
     Raises:
         UnknownAttributeError: the bundle does not have one of the attributes.
-        UnsupportedRequirementError: no supported mask protects them all, with what is always protected.
+        UnsupportedRequirementError: no supported mask protects them all, with what is always protected, or where
+            requests cannot choose, none protects exactly that.
     """
     for name in attributes:
         if name not in bundle.attribute_names:
@@ -131,6 +138,8 @@ def check_storable(bundle: Description, policy: Policy, attributes: Sequence[str
         demanded: dict[str, Source] = dict.fromkeys(bundle.always_protected, "bundle")
         demanded |= dict.fromkeys(policy.required, "required")
         demanded |= dict.fromkeys(attributes, "user")
+        if policy.pinned:
+            demanded |= dict.fromkeys(policy.default, "default")
         applied = [{"attribute": name, "source": demanded[name]} for name in bundle.attribute_names if name in demanded]
         raise UnsupportedRequirementError(applied, bundle.supported_masks.model_dump(), field="attributes")
 
@@ -148,17 +157,17 @@ def check_policy(bundle: Description, policy: Policy) -> None:
             attributes = ", ".join(known) or "no attribute"
             raise StartError(f"{setting} names {', '.join(unknown)}; this bundle knows {attributes}")
     masks = bundle.supported_masks.masks
+    if policy.default or policy.pinned:
+        try:
+            resolve(bundle, policy, None)
+        except UnsupportedRequirementError as error:
+            raise StartError(f"EVENHAND_DEFAULT is {','.join(policy.default)}: {error}: {masks}") from None
     if covering_mask(bundle, policy) is None:
         needed = sorted({*policy.required, *bundle.always_protected})
         raise StartError(
             f"EVENHAND_REQUIRED is {','.join(policy.required)!r}, but no supported mask of this bundle protects all "
             f"of {', '.join(needed)}: {masks}"
         )
-    if policy.default or policy.pinned:
-        try:
-            resolve(bundle, policy, None)
-        except UnsupportedRequirementError as error:
-            raise StartError(f"EVENHAND_DEFAULT is {','.join(policy.default)}: {error}: {masks}") from None
 
 
 def check_share(active: Description, trial: Description, policy: Policy) -> None:

@@ -140,6 +140,21 @@ def test_a_requirement_may_be_stored_where_some_request_could_meet_it(described,
         assert {row["attribute"] for row in refused.value.applied} == {*wanted, *required}
 
 
+def test_where_requests_cannot_choose_no_wider_mask_makes_a_requirement_storable(described):
+    masks = [["age"], ["gender", "age"], ["gender", "age", "occupation"]]
+    bundle = described(supported_masks=SupportedMasks(kind="list", masks=masks))
+    free, pinned = (Policy(default=("age",), pinned=pinned) for pinned in (False, True))
+
+    check_storable(bundle, free, ["occupation"])  # a request may ask for all three
+    check_storable(bundle, pinned, ["gender"])
+    with pytest.raises(UnsupportedRequirementError) as refused:
+        check_storable(bundle, pinned, ["occupation"])
+    assert refused.value.applied == [
+        {"attribute": "age", "source": "default"},
+        {"attribute": "occupation", "source": "user"},
+    ]
+
+
 @st.composite
 def descriptions(draw):
     """What a bundle can protect: names, what it always protects, and which masks it has lists for."""
