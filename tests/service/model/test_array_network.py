@@ -25,10 +25,10 @@ def test_numpy_computes_what_torch_computes(an_encoder, unit_length):
 
     run = array_network(network, unit_length=unit_length)
 
-    largest = np.abs(expected).max(axis=1, keepdims=True)
-    assert (np.abs(run(parts, masks) - expected) <= 1e-14 * largest).all()
-    for rows in (1, 3):
-        assert (np.abs(run(parts[:rows], masks[:rows]) - expected[:rows]) <= 1e-14 * largest[:rows]).all()
+    # Libraries add up in another order for another number of rows; what is steep in a network makes more of that.
+    allowed = 1e-13 * np.abs(expected).max(axis=1, keepdims=True)
+    for rows in (40, 1, 3):
+        assert (np.abs(run(parts[:rows], masks[:rows]) - expected[:rows]) <= allowed[:rows]).all()
 
 
 def test_only_networks_that_look_at_values_are_left_to_torch(an_encoder):
