@@ -45,6 +45,7 @@ def read_bundle(path: Path, *, trust_stamp: bool = True, pause: Pause = go_on) -
     try:
         folder = version_folder(path)
         manifest = read_manifest(folder)
+        pause()
         names = check_names(folder, manifest)
         check_shapes(manifest)
         state = state_of(folder, manifest, names)

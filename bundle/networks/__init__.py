@@ -97,8 +97,10 @@ def build_encoder(
     """
     if encoder.kind not in KINDS:
         raise UnsupportedError("encoder.kind", encoder.kind, sorted(KINDS))
-    network = KINDS[encoder.kind](attributes, parts, dimensions - constants, encoder.sizes)
-    return left_alone(network, constants)
+    network = left_alone(KINDS[encoder.kind](attributes, parts, dimensions - constants, encoder.sizes), constants)
+    named = (encoder.model_dump_json(), *(part.model_dump_json() for part in parts))
+    network.structure = (named, tuple(attributes), dimensions, constants)
+    return network
 
 
 def encoder_of(description: Description) -> FairEncoder:

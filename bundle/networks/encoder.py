@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -17,6 +17,8 @@ class FairEncoder(nn.Module):
 
     waits: ClassVar[bool] = False
     """Whether `combine` looks at values of its arguments, for which a GPU has to be waited for."""
+    structure: Hashable = None
+    """All that it was built from but its weights; two with the same make the same calls. None: not known."""
 
     _wanted: Tensor
     _others: Tensor

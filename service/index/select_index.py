@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bundle import Pause, go_on
 from service.errors import StartError
 from service.index.approximate import ApproximateRanker
 from service.index.build import AnyIndex, Built, approximate_kinds, build, build_exact, build_milvus
@@ -70,6 +71,7 @@ def open_index(
     *,
     sample: Callable[[int], Sample] | None = None,
     milvus_url: str | None = None,
+    pause: Pause = go_on,
 ) -> Opened:
     """Build the index that the operator wants, on the device that they want; takes minutes for millions of items.
 
@@ -79,34 +81,41 @@ def open_index(
         kind: the kind of index; `auto` measures.
         sample: draws so many requests to measure an approximate index with; without it, items stand in for users.
         milvus_url: address of Milvus, for that kind.
+        pause: called between searches that are timed.
 
     Raises:
         StartError: ``cuda`` is demanded and not there or too small; Milvus is demanded and cannot be used.
     """
     ask = sample or (lambda size: plain_sample(vectors, size))
-    return _opened(vectors, device, kind, lambda size: ask(size).telling(), milvus_url)
+    return _opened(vectors, device, kind, lambda size: ask(size).telling(), milvus_url, pause)
 
 
 def _opened(
-    vectors: NDArray[np.float32], device: Device, kind: Kind, draw: Callable[[int], Sample], milvus_url: str | None
+    vectors: NDArray[np.float32],
+    device: Device,
+    kind: Kind,
+    draw: Callable[[int], Sample],
+    milvus_url: str | None,
+    pause: Pause,
 ) -> Opened:
     if kind == "auto":
-        return _Choice(vectors, build_exact(vectors, device)).among(device, draw)
+        return _Choice(vectors, build_exact(vectors, device), pause).among(device, draw)
     if kind in APPROXIMATE_KINDS and len(vectors) < FEWEST:
         few = f"EVENHAND_INDEX is {kind}, which has nothing to gain on {len(vectors)} items"
-        return _Choice(vectors, build_exact(vectors, device)).exactly(few)
+        return _Choice(vectors, build_exact(vectors, device), pause).exactly(few)
     built = build_milvus(vectors, milvus_url) if kind == "milvus" else build(kind, vectors, device)
     if not isinstance(built.index, Approximate):
-        return _Choice(vectors, built).exactly(f"EVENHAND_INDEX is {kind}")
+        return _Choice(vectors, built, pause).exactly(f"EVENHAND_INDEX is {kind}")
     whole = build_exact(vectors, "cpu" if kind == "milvus" else device)
-    return _Choice(vectors, whole).demanded(built, draw(SAMPLE))
+    return _Choice(vectors, whole, pause).demanded(built, draw(SAMPLE))
 
 
 class _Choice:
     """The choice between an index that compares every item and approximate ones."""
 
-    def __init__(self, vectors: NDArray[np.float32], whole: Built) -> None:
+    def __init__(self, vectors: NDArray[np.float32], whole: Built, pause: Pause) -> None:
         self._vectors = vectors
+        self._pause = pause
         self._whole = whole
         self._comparing = ExhaustiveRanker(vectors)
         self._ranker = make_ranker(whole.index, self._comparing)
@@ -115,7 +124,7 @@ class _Choice:
     @cached_property
     def _exact_ms(self) -> float:
         """What comparing every item takes a request."""
-        return search_ms(self._ranker, plain_sample(self._vectors, (1 + TIMED) * TOGETHER))
+        return search_ms(self._ranker, plain_sample(self._vectors, (1 + TIMED) * TOGETHER), self._pause)
 
     def exactly(self, reason: str) -> Opened:
         """Compare every item."""
@@ -133,7 +142,7 @@ class _Choice:
         if not len(sample.fair):
             return self.exactly(UNMEASURABLE)
         exact = sample.lists(self._ranker, DEEP)
-        ms = search_ms(self._ranker, sample)
+        ms = search_ms(self._ranker, sample, self._pause)
         self._tried.append(Tried(self._whole.index.kind, self._whole.seconds, ms, 1.0))
         found: list[Opened] = []
         for kind in approximate_kinds(self._whole.index.device):
@@ -178,7 +187,7 @@ class _Choice:
             self._tried.append(Tried(index.kind, build_s, None, most))
             return None
         ranker = enough.ranker
-        ms = search_ms(ranker, sample)
+        ms = search_ms(ranker, sample, self._pause)
         self._tried.append(Tried(index.kind, build_s, ms, enough.recall))
         deep = float(recalls(sample.lists(ranker, DEEP), exact).mean())
         parameters = enough.index.parameters

@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bundle import Pause, go_on
 from service.index.approximate import ApproximateRanker
 from service.index.exhaustive_ranker import ExhaustiveRanker
 from service.index.flat import one_thread
@@ -116,14 +117,18 @@ def tuned(
     return None, most
 
 
-def search_ms(ranker: Ranker, sample: Sample) -> float:
-    """Median time of a request among `TOGETHER`, in one thread, as the worker makes them under load."""
+def search_ms(ranker: Ranker, sample: Sample, pause: Pause = go_on) -> float:
+    """Median time of a request among `TOGETHER`, in one thread, as the worker makes them under load.
+
+    ``pause`` is called between batches. What it lets happen empties caches, as under load.
+    """
     times = []
     with one_thread():
         for batch in islice(sample.batch().steps(TOGETHER), 1 + TIMED):
             started = perf_counter()
             found = ranker.top(batch)
             times.append(1e3 * (perf_counter() - started) / len(found))
+            pause()
     return float(np.median(times[1:] or times or [0.0]))
 
 

@@ -116,8 +116,10 @@ class Activations:
         model = self._trial_in(folder) or await self._follower.load(folder)
         active = self._serving.arms.active
         compared = await self._follower.in_thread(partial(self._compare, active, model, share, force=force))
-        names = (model.name, version, model.content_hash, model.bundle.description.attribute_names)
-        stored = await self._store.change(register_model, *names)
+        names, attributes = (model.name, version, model.content_hash), model.bundle.description.attribute_names
+        stored = self._store.known.model(*names)
+        if stored is None:
+            stored = await self._store.change(register_model, *names, attributes)
         if share == 1:
             await self._store.change(activate_model, stored.id, by)
         elif not await self._store.change(

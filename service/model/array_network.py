@@ -2,7 +2,9 @@
 
 A small network over a dozen rows is some forty calls, of which torch takes 4 µs each, whatever is in them, and NumPy 1.
 Nothing is defined twice: `torch.fx` notes what `combine` calls, and each call is replaced by NumPy's for the same. A
-network whose calls depend on values, or that calls what is not listed here, is run by torch.
+network whose calls depend on values, or that calls what is not listed here, is run by torch. Tracing takes as long as
+some hundred requests, so a network that differs from an earlier one by its weights alone, as a version trained anew
+mostly does, is not traced again.
 
 Letters: B batch, d dimensions, P parts, M attributes.
 """
@@ -10,8 +12,10 @@ Letters: B batch, d dimensions, P parts, M attributes.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +27,9 @@ from service.model.gpu_encoder import combined
 
 LARGE = 2**16
 """Entries of a matrix from which on torch multiplies by it: 150 µs in place of 210 for three of AFRL's and 12 rows."""
+
+REMEMBERED = 16
+"""Structures whose calls are kept."""
 
 Array = NDArray[Any]
 Combine = Callable[[Array, Array], Array]
@@ -48,6 +55,13 @@ class _Whole(nn.Module):
     def __init__(self, network: FairEncoder, unit_length: bool) -> None:
         super().__init__()
         self.network, self._unit_length = network, unit_length
+        self.structure: Hashable = network.structure and (network.structure, unit_length)
+        """As `FairEncoder.structure`."""
+
+    @property
+    def state_names(self) -> set[str]:
+        """Where its weights and other tensors are."""
+        return {name for name, _ in (*self.named_parameters(), *self.named_buffers())}
 
     def forward(self, parts: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return combined(self.network, self._unit_length, parts, mask)
@@ -64,17 +78,41 @@ class _Tracer(fx.Tracer):
         return False
 
 
+class _Traced(NamedTuple):
+    """The calls of a network, with arrays of any weights."""
+
+    forward: Callable[[SimpleNamespace, Array, Array], Array]
+    """What it calls; its first argument has the arrays."""
+    arrays: Mapping[str, str]
+    """Their names there → where a `_Whole` has them."""
+
+
+_TRACED: dict[Hashable, _Traced] = {}
+"""By structure, the last `REMEMBERED` of them."""
+
+
 def _over_arrays(whole: _Whole) -> Combine:
-    graph, constants = _Tracer().trace(whole), nn.Module()
+    traced = _TRACED.get(whole.structure)
+    if traced is None:
+        traced = _trace(whole)
+        if whole.structure is not None and whole.state_names.issuperset(traced.arrays.values()):
+            _TRACED[whole.structure] = traced
+            for oldest in list(_TRACED)[:-REMEMBERED]:
+                _TRACED.pop(oldest, None)
+    arrays = {name: operator.attrgetter(path)(whole).detach().numpy() for name, path in traced.arrays.items()}
+    return partial(traced.forward, SimpleNamespace(**arrays))
+
+
+def _trace(whole: _Whole) -> _Traced:
+    graph, arrays, holder = _Tracer().trace(whole), {}, nn.Module()
     for number, node in enumerate(graph.nodes):
         if node.op == "get_attr":
-            constant = operator.attrgetter(node.target)(whole).detach().numpy()
-            node.target = f"constant_{number}"
-            setattr(constants, node.target, constant)
+            name = f"array_{number}"
+            arrays[name], node.target = node.target, name
+            setattr(holder, name, None)
         elif node.op in ("call_function", "call_method"):
             node.op, node.target = "call_function", _of_numpy(node.target)
-    run: Combine = fx.GraphModule(constants, graph).forward
-    return run
+    return _Traced(type(fx.GraphModule(holder, graph)).forward, arrays)
 
 
 def _of_numpy(called: Any) -> Callable[..., Any]:

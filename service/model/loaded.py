@@ -134,7 +134,7 @@ def load_model(
         kind: the kind of index.
         milvus_url: address of Milvus, for that kind.
         trust_stamp: skip hashes and values if the same files have passed these checks before.
-        pause: called between pieces of the work; to build and measure an index is one piece.
+        pause: called between pieces of the work; to build an index is one piece.
 
     Raises:
         StartError: the bundle is refused or cannot be served, or the device is not there; one line.
@@ -152,7 +152,7 @@ def load_model(
     pause()
     can_ask = bool(bundle.users.ids) or encoder.can_split
     draw = partial(_sample, bundle, vectors, encoder) if can_ask and bundle.items.ids else None
-    opened = open_index(vectors, device, kind, sample=draw, milvus_url=milvus_url)
+    opened = open_index(vectors, device, kind, sample=draw, milvus_url=milvus_url, pause=pause)
     pause()
     ranker = opened.ranker if bundle.reranker is None else CandidateRanker(opened.ranker, bundle.reranker)
     item_lookup = ItemLookup(bundle.items.row, bundle.items.groups)

@@ -35,7 +35,7 @@ def iid(seed=0, items=9000, d=64):
 def slow(monkeypatch, **ms):
     """Make searches of each kind take so many milliseconds, as far as anyone measures."""
 
-    def timed(ranker: Ranker, _: Sample) -> float:
+    def timed(ranker: Ranker, *_: object) -> float:
         return ms["torch" if isinstance(ranker, ExhaustiveRanker) else ranker._index.kind]
 
     monkeypatch.setattr(select_index, "search_ms", timed)

@@ -103,7 +103,9 @@ def test_auto_measures_with_the_bundles_own_users(folder, monkeypatch):
     monkeypatch.setattr(select_index, "QUICK_MS", 0.0)
     monkeypatch.setattr(select_index, "approximate_kinds", lambda _: ())
     real = select_index.search_ms
-    monkeypatch.setattr(select_index, "search_ms", lambda ranker, sample: drawn.append(sample) or real(ranker, sample))
+    monkeypatch.setattr(
+        select_index, "search_ms", lambda ranker, sample, pause: drawn.append(sample) or real(ranker, sample, pause)
+    )
 
     model = load_model(folder, "cpu")
 

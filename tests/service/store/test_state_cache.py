@@ -7,6 +7,7 @@ import tempfile
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from service.store import (
     Database,
@@ -81,6 +82,20 @@ def _follow(database, known):
     if changes is not None:
         known.take(changes)
         known.take(changes)  # twice does no harm
+
+
+def test_a_change_is_read_from_the_tables_that_have_one(tmp_path):
+    store, asked = Store(f"sqlite:///{tmp_path}/store.db", deadline_s=20), []
+    with store.database.writing() as tx:
+        put_requirement(tx, "ripley", ("gender",))
+    with store.database.reading() as connection:
+        event.listen(connection, "before_cursor_execute", lambda *told: asked.append(told[2]))
+        changes = read_changes(connection, store.known.revision)
+
+    assert changes.requirements.keys() == {"ripley"}
+    selects = [statement for statement in asked if statement.startswith("SELECT")]
+    assert len(selects) == 2  # which tables have one, and that one
+    asyncio.run(_closed(store))
 
 
 async def _closed(store):
