@@ -45,6 +45,7 @@ def serve(settings: Settings) -> int:
         return _answer(settings, listening, Process())
     log = make_logger(settings.log_level)
     database = Database(settings.database_url.get_secret_value())
+    _keep_what_is_there()  # else the first full collection of each process copies the pages that they share
     with shared_by(settings.workers, database.path) as processes:
 
         def run(process: Process, kind: str | None) -> int:
@@ -75,9 +76,7 @@ def _answer(settings: Settings, listening: list[socket.socket], process: Process
     if settings.metrics_port is not None and process.is_first:
         state.runtime.metrics.listen(settings.host, settings.metrics_port, state.runtime.scraped)
     adopt_libraries()
-    # What is loaded by now stays: walking it in every full collection would stop all requests for a tenth of a second.
-    gc.collect()
-    gc.freeze()
+    _keep_what_is_there()  # to walk it in every full collection would stop all requests for a tenth of a second
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -101,6 +100,12 @@ def _answer(settings: Settings, listening: list[socket.socket], process: Process
         return 0
     server.run(sockets=listening)
     return 0 if server.started else LISTENING_FAILED
+
+
+def _keep_what_is_there() -> None:
+    """Let the garbage collector look no more at what was imported and loaded by now, all of which stays."""
+    gc.collect()
+    gc.freeze()
 
 
 def _check_address(settings: Settings, *, has_keys: bool) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -113,6 +114,17 @@ def test_activation_cursors_rate_limits_and_metrics_are_of_all_processes_togethe
     assert {number for number, _ in counted} == {"0", "1"}
     assert sum(float(count) for _, count in counted) == 60 - 1
     assert text.count("# TYPE evenhand_requests_total") == 1
+
+
+def test_processes_share_the_memory_of_what_was_imported(on_sqlite, a_bundle_folder, a_service, monkeypatch):
+    monkeypatch.setattr("tests.nursery._begin_to_fork", lambda: None)  # it imports by itself, as an operator's does
+    service = a_service(a_bundle_folder(), **on_sqlite)
+
+    lines = Path(f"/proc/{service.children[0]}/smaps_rollup").read_text().splitlines()[1:]
+
+    size = {name: int(kib) for name, kib, _ in map(str.split, lines)}
+    own = size["Private_Clean:"] + size["Private_Dirty:"]
+    assert own < 0.3 * size["Rss:"]  # .4 where the garbage collector walked through all of it
 
 
 def test_a_service_whose_first_process_cannot_come_up_ends_with_its_status(on_sqlite, a_bundle_folder, a_service):
