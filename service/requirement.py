@@ -112,7 +112,7 @@ def fixed_mask(bundle: Description) -> Sequence[str]:
 def covering_mask(bundle: Description, policy: Policy, also: Iterable[str] = ()) -> Sequence[str] | None:
     """A supported mask that protects all that is always protected, with which an answer can be made; None if none is.
 
-    It protects more where it must. Where requests cannot choose, it cannot: no request would ask for more.
+    It may protect more than that; where requests cannot choose, exactly that, as no request would ask for more.
     """
     needed = {*policy.required, *bundle.always_protected, *also}
     if policy.pinned:
@@ -135,7 +135,8 @@ def check_storable(bundle: Description, policy: Policy, attributes: Sequence[str
         if name not in bundle.attribute_names:
             raise UnknownAttributeError(name, bundle.attribute_names, field="attributes")
     if covering_mask(bundle, policy, attributes) is None:
-        demanded: dict[str, Source] = dict.fromkeys(bundle.always_protected, "bundle")
+        unasked = fixed_mask(bundle) if policy.pinned else ()
+        demanded: dict[str, Source] = dict.fromkeys((*bundle.always_protected, *unasked), "bundle")
         demanded |= dict.fromkeys(policy.required, "required")
         demanded |= dict.fromkeys(attributes, "user")
         if policy.pinned:
@@ -157,17 +158,20 @@ def check_policy(bundle: Description, policy: Policy) -> None:
             attributes = ", ".join(known) or "no attribute"
             raise StartError(f"{setting} names {', '.join(unknown)}; this bundle knows {attributes}")
     masks = bundle.supported_masks.masks
-    if policy.default or policy.pinned:
-        try:
-            resolve(bundle, policy, None)
-        except UnsupportedRequirementError as error:
-            raise StartError(f"EVENHAND_DEFAULT is {','.join(policy.default)}: {error}: {masks}") from None
-    if covering_mask(bundle, policy) is None:
+    if not policy.pinned and covering_mask(bundle, policy) is None:
         needed = sorted({*policy.required, *bundle.always_protected})
         raise StartError(
             f"EVENHAND_REQUIRED is {','.join(policy.required)!r}, but no supported mask of this bundle protects all "
             f"of {', '.join(needed)}: {masks}"
         )
+    if policy.default or policy.pinned:
+        try:
+            resolve(bundle, policy, None)
+        except UnsupportedRequirementError as error:
+            settings = (
+                f"EVENHAND_DEFAULT is {','.join(policy.default)!r}, EVENHAND_REQUIRED {','.join(policy.required)!r}"
+            )
+            raise StartError(f"{settings}: {error}: {masks}") from None
 
 
 def check_share(active: Description, trial: Description, policy: Policy) -> None:

@@ -7,7 +7,7 @@ that in the database before it takes it up (`service.model.following`), as every
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from service.model.loaded import Model
 from service.model.preparation import ModelChange, compare, unmet_requirements
 from service.model.share import new_salt
 from service.requirement import check_share
-from service.store import Store, activate_model, end_share, register_model, share_model
+from service.store import Store, StoredModel, Transaction, activate_model, end_share, register_model, share_model
 
 ALL_S = 30.0
 """How long an activation waits for the other processes of its service."""
@@ -116,15 +116,10 @@ class Activations:
         model = self._trial_in(folder) or await self._follower.load(folder)
         active = self._serving.arms.active
         compared = await self._follower.in_thread(partial(self._compare, active, model, share, force=force))
-        names, attributes = (model.name, version, model.content_hash), model.bundle.description.attribute_names
-        stored = self._store.known.model(*names)
+        names = (model.name, version, model.content_hash, model.bundle.description.attribute_names)
+        salt = new_salt(self._follower.secret)
+        stored = await self._store.change(_record, names, share, beside=active.id, salt=salt, by=by)
         if stored is None:
-            stored = await self._store.change(register_model, *names, attributes)
-        if share == 1:
-            await self._store.change(activate_model, stored.id, by)
-        elif not await self._store.change(
-            share_model, stored.id, share, beside=active.id, salt=new_salt(self._follower.secret), by=by
-        ):
             recorded = self._store.known.arms
             other = recorded.trial or recorded.active
             raise ActivationRunningError(version if other is None else other.version)
@@ -193,6 +188,24 @@ class Activations:
             async with asyncio.timeout(ALL_S):
                 while revision == self._store.known.arms.revision and not self._all_serve(revision):
                     await asyncio.sleep(0.01)
+
+
+def _record(
+    tx: Transaction,
+    names: tuple[str, str, str, Sequence[str]],
+    share: float,
+    *,
+    beside: int,
+    salt: bytes,
+    by: str | None,
+) -> StoredModel | None:
+    """Register a model and record what it answers, in one transaction; None where another activation came first."""
+    stored = register_model(tx, *names)
+    if share == 1:
+        activate_model(tx, stored.id, by)
+    elif not share_model(tx, stored.id, share, beside=beside, salt=salt, by=by):
+        return None
+    return stored
 
 
 def _check_met(version: str, unmet: Mapping[tuple[str, ...], int], *, shared: bool) -> None:

@@ -55,7 +55,7 @@ class _Whole(nn.Module):
     def __init__(self, network: FairEncoder, unit_length: bool) -> None:
         super().__init__()
         self.network, self._unit_length = network, unit_length
-        self.structure: Hashable = network.structure and (network.structure, unit_length)
+        self.structure = None if network.structure is None else (network.structure, unit_length)
         """As `FairEncoder.structure`."""
 
     @property

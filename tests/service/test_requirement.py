@@ -91,7 +91,9 @@ def test_a_fixed_bundle_takes_its_mask_where_the_request_names_none(described):
         (Policy(required=("hair",)), None, "EVENHAND_REQUIRED names hair; this bundle knows gender, age, occupation"),
         (Policy(default=("hair",)), None, "EVENHAND_DEFAULT names hair; this bundle knows gender, age, occupation"),
         (Policy(required=("age",)), [[], ["gender"]], "no supported mask of this bundle protects all of age"),
-        (Policy(default=("age",)), [[], ["gender"]], "EVENHAND_DEFAULT is age"),
+        (Policy(("gender",), ("age",)), [[], ["gender"]], "no supported mask of this bundle protects all of age"),
+        (Policy(default=("age",)), [[], ["gender"]], "EVENHAND_DEFAULT is 'age'"),
+        (Policy((), ("age",), pinned=True), [["age", "gender"]], "EVENHAND_REQUIRED 'age': this bundle has no list"),
     ],
 )
 def test_a_policy_that_cannot_be_met_refuses_the_start(described, policy, masks, line):
@@ -152,6 +154,14 @@ def test_where_requests_cannot_choose_no_wider_mask_makes_a_requirement_storable
     assert refused.value.applied == [
         {"attribute": "age", "source": "default"},
         {"attribute": "occupation", "source": "user"},
+    ]
+
+    fixed = described(supported_masks=SupportedMasks(kind="fixed", masks=[["age"]]))
+    with pytest.raises(UnsupportedRequirementError) as refused:
+        check_storable(fixed, Policy(pinned=True), ["gender"])
+    assert refused.value.applied == [
+        {"attribute": "gender", "source": "user"},
+        {"attribute": "age", "source": "bundle"},
     ]
 
 

@@ -7,7 +7,7 @@ import tempfile
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event
+from sqlalchemy import event, insert, text
 
 from service.store import (
     Database,
@@ -25,7 +25,8 @@ from service.store import (
     put_requirement,
     revoke_key,
 )
-from service.store.state_cache import read_changes
+from service.store.schema import interactions
+from service.store.state_cache import NEWEST, read_changes
 
 USERS = st.sampled_from(["ripley", "dallas"])
 STEPS = st.one_of(
@@ -95,6 +96,19 @@ def test_a_change_is_read_from_the_tables_that_have_one(tmp_path):
     assert changes.requirements.keys() == {"ripley"}
     selects = [statement for statement in asked if statement.startswith("SELECT")]
     assert len(selects) == 2  # which tables have one, and that one
+    asyncio.run(_closed(store))
+
+
+def test_nobody_reads_a_large_table_to_hear_that_it_has_not_changed(ready_postgres):
+    store = Store(ready_postgres, deadline_s=20)
+    many = [{"user_id": "ripley", "item_id": "alien", "time_us": 1, "taken_us": 1, "revision": 1}] * 20_000
+    with store.database.writing() as tx:
+        tx.connection.execute(insert(interactions), many)
+    with store.database.writing() as tx:
+        tx.connection.execute(text("ANALYZE interactions"))
+        plan = tx.connection.execute(text(f"EXPLAIN {NEWEST}")).scalars().all()
+
+    assert not [line for line in plan if "Seq Scan on interactions" in line]
     asyncio.run(_closed(store))
 
 
