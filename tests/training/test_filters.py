@@ -158,7 +158,7 @@ def auc(experiment, vectors, name="gender"):
     return leakage(vectors, experiment.labels_of(name), users, LOOK, attribute=name, target="fair").auc
 
 
-@pytest.mark.parametrize(("method", "price"), [("al", 3.0), ("cal", 10.0), ("fairgo", 3.0), ("fmmrec", 3.0)])
+@pytest.mark.parametrize(("method", "price"), [("al", 10.0), ("cal", 10.0), ("fairgo", 3.0), ("fmmrec", 3.0)])
 def test_a_price_on_leakage_lowers_it(train, experiment, base, method, price):
     def shown(price):
         more = {} if method in ("al", "cal") else {"item_weight": price}

@@ -157,8 +157,9 @@ def test_training_knows_nothing_of_cold_items(experiment, tmp_path):
 
     one, other = trained(experiment, tmp_path / "with", 4), trained(without, tmp_path / "without", 4)
 
-    assert (one.users == other.users).all()
-    assert (one.items == other.items).all()
+    # A product with fewer rows may add up in another order, which depends on the processor.
+    np.testing.assert_allclose(one.users, other.users, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(one.items, other.items, rtol=0, atol=1e-5)
     assert other.cold is None
 
 
