@@ -1,9 +1,8 @@
 """A queue between the event loop and one thread: work goes in, outcomes come back, both in groups.
 
-Waking a thread costs more than most pieces of work. So what comes in one turn of the loop goes to the thread together,
-with what comes in the next turns (docs/decisions/0083), and the outcomes of a group come back together. There is no
-timer: work goes over once a turn has brought no more. The number of waiting pieces and the time that they wait are
-bounded.
+Waking a thread costs more than most pieces of work. So all work of one turn of the loop goes to the thread together,
+and the outcomes of a group come back together. There is no timer: an idle thread gets its work at the end of the turn
+in which it came. The number of waiting pieces and the time that they wait are bounded.
 
 Work may pass through two threads: the first one passes its result on to the second one's queue, and the coroutine gets
 both results at once.
@@ -22,8 +21,6 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from service.errors import QueueFullError
 
-TURNS = 2
-"""How many turns of the loop work waits for more at most, after the one in which it came."""
 SWEEP_S = 0.1
 """Interval at which the loop looks for waiters that are late."""
 
@@ -115,7 +112,7 @@ class ThreadQueue(Generic[Work]):
         self._given += 1
         self._unsettled.append(waiter)
         if not self._arriving:
-            self._loop.call_soon(self._gather, 0, TURNS)
+            self._loop.call_soon(self._send)
         self._arriving.append(Queued(work, waiter))
         return waiter.future
 
@@ -139,13 +136,6 @@ class ThreadQueue(Generic[Work]):
         self._sweeper.cancel()
         for waiter in self._unsettled:
             waiter.tell(error)
-
-    def _gather(self, before: int, turns: int) -> None:
-        """Send the work if no more has come since there were ``before`` pieces, or if no turns are left to wait."""
-        if turns and len(self._arriving) > before:
-            self._loop.call_soon(self._gather, len(self._arriving), turns - 1)
-        else:
-            self._send()
 
     def _send(self) -> None:
         if self._arriving:

@@ -1,9 +1,8 @@
 """Computes concurrent requests in batches, in one worker thread, without a timer.
 
-While one batch runs, the next one fills; what finds the worker idle is computed as soon as a turn of the event loop has
-brought no more. The queue and the waiting time are bounded, and cancelled requests are not computed. A row that fails
-does not fail its batch. The worker may pass the result of an answer on to another thread, which avoids a round trip
-through the event loop.
+While one batch runs, the next one fills; a request that finds the worker idle is computed at once and alone. The queue
+and the waiting time are bounded, and cancelled requests are not computed. A row that fails does not fail its batch. The
+worker may pass the result of an answer on to another thread, which avoids a round trip through the event loop.
 """
 
 from __future__ import annotations

@@ -48,40 +48,6 @@ def test_what_is_asked_in_one_turn_goes_over_together_and_comes_back_in_order():
     assert groups == [[0, 1, 2, 3], [4, 5]]
 
 
-def asked_turn_by_turn(*numbers: int) -> list[list[int]]:
-    """The groups that come of pieces of which each is asked for in a turn of its own; 0 is a turn without one."""
-
-    async def story() -> list[list[int]]:
-        queue = a_queue()
-        queue.open()
-        futures = []
-        for number in numbers:
-            futures += [queue.ask(number)] if number else []
-            await asyncio.sleep(0)
-        await asyncio.sleep(0.01)
-        groups = []
-        while queue.depth:
-            groups.append(queue._queue.get_nowait())
-            queue._taken += len(groups[-1])
-        queue.close(RuntimeError())
-        await asyncio.gather(*futures, return_exceptions=True)
-        return [[queued.work for queued in group] for group in groups]
-
-    return asyncio.run(story())
-
-
-@pytest.mark.parametrize(
-    ("numbers", "groups"),
-    [
-        ((1, 2, 3), [[1, 2, 3]]),
-        ((1, 0, 0, 2), [[1], [2]]),  # a turn without any: what is there goes
-        ((1, 2, 3, 4, 5, 6), [[1, 2, 3], [4, 5, 6]]),  # nobody waits for ever
-    ],
-)
-def test_what_comes_turn_after_turn_goes_over_together_for_a_while(numbers, groups):
-    assert asked_turn_by_turn(*numbers) == groups
-
-
 def test_one_more_than_may_wait_is_refused_and_what_is_late_is_given_up():
     async def story() -> None:
         queue = a_queue(limit=2, deadline_s=0.01)

@@ -76,6 +76,11 @@ def test_interactions_hidden_items_and_erasure_are_heard_of_as_soon(two, a_bundl
             await here.put("/users/u0/requirement", json={"attributes": ["age"]})
             await here.delete("/users/u0")
             await here.delete("/users/u0/suppression")
+
+            async def is_known():  # a refusal writes nothing: it comes from what was heard within half a second
+                return (await there.get("/recommend?user=u0")).status_code == 200
+
+            await eventually(is_known)
             assert await applied(there, "u0") == []
             assert (await there.get("/users/u0/data")).json()["interactions"] == []
 
