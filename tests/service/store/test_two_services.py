@@ -80,7 +80,7 @@ def test_interactions_hidden_items_and_erasure_are_heard_of_as_soon(two, a_bundl
             async def is_known():  # a refusal writes nothing: it comes from what was heard within half a second
                 return (await there.get("/recommend?user=u0")).status_code == 200
 
-            await eventually(is_known)
+            await eventually(is_known, within_s=5)
             assert await applied(there, "u0") == []
             assert (await there.get("/users/u0/data")).json()["interactions"] == []
 
